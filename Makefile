@@ -1,0 +1,67 @@
+# `make` lists the targets.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+PY ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+export PY
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run demo test check fmt golden protos lock bench-toggle clean
+
+help:
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make the virtual environment .venv with the exact versions of constraints.txt
+
+$(READY): pyproject.toml constraints.txt
+	@tests/system.sh venv
+	$(PY) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--build-constraint constraints.txt --group dev --editable '.[server]'
+	@touch $@
+
+run: setup ## serve the demo mesh; prints what listens where, and what to try
+	@$(BIN)/towpath serve --manifests deploy/demo/mesh
+
+demo: setup ## replay the passthrough page of the manual on a real Envoy (needs root)
+	@tests/system.sh dataplane
+	@PYTHONPATH=tests $(BIN)/python tests/dataplane/demo.py
+
+test: ## everything that CI runs: lint, types, contracts, wheel, tests
+	@tests/gate.sh
+
+check: setup ## the quick part of test: lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+fmt: setup ## format the code, and fix what ruff can fix
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+golden: setup ## rewrite the golden files; review the change like code
+	$(BIN)/python -m pytest --quiet --update-golden tests/golden
+
+protos: setup ## generate the Python code of the protos, beside them
+	$(BIN)/python protos/generate.py
+
+lock: ## resolve constraints.txt anew, with the newest versions that pyproject.toml allows
+	@tests/system.sh venv
+	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && \
+	$(PY) -m venv "$$work" && \
+	"$$work/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade pip && \
+	"$$work/bin/python" -m pip install --quiet --group dev '.[server]' && \
+	{ echo '# Exact versions of all that is ever installed; `make lock` writes this file.' && \
+	  "$$work/bin/python" -m pip freeze --all --exclude towpath | LC_ALL=C sort -f; } >"$$work/constraints" && \
+	mv "$$work/constraints" constraints.txt && git --no-pager diff --stat constraints.txt
+
+bench-toggle: setup ## time from a changed file to changed behaviour on a real Envoy (needs root)
+	@tests/system.sh dataplane
+	@PYTHONPATH=tests $(BIN)/python tests/bench/toggle.py
+
+clean: ## remove the virtual environment and all caches
+	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,62 @@
+"""Health, metrics and version over HTTP, where Open Service Mesh has them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from towpath.hub.hub import Hub
+from towpath.telemetry.metrics import Metrics
+
+
+class HttpEndpoints:
+    """`/health/ready`, `/health/alive`, `/metrics` and `/version`.
+
+    *stale_seconds* says for how long the source has not been readable (0: it is).
+    """
+
+    def __init__(
+        self, hub: Hub, *, metrics: Metrics, version: str, stale_seconds: Callable[[], float]
+    ) -> None:
+        self._hub = hub
+        self._metrics = metrics
+        self._version = version
+        self._stale_seconds = stale_seconds
+        metrics.info.labels(version).set(1)
+
+    def application(self) -> web.Application:
+        app = web.Application()
+        app.router.add_get("/health/ready", self._ready)
+        app.router.add_get("/health/alive", self._alive)
+        app.router.add_get("/metrics", self._metrics_page)
+        app.router.add_get("/version", self._version_page)
+        return app
+
+    async def _ready(self, _: web.Request) -> web.Response:
+        """Ready once everything is listed; a source that fails later does not take it back."""
+        if self._hub.ready:
+            return web.Response(text="ready\n")
+        return web.Response(status=503, text="not every kind of object is listed yet\n")
+
+    async def _alive(self, _: web.Request) -> web.Response:
+        return web.Response(text="alive\n")
+
+    async def _version_page(self, _: web.Request) -> web.Response:
+        return web.json_response({"version": self._version})
+
+    async def _metrics_page(self, _: web.Request) -> web.Response:
+        self._collect()
+        body = generate_latest(self._metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    def _collect(self) -> None:
+        """Read what is only worth computing when somebody looks."""
+        for kind, count in self._hub.object_counts().items():
+            self._metrics.objects.labels(kind).set(count)
+        self._metrics.problems.clear()
+        for reason, count in Counter(p.reason for p in self._hub.problems()).items():
+            self._metrics.problems.labels(reason).set(count)
+        self._metrics.source_stale_seconds.set(self._stale_seconds())

@@ -1,0 +1,130 @@
+"""The Inspector service: what each sidecar was sent and answered, what it is to hold, what is
+wrong with the input.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from towpath.hub.deliveries import Delivery, TypeDelivery
+from towpath.hub.hub import Hub
+from towpath.model.names import ClientKind, SidecarId
+from towpath.model.problem import Problem
+from towpath.model.snapshot import ResourceSet
+from towpath_api.v1 import inspector_pb2 as pb
+from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class Inspector(pb_grpc.InspectorServicer):
+    """Answers from the hub; nothing here changes anything."""
+
+    # gRPC passes the request and the context by position; the names are the protocol's.
+    # ruff: noqa: ARG002, N802
+
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+
+    async def ListSidecars(
+        self, request: pb.ListSidecarsRequest, context: Context
+    ) -> pb.ListSidecarsResponse:
+        wanted = [d for d in self._hub.deliveries if request.node_id in ("", d.node_id)]
+        wanted.sort(key=lambda d: (d.node_id, d.stream))
+        return pb.ListSidecarsResponse(sidecars=[_sidecar(d) for d in wanted])
+
+    async def GetSnapshot(
+        self, request: pb.GetSnapshotRequest, context: Context
+    ) -> pb.GetSnapshotResponse:
+        if not self._hub.ready:
+            text = "not every kind of object is listed yet"
+            await context.abort(grpc.StatusCode.UNAVAILABLE, text)
+        try:
+            sidecar = SidecarId.parse(request.node_id)
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        snapshot = self._hub.snapshot(ClientKind.ENVOY, sidecar)
+        if snapshot is None:
+            text = f"no Pod {sidecar.namespace}/{sidecar.pod} in the mesh"
+            await context.abort(grpc.StatusCode.NOT_FOUND, text)
+        type_urls = sorted(set(request.type_urls) or snapshot.sets)
+        return pb.GetSnapshotResponse(
+            version=snapshot.version, types=[_type(snapshot.of(url)) for url in type_urls]
+        )
+
+    async def ListProblems(
+        self, request: pb.ListProblemsRequest, context: Context
+    ) -> pb.ListProblemsResponse:
+        return pb.ListProblemsResponse(problems=[_problem(p) for p in self._hub.problems()])
+
+
+def _sidecar(delivery: Delivery) -> pb.Sidecar:
+    types = sorted(delivery.types.items())
+    return pb.Sidecar(
+        stream_id=delivery.stream,
+        peer=delivery.peer,
+        node_id=delivery.node_id,
+        pod=delivery.sidecar.pod,
+        namespace=delivery.sidecar.namespace,
+        service_account=delivery.account.name if delivery.account else "",
+        client_kind=pb.Sidecar.ClientKind.Value(delivery.kind.name),
+        variant=pb.Sidecar.Variant.Value(delivery.variant.upper()),
+        state=pb.Sidecar.State.Value(delivery.state),
+        connected_at=_time(delivery.connected_at),
+        deliveries=[_delivery(type_url, held) for type_url, held in types],
+    )
+
+
+def _delivery(type_url: str, held: TypeDelivery) -> pb.Delivery:
+    message = pb.Delivery(
+        type_url=type_url,
+        subscribed_names=held.subscribed,
+        responses=held.responses,
+        acknowledgements=held.acknowledgements,
+        rejections=held.rejections,
+    )
+    if held.sent:
+        message.sent.version = held.sent.version
+        message.sent.at.CopyFrom(_time(held.sent.at))
+        message.sent.resource_count = len(held.sent.names)
+    if held.acknowledged:
+        message.acknowledged.version = held.acknowledged.version
+        message.acknowledged.at.CopyFrom(_time(held.acknowledged.at))
+    if held.rejected:
+        message.rejected.version = held.rejected.version
+        message.rejected.at.CopyFrom(_time(held.rejected.at))
+        message.rejected.message = held.rejected.message
+        message.rejected.resource_names.extend(held.rejected.names)
+    return message
+
+
+def _type(held: ResourceSet) -> pb.TypeSnapshot:
+    resources = [
+        pb.SnapshotResource(
+            name=name, version=held[name].version, resource=AnyMessage.FromString(held[name].packed)
+        )
+        for name in sorted(held)
+    ]
+    return pb.TypeSnapshot(type_url=held.type_url, version=held.version, resources=resources)
+
+
+def _problem(problem: Problem) -> pb.Problem:
+    return pb.Problem(
+        kind=problem.object.kind,
+        namespace=problem.object.namespace,
+        name=problem.object.name,
+        field=problem.field,
+        reason=problem.reason,
+        message=problem.message,
+        source=problem.source,
+    )
+
+
+def _time(seconds: float) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromMicroseconds(round(seconds * 1_000_000))
+    return stamp

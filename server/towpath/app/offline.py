@@ -1,0 +1,38 @@
+"""The control plane without a server: one reading of a folder, for commands that only look."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from towpath.hub.deliveries import Deliveries
+from towpath.hub.hub import Hub
+from towpath.hub.settle import Settle
+from towpath.model.names import ClientKind, SidecarId
+from towpath.model.problem import Problem
+from towpath.model.snapshot import Snapshot
+from towpath.sources.files import FilesSource
+from towpath.store import Store
+from towpath.telemetry.metrics import Metrics
+
+
+class Offline:
+    """Answers about a folder of manifests as it is now; SourceError if it cannot be read."""
+
+    def __init__(self, folder: Path, *, mesh_name: str, osm_namespace: str) -> None:
+        store = Store(mesh_name=mesh_name, osm_namespace=osm_namespace, on_change=lambda: None)
+        FilesSource(folder, store).load()
+        self._hub = Hub(
+            store,
+            Settle(quiet=0, longest=0, clock=time.monotonic),
+            deliveries=Deliveries(clock=time.time),
+            metrics=Metrics(),
+            clock=time.monotonic,
+        )
+
+    def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
+        """What a sidecar would be sent; None for a pod that does not exist."""
+        return self._hub.snapshot(kind, sidecar)
+
+    def problems(self) -> tuple[Problem, ...]:
+        return self._hub.problems()

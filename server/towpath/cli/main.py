@@ -1,0 +1,27 @@
+"""The command itself: what it is called, and which commands it has."""
+
+from __future__ import annotations
+
+import click
+
+from towpath import __version__
+from towpath.cli.problems import problems
+from towpath.cli.render import render
+from towpath.cli.serve import serve
+from towpath.cli.sidecars import sidecars
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="towpath")
+def main() -> None:
+    """A control plane for service-mesh sidecars: Kubernetes in, versioned snapshots out."""
+
+
+@click.command()
+def version() -> None:
+    """Print the version."""
+    click.echo(__version__)
+
+
+for command in (serve, render, problems, sidecars, version):
+    main.add_command(command)

@@ -1,0 +1,35 @@
+"""`towpath problems`: what is wrong with a folder of manifests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from towpath.app import Offline
+from towpath.cli.options import setting_options
+from towpath.sources import SourceError
+
+
+@click.command()
+@setting_options("manifests", "mesh_name", "osm_namespace")
+def problems(manifests: Path | None, mesh_name: str, osm_namespace: str) -> None:
+    """List what is wrong with a folder of manifests.
+
+    Exit code 0: nothing; 1: something; 2: it could not be looked at.
+    """
+    found = offline(manifests, mesh_name=mesh_name, osm_namespace=osm_namespace).problems()
+    for problem in found:
+        click.echo(str(problem))
+    click.echo(f"{len(found)} problem{'' if len(found) == 1 else 's'}", err=True)
+    raise SystemExit(1 if found else 0)
+
+
+def offline(manifests: Path | None, *, mesh_name: str, osm_namespace: str) -> Offline:
+    """Read the folder, or say what is wrong with the option."""
+    if manifests is None:
+        raise click.UsageError("--manifests is not set: give the folder to read")
+    try:
+        return Offline(manifests, mesh_name=mesh_name, osm_namespace=osm_namespace)
+    except SourceError as error:
+        raise click.UsageError(str(error)) from error

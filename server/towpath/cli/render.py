@@ -1,0 +1,77 @@
+"""`towpath render`: what a sidecar would be sent, without a server."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from google.protobuf.json_format import MessageToDict
+
+from towpath.app import Offline
+from towpath.cli.options import setting_options
+from towpath.cli.problems import offline
+from towpath.encode.pack import unpack
+from towpath.model.names import ClientKind, SidecarId
+from towpath.model.types import SHORT_NAMES
+
+
+@click.command()
+@setting_options("manifests", "mesh_name", "osm_namespace")
+@click.option("--sidecar", required=True, metavar="POD.NAMESPACE", help="Whose snapshot.")
+@click.option(
+    "--type",
+    "short",
+    type=click.Choice(tuple(SHORT_NAMES.values())),
+    help="Only this resource type.",
+)
+@click.option("-o", "--output", type=click.Choice(("yaml", "json")), default="yaml")
+def render(
+    *,
+    manifests: Path | None,
+    mesh_name: str,
+    osm_namespace: str,
+    sidecar: str,
+    short: str | None,
+    output: str,
+) -> None:
+    """Print what a sidecar would be sent: every resource, with its version."""
+    try:
+        who = SidecarId.parse(sidecar)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--sidecar") from error
+    mesh = offline(manifests, mesh_name=mesh_name, osm_namespace=osm_namespace)
+    rendered = render_snapshot(mesh, who, short=short)
+    if rendered is None:
+        raise click.UsageError(f"no Pod {who.namespace}/{who.pod} in {manifests}")
+    click.echo(as_text(rendered, output=output), nl=False)
+
+
+def render_snapshot(
+    mesh: Offline, sidecar: SidecarId, *, short: str | None = None
+) -> dict[str, Any] | None:
+    """The snapshot as plain data: by short type name, a version and the resources by name."""
+    snapshot = mesh.snapshot(ClientKind.ENVOY, sidecar)
+    if snapshot is None:
+        return None
+    return {
+        name: {
+            "version": snapshot.of(type_url).version,
+            "resources": {
+                held.name: {"version": held.version, **MessageToDict(unpack(held))}
+                for held in sorted(snapshot.of(type_url).values(), key=lambda r: r.name)
+            },
+        }
+        for type_url, name in SHORT_NAMES.items()
+        if short in (None, name)
+    }
+
+
+def as_text(rendered: dict[str, Any], *, output: str) -> str:
+    """YAML or JSON, keys sorted."""
+    if output == "json":
+        return json.dumps(rendered, indent=2, sort_keys=True) + "\n"
+    # Nested messages come as dictionaries of a type of their own, which YAML does not know.
+    return yaml.safe_dump(json.loads(json.dumps(rendered)), sort_keys=True, width=100)

@@ -1,0 +1,93 @@
+"""Clusters: where a chain or a route may send what it has caught."""
+
+from __future__ import annotations
+
+from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.core.v3.address_pb2 import Address, SocketAddress
+from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions, Http2ProtocolOptions
+from envoy.config.endpoint.v3.endpoint_components_pb2 import (
+    Endpoint,
+    LbEndpoint,
+    LocalityLbEndpoints,
+)
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
+
+from towpath.encode.envoy import names
+from towpath.encode.envoy.filters import ads
+from towpath.encode.pack import pack, resource, seconds
+from towpath.model.names import Protocol
+from towpath.model.plan import Destination, Destinations, Inbound
+from towpath.model.snapshot import Layer, Resource
+
+CONNECT_SECONDS = 5.0
+UNLIMITED = 0xFFFFFFFF
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+def outbound_clusters(destinations: Destinations) -> Layer:
+    """A cluster for each in-mesh destination."""
+    return Layer(tuple(_destination(d) for d in destinations))
+
+
+def inbound_clusters(plan: Inbound) -> Layer:
+    """A cluster for each port of the application itself, on loopback."""
+    return Layer(
+        tuple(
+            _resource(_static(names.local_cluster(p), "127.0.0.1", p.port), protocol=p.protocol)
+            for p in plan.ports
+        )
+    )
+
+
+def common_clusters() -> Layer:
+    """What every sidecar holds. Passthrough's cluster always is there, so that the switch is one
+    change of the listener alone.
+    """
+    passthrough = _original_dst(names.PASSTHROUGH_CLUSTER)
+    admin = _static(names.ADMIN_CLUSTER, "127.0.0.1", names.ADMIN_PORT)
+    return Layer((_resource(passthrough, protocol=Protocol.TCP), _resource(admin)))
+
+
+def _destination(destination: Destination) -> Resource:
+    if destination.direct:
+        cluster = _original_dst(destination.name)
+    else:
+        cluster = Cluster(
+            name=destination.name,
+            type=Cluster.EDS,
+            eds_cluster_config=Cluster.EdsClusterConfig(eds_config=ads()),
+        )
+    return _resource(cluster, protocol=destination.protocol)
+
+
+def _original_dst(name: str) -> Cluster:
+    """A cluster that dials the very address the client dialled."""
+    return Cluster(name=name, type=Cluster.ORIGINAL_DST, lb_policy=Cluster.CLUSTER_PROVIDED)
+
+
+def _static(name: str, host: str, port: int) -> Cluster:
+    address = Address(socket_address=SocketAddress(address=host, port_value=port))
+    endpoints = LocalityLbEndpoints(lb_endpoints=[LbEndpoint(endpoint=Endpoint(address=address))])
+    assignment = ClusterLoadAssignment(cluster_name=name, endpoints=[endpoints])
+    return Cluster(name=name, type=Cluster.STATIC, load_assignment=assignment)
+
+
+def _resource(cluster: Cluster, *, protocol: Protocol = Protocol.HTTP) -> Resource:
+    cluster.connect_timeout.CopyFrom(seconds(CONNECT_SECONDS))
+    limits = {
+        f"max_{what}": {"value": UNLIMITED}
+        for what in ("connections", "pending_requests", "requests", "retries")
+    }
+    # Envoy's own default of 1,024 would be a limit that nobody asked for.
+    thresholds = CircuitBreakers.Thresholds(track_remaining=True, **limits)
+    cluster.circuit_breakers.CopyFrom(CircuitBreakers(thresholds=[thresholds]))
+    if protocol is Protocol.HTTP:
+        downstream = HttpProtocolOptions.UseDownstreamHttpConfig(
+            http_protocol_options=Http1ProtocolOptions(),
+            http2_protocol_options=Http2ProtocolOptions(),
+        )
+        options = pack(HttpProtocolOptions(use_downstream_protocol_config=downstream))
+        cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(options)
+    return resource(cluster.name, cluster)

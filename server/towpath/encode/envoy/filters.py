@@ -1,0 +1,63 @@
+"""Network filters: what a filter chain does with a connection it has caught."""
+
+from __future__ import annotations
+
+from envoy.config.core.v3.config_source_pb2 import AggregatedConfigSource, ApiVersion, ConfigSource
+from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions
+from envoy.config.listener.v3.listener_components_pb2 import Filter
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.http.router.v3.router_pb2 import Router
+from envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as hcm,
+)
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+
+from towpath.encode.envoy.names import stat_prefix
+from towpath.encode.pack import pack
+
+
+def ads() -> ConfigSource:
+    """«Subscribe to it on the stream that this came from.»"""
+    return ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)
+
+
+def tcp_proxy(stats: str, cluster: str) -> Filter:
+    """Bytes as they are, to one cluster."""
+    proxy = TcpProxy(stat_prefix=stat_prefix(stats), cluster=cluster)
+    return Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
+
+
+def http_by_rds(stats: str, route_config: str) -> Filter:
+    """HTTP, by a route configuration that is subscribed to under its name."""
+    manager = _manager(stats)
+    manager.rds.CopyFrom(hcm.Rds(config_source=ads(), route_config_name=route_config))
+    return _filter(manager)
+
+
+def http_with(stats: str, routes: RouteConfiguration) -> Filter:
+    """HTTP, by routes that never change."""
+    manager = _manager(stats)
+    manager.route_config.CopyFrom(routes)
+    return _filter(manager)
+
+
+def _manager(stats: str) -> hcm.HttpConnectionManager:
+    """An HTTP connection manager that changes as little of a request as Envoy can."""
+    upgrade = hcm.HttpConnectionManager.UpgradeConfig
+    router = hcm.HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router()))
+    manager = hcm.HttpConnectionManager(
+        stat_prefix=stat_prefix(stats),
+        http_filters=[router],
+        upgrade_configs=[upgrade(upgrade_type="websocket")],
+        http_protocol_options=Http1ProtocolOptions(accept_http_10=True),
+        server_header_transformation=hcm.HttpConnectionManager.PASS_THROUGH,
+        generate_request_id={"value": False},
+    )
+    # Without this the sidecar would set x-forwarded-* as if it were the edge of a network.
+    manager.use_remote_address.value = False
+    manager.skip_xff_append = True
+    return manager
+
+
+def _filter(manager: hcm.HttpConnectionManager) -> Filter:
+    return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))

@@ -1,0 +1,45 @@
+"""Names and ports that people look for in a sidecar, kept as Open Service Mesh has them."""
+
+from __future__ import annotations
+
+from towpath.model.plan import Destination, InboundPort
+
+OUTBOUND_LISTENER = "outbound-listener"
+INBOUND_LISTENER = "inbound-listener"
+PROMETHEUS_LISTENER = "prometheus-listener"
+
+ADMIN_PORT = 15000
+OUTBOUND_PORT = 15001
+INBOUND_PORT = 15003
+PROMETHEUS_PORT = 15010
+
+SELF_LOOP_GUARD = "self-loop-guard"
+PASSTHROUGH_CHAIN = "outbound-egress-filter-chain"
+PASSTHROUGH_CLUSTER = "passthrough-outbound"
+ADMIN_CLUSTER = "sidecar-admin"
+
+
+def outbound_chain(destination: Destination) -> str:
+    return f"outbound-mesh.{destination.name}"
+
+
+def outbound_routes_of(destination: Destination) -> str:
+    return f"rds-outbound.{destination.name}"
+
+
+def inbound_chain(port: InboundPort) -> str:
+    return f"inbound-mesh.{port.port}"
+
+
+def inbound_routes_of(port: InboundPort) -> str:
+    return f"rds-inbound.{port.port}"
+
+
+def local_cluster(port: InboundPort) -> str:
+    """The cluster of the application's own port, under the name of its first service."""
+    return f"{port.services[0]}|{port.port}|local"
+
+
+def stat_prefix(name: str) -> str:
+    """*name* as one word of a statistic's name: dots would split it."""
+    return name.replace(".", "_").replace(":", "_")

@@ -1,0 +1,64 @@
+"""Route configurations: which cluster an HTTP request goes to."""
+
+from __future__ import annotations
+
+from envoy.config.route.v3.route_components_pb2 import (
+    Route,
+    RouteAction,
+    RouteMatch,
+    VirtualHost,
+)
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+
+from towpath.encode.envoy import names
+from towpath.encode.pack import resource, seconds
+from towpath.model.names import Protocol
+from towpath.model.plan import Destinations, Inbound
+from towpath.model.snapshot import Layer, Resource
+
+
+def outbound_routes(destinations: Destinations) -> Layer:
+    """Routes of the in-mesh HTTP destinations.
+
+    The address that was dialled has chosen the destination, so the Host header is left alone.
+    """
+    return Layer(
+        tuple(
+            _whole(names.outbound_routes_of(d), d.name)
+            for d in destinations
+            if d.protocol is Protocol.HTTP
+        )
+    )
+
+
+def inbound_routes(plan: Inbound) -> Layer:
+    """Routes to the application's own HTTP ports."""
+    return Layer(
+        tuple(
+            _whole(names.inbound_routes_of(p), names.local_cluster(p))
+            for p in plan.ports
+            if p.protocol is Protocol.HTTP
+        )
+    )
+
+
+def prometheus_routes() -> RouteConfiguration:
+    """One path of the sidecar's admin interface, and nothing else of it."""
+    route = Route(
+        match=RouteMatch(path="/stats/prometheus"),
+        route=RouteAction(cluster=names.ADMIN_CLUSTER),
+    )
+    return _configuration("prometheus", route)
+
+
+def _whole(name: str, cluster: str) -> Resource:
+    route = Route(
+        match=RouteMatch(prefix="/"),
+        route=RouteAction(cluster=cluster, timeout=seconds(0)),
+    )
+    return resource(name, _configuration(name, route))
+
+
+def _configuration(name: str, route: Route) -> RouteConfiguration:
+    host = VirtualHost(name=name, domains=["*"], routes=[route])
+    return RouteConfiguration(name=name, virtual_hosts=[host])

@@ -1,0 +1,34 @@
+"""A protobuf message into a Resource: deterministic bytes, hashed once."""
+
+from __future__ import annotations
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+
+from towpath.model.snapshot import Resource
+
+
+def pack(message: Message) -> AnyMessage:
+    """Wrap a message in an Any, with deterministic bytes."""
+    packed = AnyMessage()
+    packed.Pack(message, deterministic=True)
+    return packed
+
+
+def resource(name: str, message: Message) -> Resource:
+    """Encode a message as the resource *name* of the message's own type."""
+    packed = pack(message)
+    return Resource.of(packed.type_url, name, packed.SerializeToString(deterministic=True))
+
+
+def unpack(held: Resource) -> AnyMessage:
+    """The Any that a resource carries, for people and tools."""
+    return AnyMessage.FromString(held.packed)
+
+
+def seconds(value: float) -> Duration:
+    """A protobuf Duration of *value* seconds, to the millisecond."""
+    duration = Duration()
+    duration.FromMilliseconds(round(value * 1000))
+    return duration

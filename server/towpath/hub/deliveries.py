@@ -1,0 +1,115 @@
+"""Deliveries: what each stream was sent, has acknowledged, and has rejected."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from towpath.model.names import Account, ClientKind, SidecarId
+
+
+class State(StrEnum):
+    """Where a stream stands."""
+
+    WAITING_FOR_POD = "WAITING_FOR_POD"
+    SERVING = "SERVING"
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """One response: its version, when (seconds since the epoch), and what was in it."""
+
+    version: str
+    at: float
+    names: tuple[str, ...] = ()
+    message: str = ""
+
+
+@dataclass(slots=True)
+class TypeDelivery:
+    """One resource type on one stream: the latest of each kind of message, and how many.
+
+    `subscribed` counts the names asked for; 0 is all of them, by the wildcard.
+    """
+
+    sent: Response | None = None
+    acknowledged: Response | None = None
+    rejected: Response | None = None
+    subscribed: int = 0
+    responses: int = 0
+    acknowledgements: int = 0
+    rejections: int = 0
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One stream, from the moment it said who it is until it ends."""
+
+    stream: int
+    peer: str
+    node_id: str
+    sidecar: SidecarId
+    kind: ClientKind
+    variant: str
+    connected_at: float
+    state: State = State.WAITING_FOR_POD
+    account: Account | None = None
+    types: dict[str, TypeDelivery] = field(default_factory=dict)
+
+    def of(self, type_url: str) -> TypeDelivery:
+        return self.types.setdefault(type_url, TypeDelivery())
+
+
+class Deliveries:
+    """All streams that are open now; *clock* gives seconds since the epoch."""
+
+    def __init__(self, *, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._numbers = itertools.count(1)
+        self._open: dict[int, Delivery] = {}
+
+    def open(
+        self, *, peer: str, node_id: str, sidecar: SidecarId, kind: ClientKind, variant: str
+    ) -> Delivery:
+        delivery = Delivery(
+            next(self._numbers), peer, node_id, sidecar, kind, variant, self._clock()
+        )
+        self._open[delivery.stream] = delivery
+        return delivery
+
+    def close(self, delivery: Delivery) -> None:
+        self._open.pop(delivery.stream, None)
+
+    def sent(
+        self, delivery: Delivery, type_url: str, *, version: str, names: tuple[str, ...]
+    ) -> None:
+        held = delivery.of(type_url)
+        held.sent = Response(version, self._clock(), names)
+        held.responses += 1
+
+    def acknowledged(self, delivery: Delivery, type_url: str, *, version: str) -> None:
+        held = delivery.of(type_url)
+        held.acknowledged = Response(version, self._clock())
+        held.rejected = None
+        held.acknowledgements += 1
+
+    def rejected(
+        self,
+        delivery: Delivery,
+        type_url: str,
+        *,
+        version: str,
+        names: tuple[str, ...],
+        message: str,
+    ) -> None:
+        held = delivery.of(type_url)
+        held.rejected = Response(version, self._clock(), names, message)
+        held.rejections += 1
+
+    def __iter__(self) -> Iterator[Delivery]:
+        return iter(tuple(self._open.values()))
+
+    def __len__(self) -> int:
+        return len(self._open)

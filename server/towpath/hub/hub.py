@@ -1,0 +1,136 @@
+"""Hub: from «the store changed» to «these streams have a new snapshot»."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable
+
+from towpath.hub.compose import snapshot
+from towpath.hub.deliveries import Deliveries, State
+from towpath.hub.memo import Memo, Question
+from towpath.hub.settle import Settle
+from towpath.hub.stream import Stream
+from towpath.model.mesh import Mesh
+from towpath.model.names import ClientKind, Kind, SidecarId
+from towpath.model.problem import Problem
+from towpath.model.snapshot import Snapshot
+from towpath.planning import problems
+from towpath.store import Store
+from towpath.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+YIELD_SECONDS = 0.002
+"""How long a rebuild may keep the event loop before it lets others run."""
+
+
+class Hub:
+    """Recomputes what a change touches and publishes it to the streams that it concerns.
+
+    *clock* is monotonic, in seconds. Nothing is published before the store is synced.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        settle: Settle,
+        *,
+        deliveries: Deliveries,
+        metrics: Metrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._settle = settle
+        self._metrics = metrics
+        self._clock = clock
+        mesh, _ = store.drain()
+        self._memo = Memo(mesh)
+        self._streams: dict[Question, set[Stream]] = {}
+        self._synced = asyncio.Event()
+        self.deliveries = deliveries
+
+    @property
+    def mesh(self) -> Mesh:
+        """The view of the cluster that was last published."""
+        return self._memo.mesh
+
+    @property
+    def ready(self) -> bool:
+        """True once every kind has been listed and the first view is built."""
+        return self._synced.is_set()
+
+    def refresh(self) -> None:
+        """Take the store's present view without waiting, publishing nothing; for offline use."""
+        self._memo.update(*self._store.drain())
+
+    async def run(self) -> None:
+        """Follow the store until cancelled."""
+        while True:
+            changed_at = await self._settle.settled()
+            if self._store.synced:
+                await self._publish(changed_at)
+
+    def attach(
+        self, *, peer: str, node_id: str, sidecar: SidecarId, kind: ClientKind, variant: str
+    ) -> Stream:
+        """Open a stream; it has a snapshot at once if its pod is known, else when it appears."""
+        delivery = self.deliveries.open(
+            peer=peer, node_id=node_id, sidecar=sidecar, kind=kind, variant=variant
+        )
+        stream = Stream(delivery)
+        question = _question(kind, sidecar)
+        self._streams.setdefault(question, set()).add(stream)
+        self._offer([stream], changed_at=None)
+        return stream
+
+    def detach(self, stream: Stream) -> None:
+        """Close a stream, and forget what only it needed."""
+        delivery = stream.delivery
+        question = _question(delivery.kind, delivery.sidecar)
+        streams = self._streams.get(question, set())
+        streams.discard(stream)
+        if not streams:
+            self._streams.pop(question, None)
+            self._memo.forget(question[0], *question[1])
+        self.deliveries.close(delivery)
+
+    def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
+        """What a sidecar is to hold now; None for a pod that does not exist."""
+        return self._memo.ask(snapshot, kind, sidecar)
+
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything that is wrong with the input, sorted."""
+        return tuple(sorted({*self.mesh.problems, *self._memo.ask(problems)}))
+
+    def object_counts(self) -> dict[Kind, int]:
+        """How many objects of each kind are held."""
+        return {kind: len(self.mesh.members.get((kind, "all"), ())) for kind in Kind}
+
+    async def _publish(self, changed_at: float) -> None:
+        begun = self._clock()
+        changed = self._memo.update(*self._store.drain())
+        first, slice_began = not self._synced.is_set(), begun
+        concerned = self._streams.keys() if first else changed & self._streams.keys()
+        for question in tuple(concerned):
+            self._offer(self._streams.get(question, ()), changed_at=changed_at)
+            if self._clock() - slice_began > YIELD_SECONDS:
+                await asyncio.sleep(0)
+                slice_began = self._clock()
+        self._synced.set()
+        self._metrics.compute_seconds.observe(self._clock() - begun)
+
+    def _offer(self, streams: Iterable[Stream], *, changed_at: float | None) -> None:
+        """Publish the present snapshot; a pod that is gone leaves its streams what they have."""
+        for stream in tuple(streams):
+            delivery = stream.delivery
+            pod = self.mesh.pod(delivery.sidecar)
+            held = self.snapshot(delivery.kind, delivery.sidecar)
+            if pod is not None and held is not None:
+                delivery.state = State.SERVING
+                delivery.account = pod.account
+                stream.publish(held, changed_at=changed_at)
+
+
+def _question(kind: ClientKind, sidecar: SidecarId) -> Question:
+    return snapshot, (kind, sidecar)

@@ -1,0 +1,178 @@
+"""Memo: answers to questions about the mesh, recomputed only when what they were made from changed.
+
+A question is a pure function `f(mesh, *args)`. While it runs, its reads of the mesh and the
+questions it asks in turn are recorded. A change marks the answers that read it, and theirs in
+turn; a marked answer is checked again when it is next asked for, and an equal new answer leaves
+everything above it as it was, the object itself included.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, TypeVarTuple, cast
+
+from towpath.model.mesh import Mesh, Object, ReadKey
+from towpath.model.names import Kind
+
+Ts = TypeVarTuple("Ts")
+R = TypeVar("R")
+
+Question = tuple[Callable[..., Any], tuple[Hashable, ...]]
+
+
+@dataclass(eq=False, slots=True)
+class _Answer:
+    """One remembered answer, what it was made from, and who used it."""
+
+    question: Question
+    value: Any = None
+    changed_at: int = 0
+    checked_at: int = -1
+    stale: bool = True
+    reads: set[ReadKey] = field(default_factory=set)
+    uses: dict[_Answer, None] = field(default_factory=dict)
+    users: set[_Answer] = field(default_factory=set)
+
+
+class Memo:
+    """Remembers answers about one mesh; `update` moves it on to the next."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self._mesh = mesh
+        self._revision = 0
+        self._answers: dict[Question, _Answer] = {}
+        self._readers: dict[ReadKey, set[_Answer]] = {}
+        self._read_at: dict[ReadKey, int] = {}
+        self.computed = 0
+
+    @property
+    def mesh(self) -> Mesh:
+        return self._mesh
+
+    def update(self, mesh: Mesh, touched: Iterable[ReadKey]) -> frozenset[Question]:
+        """Take the next mesh; gives the questions whose answers may have changed."""
+        self._mesh = mesh
+        self._revision += 1
+        marked: set[_Answer] = set()
+        queue: list[_Answer] = []
+        for key in touched:
+            if key in self._readers:
+                self._read_at[key] = self._revision
+                queue.extend(self._readers[key])
+        while queue:
+            answer = queue.pop()
+            if answer not in marked:
+                marked.add(answer)
+                answer.stale = True
+                queue.extend(answer.users)
+        return frozenset(answer.question for answer in marked)
+
+    def ask(self, question: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
+        """The answer for the present mesh."""
+        return cast("R", self._get((question, cast("tuple[Hashable, ...]", args))).value)
+
+    def forget(self, question: Callable[..., Any], *args: Hashable) -> None:
+        """Drop an answer, and those that only it used."""
+        answer = self._answers.get((question, args))
+        if answer is not None:
+            self._release([answer])
+
+    def __len__(self) -> int:
+        return len(self._answers)
+
+    def _get(self, question: Question) -> _Answer:
+        answer = self._answers.get(question)
+        if answer is None:
+            answer = self._answers[question] = _Answer(question)
+        if answer.stale:
+            if self._outdated(answer):
+                self._compute(answer)
+            answer.stale = False
+            answer.checked_at = self._revision
+        return answer
+
+    def _outdated(self, answer: _Answer) -> bool:
+        since = answer.checked_at
+        if since < 0 or any(self._read_at.get(key, 0) > since for key in answer.reads):
+            return True
+        # In the order of asking: what a later one is asked may hang on an earlier answer.
+        return any(self._get(used.question).changed_at > since for used in answer.uses)
+
+    def _compute(self, answer: _Answer) -> None:
+        known = answer.checked_at >= 0
+        answer.checked_at = -1  # should the question raise, nothing recorded so far may be trusted
+        used_before = self._detach(answer)
+        question, args = answer.question
+        recording = _RecordingMesh.of(self._mesh, memo=self, answer=answer)
+        value = question(recording, *args)
+        self.computed += 1
+        if not known or value != answer.value:
+            answer.value = value
+            answer.changed_at = self._revision
+        self._release(used_before)
+
+    def _release(self, answers: list[_Answer]) -> None:
+        """Drop those of *answers* that nobody uses, and what only they used."""
+        queue = list(answers)
+        while queue:
+            answer = queue.pop()
+            if not answer.users and self._answers.pop(answer.question, None) is not None:
+                queue.extend(self._detach(answer))
+
+    def _detach(self, answer: _Answer) -> list[_Answer]:
+        """Undo an answer's recordings; gives what it had used."""
+        for key in answer.reads:
+            readers = self._readers[key]
+            readers.discard(answer)
+            if not readers:
+                del self._readers[key]
+                self._read_at.pop(key, None)
+        used = list(answer.uses)
+        for other in used:
+            other.users.discard(answer)
+        answer.reads.clear()
+        answer.uses.clear()
+        return used
+
+    def note_read(self, answer: _Answer, key: ReadKey) -> None:
+        answer.reads.add(key)
+        self._readers.setdefault(key, set()).add(answer)
+
+    def note_use(self, answer: _Answer, question: Question) -> Any:
+        used = self._get(question)
+        answer.uses[used] = None
+        used.users.add(answer)
+        return used.value
+
+
+@dataclass(frozen=True)
+class _RecordingMesh(Mesh):
+    """A mesh that tells the memo what one answer was made from."""
+
+    memo: Memo = field(default=cast("Memo", None))
+    answer: _Answer = field(default=cast("_Answer", None))
+
+    @classmethod
+    def of(cls, mesh: Mesh, *, memo: Memo, answer: _Answer) -> _RecordingMesh:
+        return cls(
+            mesh.mesh_name,
+            mesh.osm_namespace,
+            mesh.objects,
+            mesh.members,
+            mesh.problems,
+            memo=memo,
+            answer=answer,
+        )
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        self.memo.note_read(self.answer, (kind, namespace, name))
+        return super().get(kind, namespace, name)
+
+    def group(self, kind: Kind, group: Hashable) -> tuple[Object, ...]:
+        self.memo.note_read(self.answer, (kind, group))
+        return super().group(kind, group)
+
+    def ask(self, question: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
+        key = (question, cast("tuple[Hashable, ...]", args))
+        return cast("R", self.memo.note_use(self.answer, key))

@@ -1,0 +1,1 @@
+"""Frozen values, parsed once and shared by all: no I/O, no clock, standard library only."""

@@ -1,0 +1,101 @@
+"""Mesh: one immutable view of everything the control plane holds.
+
+Every look-up goes through `get`, `group` or `ask`, so that a subclass can record what an answer
+was made from (the hub does) while planning stays a set of plain functions of a Mesh.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar, TypeVarTuple, cast
+
+from towpath.model.meshconfig import MESH_CONFIG_NAME, MeshConfig
+from towpath.model.names import Kind, SidecarId
+from towpath.model.problem import Problem
+from towpath.model.workloads import EndpointSlice, Namespace, Pod, Service
+
+Ts = TypeVarTuple("Ts")
+R = TypeVar("R")
+
+
+class Object(Protocol):
+    """What every held object has: a kind, a name, and the groups it can be looked up by."""
+
+    @property
+    def kind(self) -> Kind: ...
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    def groups(self) -> tuple[Hashable, ...]: ...
+
+
+ObjectKey = tuple[Kind, str, str]
+"""(kind, namespace, name) of one object."""
+
+GroupKey = tuple[Kind, Hashable]
+"""(kind, one of the object's `groups()`), or (kind, "all")."""
+
+ReadKey = ObjectKey | GroupKey
+"""One look-up whose answer may change."""
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """All objects by key and by group, at one moment.
+
+    `mesh_name` is the value of the monitored-by label that makes a namespace ours;
+    `osm_namespace` is where the MeshConfig lives.
+    """
+
+    mesh_name: str
+    osm_namespace: str
+    objects: Mapping[ObjectKey, Object] = field(default_factory=dict)
+    members: Mapping[GroupKey, Mapping[ObjectKey, Object]] = field(default_factory=dict)
+    problems: tuple[Problem, ...] = ()
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """The object of that key, or None."""
+        return self.objects.get((kind, namespace, name))
+
+    def group(self, kind: Kind, group: Hashable) -> tuple[Object, ...]:
+        """The objects of one group ("all": of that kind), sorted by namespace and name."""
+        found = self.members.get((kind, group), {})
+        return tuple(found[key] for key in sorted(found))
+
+    def ask(self, question: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
+        """Answer a question about this mesh; a recording mesh remembers the answer."""
+        return question(self, *args)
+
+    # Typed look-ups, all made of the three above.
+
+    def config(self) -> MeshConfig | None:
+        return cast(
+            "MeshConfig | None", self.get(Kind.MESH_CONFIG, self.osm_namespace, MESH_CONFIG_NAME)
+        )
+
+    def monitored(self, namespace: str) -> bool:
+        """True if the namespace exists and carries this mesh's label."""
+        found = cast("Namespace | None", self.get(Kind.NAMESPACE, "", namespace))
+        return found is not None and found.mesh == self.mesh_name
+
+    def monitored_namespaces(self) -> tuple[str, ...]:
+        return tuple(n.name for n in self.group(Kind.NAMESPACE, ("mesh", self.mesh_name)))
+
+    def service(self, namespace: str, name: str) -> Service | None:
+        return cast("Service | None", self.get(Kind.SERVICE, namespace, name))
+
+    def services(self, namespace: str) -> tuple[Service, ...]:
+        return cast("tuple[Service, ...]", self.group(Kind.SERVICE, ("namespace", namespace)))
+
+    def services_by_selector(self, namespace: str, label: tuple[str, str]) -> tuple[Service, ...]:
+        """Services whose selector's first pair is *label*: the candidates for a pod that has it."""
+        return cast("tuple[Service, ...]", self.group(Kind.SERVICE, ("selector", namespace, label)))
+
+    def slices(self, namespace: str, service: str) -> tuple[EndpointSlice, ...]:
+        found = self.group(Kind.ENDPOINT_SLICE, ("service", namespace, service))
+        return cast("tuple[EndpointSlice, ...]", found)
+
+    def pod(self, sidecar: SidecarId) -> Pod | None:
+        return cast("Pod | None", self.get(Kind.POD, sidecar.namespace, sidecar.pod))

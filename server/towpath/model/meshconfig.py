@@ -1,0 +1,30 @@
+"""MeshConfig: the mesh-wide switches, each off unless it is set."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from towpath.model.names import Kind
+
+MESH_CONFIG_NAME = "osm-mesh-config"
+
+
+@dataclass(frozen=True, slots=True)
+class MeshConfig:
+    """What Towpath uses of the object `osm-mesh-config` in the control plane's namespace.
+
+    The defaults are what holds when the object, or a field of it, is absent or invalid.
+    """
+
+    namespace: str = ""
+    name: str = MESH_CONFIG_NAME
+    enable_egress: bool = False
+    enable_egress_policy: bool = False
+    permissive: bool = False
+    sidecar_log_level: str = "error"
+
+    kind = Kind.MESH_CONFIG
+
+    def groups(self) -> tuple[Hashable, ...]:
+        return ()

@@ -1,0 +1,81 @@
+"""Names of things: Kubernetes objects, service accounts, sidecars, protocols."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """The kinds of object that Towpath holds; a value is the Kubernetes `kind`."""
+
+    NAMESPACE = "Namespace"
+    SERVICE = "Service"
+    ENDPOINT_SLICE = "EndpointSlice"
+    POD = "Pod"
+    SERVICE_ACCOUNT = "ServiceAccount"
+    MESH_CONFIG = "MeshConfig"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ObjectRef:
+    """Which object: its kind, namespace ("" for a cluster-wide one) and name.
+
+    `kind` is a string, not a `Kind`: a Problem may name a file, or an object nobody knows.
+    """
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind} {self.namespace}/{self.name}"
+            if self.namespace
+            else f"{self.kind} {self.name}"
+        )
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Account:
+    """A service account: the identity that policies speak of."""
+
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class SidecarId:
+    """The pod that a sidecar serves; its text form `<pod>.<namespace>` is the xDS node id."""
+
+    pod: str
+    namespace: str
+
+    @classmethod
+    def parse(cls, node_id: str) -> SidecarId:
+        """Split a node id at its last dot; ValueError if a part is missing."""
+        pod, dot, namespace = node_id.rpartition(".")
+        if not (pod and dot and namespace):
+            raise ValueError(f"node id {node_id!r} is not of the form <pod>.<namespace>")
+        return cls(pod=pod, namespace=namespace)
+
+    def __str__(self) -> str:
+        return f"{self.pod}.{self.namespace}"
+
+
+class Protocol(StrEnum):
+    """What a port speaks, as far as a sidecar must know it."""
+
+    HTTP = "http"
+    HTTPS = "https"
+    TCP = "tcp"
+    TCP_SERVER_FIRST = "tcp-server-first"
+
+
+class ClientKind(StrEnum):
+    """What sort of data plane holds a stream; each kind has its own vocabulary of resources."""
+
+    ENVOY = "envoy"

@@ -1,0 +1,78 @@
+"""Plan: what one sidecar must do; it names neither Kubernetes nor Envoy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from towpath.model.names import Protocol
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Destination:
+    """One port of an in-mesh service, as a client reaches it.
+
+    `addresses` are IPv4 addresses dialled by clients: the service's own, or, when `direct`, those
+    of its endpoints; a direct connection goes to the very address that was dialled.
+    """
+
+    namespace: str
+    service: str
+    port: int
+    protocol: Protocol
+    addresses: tuple[str, ...]
+    direct: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.namespace}/{self.service}|{self.port}"
+
+
+class Destinations(tuple[Destination, ...]):  # noqa: SLOT001 - slots cannot be in a tuple
+    """Destinations, sorted; they are hashed once, as the key to what many sidecars share."""
+
+    _hash: int | None = None
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = super().__hash__()
+        return self._hash
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """What a sidecar lets out: in-mesh destinations, and whether the rest passes through."""
+
+    destinations: Destinations
+    passthrough: bool
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class InboundPort:
+    """A port of this pod that an in-mesh service leads to."""
+
+    port: int
+    protocol: Protocol
+    services: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """What a sidecar lets in, one entry for each port number."""
+
+    ports: tuple[InboundPort, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one sidecar must do."""
+
+    outbound: Outbound
+    inbound: Inbound
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Endpoint:
+    """One address behind a destination."""
+
+    address: str
+    port: int

@@ -1,0 +1,41 @@
+"""Problem: an invalid or conflicting part of the input, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from towpath.model.names import ObjectRef
+
+
+class Reason(StrEnum):
+    """Why something was left out; bounded, so that it can label a metric."""
+
+    UNREADABLE = "Unreadable"
+    INVALID = "Invalid"
+    UNKNOWN_FIELD = "UnknownField"
+    DUPLICATE = "Duplicate"
+    CONFLICT = "Conflict"
+    MISSING = "Missing"
+    NOT_SUPPORTED = "NotSupported"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Problem:
+    """One thing that is wrong with one object.
+
+    `field` is a path such as `spec.ports[0].number` ("" for the object as a whole);
+    `message` gives the value, what is allowed, and what Towpath does instead;
+    `source` is where the object was read (`mesh.yaml:12`, or "" for an API server).
+    """
+
+    object: ObjectRef
+    field: str
+    reason: Reason
+    message: str
+    source: str = ""
+
+    def __str__(self) -> str:
+        where = f"{self.source}: " if self.source else ""
+        field = f" {self.field}" if self.field else ""
+        return f"{where}{self.object}{field}: {self.reason}: {self.message}"

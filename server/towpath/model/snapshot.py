@@ -1,0 +1,131 @@
+"""Snapshot: the resources one sidecar is to hold, each with a version that is a hash of content.
+
+Snapshots of different sidecars share most of their content, so a type's resources are kept in
+layers: a layer is encoded, hashed and compared once, however many snapshots hold it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+
+
+def content_hash(*parts: bytes) -> str:
+    """Hash of the parts in order, as 20 hexadecimal digits; each part's length counts."""
+    digest = blake2b(digest_size=10)
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Resource:
+    """One encoded resource: `packed` is the serialized google.protobuf.Any that carries it."""
+
+    type_url: str
+    name: str
+    version: str
+    packed: bytes
+
+    @classmethod
+    def of(cls, type_url: str, name: str, packed: bytes) -> Resource:
+        return cls(type_url, name, content_hash(type_url.encode(), packed), packed)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Resource) and (self.name, self.version) == (
+            other.name,
+            other.version,
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.version))
+
+
+class Layer(Mapping[str, Resource]):
+    """Resources of one type by name, sorted by name; equal when names and versions are equal."""
+
+    def __init__(self, resources: tuple[Resource, ...] = ()) -> None:
+        self._by_name = {r.name: r for r in sorted(resources, key=lambda r: r.name)}
+        if len(self._by_name) != len(resources):
+            raise ValueError("two resources of one type have the same name")
+
+    @cached_property
+    def version(self) -> str:
+        return content_hash(*(f"{r.name}\0{r.version}".encode() for r in self._by_name.values()))
+
+    def __getitem__(self, name: str) -> Resource:
+        return self._by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._by_name)
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Layer) and self.version == other.version
+
+    def __hash__(self) -> int:
+        return hash(self.version)
+
+
+EMPTY = Layer()
+
+
+class ResourceSet(Mapping[str, Resource]):
+    """All resources of one type that one sidecar is to hold, as layers without common names."""
+
+    def __init__(self, type_url: str, layers: tuple[Layer, ...] = ()) -> None:
+        self.type_url = type_url
+        self.layers = tuple(layer for layer in layers if layer)
+
+    @cached_property
+    def version(self) -> str:
+        """Hash of the type URL and of every name and version."""
+        layers = sorted(layer.version for layer in self.layers)
+        return content_hash(self.type_url.encode(), *(v.encode() for v in layers))
+
+    def __getitem__(self, name: str) -> Resource:
+        for layer in self.layers:
+            if name in layer:
+                return layer[name]
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        for layer in self.layers:
+            yield from layer
+
+    def __len__(self) -> int:
+        return sum(map(len, self.layers))
+
+    def changed_since(self, old: ResourceSet) -> frozenset[str]:
+        """Names whose resource was added, removed, or has another version than in *old*."""
+        if self is old or self.layers == old.layers:
+            return frozenset()
+        mine, theirs = set(self.layers), set(old.layers)
+        touched = {n for layer in mine ^ theirs for n in layer}
+        return frozenset(n for n in touched if self.get(n) != old.get(n))
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """What one sidecar is to hold, by type URL."""
+
+    sets: Mapping[str, ResourceSet]
+
+    def of(self, type_url: str) -> ResourceSet:
+        return self.sets.get(type_url) or ResourceSet(type_url)
+
+    @cached_property
+    def version(self) -> str:
+        """Hash of every type's version."""
+        return content_hash(*(f"{t}\0{s.version}".encode() for t, s in sorted(self.sets.items())))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Snapshot) and self.version == other.version
+
+    def __hash__(self) -> int:
+        return hash(self.version)

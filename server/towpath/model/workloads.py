@@ -1,0 +1,114 @@
+"""What runs in the cluster: namespaces, services, endpoints, pods, service accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from towpath.model.names import Account, Kind, ObjectRef, Protocol, SidecarId
+
+Labels = tuple[tuple[str, str], ...]
+"""Label pairs, sorted: hashable, and equal when the labels are equal."""
+
+
+@dataclass(frozen=True, slots=True)
+class Namespace:
+    """A namespace; it joins the mesh named by its `openservicemesh.io/monitored-by` label."""
+
+    name: str
+    mesh: str | None
+
+    kind = Kind.NAMESPACE
+    namespace = ""
+
+    def groups(self) -> tuple[Hashable, ...]:
+        return (("mesh", self.mesh),)
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePort:
+    """One TCP port of a Service; `target_port` is a number or the name of a container port."""
+
+    name: str
+    port: int
+    target_port: int | str
+    protocol: Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A Service with at least the IPv4 addresses it has; headless ones have none."""
+
+    namespace: str
+    name: str
+    cluster_ips: tuple[str, ...]
+    headless: bool
+    ports: tuple[ServicePort, ...]
+    selector: Labels
+
+    kind = Kind.SERVICE
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.namespace, self.name)
+
+    def groups(self) -> tuple[Hashable, ...]:
+        by_selector = (("selector", self.namespace, self.selector[0]),) if self.selector else ()
+        return (("namespace", self.namespace), *by_selector)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointSlice:
+    """Ready IPv4 addresses behind one Service, and the number that each named port has there."""
+
+    namespace: str
+    name: str
+    service: str
+    addresses: tuple[str, ...]
+    ports: tuple[tuple[str, int], ...]
+
+    kind = Kind.ENDPOINT_SLICE
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.namespace, self.name)
+
+    def groups(self) -> tuple[Hashable, ...]:
+        return (("service", self.namespace, self.service),)
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """A pod: whose it is, its labels, and its container ports by name."""
+
+    namespace: str
+    name: str
+    service_account: str
+    labels: Labels
+    ports: tuple[tuple[str, int], ...]
+
+    kind = Kind.POD
+
+    @property
+    def account(self) -> Account:
+        return Account(self.namespace, self.service_account)
+
+    @property
+    def sidecar(self) -> SidecarId:
+        return SidecarId(pod=self.name, namespace=self.namespace)
+
+    def groups(self) -> tuple[Hashable, ...]:
+        return (("account", self.namespace, self.service_account),)
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceAccount:
+    """A service account that exists."""
+
+    namespace: str
+    name: str
+
+    kind = Kind.SERVICE_ACCOUNT
+
+    def groups(self) -> tuple[Hashable, ...]:
+        return ()

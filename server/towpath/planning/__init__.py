@@ -1,0 +1,13 @@
+"""What one sidecar must do, as pure functions of a Mesh.
+
+`outbound` makes an `Outbound`, shared by a service account's sidecars;
+`inbound` makes an `Inbound`, shared by the pods that the same services select;
+`endpoints` says where each destination leads; `problems` collects what could not be planned.
+"""
+
+from towpath.planning.destinations import endpoints
+from towpath.planning.inbound import inbound
+from towpath.planning.outbound import outbound
+from towpath.planning.problems import problems
+
+__all__ = ["endpoints", "inbound", "outbound", "problems"]

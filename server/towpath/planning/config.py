@@ -1,0 +1,10 @@
+"""The mesh-wide switches that hold now; without a MeshConfig every one is off."""
+
+from __future__ import annotations
+
+from towpath.model.mesh import Mesh
+from towpath.model.meshconfig import MeshConfig
+
+
+def config(mesh: Mesh) -> MeshConfig:
+    return mesh.config() or MeshConfig()

@@ -1,0 +1,66 @@
+"""What cannot be planned, as Problems: the mesh as a whole, then each object."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from towpath.model.mesh import Mesh
+from towpath.model.meshconfig import MESH_CONFIG_NAME
+from towpath.model.names import Kind, ObjectRef
+from towpath.model.problem import Problem, Reason
+from towpath.model.workloads import EndpointSlice, Pod, Service
+from towpath.planning.destinations import directory
+from towpath.planning.inbound import disagreements
+
+
+def problems(mesh: Mesh) -> tuple[Problem, ...]:
+    """Every Problem that planning finds, sorted, each once."""
+    found = set(_switches(mesh)) | set(mesh.ask(directory).problems)
+    for namespace in mesh.monitored_namespaces():
+        found |= set(mesh.ask(_unreachable, namespace))
+    for slice_ in cast("tuple[EndpointSlice, ...]", mesh.group(Kind.ENDPOINT_SLICE, "all")):
+        found |= set(mesh.ask(_orphan, slice_))
+    for pod in cast("tuple[Pod, ...]", mesh.group(Kind.POD, "all")):
+        found |= set(mesh.ask(disagreements, pod))
+    return tuple(sorted(found))
+
+
+def _switches(mesh: Mesh) -> tuple[Problem, ...]:
+    ref = ObjectRef(Kind.MESH_CONFIG, mesh.osm_namespace, MESH_CONFIG_NAME)
+    config = mesh.config()
+    if config is None:
+        text = "not found: every switch is off, in-mesh traffic included"
+        return (Problem(ref, "", Reason.MISSING, text),)
+    if not config.permissive:
+        field = "spec.traffic.enablePermissiveTrafficPolicyMode"
+        text = (
+            "false (or not set), but SMI traffic policies are not planned by this version: "
+            "no in-mesh traffic is allowed; set it to true"
+        )
+        return (Problem(ref, field, Reason.NOT_SUPPORTED, text),)
+    return ()
+
+
+def _unreachable(mesh: Mesh, namespace: str) -> tuple[Problem, ...]:
+    return tuple(
+        Problem(
+            service.ref,
+            "spec.selector",
+            Reason.MISSING,
+            "no selector, and no EndpointSlice names this Service: nothing can answer for it",
+        )
+        for service in mesh.services(namespace)
+        if not service.selector and not mesh.slices(namespace, service.name)
+    )
+
+
+def _orphan(mesh: Mesh, slice_: EndpointSlice) -> tuple[Problem, ...]:
+    if not mesh.monitored(slice_.namespace) or _known(mesh, slice_):
+        return ()
+    text = f"Service {slice_.namespace}/{slice_.service} does not exist; its endpoints are not used"
+    field = "metadata.labels[kubernetes.io/service-name]"
+    return (Problem(slice_.ref, field, Reason.MISSING, text),)
+
+
+def _known(mesh: Mesh, slice_: EndpointSlice) -> Service | None:
+    return mesh.service(slice_.namespace, slice_.service)

@@ -1,0 +1,124 @@
+"""Settings: a name, a default, a unit and a sentence for each; the command line is made of these.
+
+Each is also read from the environment: `ads_address` is `--ads-address` and
+`TOWPATH_ADS_ADDRESS`.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import Field, dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+class SettingsError(Exception):
+    """A setting has a value that is not allowed, or settings contradict each other."""
+
+
+def _setting(*, default: Any, text: str, unit: str = "") -> Any:
+    return field(default=default, metadata={"help": text, "unit": unit})
+
+
+def setting_help(declared: Field[Any]) -> str:
+    """The sentence for `--help`, with the unit."""
+    unit = declared.metadata["unit"]
+    return f"{declared.metadata['help']}" + (f" In {unit}." if unit else "")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settings:
+    """What `towpath serve` can be told."""
+
+    manifests: Path | None = _setting(
+        default=None,
+        text="Folder of manifests to serve (*.yaml, *.yml, *.json), watched for changes.",
+    )
+    mesh_name: str = _setting(
+        default="osm",
+        text="Namespaces whose label openservicemesh.io/monitored-by has this value are served.",
+    )
+    osm_namespace: str = _setting(
+        default="osm-system",
+        text="Namespace of the control plane, where the MeshConfig osm-mesh-config lives.",
+    )
+    ads_address: str = _setting(
+        default="127.0.0.1:15128", text="Where sidecars subscribe (gRPC): HOST:PORT, or unix:/PATH."
+    )
+    http_address: str = _setting(
+        default="127.0.0.1:9091",
+        text="Where health, metrics and version are served (HTTP): HOST:PORT.",
+    )
+    plaintext: bool = _setting(
+        default=False,
+        text="Allow an ads_address that is not loopback although the connection is plaintext.",
+    )
+    settle_quiet: float = _setting(
+        default=0.02,
+        text="After a first change, which goes out at once, wait for this long without any.",
+        unit="seconds",
+    )
+    settle_max: float = _setting(
+        default=0.5, text="Publish after this long even if changes keep coming.", unit="seconds"
+    )
+    unknown_pod_wait: float = _setting(
+        default=30.0,
+        text="How long a stream may wait for its pod to appear; then NOT_FOUND.",
+        unit="seconds",
+    )
+    shutdown_grace: float = _setting(
+        default=2.0,
+        text="How long open streams may finish when the server is told to stop.",
+        unit="seconds",
+    )
+    log_level: str = _setting(default="info", text="debug, info, warning or error.")
+    log_format: str = _setting(default="text", text="text or json.")
+
+    def __post_init__(self) -> None:
+        _one_of("log_level", self.log_level, ("debug", "info", "warning", "error"))
+        _one_of("log_format", self.log_format, ("text", "json"))
+        for name in ("settle_quiet", "settle_max", "unknown_pod_wait", "shutdown_grace"):
+            value = getattr(self, name)
+            if not 0 <= value <= 3600:
+                raise SettingsError(f"{_flag(name)} is {value}: allowed is 0 to 3600 seconds")
+        _port("http_address", self.http_address)
+        if not self.ads_address.startswith("unix:"):
+            _port("ads_address", self.ads_address)
+            if not self.plaintext and not _loopback(self.ads_address):
+                raise SettingsError(
+                    f"{_flag('ads_address')} is {self.ads_address}, which is not loopback, and the "
+                    "connection is plaintext: anyone who reaches it could read every sidecar's "
+                    "configuration. Use a loopback address, or allow it with --plaintext"
+                )
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """HOST:PORT (the host may be in brackets) as its two parts; ValueError if it is not that."""
+    host, colon, port = address.rpartition(":")
+    if not (host and colon and port.isdecimal() and int(port) <= 65535):
+        raise ValueError(f"{address!r} is not HOST:PORT with a port of 0 to 65535")
+    return host.strip("[]"), int(port)
+
+
+def _loopback(address: str) -> bool:
+    host, _ = split_address(address)
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _port(name: str, address: str) -> None:
+    try:
+        split_address(address)
+    except ValueError as error:
+        raise SettingsError(f"{_flag(name)}: {error}") from error
+
+
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> None:
+    if value not in allowed:
+        raise SettingsError(f"{_flag(name)} is {value!r}: allowed is one of {', '.join(allowed)}")
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")

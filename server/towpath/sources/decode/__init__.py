@@ -1,0 +1,180 @@
+"""Decode: one raw Kubernetes object in, one model value and its Problems out.
+
+Only this package knows Kubernetes' names of kinds and fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import msgspec
+
+from towpath.model.mesh import Object
+from towpath.model.names import Kind, ObjectRef
+from towpath.model.problem import Problem, Reason
+from towpath.sources.decode import core, services, structs
+from towpath.sources.decode.findings import Findings, show
+from towpath.sources.decode.meshconfig import mesh_config
+from towpath.sources.decode.names import NameRule
+
+S = TypeVar("S", bound=msgspec.Struct)
+Raw = Mapping[str, object]
+
+UNNAMED = "(unnamed)"
+"""The name in the ref of an object that has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """What became of one object: `value` is None if it is not held.
+
+    `ignored` is true for a kind that Towpath has no use for, which is no Problem.
+    """
+
+    ref: ObjectRef
+    value: Object | None = None
+    problems: tuple[Problem, ...] = ()
+    ignored: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    api_versions: tuple[str, ...]
+    name_rule: NameRule
+    read: Callable[[Raw, Findings], Object | None]
+    namespaced: bool = True
+
+
+def _struct(
+    struct: type[S], convert: Callable[[S, Findings], Object | None]
+) -> Callable[[Raw, Findings], Object | None]:
+    def read(raw: Raw, found: Findings) -> Object | None:
+        seen = structs.read_struct(raw, struct, found)
+        return None if seen is None else convert(seen, found)
+
+    return read
+
+
+_TABLE: Mapping[str, _Row] = {
+    Kind.NAMESPACE: _Row(
+        ("v1",), NameRule.LABEL, _struct(structs.Plain, core.namespace), namespaced=False
+    ),
+    Kind.SERVICE: _Row(("v1",), NameRule.LABEL, _struct(structs.Service, services.service)),
+    Kind.ENDPOINT_SLICE: _Row(
+        ("discovery.k8s.io/v1",),
+        NameRule.SUBDOMAIN,
+        _struct(structs.EndpointSlice, services.endpoint_slice),
+    ),
+    Kind.POD: _Row(("v1",), NameRule.SUBDOMAIN, _struct(structs.Pod, core.pod)),
+    Kind.SERVICE_ACCOUNT: _Row(
+        ("v1",), NameRule.SUBDOMAIN, _struct(structs.Plain, core.service_account)
+    ),
+    Kind.MESH_CONFIG: _Row(
+        ("config.openservicemesh.io/v1alpha2",), NameRule.SUBDOMAIN, mesh_config
+    ),
+}
+
+_MESH_GROUPS = frozenset(
+    {
+        "config.openservicemesh.io",
+        "policy.openservicemesh.io",
+        "specs.smi-spec.io",
+        "access.smi-spec.io",
+        "split.smi-spec.io",
+    }
+)
+
+
+def decode(raw: object, source: str) -> Decoded:
+    """Decode one object that was read at *source* (`mesh.yaml:12`, or "" for an API server)."""
+    if not isinstance(raw, dict):
+        found = Findings(ObjectRef("Object", "", UNNAMED), source)
+        found.unused("", raw, allowed="a mapping with apiVersion, kind and metadata")
+        return Decoded(found.ref, problems=found.problems)
+    kind, version, row = raw.get("kind"), raw.get("apiVersion"), _row(raw)
+    found = Findings(_ref(raw, row), source)
+    if not isinstance(kind, str) or not kind:
+        found.unused("kind", kind, allowed="the name of a kind, such as Pod")
+    elif not isinstance(version, str) or not version:
+        allowed = _either(row.api_versions) if row else "a group and version, such as v1"
+        found.unused("apiVersion", version, allowed=allowed)
+    elif row is None:
+        if version.partition("/")[0] not in _MESH_GROUPS:
+            return Decoded(found.ref, ignored=True)
+        message = f"{kind} of {version} is not used by this version of Towpath: it has no effect"
+        found.add(Reason.NOT_SUPPORTED, "", message)
+    elif version not in row.api_versions:
+        found.unused("apiVersion", version, allowed=_either(row.api_versions))
+    elif _well_named(raw, row, found):
+        return Decoded(found.ref, row.read(raw, found), found.problems)
+    return Decoded(found.ref, problems=found.problems)
+
+
+def expand(raw: object) -> Iterator[object]:
+    """The objects in *raw*: the items of a list (`kind: List`, `kind: PodList`), or itself."""
+    items = raw.get("items") if isinstance(raw, dict) else None
+    kind = raw.get("kind") if isinstance(raw, dict) else None
+    if not isinstance(raw, dict) or not isinstance(kind, str) or not kind.endswith("List"):
+        yield raw
+    elif kind == "List" and items is None:
+        return
+    elif not isinstance(items, list):
+        yield raw
+    elif kind == "List":
+        for item in items:
+            yield from expand(item)
+    else:
+        # What an API server answers: only the list says what its items are.
+        head = {"apiVersion": raw.get("apiVersion"), "kind": kind.removesuffix("List")}
+        yield from ({**head, **item} if isinstance(item, dict) else item for item in items)
+
+
+def _row(raw: Raw) -> _Row | None:
+    kind, version = raw.get("kind"), raw.get("apiVersion")
+    row = _TABLE.get(kind) if isinstance(kind, str) else None
+    if row is None or not isinstance(version, str):
+        return row
+    # Another group may have a kind of the same name: Knative's Service is none of ours.
+    group, slash, _ = version.partition("/")
+    foreign = "v1" in row.api_versions and slash and "." in group
+    return None if foreign else row
+
+
+def _ref(raw: Raw, row: _Row | None) -> ObjectRef:
+    """What to call the object, however wrong it is."""
+    kind, given = raw.get("kind"), raw.get("metadata")
+    metadata = given if isinstance(given, dict) else {}
+    name, namespace = _text(metadata.get("name")), _text(metadata.get("namespace"))
+    if row is not None:
+        namespace = (namespace or "default") if row.namespaced else ""
+    return ObjectRef(
+        kind if isinstance(kind, str) and kind else "Object", namespace, name or UNNAMED
+    )
+
+
+def _text(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else show(value)
+
+
+def _well_named(raw: Raw, row: _Row, found: Findings) -> bool:
+    given = raw.get("metadata")
+    if given is not None and not isinstance(given, dict):
+        found.unused("metadata", given, allowed="a mapping")
+        return False
+    metadata = given or {}
+    name, namespace = metadata.get("name"), metadata.get("namespace")
+    if not row.name_rule.holds(name):
+        found.unused("metadata.name", name, allowed=row.name_rule.words)
+        return False
+    if row.namespaced and namespace not in (None, "") and not NameRule.LABEL.holds(namespace):
+        found.unused("metadata.namespace", namespace, allowed=NameRule.LABEL.words)
+        return False
+    return True
+
+
+def _either(words: tuple[str, ...]) -> str:
+    return " or ".join(words)

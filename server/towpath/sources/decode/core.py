@@ -1,0 +1,67 @@
+"""Namespace, ServiceAccount and Pod: from what Kubernetes says to model values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from towpath.model import workloads
+from towpath.sources.decode import structs
+from towpath.sources.decode.findings import Findings
+from towpath.sources.decode.names import PORTS, NameRule, is_port
+
+MONITORED_BY = "openservicemesh.io/monitored-by"
+
+
+def namespace(seen: structs.Plain, found: Findings) -> workloads.Namespace:
+    labels = seen.metadata.labels if seen.metadata else None
+    return workloads.Namespace(name=found.ref.name, mesh=(labels or {}).get(MONITORED_BY))
+
+
+def service_account(_seen: structs.Plain, found: Findings) -> workloads.ServiceAccount:
+    return workloads.ServiceAccount(namespace=found.ref.namespace, name=found.ref.name)
+
+
+def pod(seen: structs.Pod, found: Findings) -> workloads.Pod | None:
+    """The pod, without container ports that have no name or are not TCP."""
+    spec = seen.spec or structs.PodSpec()
+    account = spec.service_account_name or "default"
+    if not NameRule.SUBDOMAIN.holds(account):
+        found.unused("spec.serviceAccountName", account, allowed=NameRule.SUBDOMAIN.words)
+        return None
+    return workloads.Pod(
+        namespace=found.ref.namespace,
+        name=found.ref.name,
+        service_account=account,
+        labels=pairs(seen.metadata.labels if seen.metadata else None),
+        ports=tuple(sorted(_named_ports(spec, found).items())),
+    )
+
+
+def pairs(labels: Mapping[str, str] | None) -> workloads.Labels:
+    """Labels as the model holds them: sorted pairs."""
+    return tuple(sorted((labels or {}).items()))
+
+
+def _named_ports(spec: structs.PodSpec, found: Findings) -> dict[str, int]:
+    ports: dict[str, int] = {}
+    for where, container in _long_running(spec):
+        for index, port in enumerate(container.ports or ()):
+            if not port.name or (port.protocol or "TCP") != "TCP":
+                continue
+            if port.container_port is None or not is_port(port.container_port):
+                field = f"{where}.ports[{index}].containerPort"
+                found.invalid(
+                    field, port.container_port, allowed=PORTS, effect="the port is left out"
+                )
+            else:
+                # Kubernetes too resolves a name that two containers use to the first of them.
+                ports.setdefault(port.name, port.container_port)
+    return ports
+
+
+def _long_running(spec: structs.PodSpec) -> Iterator[tuple[str, structs.Container]]:
+    for index, container in enumerate(spec.containers or ()):
+        yield f"spec.containers[{index}]", container
+    for index, container in enumerate(spec.init_containers or ()):
+        if container.restart_policy == "Always":
+            yield f"spec.initContainers[{index}]", container

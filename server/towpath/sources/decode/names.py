@@ -1,0 +1,63 @@
+"""What names may look like: RFC 1123 labels and subdomains, port numbers and port names, IPv4."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+
+PORTS = "an integer from 1 to 65535"
+ADDRESSES = "an IPv4 address such as 10.0.0.1"
+
+_LABEL = "[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+
+
+class NameRule(Enum):
+    """A rule for names: (pattern, longest, in words)."""
+
+    LABEL = (
+        re.compile(_LABEL),
+        63,
+        "a lower-case RFC 1123 label (a-z, 0-9 and '-', at most 63 characters)",
+    )
+    SUBDOMAIN = (
+        re.compile(rf"{_LABEL}(?:\.{_LABEL})*"),
+        253,
+        "a lower-case RFC 1123 subdomain (a-z, 0-9, '-' and '.', at most 253 characters)",
+    )
+    PORT = (
+        re.compile(r"(?=.*[a-z])(?!.*--)[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"),
+        15,
+        "a port name (a-z, 0-9 and '-', at least one letter, at most 15 characters)",
+    )
+
+    def holds(self, name: object) -> bool:
+        pattern, longest, _ = self.value
+        return (
+            isinstance(name, str) and len(name) <= longest and pattern.fullmatch(name) is not None
+        )
+
+    @property
+    def words(self) -> str:
+        return str(self.value[2])
+
+
+def is_port(number: int | None) -> bool:
+    return number is not None and 1 <= number <= 65535
+
+
+def is_ipv4(address: str) -> bool:
+    """True for an IPv4 address that a connection can be made to."""
+    try:
+        parsed = IPv4Address(address)
+    except AddressValueError:
+        return False
+    return not (parsed.is_unspecified or parsed.is_multicast)
+
+
+def is_ipv6(address: str) -> bool:
+    try:
+        IPv6Address(address)
+    except AddressValueError:
+        return False
+    return True

@@ -1,0 +1,204 @@
+"""Service and EndpointSlice: from what Kubernetes says to model values."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from towpath.model import workloads
+from towpath.model.names import Protocol
+from towpath.model.problem import Reason
+from towpath.sources.decode import structs
+from towpath.sources.decode.core import pairs
+from towpath.sources.decode.findings import Findings, show
+from towpath.sources.decode.names import ADDRESSES, PORTS, NameRule, is_ipv4, is_ipv6, is_port
+
+SERVICE_NAME = "kubernetes.io/service-name"
+
+_TYPES = ("ClusterIP", "NodePort", "LoadBalancer", "ExternalName")
+_TRANSPORTS = ("TCP", "UDP", "SCTP")
+_ADDRESS_TYPES = ("IPv4", "IPv6", "FQDN")
+_PORT_LEFT_OUT = "the port is left out"
+_ADDRESS_LEFT_OUT = "the address is left out"
+
+_BY_APP_PROTOCOL = {
+    "http": Protocol.HTTP,
+    "http2": Protocol.HTTP,
+    "h2c": Protocol.HTTP,
+    "grpc": Protocol.HTTP,
+    "grpc-web": Protocol.HTTP,
+    "kubernetes.io/h2c": Protocol.HTTP,
+    "kubernetes.io/ws": Protocol.HTTP,
+    "https": Protocol.HTTPS,
+    "tls": Protocol.HTTPS,
+    "kubernetes.io/wss": Protocol.HTTPS,
+    "tcp": Protocol.TCP,
+    "tcp-server-first": Protocol.TCP_SERVER_FIRST,
+}
+_BY_NAME_PREFIX = {
+    "http": Protocol.HTTP,
+    "http2": Protocol.HTTP,
+    "grpc": Protocol.HTTP,
+    "https": Protocol.HTTPS,
+    "tls": Protocol.HTTPS,
+    "tcp": Protocol.TCP,
+    "tcp-server-first": Protocol.TCP_SERVER_FIRST,
+}
+
+
+def service(seen: structs.Service, found: Findings) -> workloads.Service | None:
+    """The service, without parts that are invalid; None for an ExternalName, which has no port."""
+    spec = seen.spec or structs.ServiceSpec()
+    kind = spec.type or "ClusterIP"
+    if kind not in _TYPES:
+        found.unused("spec.type", kind, allowed=_words(_TYPES))
+        return None
+    if kind == "ExternalName":
+        return None
+    headless = spec.cluster_ip == "None" or "None" in (spec.cluster_ips or ())
+    return workloads.Service(
+        namespace=found.ref.namespace,
+        name=found.ref.name,
+        cluster_ips=() if headless else _cluster_ips(spec, found),
+        headless=headless,
+        ports=_service_ports(spec.ports or (), found),
+        selector=pairs(spec.selector),
+    )
+
+
+def endpoint_slice(seen: structs.EndpointSlice, found: Findings) -> workloads.EndpointSlice | None:
+    """The ready IPv4 addresses of one slice; None if it belongs to no service or is not IPv4."""
+    kind = seen.address_type
+    if kind not in _ADDRESS_TYPES:
+        found.unused("addressType", kind, allowed=_words(_ADDRESS_TYPES))
+        return None
+    if kind != "IPv4":
+        return None
+    labels = (seen.metadata.labels if seen.metadata else None) or {}
+    name = labels.get(SERVICE_NAME)
+    if not NameRule.LABEL.holds(name):
+        allowed = f"the name of a Service, {NameRule.LABEL.words}"
+        found.unused(f"metadata.labels[{SERVICE_NAME}]", name, allowed=allowed)
+        return None
+    return workloads.EndpointSlice(
+        namespace=found.ref.namespace,
+        name=found.ref.name,
+        service=str(name),
+        addresses=_ready_addresses(seen.endpoints or (), found),
+        ports=_endpoint_ports(seen.ports or (), found),
+    )
+
+
+def _cluster_ips(spec: structs.ServiceSpec, found: Findings) -> tuple[str, ...]:
+    given = [("spec.clusterIP", spec.cluster_ip)]
+    given += [(f"spec.clusterIPs[{i}]", ip) for i, ip in enumerate(spec.cluster_ips or ())]
+    fields: dict[str, str] = {}
+    for field, ip in given:
+        if ip:
+            fields.setdefault(ip, field)
+    if not fields:
+        message = "is not set, so no sidecar can reach the Service by an address of its own"
+        found.add(Reason.MISSING, "spec.clusterIP", message)
+    for ip, field in fields.items():
+        if not is_ipv4(ip) and not is_ipv6(ip):
+            found.invalid(field, ip, allowed=f"{ADDRESSES}, or None", effect=_ADDRESS_LEFT_OUT)
+    return tuple(ip for ip in fields if is_ipv4(ip))
+
+
+def _service_ports(
+    seen: Sequence[structs.ServicePort], found: Findings
+) -> tuple[workloads.ServicePort, ...]:
+    ports: dict[int, workloads.ServicePort] = {}
+    names: set[str] = set()
+    for index, port in enumerate(seen):
+        field = f"spec.ports[{index}]"
+        read = _service_port(port, field, found)
+        if read is None:
+            continue
+        if read.port in ports:
+            allowed = "each TCP port number once"
+            found.invalid(f"{field}.port", read.port, allowed=allowed, effect=_PORT_LEFT_OUT)
+        elif read.name in names:
+            allowed = "a name of its own for each port"
+            found.invalid(f"{field}.name", read.name, allowed=allowed, effect=_PORT_LEFT_OUT)
+        else:
+            ports[read.port] = read
+            names.add(read.name)
+    return tuple(ports.values())
+
+
+def _service_port(
+    seen: structs.ServicePort, field: str, found: Findings
+) -> workloads.ServicePort | None:
+    if not _is_tcp(seen.protocol, f"{field}.protocol", found):
+        return None
+    if seen.port is None or not is_port(seen.port):
+        found.invalid(f"{field}.port", seen.port, allowed=PORTS, effect=_PORT_LEFT_OUT)
+        return None
+    # Kubernetes too takes 0 and "" for "not set".
+    target = seen.target_port or seen.port
+    if not (is_port(target) if isinstance(target, int) else NameRule.PORT.holds(target)):
+        allowed = f"{PORTS}, or {NameRule.PORT.words}"
+        found.invalid(f"{field}.targetPort", target, allowed=allowed, effect=_PORT_LEFT_OUT)
+        return None
+    protocol = _protocol(seen)
+    if protocol is None:
+        found.invalid(
+            f"{field}.appProtocol",
+            seen.app_protocol,
+            allowed=_words(tuple(_BY_APP_PROTOCOL)),
+            effect=_PORT_LEFT_OUT,
+        )
+        return None
+    return workloads.ServicePort(
+        name=seen.name or "", port=seen.port, target_port=target, protocol=protocol
+    )
+
+
+def _protocol(seen: structs.ServicePort) -> Protocol | None:
+    if seen.app_protocol:
+        return _BY_APP_PROTOCOL.get(seen.app_protocol.lower())
+    name = seen.name or ""
+    matching = [p for p in _BY_NAME_PREFIX if name == p or name.startswith(f"{p}-")]
+    return _BY_NAME_PREFIX[max(matching, key=len)] if matching else Protocol.HTTP
+
+
+def _ready_addresses(seen: Sequence[structs.Endpoint], found: Findings) -> tuple[str, ...]:
+    addresses: set[str] = set()
+    for index, endpoint in enumerate(seen):
+        if endpoint.conditions is not None and endpoint.conditions.ready is False:
+            continue
+        for at, address in enumerate(endpoint.addresses or ()):
+            if is_ipv4(address):
+                addresses.add(address)
+            else:
+                field = f"endpoints[{index}].addresses[{at}]"
+                found.invalid(field, address, allowed=ADDRESSES, effect=_ADDRESS_LEFT_OUT)
+    return tuple(sorted(addresses))
+
+
+def _endpoint_ports(
+    seen: Sequence[structs.EndpointPort], found: Findings
+) -> tuple[tuple[str, int], ...]:
+    ports: dict[str, int] = {}
+    for index, port in enumerate(seen):
+        field = f"ports[{index}]"
+        if port.port is None or not _is_tcp(port.protocol, f"{field}.protocol", found):
+            continue
+        if not is_port(port.port):
+            found.invalid(f"{field}.port", port.port, allowed=PORTS, effect=_PORT_LEFT_OUT)
+        elif (port.name or "") in ports:
+            allowed = "a name of its own for each port"
+            found.invalid(f"{field}.name", port.name, allowed=allowed, effect=_PORT_LEFT_OUT)
+        else:
+            ports[port.name or ""] = port.port
+    return tuple(sorted(ports.items()))
+
+
+def _is_tcp(protocol: str | None, field: str, found: Findings) -> bool:
+    if protocol and protocol not in _TRANSPORTS:
+        found.invalid(field, protocol, allowed=_words(_TRANSPORTS), effect=_PORT_LEFT_OUT)
+    return (protocol or "TCP") == "TCP"
+
+
+def _words(allowed: Sequence[str]) -> str:
+    return ", ".join(map(show, allowed))

@@ -1,0 +1,132 @@
+"""Store: objects as sources report them, and which look-ups each change touches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+
+from towpath.model.mesh import GroupKey, Mesh, Object, ObjectKey, ReadKey
+from towpath.model.names import Kind
+from towpath.model.problem import Problem
+
+
+class Store:
+    """Holds every object, hands out a `Mesh` of them, and counts what changed in between.
+
+    `on_change` is called, synchronously, after each call that changed something; an object equal
+    to the one held changes nothing.
+    """
+
+    def __init__(
+        self, *, mesh_name: str, osm_namespace: str, on_change: Callable[[], None]
+    ) -> None:
+        self._mesh = Mesh(mesh_name=mesh_name, osm_namespace=osm_namespace)
+        self._on_change = on_change
+        self._objects: dict[ObjectKey, Object] = {}
+        self._members: dict[GroupKey, dict[ObjectKey, Object]] = {}
+        self._own: set[GroupKey] = (
+            set()
+        )  # groups no view shares yet, so they may be changed in place
+        self._touched: set[ReadKey] = set()
+        self._problems: dict[Hashable, tuple[Problem, ...]] = {}
+        self._problems_changed = False
+        self._listed: set[Kind] = set()
+
+    @property
+    def synced(self) -> bool:
+        """True once every kind has been listed: what is not held then really is not there."""
+        return self._listed >= set(Kind)
+
+    def listed(self, kind: Kind) -> None:
+        """Say that all objects of the kind have been reported, were it none at all."""
+        if kind not in self._listed:
+            self._listed.add(kind)
+            self._on_change()
+
+    def apply(self, obj: Object) -> None:
+        """Hold *obj* in place of what had its key."""
+        if self._put(obj):
+            self._on_change()
+
+    def delete(self, kind: Kind, namespace: str, name: str) -> None:
+        """Drop an object; an unknown one is no error."""
+        if self._drop((kind, namespace, name)):
+            self._on_change()
+
+    def replace_all(self, kind: Kind, objects: Iterable[Object]) -> None:
+        """Hold exactly *objects* of this kind, and mark the kind listed."""
+        new = {_key(obj): obj for obj in objects}
+        gone = [key for key in self._objects if key[0] is kind and key not in new]
+        changed = [self._drop(key) for key in gone] + [self._put(obj) for obj in new.values()]
+        if any(changed) or kind not in self._listed:
+            self._listed.add(kind)
+            self._on_change()
+
+    def report(self, origin: Hashable, problems: Iterable[Problem]) -> None:
+        """Replace the problems that *origin* (a source, an object) reported before."""
+        new = tuple(problems)
+        if new == self._problems.get(origin, ()):
+            return
+        if new:
+            self._problems[origin] = new
+        else:
+            del self._problems[origin]
+        self._problems_changed = True
+        self._on_change()
+
+    def drain(self) -> tuple[Mesh, frozenset[ReadKey]]:
+        """The present view, and the look-ups whose answer changed since the last call."""
+        touched = frozenset(self._touched)
+        if touched or self._problems_changed:
+            problems = {p for found in self._problems.values() for p in found}
+            self._mesh = Mesh(
+                mesh_name=self._mesh.mesh_name,
+                osm_namespace=self._mesh.osm_namespace,
+                objects=dict(self._objects),
+                members=dict(self._members),
+                problems=tuple(sorted(problems)),
+            )
+            self._own.clear()
+            self._touched.clear()
+            self._problems_changed = False
+        return self._mesh, touched
+
+    def _put(self, obj: Object) -> bool:
+        key = _key(obj)
+        old = self._objects.get(key)
+        if old == obj:
+            return False
+        if old is not None:
+            self._drop(key)
+        self._objects[key] = obj
+        self._touched.add(key)
+        for group in _groups(obj):
+            self._writable(group)[key] = obj
+        return True
+
+    def _drop(self, key: ObjectKey) -> bool:
+        old = self._objects.pop(key, None)
+        if old is None:
+            return False
+        self._touched.add(key)
+        for group in _groups(old):
+            members = self._writable(group)
+            del members[key]
+            if not members:
+                del self._members[group]
+                self._own.discard(group)
+        return True
+
+    def _writable(self, group: GroupKey) -> dict[ObjectKey, Object]:
+        self._touched.add(group)
+        if group not in self._own:
+            self._members[group] = dict(self._members.get(group, {}))
+            self._own.add(group)
+        return self._members[group]
+
+
+def _key(obj: Object) -> ObjectKey:
+    return (obj.kind, obj.namespace, obj.name)
+
+
+def _groups(obj: Object) -> list[GroupKey]:
+    return [(obj.kind, group) for group in ("all", *obj.groups())]

@@ -1,0 +1,1 @@
+"""What the control plane tells about itself: metrics and logs, each declared once."""

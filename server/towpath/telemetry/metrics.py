@@ -1,0 +1,74 @@
+"""Every metric, declared once; labels have few, bounded values (never a sidecar's name)."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """The metrics of one control plane, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.sidecars = Gauge(
+            "towpath_connected_sidecars", "Open streams.", ["kind"], registry=registry
+        )
+        self.responses = Counter(
+            "towpath_xds_responses", "Responses sent.", ["type"], registry=registry
+        )
+        self.acks = Counter(
+            "towpath_xds_acks", "Responses that a sidecar accepted.", ["type"], registry=registry
+        )
+        self.nacks = Counter(
+            "towpath_xds_nacks", "Responses that a sidecar rejected.", ["type"], registry=registry
+        )
+        self.bytes = Counter(
+            "towpath_xds_sent_bytes", "Bytes of the responses sent.", ["type"], registry=registry
+        )
+        self.resources = Counter(
+            "towpath_xds_sent_resources",
+            "Resources in the responses sent.",
+            ["type"],
+            registry=registry,
+        )
+        self.refused = Counter(
+            "towpath_xds_refused_streams",
+            "Streams ended with an error status.",
+            ["status"],
+            registry=registry,
+        )
+        self.push_seconds = Histogram(
+            "towpath_xds_push_seconds",
+            "From a change in a source to the response written.",
+            buckets=_FAST,
+            registry=registry,
+        )
+        self.ack_seconds = Histogram(
+            "towpath_xds_ack_seconds",
+            "From a response written to its acknowledgement.",
+            buckets=_FAST,
+            registry=registry,
+        )
+        self.compute_seconds = Histogram(
+            "towpath_compute_seconds",
+            "Building and publishing what one settled change touches.",
+            buckets=_FAST,
+            registry=registry,
+        )
+        self.objects = Gauge("towpath_objects", "Objects held.", ["kind"], registry=registry)
+        self.problems = Gauge(
+            "towpath_problems", "Problems with the input.", ["reason"], registry=registry
+        )
+        self.source_stale_seconds = Gauge(
+            "towpath_source_stale_seconds",
+            "For how long the source has not been readable; 0 while it is.",
+            registry=registry,
+        )
+        self.info = Gauge(
+            "towpath_build_info",
+            "Always 1; the version is a label.",
+            ["version"],
+            registry=registry,
+        )

@@ -1,0 +1,155 @@
+"""One stream's task: read requests, take the newest snapshot, step the session, write what it says.
+
+A sidecar that does not read is never written ahead of: it holds up only itself, and gets the
+newest state when it reads again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc
+
+from towpath.hub.deliveries import Deliveries
+from towpath.hub.stream import Stream
+from towpath.model.types import short_name
+from towpath.telemetry.metrics import Metrics
+from towpath.xds.messages import Ack, Event, Nack, Reply, Request
+from towpath.xds.session import Session
+from towpath.xds.wire import nonce_field
+
+log = logging.getLogger(__name__)
+
+Context = grpc.aio.ServicerContext[bytes, bytes]
+
+
+class Refused(Exception):
+    """The stream ends with this status."""
+
+    def __init__(self, status: grpc.StatusCode, details: str) -> None:
+        super().__init__(details)
+        self.status = status
+        self.details = details
+
+
+class Conversation:
+    """One stream once it is known who speaks."""
+
+    def __init__(
+        self,
+        stream: Stream,
+        session: Session[Any],
+        context: Context,
+        *,
+        deliveries: Deliveries,
+        metrics: Metrics,
+        clock: Callable[[], float],
+    ) -> None:
+        self._stream = stream
+        self._session = session
+        self._context = context
+        self._deliveries = deliveries
+        self._metrics = metrics
+        self._clock = clock
+        self._written_at: dict[str, float] = {}
+
+    async def open(self, first: Request, *, wait: float) -> None:
+        """Wait for the first snapshot, for *wait* seconds at most, and answer the first request."""
+        sidecar = self._stream.delivery.sidecar
+        try:
+            snapshot, _ = await asyncio.wait_for(self._stream.next(), wait)
+        except TimeoutError as error:
+            raise Refused(
+                grpc.StatusCode.NOT_FOUND,
+                f"no Pod {sidecar.namespace}/{sidecar.pod} appeared within {wait:g} s "
+                f"(node id {self._stream.delivery.node_id!r} means <pod>.<namespace>)",
+            ) from error
+        await self._carry_out(self._session.on_snapshot(snapshot))
+        await self._take(first)
+
+    async def go_on(self, reader: AsyncIterator[bytes], parse: Callable[[bytes], Request]) -> None:
+        """Answer requests and push snapshots until the client ends the stream."""
+        reading = asyncio.ensure_future(anext(reader))
+        pushing = asyncio.ensure_future(self._stream.next())
+        try:
+            while True:
+                await asyncio.wait({reading, pushing}, return_when=asyncio.FIRST_COMPLETED)
+                # Requests first: a client that has asked may be unable to start without answer.
+                if reading.done():
+                    try:
+                        request = parse(reading.result())
+                    except StopAsyncIteration:
+                        return
+                    await self._take(request)
+                    reading = asyncio.ensure_future(anext(reader))
+                elif pushing.done():
+                    snapshot, changed_at = pushing.result()
+                    events = self._session.on_snapshot(snapshot)
+                    pushing = asyncio.ensure_future(self._stream.next())
+                    await self._carry_out(events, changed_at=changed_at)
+        finally:
+            reading.cancel()
+            pushing.cancel()
+            await asyncio.gather(reading, pushing, return_exceptions=True)
+
+    async def _take(self, request: Request) -> None:
+        await self._carry_out(self._session.on_request(request))
+        if (names := self._session.subscribed(request.type_url)) is not None:
+            self._stream.delivery.of(request.type_url).subscribed = names
+
+    async def _carry_out(self, events: list[Event], *, changed_at: float | None = None) -> None:
+        for event in events:
+            match event:
+                case Reply():
+                    await self._write(event, changed_at=changed_at)
+                case Ack():
+                    self._acknowledged(event)
+                case Nack():
+                    self._rejected(event)
+
+    async def _write(self, reply: Reply, *, changed_at: float | None) -> None:
+        message = reply.body + nonce_field(reply.nonce)
+        await self._context.write(message)
+        kind = short_name(reply.type_url)
+        self._deliveries.sent(
+            self._stream.delivery,
+            reply.type_url,
+            version=reply.version,
+            names=reply.names,
+        )
+        self._metrics.responses.labels(kind).inc()
+        self._metrics.bytes.labels(kind).inc(len(message))
+        self._metrics.resources.labels(kind).inc(len(reply.names))
+        now = self._clock()
+        self._written_at[reply.type_url] = now
+        if changed_at is not None:
+            self._metrics.push_seconds.observe(now - changed_at)
+
+    def _acknowledged(self, ack: Ack) -> None:
+        self._deliveries.acknowledged(self._stream.delivery, ack.type_url, version=ack.version)
+        self._metrics.acks.labels(short_name(ack.type_url)).inc()
+        written = self._written_at.get(ack.type_url)
+        if written is not None:
+            self._metrics.ack_seconds.observe(self._clock() - written)
+
+    def _rejected(self, nack: Nack) -> None:
+        self._deliveries.rejected(
+            self._stream.delivery,
+            nack.type_url,
+            version=nack.version,
+            names=nack.names,
+            message=nack.message,
+        )
+        kind = short_name(nack.type_url)
+        self._metrics.nacks.labels(kind).inc()
+        log.warning(
+            "%s rejected %s version %s (%s): %s; it is not sent to it again",
+            self._stream.delivery.node_id,
+            kind,
+            nack.version,
+            ", ".join(nack.names),
+            nack.message,
+        )

@@ -1,0 +1,79 @@
+"""What sidecars say and are told, as plain values; bytes are parsed and composed in `wire`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+class ProtocolError(Exception):
+    """The peer broke the protocol: its stream ends with INVALID_ARGUMENT and this text."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """Who speaks: the node id, and the name of its software ("envoy", "gRPC C-core …")."""
+
+    id: str
+    user_agent: str
+
+
+@dataclass(frozen=True, slots=True)
+class SotwRequest:
+    """A DiscoveryRequest; `error` is the text of error_detail, None in an acknowledgement."""
+
+    type_url: str
+    node: Node | None = None
+    version: str = ""
+    nonce: str = ""
+    names: frozenset[str] = frozenset()
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeltaRequest:
+    """A DeltaDiscoveryRequest; `initial_versions` is what the client holds from before."""
+
+    type_url: str
+    node: Node | None = None
+    nonce: str = ""
+    subscribe: tuple[str, ...] = ()
+    unsubscribe: tuple[str, ...] = ()
+    initial_versions: Mapping[str, str] = field(default_factory=dict)
+    error: str | None = None
+
+
+Request = SotwRequest | DeltaRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One response: a body that streams share, and the nonce that is this stream's own."""
+
+    type_url: str
+    version: str
+    nonce: str
+    names: tuple[str, ...]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """The client has accepted the response of that version."""
+
+    type_url: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Nack:
+    """The client has rejected a response: which resources it named, or all that were in it."""
+
+    type_url: str
+    version: str
+    message: str
+    names: tuple[str, ...]
+
+
+Event = Reply | Ack | Nack
+"""What one step of a session leads to, in order."""

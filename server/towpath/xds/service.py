@@ -1,0 +1,155 @@
+"""The gRPC side of the xDS door: who may open a stream, and what ends it."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import grpc
+from envoy.service.discovery.v3 import ads_pb2
+
+from towpath.hub.hub import Hub
+from towpath.model.names import ClientKind, SidecarId
+from towpath.telemetry.metrics import Metrics
+from towpath.xds.conversation import Context, Conversation, Refused
+from towpath.xds.delta import DeltaSession
+from towpath.xds.messages import Node, ProtocolError, Request
+from towpath.xds.rejections import Rejections
+from towpath.xds.session import Session
+from towpath.xds.sotw import SotwSession
+from towpath.xds.wire import Composer, parse_delta, parse_sotw
+
+log = logging.getLogger(__name__)
+
+SERVICE = ads_pb2.DESCRIPTOR.services_by_name["AggregatedDiscoveryService"].full_name
+REMEMBERED_CLIENTS = 20_000
+
+
+class AdsService:
+    """The AggregatedDiscoveryService, for any number of streams.
+
+    *clock* is monotonic, in seconds; *unknown_pod_wait* is in seconds.
+    """
+
+    def __init__(
+        self,
+        hub: Hub,
+        *,
+        metrics: Metrics,
+        clock: Callable[[], float],
+        unknown_pod_wait: float,
+        identifier: str,
+    ) -> None:
+        self._hub = hub
+        self._metrics = metrics
+        self._clock = clock
+        self._unknown_pod_wait = unknown_pod_wait
+        self._composer = Composer(identifier=identifier)
+        self._rejections: OrderedDict[str, Rejections] = OrderedDict()
+
+    def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
+        """What a server registers: both variants, as bytes in and bytes out."""
+        return grpc.method_handlers_generic_handler(
+            SERVICE,
+            {
+                "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(self._sotw),
+                "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(self._delta),
+            },
+        )
+
+    async def _sotw(self, requests: AsyncIterator[bytes], context: Context) -> None:
+        await self._serve(requests, context, parse_sotw, SotwSession)
+
+    async def _delta(self, requests: AsyncIterator[bytes], context: Context) -> None:
+        await self._serve(requests, context, parse_delta, DeltaSession)
+
+    async def _serve(
+        self,
+        requests: AsyncIterator[bytes],
+        context: Context,
+        parse: Callable[[bytes], Any],
+        session_type: Callable[..., Session[Any]],
+    ) -> None:
+        try:
+            await self._serve_stream(requests, context, parse, session_type)
+        except Refused as refused:
+            log.warning(
+                "stream of %s ended: %s: %s", context.peer(), refused.status.name, refused.details
+            )
+            self._metrics.refused.labels(refused.status.name).inc()
+            await context.abort(refused.status, refused.details)
+
+    async def _serve_stream(
+        self,
+        requests: AsyncIterator[bytes],
+        context: Context,
+        parse: Callable[[bytes], Any],
+        session_type: Callable[..., Session[Any]],
+    ) -> None:
+        if not self._hub.ready:
+            raise Refused(grpc.StatusCode.UNAVAILABLE, "not every kind of object is listed yet")
+        reader = aiter(requests)
+        try:
+            first = parse(await anext(reader))
+        except StopAsyncIteration:
+            return
+        except ProtocolError as error:
+            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
+        node, sidecar = _who(first)
+        kind = _kind(node)
+        stream = self._hub.attach(
+            peer=context.peer(),
+            node_id=node.id,
+            sidecar=sidecar,
+            kind=kind,
+            variant="delta" if session_type is DeltaSession else "sotw",
+        )
+        session = session_type(composer=self._composer, rejections=self._rejections_of(node.id))
+        conversation = Conversation(
+            stream,
+            session,
+            context,
+            deliveries=self._hub.deliveries,
+            metrics=self._metrics,
+            clock=self._clock,
+        )
+        log.info("%s (%s) connected from %s", node.id, kind, context.peer())
+        self._metrics.sidecars.labels(kind).inc()
+        try:
+            await conversation.open(first, wait=self._unknown_pod_wait)
+            await conversation.go_on(reader, parse)
+        except ProtocolError as error:
+            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
+        finally:
+            self._metrics.sidecars.labels(kind).dec()
+            self._hub.detach(stream)
+            log.info("%s (%s) disconnected", node.id, kind)
+
+    def _rejections_of(self, node_id: str) -> Rejections:
+        known = self._rejections.setdefault(node_id, Rejections())
+        self._rejections.move_to_end(node_id)
+        if len(self._rejections) > REMEMBERED_CLIENTS:
+            self._rejections.popitem(last=False)
+        return known
+
+
+def _who(first: Request) -> tuple[Node, SidecarId]:
+    if first.node is None or not first.node.id:
+        text = "the first request on a stream must have a node with an id, <pod>.<namespace>"
+        raise Refused(grpc.StatusCode.INVALID_ARGUMENT, text)
+    try:
+        return first.node, SidecarId.parse(first.node.id)
+    except ValueError as error:
+        raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
+
+
+def _kind(node: Node) -> ClientKind:
+    """Proxyless gRPC must never be given a sidecar's resources, nor the other way round."""
+    if not node.user_agent.startswith("gRPC"):
+        return ClientKind.ENVOY
+    raise Refused(
+        grpc.StatusCode.UNIMPLEMENTED,
+        f"proxyless gRPC clients ({node.user_agent}) are not served by this version",
+    )

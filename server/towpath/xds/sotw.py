@@ -1,0 +1,159 @@
+"""State of the world: every response for listeners and clusters holds all that the client has
+asked for; for the other types it holds what is new (XP, «Four variants»).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from towpath.model.snapshot import Resource, ResourceSet, content_hash
+from towpath.xds.messages import Ack, Event, Reply, SotwRequest
+from towpath.xds.rejections import Rejections
+from towpath.xds.session import FOLLOWED, WILDCARD, WILDCARD_TYPES, Session
+from towpath.xds.wire import Composer
+
+FULL_STATE = WILDCARD_TYPES
+"""Types whose resources are deleted by leaving them out (XP, «Deleting resources»)."""
+
+
+@dataclass(slots=True)
+class _Subscription:
+    """What the client has asked for of one type, and what it was sent."""
+
+    names: frozenset[str] = frozenset()
+    wildcard: bool = False
+    ever_named: bool = False
+    nonce: str = ""
+    version: str = ""  # of the latest response, or what the client says it holds
+    unanswered: dict[str, str] | None = None  # name -> version in the latest response
+    held: dict[str, str] = field(default_factory=dict)  # name -> version, as last sent
+    owed: frozenset[str] = frozenset()  # to be sent though unchanged
+
+
+class SotwSession(Session[SotwRequest]):
+    """One stream of `StreamAggregatedResources`."""
+
+    def __init__(self, *, composer: Composer, rejections: Rejections) -> None:
+        super().__init__(composer=composer, rejections=rejections)
+        self._by_type: dict[str, _Subscription] = {}
+
+    def subscribed(self, type_url: str) -> int | None:
+        known = self._by_type.get(type_url)
+        return len(known.names) if known else None
+
+    def _on_request(self, request: SotwRequest) -> list[Event]:
+        known = self._by_type.get(request.type_url)
+        if known is None or not known.nonce:
+            return self._subscribe(request)
+        if request.nonce and request.nonce != known.nonce:
+            # Overtaken by a newer response, which the client will answer in turn, or a nonce of
+            # an earlier stream: XP, «Resource updates».
+            return []
+        events = self._take_answer(known, request) if request.nonce else []
+        _change_names(known, request)
+        return [*events, *self._push(request.type_url)]
+
+    def _subscribe(self, request: SotwRequest) -> list[Event]:
+        known = self._by_type[request.type_url] = _Subscription()
+        _change_names(known, request)
+        if request.version and request.type_url in FULL_STATE:
+            visible = self._visible(request.type_url, known)
+            if request.version == self._version(request.type_url, visible):
+                # A reconnect: the client holds just this, so nothing needs to be said.
+                known.version = request.version
+                known.held = {r.name: r.version for r in visible}
+                return []
+        return list(self._push(request.type_url))
+
+    def _take_answer(self, known: _Subscription, request: SotwRequest) -> list[Event]:
+        """What the client says of the latest response; error_detail, and nothing else, makes it
+        a rejection (XP, «ACK/NACK»).
+        """
+        sent, known.unanswered = known.unanswered, None
+        if sent is None:
+            # The same answer again is how Envoy asks for the endpoints of a cluster that it warms
+            # anew; those have been sent behind the cluster already.
+            return []
+        if request.error is not None:
+            return [self._reject(request.type_url, known.version, sent, request.error)]
+        return [Ack(request.type_url, known.version)]
+
+    def _push(self, type_url: str) -> Iterable[Event]:
+        known = self._by_type.get(type_url)
+        if known is not None:
+            held = self._snapshot.of(type_url)
+            push = self._push_all if type_url in FULL_STATE else self._push_new
+            yield from push(known, held)
+
+    def _push_all(self, known: _Subscription, held: ResourceSet) -> Iterable[Event]:
+        if known.wildcard and known.version == held.version and not known.owed:
+            return
+        visible = self._visible(held.type_url, known)
+        version = self._version(held.type_url, visible)
+        asked_again = any(resource.name in known.owed for resource in visible)
+        known.owed = frozenset()
+        if version == known.version and not asked_again:
+            return
+        if self._rejections.response(held.type_url, version):
+            return
+        before, known.held = known.held, {r.name: r.version for r in visible}
+        yield self._reply(known, held.type_url, version, visible)
+        yield from self._follow(held.type_url, known.held.items() - before.items())
+
+    def _push_new(self, known: _Subscription, held: ResourceSet) -> Iterable[Event]:
+        wanted = [held[name] for name in sorted(known.names) if name in held]
+        sending = self._sendable(
+            r for r in wanted if r.name in known.owed or known.held.get(r.name) != r.version
+        )
+        known.owed = frozenset(name for name in known.owed if name not in held)
+        if sending:
+            known.held.update((r.name, r.version) for r in sending)
+            version = self._version(held.type_url, tuple(wanted))
+            yield self._reply(known, held.type_url, version, sending)
+
+    def _follow(self, type_url: str, sent: Iterable[tuple[str, str]]) -> Iterable[Event]:
+        follower = FOLLOWED.get(type_url, "")
+        if known := self._by_type.get(follower):
+            known.owed |= known.names.intersection(name for name, _ in sent)
+            yield from self._push(follower)
+
+    def _reply(
+        self, known: _Subscription, type_url: str, version: str, resources: tuple[Resource, ...]
+    ) -> Reply:
+        known.nonce, known.version = self._nonce(), version
+        known.unanswered = {r.name: r.version for r in resources}
+        body = self._composer.sotw(type_url, version, resources, whole=type_url in FULL_STATE)
+        return Reply(type_url, version, known.nonce, tuple(known.unanswered), body)
+
+    def _visible(self, type_url: str, known: _Subscription) -> tuple[Resource, ...]:
+        held = self._snapshot.of(type_url)
+        if known.wildcard:
+            return tuple(held.values())
+        return tuple(held[name] for name in sorted(known.names) if name in held)
+
+    def _version(self, type_url: str, visible: tuple[Resource, ...]) -> str:
+        """Changes with what this client sees, and only then (XP, «Resource updates»)."""
+        whole = self._snapshot.of(type_url)
+        if len(visible) == len(whole):
+            return whole.version
+        parts = (f"{r.name}\0{r.version}".encode() for r in visible)
+        return content_hash(type_url.encode(), *parts)
+
+
+def _change_names(known: _Subscription, request: SotwRequest) -> None:
+    """Each request restates what the client wants.
+
+    A client that never named anything wants everything of a wildcard type; once it has, an empty
+    list means nothing (XP, «How the client specifies what resources to return»).
+    """
+    names = request.names - {WILDCARD}
+    known.ever_named = known.ever_named or bool(request.names)
+    known.wildcard = WILDCARD in request.names or (
+        not known.ever_named and request.type_url in WILDCARD_TYPES
+    )
+    for name in known.names - names:
+        known.held.pop(name, None)
+    # A name that is new is always sent, even if it had been sent before: XP, «Subscribing».
+    known.owed = (known.owed | (names - known.names)) & names
+    known.names = names

@@ -1,0 +1,154 @@
+"""xDS messages to and from bytes.
+
+Responses are composed from pre-encoded fields, so nothing is serialized for one stream alone: a
+body is shared by every stream that is sent the same resources, and the nonce, field 5 of both
+responses, is appended behind it. Protobuf parsers take fields in any order.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Iterable
+
+from envoy.config.core.v3.base_pb2 import ControlPlane
+from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
+from google.protobuf.message import DecodeError
+
+from towpath.model.snapshot import Resource
+from towpath.xds.messages import DeltaRequest, Node, ProtocolError, SotwRequest
+
+# Field numbers, with wire type 2 (length-delimited), of the messages in
+# https://github.com/envoyproxy/envoy/blob/main/api/envoy/service/discovery/v3/discovery.proto
+_VERSION, _RESOURCES, _TYPE_URL, _NONCE = 1, 2, 4, 5
+_SOTW_CONTROL_PLANE = 6
+_DELTA_REMOVED, _DELTA_CONTROL_PLANE = 6, 7
+_RESOURCE_VERSION, _RESOURCE_ANY, _RESOURCE_NAME = 1, 2, 3
+
+
+def parse_sotw(data: bytes) -> SotwRequest:
+    """Raises ProtocolError for bytes that are no DiscoveryRequest."""
+    message = DiscoveryRequest()
+    _parse(message, data)
+    return SotwRequest(
+        type_url=message.type_url,
+        node=_node(message),
+        version=message.version_info,
+        nonce=message.response_nonce,
+        names=frozenset(message.resource_names),
+        error=message.error_detail.message if message.HasField("error_detail") else None,
+    )
+
+
+def parse_delta(data: bytes) -> DeltaRequest:
+    """Raises ProtocolError for bytes that are no DeltaDiscoveryRequest."""
+    message = DeltaDiscoveryRequest()
+    _parse(message, data)
+    return DeltaRequest(
+        type_url=message.type_url,
+        node=_node(message),
+        nonce=message.response_nonce,
+        subscribe=tuple(message.resource_names_subscribe),
+        unsubscribe=tuple(message.resource_names_unsubscribe),
+        initial_versions=dict(message.initial_resource_versions),
+        error=message.error_detail.message if message.HasField("error_detail") else None,
+    )
+
+
+class Composer:
+    """Makes response bodies, and keeps the latest ones to share between streams."""
+
+    def __init__(self, *, identifier: str, kept: int = 256) -> None:
+        self._plane = ControlPlane(identifier=identifier).SerializeToString()
+        self._kept = kept
+        self._bodies: OrderedDict[Hashable, bytes] = OrderedDict()
+
+    def sotw(
+        self, type_url: str, version: str, resources: tuple[Resource, ...], *, whole: bool
+    ) -> bytes:
+        """The body of a DiscoveryResponse, without its nonce; *whole* if the version stands for
+        just these resources.
+        """
+
+        def compose() -> Iterable[bytes]:
+            yield _text(_VERSION, version)
+            for resource in resources:
+                yield _field(_RESOURCES, resource.packed)
+            yield _text(_TYPE_URL, type_url)
+            yield _field(_SOTW_CONTROL_PLANE, self._plane)
+
+        return self._shared(("sotw", type_url, version, None if whole else resources), compose)
+
+    def delta(
+        self,
+        type_url: str,
+        version: str,
+        resources: tuple[Resource, ...],
+        *,
+        removed: tuple[str, ...],
+    ) -> bytes:
+        """The body of a DeltaDiscoveryResponse, without its nonce."""
+
+        def compose() -> Iterable[bytes]:
+            yield _text(_VERSION, version)
+            for resource in resources:
+                yield _field(_RESOURCES, _delta_resource(resource))
+            yield _text(_TYPE_URL, type_url)
+            for name in removed:
+                yield _text(_DELTA_REMOVED, name)
+            yield _field(_DELTA_CONTROL_PLANE, self._plane)
+
+        return self._shared(("delta", type_url, version, resources, removed), compose)
+
+    def _shared(self, key: Hashable, compose: Callable[[], Iterable[bytes]]) -> bytes:
+        body = self._bodies.get(key)
+        if body is None:
+            body = self._bodies[key] = b"".join(compose())
+            if len(self._bodies) > self._kept:
+                self._bodies.popitem(last=False)
+        else:
+            self._bodies.move_to_end(key)
+        return body
+
+
+def nonce_field(nonce: str) -> bytes:
+    """What is appended to a body for one stream."""
+    return _text(_NONCE, nonce)
+
+
+def _parse(message: DiscoveryRequest | DeltaDiscoveryRequest, data: bytes) -> None:
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        name = message.DESCRIPTOR.name
+        raise ProtocolError(f"not a {name}: {len(data)} bytes cannot be parsed") from error
+
+
+def _node(message: DiscoveryRequest | DeltaDiscoveryRequest) -> Node | None:
+    if not message.HasField("node"):
+        return None
+    return Node(id=message.node.id, user_agent=message.node.user_agent_name)
+
+
+def _delta_resource(resource: Resource) -> bytes:
+    return (
+        _text(_RESOURCE_VERSION, resource.version)
+        + _field(_RESOURCE_ANY, resource.packed)
+        + _text(_RESOURCE_NAME, resource.name)
+    )
+
+
+def _text(number: int, value: str) -> bytes:
+    return _field(number, value.encode())
+
+
+def _field(number: int, value: bytes) -> bytes:
+    return _varint(number << 3 | 2) + _varint(len(value)) + value
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

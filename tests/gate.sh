@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# The one gate, run by `make test` and so by .ci/run: it stops at the first phase that fails.
+# The tests come last, so that pytest's closing line is the last line.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export PY=${PY:-python3}
+BIN=$PWD/.venv/bin
+
+phase() { # phase NAME COMMAND...: run it, then say how long it took
+  local name=$1 start=$SECONDS
+  shift
+  running=$name
+  "$@"
+  echo "== $name: $((SECONDS - start)) s"
+}
+trap 'status=$?; [ $status = 0 ] || echo "== ${running:-gate}: FAILED" >&2' EXIT
+
+system() {
+  tests/system.sh venv
+  tests/system.sh dataplane
+}
+
+lint() {
+  "$BIN/ruff" check .
+  "$BIN/ruff" format --check .
+}
+
+# Builds the wheel and uses it as a stranger would: in a new environment, away from the source.
+wheel() (
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  "$BIN/python" -m build --wheel --no-isolation --outdir "$work" . >"$work/log" 2>&1 ||
+    { cat "$work/log"; exit 1; }
+  "$PY" -m venv "$work/venv"
+  install=("$work/venv/bin/python" -m pip install --quiet --disable-pip-version-check
+           --constraint "$PWD/constraints.txt")
+  built=$(echo "$work"/towpath-*.whl)
+  import=("$work/venv/bin/python" -I "$PWD/tests/support/import_all.py")
+
+  "${install[@]}" "$built"
+  cd "$work"
+  "${import[@]}" --without aiohttp,click,grpc_health,grpc_reflection,msgspec,prometheus_client,re2,watchfiles,yaml \
+    towpath_api towpath_client
+  "${install[@]}" "${built}[server]"
+  "$work/venv/bin/python" -m pip check
+  "${import[@]}" towpath towpath_api towpath_client
+  "$work/venv/bin/towpath" --help >/dev/null
+  "$work/venv/bin/towpath" version
+)
+
+phase system system
+phase set-up "${MAKE:-make}" --no-print-directory setup
+phase lint lint
+phase types "$BIN/mypy"
+phase contracts "$BIN/lint-imports" --no-logo
+phase wheel wheel
+
+# Root can run the data-plane tests, so there a skipped one is a failure.
+if [ "$(id -u)" = 0 ]; then
+  export TOWPATH_REQUIRE_DATAPLANE=1
+fi
+echo "== tests"
+exec "$BIN/python" -m pytest --durations=5 --durations-min=2 </dev/null

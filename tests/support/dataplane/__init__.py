@@ -1,0 +1,1 @@
+"""Parts of the data-plane tests: real network namespaces, iptables rules, Envoy and Towpath."""

@@ -1,0 +1,70 @@
+"""What an Envoy sidecar is started with: who it is, and where its control plane listens."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+ADMIN_PORT = 15000
+_HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
+
+
+class Transport(StrEnum):
+    """The two variants of the xDS protocol, by Envoy's names."""
+
+    SOTW = "GRPC"
+    DELTA = "DELTA_GRPC"
+
+
+def bootstrap(node_id: str, *, server: tuple[str, int], transport: Transport) -> dict[str, Any]:
+    """The bootstrap of the sidecar *node_id* (`<pod>.<namespace>`), as Envoy's JSON."""
+    subscription = {"ads": {}, "resource_api_version": "V3"}
+    return {
+        "node": {"id": node_id, "cluster": "sidecar"},
+        "admin": {"address": _address("127.0.0.1", ADMIN_PORT)},
+        "dynamic_resources": {
+            "ads_config": {
+                "api_type": transport.value,
+                "transport_api_version": "V3",
+                "set_node_on_first_message_only": True,
+                "grpc_services": [
+                    {
+                        "envoy_grpc": {
+                            "cluster_name": "control-plane",
+                            # By default Envoy waits up to 30 s before it dials again.
+                            "retry_policy": {
+                                "retry_back_off": {"base_interval": "0.1s", "max_interval": "0.5s"}
+                            },
+                        }
+                    }
+                ],
+            },
+            "cds_config": subscription,
+            "lds_config": subscription,
+        },
+        "static_resources": {"clusters": [_control_plane(*server)]},
+    }
+
+
+def _control_plane(host: str, port: int) -> dict[str, Any]:
+    endpoint = {"endpoint": {"address": _address(host, port)}}
+    return {
+        "name": "control-plane",
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "load_assignment": {
+            "cluster_name": "control-plane",
+            "endpoints": [{"lb_endpoints": [endpoint]}],
+        },
+        # gRPC needs HTTP/2; without this Envoy never gets ready, and logs nothing about it.
+        "typed_extension_protocol_options": {
+            _HTTP_OPTIONS: {
+                "@type": f"type.googleapis.com/{_HTTP_OPTIONS}",
+                "explicit_http_config": {"http2_protocol_options": {}},
+            }
+        },
+    }
+
+
+def _address(host: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}

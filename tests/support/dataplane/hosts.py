@@ -1,0 +1,136 @@
+"""The servers of the data-plane tests: what pods call, outside and inside the mesh.
+
+They run in a thread with an event loop of its own, so a test may block without starving them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Self, TypeVar
+
+from support.dataplane.certificates import issue
+from support.dataplane.netns import Namespace
+from support.dataplane.network import OUTSIDE, Network
+
+T = TypeVar("T")
+
+HTTP_PORT, HTTPS_PORT, ECHO_PORT, BANNER_PORT = 80, 443, 9000, 9001
+APP_PORT, APP_BANNER_PORT = 8080, 9100
+OUTSIDE_NAMES = ("outside.test", "httpbin.org")
+BANNER = b"220 ready\r\n"
+_END_OF_HEAD = b"\r\n\r\n"
+
+
+class _Connection(asyncio.Protocol):
+    """One connection that its server can cut."""
+
+    def __init__(self, served: set[_Connection]) -> None:
+        self._served = served
+        self.closed = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._served.add(self)
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._served.discard(self)
+        self.closed.set_result(None)
+
+
+class _Http(_Connection):
+    """Answers each request that has no body with the server's name; keeps the connection."""
+
+    def __init__(self, served: set[_Connection], name: str) -> None:
+        super().__init__(served)
+        self._body = f"{name}\n".encode()
+        self._received = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while _END_OF_HEAD in self._received:
+            head, _, self._received = self._received.partition(_END_OF_HEAD)
+            body = b"" if head.startswith(b"HEAD ") else self._body
+            length = f"content-length: {len(self._body)}\r\n".encode()
+            self.transport.write(
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n" + length + b"\r\n" + body
+            )
+            if b"\r\nconnection: close" in head.lower():
+                self.transport.close()
+
+
+class _Echo(_Connection):
+    """Sends back what it receives."""
+
+    def data_received(self, data: bytes) -> None:
+        self.transport.write(data)
+
+
+class _Banner(_Echo):
+    """Speaks first, as mail and database servers do, then sends back what it receives."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        self.transport.write(BANNER)
+
+
+class Hosts:
+    """All servers; `ca` is the file that HTTPS clients trust."""
+
+    def __init__(self, folder: Path) -> None:
+        self.ca, certificate = issue(folder, names=OUTSIDE_NAMES, addresses=OUTSIDE)
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.load_cert_chain(certificate)
+        self._served: set[_Connection] = set()
+        self._listening: list[asyncio.Server] = []
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="hosts", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._run(self._close())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def serve(self, network: Network) -> None:
+        """Serve the outside host (at all of its addresses) and the application of each pod."""
+        outside = network.outside
+        self._listen(outside, HTTP_PORT, partial(_Http, self._served, "outside"))
+        self._listen(outside, HTTPS_PORT, partial(_Http, self._served, "outside"), tls=self._tls)
+        self._listen(outside, ECHO_PORT, partial(_Echo, self._served))
+        self._listen(outside, BANNER_PORT, partial(_Banner, self._served))
+        for name, pod in network.pods.items():
+            self._listen(pod, APP_PORT, partial(_Http, self._served, name))
+            self._listen(pod, APP_BANNER_PORT, partial(_Banner, self._served))
+
+    def _listen(
+        self,
+        namespace: Namespace,
+        port: int,
+        connection: Callable[[], asyncio.Protocol],
+        *,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        listening = namespace.listen("0.0.0.0", port)
+        server = self._run(self._loop.create_server(connection, sock=listening, ssl=tls))
+        self._listening.append(server)
+
+    def _run(self, work: Coroutine[object, object, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    async def _close(self) -> None:
+        for server in self._listening:
+            server.close()
+        served = tuple(self._served)
+        for connection in served:
+            connection.transport.abort()
+        await asyncio.gather(*(connection.closed for connection in served))

@@ -1,0 +1,39 @@
+"""Import every module of the named packages: `import_all.py [--without A,B] PACKAGE...`.
+
+With --without, it fails if one of those packages is installed: the imports are to do without them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import importlib.util
+import pkgutil
+import sys
+
+
+def import_all(package: str) -> list[str]:
+    """Names of all modules of a package, each imported; `__main__` is a program and left out."""
+    root = importlib.import_module(package)
+    found = pkgutil.walk_packages(root.__path__, f"{package}.")
+    names = [module.name for module in found if not module.name.endswith(".__main__")]
+    for name in names:
+        importlib.import_module(name)
+    return [package, *names]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--without", default="")
+    parser.add_argument("packages", nargs="+")
+    arguments = parser.parse_args()
+    without = [name for name in arguments.without.split(",") if name]
+    present = [name for name in without if importlib.util.find_spec(name) is not None]
+    if present:
+        sys.exit(f"installed, though nothing here asks for it: {', '.join(present)}")
+    for package in arguments.packages:
+        print(f"{package}: {len(import_all(package))} modules import")
+
+
+if __name__ == "__main__":
+    main()

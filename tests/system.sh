@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Installs what is missing of the named parts: `venv` (Python's own virtual environments) and
+# `dataplane` (the programs that the data-plane tests run). It can install as root on Debian;
+# elsewhere it says what is missing, and fails only if that is indispensable, as `venv` is.
+set -euo pipefail
+
+PY=${PY:-python3}
+packages=()
+want() { command -v "$1" >/dev/null || packages+=("$2"); }
+
+required=false
+for part in "$@"; do
+  case $part in
+    venv)
+      required=true
+      want "$PY" python3
+      "$PY" -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3-venv) ;;
+    dataplane)
+      want ip iproute2
+      want iptables-restore iptables
+      want curl curl
+      want nsenter util-linux
+      want setpriv util-linux ;;
+    *)
+      echo "system.sh: unknown part '$part'; allowed: venv, dataplane" >&2
+      exit 2 ;;
+  esac
+done
+[ ${#packages[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+  echo "installing ${packages[*]}"
+  apt-get -qq update </dev/null
+  DEBIAN_FRONTEND=noninteractive \
+    apt-get -qq install -y --no-install-recommends "${packages[@]}" </dev/null >/dev/null
+else
+  echo "missing: ${packages[*]} (apt-get install ${packages[*]})" >&2
+  if $required; then exit 1; fi
+fi

@@ -1,0 +1,110 @@
+"""What `tests/conftest.py` promises: no silent skip of the data plane, no stale golden file."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
+SKIPPED = """
+import pytest
+@pytest.mark.dataplane
+def test_it(): pytest.skip("no tunnel here")
+"""
+TWO_FILES = """
+import pathlib, pytest
+@pytest.fixture
+def case(): return pathlib.Path(__file__).parent / "case"
+def test_it(golden):
+    golden.check("out.a.yaml", "a: 1")
+    golden.check("out.b.yaml", "b: 1")
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """This project's conftest, and a golden case that has one right file and one old one."""
+    shutil.copy(TESTS / "conftest.py", tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = dataplane: needs a data plane\n")
+    case = tmp_path / "case"
+    case.mkdir()
+    (case / "out.a.yaml").write_text("a: 1")
+    (case / "out.old.yaml").write_text("old: 1")
+    return tmp_path
+
+
+def run(project: Path, test: str, *options: str, require: str = "0") -> tuple[int, str]:
+    (project / "test_it.py").write_text(test)
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *options],
+        cwd=project,
+        env=os.environ
+        | {
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTHONPATH": str(TESTS),
+            "TOWPATH_REQUIRE_DATAPLANE": require,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def files(project: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in (project / "case").iterdir()}
+
+
+def test_a_skipped_data_plane_test_is_a_failure_where_it_is_required(project: Path) -> None:
+    status, output = run(project, SKIPPED, require="1")
+
+    assert status == pytest.ExitCode.TESTS_FAILED
+    assert "this test was skipped" in output
+
+
+def test_a_skipped_data_plane_test_is_a_skip_elsewhere(project: Path) -> None:
+    status, output = run(project, SKIPPED)
+
+    assert status == pytest.ExitCode.OK
+    assert "1 skipped" in output
+
+
+def test_a_run_without_data_plane_tests_is_an_error_where_they_are_required(project: Path) -> None:
+    status, output = run(project, "def test_it(): pass", require="1")
+
+    assert status == pytest.ExitCode.USAGE_ERROR
+    assert "no data-plane test was selected" in output
+
+
+def test_a_golden_file_that_is_missing_fails(project: Path) -> None:
+    status, output = run(project, TWO_FILES)
+
+    assert status == pytest.ExitCode.TESTS_FAILED
+    assert "out.b.yaml is missing: run `make golden`" in output
+
+
+def test_a_golden_file_that_nothing_checks_fails(project: Path) -> None:
+    (project / "case" / "out.b.yaml").write_text("b: 1")
+    status, output = run(project, TWO_FILES)
+
+    assert status == pytest.ExitCode.TESTS_FAILED
+    assert "golden files that no test checks" in output
+
+
+def test_a_golden_file_that_differs_fails_and_stays(project: Path) -> None:
+    before = files(project) | {"out.b.yaml": "b: 2"}
+    (project / "case" / "out.b.yaml").write_text("b: 2")
+    status, _ = run(project, TWO_FILES)
+
+    assert (status, files(project)) == (pytest.ExitCode.TESTS_FAILED, before)
+
+
+def test_update_writes_what_is_missing_and_removes_what_is_old(project: Path) -> None:
+    status, _ = run(project, TWO_FILES, "--update-golden")
+
+    assert (status, files(project)) == (0, {"out.a.yaml": "a: 1", "out.b.yaml": "b: 1"})
