@@ -11,6 +11,7 @@ from support.dataplane.clients import Address, curl, steady_calls
 from support.dataplane.hosts import APP_PORT
 from support.dataplane.network import POD_ADDRESSES
 from support.dataplane.rig import Rig
+from support.dataplane.subscriber import first_updates
 from support.dataplane.wait import equals
 
 pytestmark = pytest.mark.dataplane
@@ -18,6 +19,7 @@ pytestmark = pytest.mark.dataplane
 SERVICE: Address = ("10.96.0.20", 80)
 CLUSTER = "bookstore/bookstore|80"
 FIRST, SECOND = (f"{POD_ADDRESSES[pod]}:{APP_PORT}" for pod in ("bookstore-0", "bookstore-1"))
+ROUTES = f"rds-outbound.{CLUSTER}"
 AT_ONCE_S = 3.0
 """Well below the 15 s after which Envoy gives up waiting for a resource."""
 
@@ -97,6 +99,14 @@ def test_trap_9_a_new_service_is_reached_at_once(bookstore: Rig) -> None:
 
     assert warming == 0
     assert answers(bookstore) == {"bookstore-0"}
+
+
+async def test_trap_9_routes_that_do_not_exist_are_not_said_to_be_gone(bookstore: Rig) -> None:
+    wanted = {"rds": (ROUTES, "rds-outbound.nowhere/none|80")}
+
+    updates = await first_updates(bookstore, wanted, pod="curl")
+
+    assert (set(updates["rds"].received), updates["rds"].removed) == ({ROUTES}, frozenset())
 
 
 def answers(bookstore: Rig) -> set[str]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -17,15 +16,14 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 import towpath.encode.envoy  # noqa: F401
 from support.dataplane.admin import Admin
 from support.dataplane.bootstrap import Transport
-from support.dataplane.relay import relay
 from support.dataplane.rig import Rig
+from support.dataplane.subscriber import first_updates
 from support.dataplane.towpath import Towpath
-from towpath_client import CLUSTER, ENDPOINTS, LISTENER, ROUTES, AdsClient, Update
+from towpath_client import Update
 
 pytestmark = pytest.mark.dataplane
 
 PODS = ("curl", "bookstore-0")
-TYPE_URLS = {"cds": CLUSTER, "eds": ENDPOINTS, "lds": LISTENER, "rds": ROUTES}
 BY_WILDCARD = ("cds", "lds")
 Resources = Mapping[str, Mapping[str, Any]]
 
@@ -50,7 +48,7 @@ async def test_our_own_client_holds_what_render_prints(bookstore: Rig, pod: str)
     await bookstore.toggle(on=True)
     rendered = render(bookstore, pod)
 
-    updates = await subscribe_to_all(bookstore, bookstore.towpath, pod, names_in(rendered))
+    updates = await first_updates(bookstore, names_in(rendered), pod=pod)
 
     held = {
         short: {name: MessageToDict(found.body) for name, found in update.resources.items()}
@@ -76,8 +74,8 @@ async def test_two_servers_on_one_folder_give_the_same_versions(bookstore: Rig, 
 
     control, manifests = bookstore.network.control, bookstore.manifests.folder
     with Towpath(control, manifests, folder=bookstore.folder, offset=1) as second:
-        one = await subscribe_to_all(bookstore, bookstore.towpath, pod, names)
-        other = await subscribe_to_all(bookstore, second, pod, names)
+        one = await first_updates(bookstore, names, pod=pod)
+        other = await first_updates(bookstore, names, pod=pod, server=second)
 
     assert versions(one, bookstore.transport) == versions(other, bookstore.transport)
 
@@ -120,26 +118,6 @@ def render(bookstore: Rig, pod: str) -> dict[str, Any]:
     assert done.returncode == 0, done.stderr
     rendered: dict[str, Any] = json.loads(done.stdout)
     return rendered
-
-
-async def subscribe_to_all(
-    bookstore: Rig, towpath: Towpath, pod: str, names: Mapping[str, Iterable[str]]
-) -> dict[str, Update]:
-    """Subscribe as that pod, in the rig's variant of the protocol; each type's first update."""
-    async with AsyncExitStack() as stack:
-        address = await stack.enter_async_context(relay(bookstore.network.control, *towpath.ads))
-        client = AdsClient(
-            address,
-            bookstore.sidecars[pod].node_id,
-            mode="delta" if bookstore.transport is Transport.DELTA else "sotw",
-        )
-        await stack.enter_async_context(client)
-        updates = {}
-        for short, wanted in names.items():
-            update = await anext(client.subscribe(TYPE_URLS[short], wanted))
-            await update.ack()
-            updates[short] = update
-        return updates
 
 
 def names_in(rendered: dict[str, Any]) -> dict[str, tuple[str, ...]]:

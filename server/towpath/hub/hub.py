@@ -97,7 +97,10 @@ class Hub:
 
     def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
         """What a sidecar is to hold now; None for a pod that does not exist."""
-        return self._memo.ask(snapshot, kind, sidecar)
+        held = self._memo.ask(snapshot, kind, sidecar)
+        if _question(kind, sidecar) not in self._streams:
+            self._memo.forget(snapshot, kind, sidecar)  # whoever asks of any name leaves no trace
+        return held
 
     def problems(self) -> tuple[Problem, ...]:
         """Everything that is wrong with the input, sorted."""

@@ -81,10 +81,14 @@ class Memo:
     def __len__(self) -> int:
         return len(self._answers)
 
-    def _get(self, question: Question) -> _Answer:
+    def _known(self, question: Question) -> _Answer:
         answer = self._answers.get(question)
         if answer is None:
             answer = self._answers[question] = _Answer(question)
+        return answer
+
+    def _get(self, question: Question) -> _Answer:
+        answer = self._known(question)
         if answer.stale:
             if self._outdated(answer):
                 self._compute(answer)
@@ -105,12 +109,14 @@ class Memo:
         used_before = self._detach(answer)
         question, args = answer.question
         recording = _RecordingMesh.of(self._mesh, memo=self, answer=answer)
-        value = question(recording, *args)
+        try:
+            value = question(recording, *args)
+        finally:
+            self._release(used_before)
         self.computed += 1
         if not known or value != answer.value:
             answer.value = value
             answer.changed_at = self._revision
-        self._release(used_before)
 
     def _release(self, answers: list[_Answer]) -> None:
         """Drop those of *answers* that nobody uses, and what only they used."""
@@ -140,10 +146,11 @@ class Memo:
         self._readers.setdefault(key, set()).add(answer)
 
     def note_use(self, answer: _Answer, question: Question) -> Any:
-        used = self._get(question)
+        used = self._known(question)
+        # Noted first: a question that fails must lead back to those that asked it.
         answer.uses[used] = None
         used.users.add(answer)
-        return used.value
+        return self._get(question).value
 
 
 @dataclass(frozen=True)

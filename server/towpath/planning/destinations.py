@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from towpath.model.mesh import Mesh
-from towpath.model.names import ObjectRef
+from towpath.model.names import ObjectRef, Protocol
 from towpath.model.plan import Destination, Destinations, Endpoint
 from towpath.model.problem import Problem, Reason
-from towpath.model.workloads import Service, ServicePort
+from towpath.model.workloads import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +52,16 @@ def destinations_in(mesh: Mesh, namespace: str) -> tuple[Destination, ...]:
 
 def destinations_of(mesh: Mesh, service: Service) -> tuple[Destination, ...]:
     """The destinations of one service; a port without any address is none."""
-    found = []
-    for port in service.ports:
-        if service.headless:
-            for number, addresses in _addresses_by_port(mesh, service, port).items():
-                found.append(_destination(service, port, number, addresses))
-        elif service.cluster_ips:
-            found.append(_destination(service, port, port.port, service.cluster_ips))
-    return tuple(sorted(found))
+    if service.headless:
+        return _direct(mesh, service)
+    if not service.cluster_ips:
+        return ()
+    return tuple(
+        sorted(
+            _destination(service, port.port, port.protocol, service.cluster_ips)
+            for port in service.ports
+        )
+    )
 
 
 def endpoints(mesh: Mesh, namespace: str, service: str, port: int) -> tuple[Endpoint, ...]:
@@ -80,23 +82,31 @@ def endpoints(mesh: Mesh, namespace: str, service: str, port: int) -> tuple[Endp
     )
 
 
-def _addresses_by_port(mesh: Mesh, service: Service, port: ServicePort) -> dict[int, list[str]]:
-    """A headless service is dialled at its endpoints' addresses, on the target port."""
-    found: dict[int, list[str]] = {}
-    for endpoint in mesh.ask(endpoints, service.namespace, service.name, port.port):
-        found.setdefault(endpoint.port, []).append(endpoint.address)
-    return found
+def _direct(mesh: Mesh, service: Service) -> tuple[Destination, ...]:
+    """A headless service is dialled at its endpoints' addresses, on the target port.
+
+    Ports that lead to one number are one destination; the first of them says what it speaks.
+    """
+    found: dict[int, tuple[Protocol, set[str]]] = {}
+    for port in service.ports:
+        for endpoint in mesh.ask(endpoints, service.namespace, service.name, port.port):
+            _, addresses = found.setdefault(endpoint.port, (port.protocol, set()))
+            addresses.add(endpoint.address)
+    return tuple(
+        _destination(service, number, protocol, tuple(sorted(addresses)))
+        for number, (protocol, addresses) in sorted(found.items())
+    )
 
 
 def _destination(
-    service: Service, port: ServicePort, number: int, addresses: tuple[str, ...] | list[str]
+    service: Service, number: int, protocol: Protocol, addresses: tuple[str, ...]
 ) -> Destination:
     return Destination(
         namespace=service.namespace,
         service=service.name,
         port=number,
-        protocol=port.protocol,
-        addresses=tuple(addresses),
+        protocol=protocol,
+        addresses=addresses,
         direct=service.headless,
     )
 

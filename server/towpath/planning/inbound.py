@@ -53,6 +53,8 @@ def target_port(port: ServicePort, pod: Pod) -> int | None:
 
 def disagreements(mesh: Mesh, pod: Pod) -> tuple[Problem, ...]:
     """Two services that lead to one port of a pod and say that it speaks different protocols."""
+    if not mesh.monitored(pod.namespace):
+        return ()
     first: dict[int, tuple[Service, Protocol]] = {}
     problems = []
     for service in selecting(mesh, pod):

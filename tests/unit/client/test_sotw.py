@@ -224,7 +224,7 @@ async def test_a_good_response_is_shown_before_a_bad_one_behind_it_is_rejected(
         await stream.request()
         stream.respond(sotw(CLUSTER, "v1", {"a": "x"}, nonce="n1"))
         bad = sotw(CLUSTER, "v2", {"a": "x"}, nonce="n2")
-        bad.resources.extend(bad.resources)
+        bad.resources.append(packed(CLUSTER, "a", "x"))
         stream.respond(bad)
         stream.respond(sotw(LISTENER, "v1", {}, nonce="n3"))
         await anext(listeners)  # so the two before it have arrived

@@ -25,6 +25,8 @@ Raw = Mapping[str, object]
 UNNAMED = "(unnamed)"
 """The name in the ref of an object that has none."""
 
+_LONGEST_NAME = 253
+
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
@@ -103,7 +105,7 @@ def decode(raw: object, source: str) -> Decoded:
     elif row is None:
         if version.partition("/")[0] not in _MESH_GROUPS:
             return Decoded(found.ref, ignored=True)
-        message = f"{kind} of {version} is not used by this version of Towpath: it has no effect"
+        message = f"{show(version)} is not used by this version of Towpath: it has no effect"
         found.add(Reason.NOT_SUPPORTED, "", message)
     elif version not in row.api_versions:
         found.unused("apiVersion", version, allowed=_either(row.api_versions))
@@ -150,14 +152,14 @@ def _ref(raw: Raw, row: _Row | None) -> ObjectRef:
     if row is not None:
         namespace = (namespace or "default") if row.namespaced else ""
     return ObjectRef(
-        kind if isinstance(kind, str) and kind else "Object", namespace, name or UNNAMED
+        _text(kind) if isinstance(kind, str) and kind else "Object", namespace, name or UNNAMED
     )
 
 
 def _text(value: object) -> str:
     if value is None:
         return ""
-    return value if isinstance(value, str) else show(value)
+    return value[:_LONGEST_NAME] if isinstance(value, str) else show(value)
 
 
 def _well_named(raw: Raw, row: _Row, found: Findings) -> bool:

@@ -16,6 +16,8 @@ from towpath.sources.decode.findings import Findings, show
 
 T = TypeVar("T", bool, int, str)
 
+_SHOWN_CHARACTERS = 60
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -112,10 +114,11 @@ class Reader:
                 for at, mapping in _mappings(path, value):
                     Reader(mapping, at, self._found).report_unknown(known.sections[name])
             elif name not in known.plain:
-                near = _nearest(name, known.names)
+                shown = name[:_SHOWN_CHARACTERS]
+                near = None if self._found.full else _nearest(shown, known.names)
                 hint = f"; did you mean {near}?" if near else ""
                 message = f"is not a known field and is not used{hint}"
-                self._found.add(Reason.UNKNOWN_FIELD, self.path(name), message)
+                self._found.add(Reason.UNKNOWN_FIELD, self.path(shown), message)
 
     def _items(self, name: str) -> Iterator[tuple[str, object]]:
         value, path = self._raw.get(name), self.path(name)

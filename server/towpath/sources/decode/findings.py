@@ -7,6 +7,9 @@ import json
 from towpath.model.names import ObjectRef
 from towpath.model.problem import Problem, Reason
 
+MOST_PROBLEMS = 100
+"""How many Problems of one object are listed one by one."""
+
 _SHOWN_CHARACTERS = 60
 
 
@@ -28,13 +31,25 @@ class Findings:
         self.ref = ref
         self.source = source
         self._problems: list[Problem] = []
+        self._unlisted = 0
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        return tuple(self._problems)
+        if not self._unlisted:
+            return tuple(self._problems)
+        text = f"has {self._unlisted} more problems than the {MOST_PROBLEMS} that are listed"
+        return (*self._problems, Problem(self.ref, "", Reason.INVALID, text, self.source))
+
+    @property
+    def full(self) -> bool:
+        """True if further Problems are only counted."""
+        return len(self._problems) >= MOST_PROBLEMS
 
     def add(self, reason: Reason, field: str, message: str) -> None:
-        self._problems.append(Problem(self.ref, field, reason, message, self.source))
+        if self.full:
+            self._unlisted += 1
+        else:
+            self._problems.append(Problem(self.ref, field, reason, message, self.source))
 
     def invalid(self, field: str, value: object, *, allowed: str, effect: str) -> None:
         """Say that *value* is not allowed, what is, and what happens instead."""

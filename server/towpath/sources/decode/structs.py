@@ -135,7 +135,7 @@ def _follow(path: str, raw: object) -> tuple[str, object]:
         if step["index"] == "..." and isinstance(value, dict):
             # msgspec does not say which value of a mapping it was: our mappings hold strings.
             key = next((k for k, v in value.items() if not isinstance(v, str)), "")
-            field, value = f"{field}[{key}]", value.get(key)
+            field, value = f"{field}[{str(key)[:63]}]", value.get(key)
         elif step["index"] and isinstance(value, list):
             field, value = f"{field}[{step['index']}]", value[int(step["index"])]
         else:

@@ -7,9 +7,8 @@ parse, has lost objects, or is gone) only when it still holds a moment later.
 
 from __future__ import annotations
 
-import os
 import stat
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
@@ -19,10 +18,8 @@ from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem, Reason
 from towpath.sources.decode import UNNAMED
 from towpath.sources.files.document import Unreadable
-from towpath.sources.files.manifest import LARGEST_FILE, SUFFIXES, Entry, read_manifest
-
-Signature = tuple[int, int, int]
-"""(mtime in ns, size, inode): a file whose signature is the same is not read again."""
+from towpath.sources.files.manifest import LARGEST_FILE, Entry, read_manifest
+from towpath.sources.files.walk import Signature, is_at_or_below, signature_of, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +33,12 @@ class Contents:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What one file said: objects, or the Problem that it does not parse."""
+    """What one file said; with an *error*, what it said before it became unreadable."""
 
     signature: Signature
     digest: bytes
-    entries: tuple[Entry, ...]
-    error: Problem | None = None
+    entries: tuple[Entry, ...] = ()
+    error: Unreadable | None = None
 
 
 @dataclass(slots=True)
@@ -63,6 +60,7 @@ class Folder:
         self._root = root
         self._settle_s = settle_s
         self._files: dict[str, _File] = {}
+        self._failed: dict[str, str] = {}
 
     @property
     def in_doubt(self) -> bool:
@@ -83,24 +81,18 @@ class Folder:
         *now* is in seconds on any clock. With *hasty*, bad news is believed at once. Nothing is
         forgotten when the folder itself is gone.
         """
-        seen = self._known(reported)
+        seen, failed = self._known(reported), self._failed
+        gone: set[str] = set()
         if seen is None:
-            seen = dict(_walk(self._root))
-            gone = self._files.keys() - seen.keys()
-        else:
-            gone = set()
+            seen, failed = walk(self._root)
+            gone = {n for n in self._files.keys() - seen.keys() if not is_at_or_below(n, failed)}
         if self.identity() is None:
             return False
-        changed = False
+        changed, self._failed = failed != self._failed, failed
         for name, signature in seen.items():
             file = self._files.get(name)
-            settled = file is not None and file.doubted_at is None
-            if (
-                file is None
-                or not settled
-                or file.reading.signature != signature
-                or name in reported
-            ):
+            same = file and file.doubted_at is None and file.reading.signature == signature
+            if not same or name in reported:
                 changed |= self._read(name, signature, now=now, hasty=hasty)
         for name in gone:
             if self._believe(self._files[name], None, now=now, hasty=hasty):
@@ -111,13 +103,15 @@ class Folder:
     def contents(self) -> Contents:
         """Everything the folder says, in the order of (path, document)."""
         objects: dict[Kind, list[Object]] = {kind: [] for kind in Kind}
-        problems: list[Problem] = []
+        problems = [
+            _unreadable(n, Unreadable(0, why), kept=True) for n, why in self._failed.items()
+        ]
         ignored: dict[str, str] = {}
         owners: dict[ObjectRef, str] = {}
         for name in sorted(self._files):
             reading = self._files[name].reading
             if reading.error is not None:
-                problems.append(reading.error)
+                problems.append(_unreadable(name, reading.error, kept=bool(reading.entries)))
             for entry in reading.entries:
                 decoded, ref = entry.decoded, entry.decoded.ref
                 if decoded.ignored:
@@ -149,7 +143,7 @@ class Folder:
                 return None
             if name not in self._files or not stat.S_ISREG(status.st_mode):
                 return None
-            found[name] = _signature(status)
+            found[name] = signature_of(status)
         return None if self.in_doubt else found or None
 
     def _read(self, name: str, signature: Signature, *, now: float, hasty: bool) -> bool:
@@ -161,10 +155,11 @@ class Folder:
         except FileNotFoundError:
             return False
         except OSError as error:
-            reading = _unreadable(name, signature, b"", Unreadable(0, error.strerror or ""))
+            reason = Unreadable(0, error.strerror or str(error))
+            reading = _Reading(signature, b"", error=reason)
         else:
             reading = self._parse(name, signature, data)
-        known = known or _File(_Reading((0, 0, 0), b"", ()))
+        known = known or _File(_Reading((0, 0, 0), b""))
         bad = reading.error is not None or not _refs(known.reading) <= _refs(reading)
         if bad and not self._believe(known, reading, now=now, hasty=hasty):
             self._files[name] = known
@@ -173,7 +168,7 @@ class Folder:
             reading = replace(reading, entries=known.reading.entries)
         self._files[name] = _File(reading)
         before = known.reading
-        return (reading.digest, reading.error) != (before.digest, before.error)
+        return (reading.digest, str(reading.error)) != (before.digest, str(before.error))
 
     def _parse(self, name: str, signature: Signature, data: bytes) -> _Reading:
         digest = blake2b(data, digest_size=16).digest()
@@ -184,7 +179,8 @@ class Folder:
         try:
             return _Reading(signature, digest, read_manifest(name, data))
         except Unreadable as error:
-            return _unreadable(name, signature, digest, error)
+            # A fresh one: the one that was raised keeps its traceback, and so the file's bytes.
+            return _Reading(signature, digest, error=Unreadable(error.line, error.reason))
 
     def _believe(self, file: _File, news: _Reading | None, *, now: float, hasty: bool) -> bool:
         """True if the same bad *news* (None: the file is gone) has held for long enough."""
@@ -195,43 +191,12 @@ class Folder:
         return hasty or now - file.doubted_at >= self._settle_s
 
 
-def _walk(root: Path) -> Iterator[tuple[str, Signature]]:
-    """Every manifest below *root* with its signature; hidden files and folders are passed over."""
-    visited: set[tuple[int, int]] = set()
-    waiting = [""]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            found = list(os.scandir(root / folder))
-        except OSError:
-            continue
-        for item in found:
-            if item.name.startswith("."):
-                continue
-            name = f"{folder}/{item.name}" if folder else item.name
-            try:
-                # Follows links: the files of a mounted ConfigMap are links that change place.
-                status = item.stat()
-            except OSError:
-                continue
-            if stat.S_ISDIR(status.st_mode):
-                if (status.st_dev, status.st_ino) not in visited:
-                    visited.add((status.st_dev, status.st_ino))
-                    waiting.append(name)
-            elif stat.S_ISREG(status.st_mode) and item.name.endswith(SUFFIXES):
-                yield name, _signature(status)
-
-
-def _signature(status: os.stat_result) -> Signature:
-    return (status.st_mtime_ns, status.st_size, status.st_ino)
-
-
 def _refs(reading: _Reading) -> set[ObjectRef]:
     return {entry.decoded.ref for entry in reading.entries if not entry.decoded.ignored}
 
 
-def _unreadable(name: str, signature: Signature, digest: bytes, error: Unreadable) -> _Reading:
+def _unreadable(name: str, error: Unreadable, *, kept: bool) -> Problem:
     source = f"{name}:{error.line}" if error.line else name
-    text = f"{error.reason}; what it said before is kept"
-    problem = Problem(ObjectRef("File", "", name), "", Reason.UNREADABLE, text, source)
-    return _Reading(signature, digest, (), problem)
+    effect = "what it said before is kept" if kept else "nothing in it is used"
+    ref = ObjectRef("File", "", name or ".")
+    return Problem(ref, "", Reason.UNREADABLE, f"{error.reason}; {effect}", source)

@@ -19,6 +19,8 @@ def parse_json(text: str) -> list[Document]:
         line = line_at(text, at)
         try:
             value, at = decoder.raw_decode(text, at)
+            if "\\u" in text and not _is_text(value):
+                raise Unreadable(line, "an escape \\u stands for half a character")
         except json.JSONDecodeError as error:
             raise Unreadable(error.lineno, error.msg) from error
         except RecursionError as error:
@@ -43,6 +45,15 @@ def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:
             raise ValueError(f'the key "{key}" is there twice in one mapping')
         value[key] = item
     return value
+
+
+def _is_text(value: object) -> bool:
+    """True if the value can be written again, as in a log or a message."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _no_number(word: str) -> object:

@@ -9,7 +9,6 @@ from towpath.sources.files.document import Document, Unreadable, line_at
 from towpath.sources.files.jsontext import parse_json
 from towpath.sources.files.yamltext import parse_yaml
 
-SUFFIXES = (".yaml", ".yml", ".json")
 LARGEST_FILE = 10 * 1024 * 1024
 """Bytes; a larger file is refused."""
 

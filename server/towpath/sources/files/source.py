@@ -130,9 +130,11 @@ class FilesSource:
             if kind not in self._said_ignored:
                 self._said_ignored.add(kind)
                 log.info("objects of kind %s are not used (first seen at %s)", kind, source)
-        self._contents = contents
+        before, self._contents = self._contents, contents
         for kind, objects in contents.objects.items():
-            self._store.replace_all(kind, objects)
+            # Files that did not change keep their objects, so this compares identities, quickly.
+            if before is None or objects != before.objects[kind]:
+                self._store.replace_all(kind, objects)
         self._store.report(ORIGIN, contents.problems)
 
     def _publish_gone(self) -> None:

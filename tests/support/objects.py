@@ -1,0 +1,129 @@
+"""Builders of model values: what is not said is a small, working mesh named `osm`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from towpath.model.mesh import Mesh, Object
+from towpath.model.meshconfig import MeshConfig
+from towpath.model.names import Kind, Protocol
+from towpath.model.workloads import (
+    EndpointSlice,
+    Labels,
+    Namespace,
+    Pod,
+    Service,
+    ServicePort,
+)
+from towpath.store import Store
+
+SYSTEM = "osm-system"
+
+
+def namespace(name: str = "shop", *, mesh: str | None = "osm") -> Namespace:
+    return Namespace(name=name, mesh=mesh)
+
+
+def mesh_config(
+    *, permissive: bool = True, egress: bool = False, in_namespace: str = SYSTEM
+) -> MeshConfig:
+    return MeshConfig(namespace=in_namespace, permissive=permissive, enable_egress=egress)
+
+
+def port(
+    number: int = 80,
+    protocol: Protocol = Protocol.HTTP,
+    *,
+    name: str = "",
+    target: int | str = 8080,
+) -> ServicePort:
+    return ServicePort(name=name, port=number, target_port=target, protocol=protocol)
+
+
+def service(
+    name: str = "web",
+    *ports: ServicePort,
+    in_namespace: str = "shop",
+    ips: Sequence[str] = ("10.96.0.1",),
+    selector: Mapping[str, str] | None = None,
+) -> Service:
+    """A service with a ClusterIP; it selects `app: <name>` unless told otherwise."""
+    return Service(
+        namespace=in_namespace,
+        name=name,
+        cluster_ips=tuple(ips),
+        headless=False,
+        ports=ports or (port(),),
+        selector=labels({"app": name} if selector is None else selector),
+    )
+
+
+def headless(name: str = "db", *ports: ServicePort, in_namespace: str = "shop") -> Service:
+    """A service without an address of its own."""
+    return Service(
+        namespace=in_namespace,
+        name=name,
+        cluster_ips=(),
+        headless=True,
+        ports=ports or (port(),),
+        selector=labels({"app": name}),
+    )
+
+
+def endpoint_slice(
+    of: str = "web",
+    *addresses: str,
+    in_namespace: str = "shop",
+    name: str = "",
+    ports: Mapping[str, int] | None = None,
+) -> EndpointSlice:
+    """A slice of service *of*; its unnamed port is 8080 unless told otherwise."""
+    return EndpointSlice(
+        namespace=in_namespace,
+        name=name or f"{of}-1",
+        service=of,
+        addresses=addresses,
+        ports=tuple(sorted(({"": 8080} if ports is None else ports).items())),
+    )
+
+
+def pod(
+    name: str = "web-1",
+    *,
+    in_namespace: str = "shop",
+    account: str = "default",
+    app: str = "web",
+    more_labels: Mapping[str, str] | None = None,
+    ports: Mapping[str, int] | None = None,
+) -> Pod:
+    return Pod(
+        namespace=in_namespace,
+        name=name,
+        service_account=account,
+        labels=labels({"app": app, **(more_labels or {})}),
+        ports=tuple(sorted((ports or {}).items())),
+    )
+
+
+def labels(pairs: Mapping[str, str]) -> Labels:
+    return tuple(sorted(pairs.items()))
+
+
+def new_store() -> Store:
+    """An empty store that tells nobody."""
+    return Store(mesh_name="osm", osm_namespace=SYSTEM, on_change=lambda: None)
+
+
+def fill(store: Store, *objects: Object) -> None:
+    """Apply *objects* in their order, and mark every kind listed."""
+    for obj in objects:
+        store.apply(obj)
+    for kind in Kind:
+        store.listed(kind)
+
+
+def mesh_of(*objects: Object) -> Mesh:
+    """A view of just these objects."""
+    store = new_store()
+    fill(store, *objects)
+    return store.drain()[0]

@@ -1,0 +1,36 @@
+"""Snapshots made of texts instead of configuration, for tests of what carries them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+
+from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
+
+Contents = Mapping[str, Mapping[str, str]]
+"""By type URL and name: what is in a resource."""
+
+
+def resource(type_url: str, name: str, content: str) -> Resource:
+    packed = AnyMessage(type_url=type_url, value=f"{name}={content}".encode())
+    return Resource.of(type_url, name, packed.SerializeToString(deterministic=True))
+
+
+def snapshot(contents: Contents) -> Snapshot:
+    return Snapshot({type_url: resource_set(type_url, held) for type_url, held in contents.items()})
+
+
+def resource_set(type_url: str, *layers: Mapping[str, str]) -> ResourceSet:
+    """One layer for each mapping of names to contents."""
+    return ResourceSet(type_url, tuple(layer(type_url, held) for held in layers))
+
+
+def layer(type_url: str, held: Mapping[str, str]) -> Layer:
+    return Layer(tuple(resource(type_url, name, content) for name, content in held.items()))
+
+
+def content_of(packed: AnyMessage) -> tuple[str, str]:
+    """The name and the content of a resource made here."""
+    name, _, content = packed.value.decode().rpartition("=")
+    return name, content

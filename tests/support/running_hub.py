@@ -1,0 +1,60 @@
+"""A hub that follows a store, and what a test wants to know of its streams."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from support.objects import fill
+from towpath.hub.hub import Hub
+from towpath.hub.stream import Stream
+from towpath.model.mesh import Object
+from towpath.model.names import ClientKind, SidecarId
+from towpath.model.snapshot import Snapshot
+from towpath.store import Store
+from towpath.telemetry.metrics import Metrics
+
+WITHIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunningHub:
+    """`hub.run()` is under way; `store` is the one it follows."""
+
+    hub: Hub
+    store: Store
+    metrics: Metrics
+
+    def attach(self, pod: str, *, namespace: str = "shop", variant: str = "sotw") -> Stream:
+        return self.hub.attach(
+            peer="test",
+            node_id=f"{pod}.{namespace}",
+            sidecar=SidecarId(pod=pod, namespace=namespace),
+            kind=ClientKind.ENVOY,
+            variant=variant,
+        )
+
+    async def holds(self, *objects: Object) -> None:
+        """Apply *objects*, mark every kind listed, and wait until all that is published."""
+        fill(self.store, *objects)
+        await self.published()
+
+    async def published(self) -> None:
+        """Wait until the store's present state is what the hub has published."""
+        async with asyncio.timeout(WITHIN_S):
+            while not (self.hub.ready and self.hub.mesh.objects == self.store._objects):
+                await asyncio.sleep(0)
+            # Publishing itself may yield between streams; it ends before the next turn but one.
+            await asyncio.sleep(0.005)
+
+
+async def newest(stream: Stream) -> Snapshot | None:
+    """Take what the stream has for its reader now, if anything."""
+    taking = asyncio.ensure_future(stream.next())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    if taking.done():
+        return taking.result()[0]
+    taking.cancel()
+    await asyncio.gather(taking, return_exceptions=True)
+    return None

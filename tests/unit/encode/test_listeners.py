@@ -1,0 +1,202 @@
+"""Listeners: which connections are caught, which are let go, and what no sidecar may lack."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import pytest
+from envoy.config.listener.v3.listener_pb2 import Listener
+
+from support.decoded import chains, listener
+from towpath.encode.envoy import inbound_listener, outbound_listener, prometheus_listener
+from towpath.model.names import Protocol
+from towpath.model.plan import Destination, Destinations, Inbound, InboundPort, Outbound
+from towpath.model.snapshot import Layer
+
+WEB = Destination("shop", "web", 80, Protocol.HTTP, ("10.96.0.1", "10.96.0.2"), direct=False)
+SQL = Destination("shop", "sql", 3306, Protocol.TCP_SERVER_FIRST, ("10.96.0.3",), direct=False)
+SMTP = Destination("shop", "smtp", 25, Protocol.TCP_SERVER_FIRST, ("10.96.0.4",), direct=False)
+RAW = Destination("shop", "raw", 9000, Protocol.TCP, ("10.96.0.5",), direct=False)
+TLS = Destination("shop", "tls", 443, Protocol.HTTPS, ("10.96.0.6",), direct=False)
+
+ALL = (WEB, SQL, SMTP, RAW, TLS)
+
+
+def _plans(*destinations: Destination) -> list[Outbound]:
+    """Every plan with some of the destinations, with and without passthrough."""
+    return [
+        Outbound(Destinations(chosen), passthrough=passthrough)
+        for size in range(len(destinations) + 1)
+        for chosen in itertools.combinations(destinations, size)
+        for passthrough in (False, True)
+    ]
+
+
+def test_trap_1_nothing_allowed_out_is_no_listener_and_never_one_without_chains() -> None:
+    nothing = Outbound(Destinations(), passthrough=False)
+
+    assert Layer() == outbound_listener(nothing)
+    for plan in _plans(*ALL):
+        if plan != nothing:
+            assert _outbound(plan).filter_chains
+
+
+def test_trap_2_every_outbound_listener_closes_connections_to_its_own_port() -> None:
+    for plan in _plans(*ALL):
+        for held in outbound_listener(plan).values():
+            guard = chains(listener(held))["self-loop-guard"]
+            assert guard.filter_chain_match.destination_port.value == 15001
+            assert not guard.filters
+
+
+def test_passthrough_is_the_default_chain_and_nothing_else() -> None:
+    for plan in _plans(WEB, SQL):
+        for held in outbound_listener(plan).values():
+            assert plan.passthrough == listener(held).HasField("default_filter_chain")
+
+    one = Destinations((WEB,))
+    with_it = _outbound(Outbound(one, passthrough=True))
+    with_it.ClearField("default_filter_chain")
+    assert with_it == _outbound(Outbound(one, passthrough=False))
+
+
+def test_a_destination_is_caught_by_its_port_and_each_of_its_addresses() -> None:
+    chain = chains(_outbound(_to(WEB)))["outbound-mesh.shop/web|80"]
+
+    match = chain.filter_chain_match
+    assert match.destination_port.value == 80
+    assert [("10.96.0.1", 32), ("10.96.0.2", 32)] == [
+        (r.address_prefix, r.prefix_len.value) for r in match.prefix_ranges
+    ]
+
+
+def test_no_two_chains_have_the_same_match() -> None:
+    for plan in _plans(*ALL):
+        for held in outbound_listener(plan).values():
+            matches = [
+                c.filter_chain_match.SerializeToString() for c in listener(held).filter_chains
+            ]
+            assert len(matches) == len(set(matches))
+
+
+def test_trap_3_listeners_that_have_no_server_first_port_inspect_everything() -> None:
+    for name, filters in _listener_filters(_outbound(_to(WEB, RAW, TLS))).items():
+        assert not filters.HasField("filter_disabled"), name
+
+
+def test_trap_5_a_single_server_first_port_is_a_plain_predicate() -> None:
+    """Envoy refuses an or_match of a single rule."""
+    filters = _listener_filters(_outbound(_to(WEB, SQL)))
+
+    assert not filters["original_dst"].HasField("filter_disabled")
+    for inspector in ("tls_inspector", "http_inspector"):
+        only = filters[inspector].filter_disabled.destination_port_range
+        assert (only.start, only.end) == (3306, 3307)
+
+
+def test_trap_5_several_server_first_ports_are_alternatives_in_order() -> None:
+    filters = _listener_filters(_outbound(_to(SQL, WEB, SMTP)))
+
+    for inspector in ("tls_inspector", "http_inspector"):
+        rules = filters[inspector].filter_disabled.or_match.rules
+        ports = [rule.destination_port_range for rule in rules]
+        assert [(25, 26), (3306, 3307)] == [(port.start, port.end) for port in ports]
+
+
+def test_trap_5_two_server_first_services_on_one_port_are_one_rule() -> None:
+    other = Destination("shop", "z", 3306, Protocol.TCP_SERVER_FIRST, ("10.96.0.9",), direct=False)
+
+    filters = _listener_filters(_outbound(_to(SQL, other)))
+
+    assert filters["tls_inspector"].filter_disabled.destination_port_range.start == 3306
+
+
+def test_trap_5_a_silent_client_is_served_after_a_short_inspection() -> None:
+    for made in (_outbound(_to(WEB)), _inbound(InboundPort(80, Protocol.TCP, ("shop/web",)))):
+        assert made.listener_filters_timeout.ToMilliseconds() == 1000
+        assert made.continue_on_listener_filters_timeout
+
+
+@pytest.mark.parametrize("destinations", [(WEB,), (WEB, RAW, TLS)])
+def test_trap_7_toggling_passthrough_changes_chains_alone(
+    destinations: tuple[Destination, ...],
+) -> None:
+    """Any other field would drain the whole listener, in-mesh connections included."""
+    off = _outbound(_to(*destinations))
+    on = _outbound(Outbound(Destinations(destinations), passthrough=True))
+
+    assert _without_chains(off) == _without_chains(on)
+
+
+def test_a_destination_added_changes_chains_alone() -> None:
+    assert _without_chains(_outbound(_to(WEB))) == _without_chains(_outbound(_to(WEB, RAW)))
+
+
+def test_an_inbound_listener_has_a_chain_for_each_port() -> None:
+    made = _inbound(
+        InboundPort(8080, Protocol.HTTP, ("shop/api", "shop/web")),
+        InboundPort(9000, Protocol.TCP, ("shop/web",)),
+    )
+
+    ports = {name: c.filter_chain_match.destination_port.value for name, c in chains(made).items()}
+    assert ports == {"inbound-mesh.8080": 8080, "inbound-mesh.9000": 9000}
+    assert made.address.socket_address.port_value == 15003
+    assert not made.HasField("default_filter_chain")
+
+
+def test_a_pod_that_no_service_leads_to_has_no_inbound_listener() -> None:
+    assert Layer() == inbound_listener(Inbound(()))
+
+
+def test_listeners_stand_where_people_look_for_them() -> None:
+    made = [
+        _outbound(_to(WEB)),
+        _inbound(InboundPort(80, Protocol.HTTP, ("shop/web",))),
+        *(listener(held) for held in prometheus_listener().values()),
+    ]
+
+    assert [(m.name, m.address.socket_address.port_value) for m in made] == [
+        ("outbound-listener", 15001),
+        ("inbound-listener", 15003),
+        ("prometheus-listener", 15010),
+    ]
+
+
+def test_a_refused_connection_is_in_the_access_log() -> None:
+    for made in (_outbound(_to(WEB)), _inbound(InboundPort(80, Protocol.TCP, ("shop/web",)))):
+        assert [log.name for log in made.access_log] == ["envoy.access_loggers.stdout"]
+
+
+def test_equal_plans_make_equal_bytes() -> None:
+    for plan in _plans(*ALL):
+        again = Outbound(Destinations(tuple(plan.destinations)), passthrough=plan.passthrough)
+        assert [r.packed for r in outbound_listener(plan).values()] == [
+            r.packed for r in outbound_listener(again).values()
+        ]
+
+
+def _to(*destinations: Destination) -> Outbound:
+    return Outbound(Destinations(destinations), passthrough=False)
+
+
+def _outbound(plan: Outbound) -> Any:
+    (held,) = outbound_listener(plan).values()
+    return listener(held)
+
+
+def _inbound(*ports: InboundPort) -> Any:
+    (held,) = inbound_listener(Inbound(ports)).values()
+    return listener(held)
+
+
+def _listener_filters(of: Any) -> dict[str, Any]:
+    return {f.name.removeprefix("envoy.filters.listener."): f for f in of.listener_filters}
+
+
+def _without_chains(of: Any) -> Any:
+    rest = Listener()
+    rest.CopyFrom(of)
+    rest.ClearField("filter_chains")
+    rest.ClearField("default_filter_chain")
+    return rest

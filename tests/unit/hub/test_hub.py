@@ -1,0 +1,215 @@
+"""Hub: a change reaches the streams that it concerns, and no others."""
+
+from __future__ import annotations
+
+from towpath.hub.deliveries import State
+from towpath.hub.stream import Stream
+from towpath.model.names import Account, ClientKind, Kind, SidecarId
+from towpath.model.snapshot import Snapshot
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, SHORT_NAMES
+
+from support.objects import endpoint_slice, mesh_config, namespace, pod, service
+from support.running_hub import RunningHub, newest
+
+CURL = SidecarId(pod="curl", namespace="shop")
+SMALL_MESH = (
+    namespace(),
+    mesh_config(),
+    service("web"),
+    endpoint_slice("web", "10.0.0.1"),
+    pod("web-1"),
+    pod("curl", app="curl"),
+)
+
+
+async def test_a_hub_is_not_ready_and_publishes_nothing_before_every_kind_is_listed(
+    running: RunningHub,
+) -> None:
+    stream = running.attach("curl")
+    for obj in SMALL_MESH:
+        running.store.apply(obj)
+    for kind in set(Kind) - {Kind.POD}:
+        running.store.listed(kind)
+    assert await newest(stream) is None
+    assert not running.hub.ready
+
+    running.store.listed(Kind.POD)
+    await running.published()
+
+    assert running.hub.ready
+    assert await newest(stream) is not None
+
+
+async def test_a_stream_of_a_known_pod_has_its_snapshot_at_once(running: RunningHub) -> None:
+    await running.holds(*SMALL_MESH)
+
+    stream = running.attach("curl")
+
+    assert running.hub.snapshot(ClientKind.ENVOY, CURL) == await newest(stream)
+    assert _state(stream) is State.SERVING
+    assert Account("shop", "default") == stream.delivery.account
+
+
+async def test_a_stream_waits_for_its_pod_and_is_served_when_it_appears(
+    running: RunningHub,
+) -> None:
+    await running.holds(*SMALL_MESH)
+    stream = running.attach("late")
+    assert await newest(stream) is None
+    assert _state(stream) is State.WAITING_FOR_POD
+
+    running.store.apply(pod("late", app="late", account="buyer"))
+    await running.published()
+
+    assert await newest(stream) is not None
+    assert _state(stream) is State.SERVING
+    assert Account("shop", "buyer") == stream.delivery.account
+
+
+async def test_the_stream_of_a_deleted_pod_keeps_its_snapshot_until_the_pod_is_back(
+    running: RunningHub,
+) -> None:
+    await running.holds(*SMALL_MESH)
+    stream = running.attach("curl")
+    held = await _taken(stream)
+
+    running.store.delete(Kind.POD, "shop", "curl")
+    running.store.apply(mesh_config(egress=True))
+    await running.published()
+    assert await newest(stream) is None
+    assert _state(stream) is State.SERVING
+
+    running.store.apply(pod("curl", app="curl"))
+    await running.published()
+    assert held.version != (await _taken(stream)).version
+
+
+async def test_a_change_is_published_to_every_stream_that_it_concerns(running: RunningHub) -> None:
+    await running.holds(*SMALL_MESH)
+    streams = [running.attach("curl"), running.attach("curl", variant="delta")]
+    other = running.attach("web-1")
+    before = [await _taken(s) for s in (*streams, other)]
+
+    running.store.apply(mesh_config(egress=True))
+    await running.published()
+
+    after = [await _taken(s) for s in (*streams, other)]
+    assert all(new != old for new, old in zip(after, before, strict=True))
+    assert after[0] is after[1]
+
+
+async def test_a_change_of_one_pod_is_not_published_to_others(running: RunningHub) -> None:
+    await running.holds(*SMALL_MESH, pod("web-2"), service("solo", ips=("10.96.0.9",)))
+    curl, web = running.attach("curl"), running.attach("web-1")
+    for stream in (curl, web):
+        await _taken(stream)
+
+    running.store.apply(pod("web-1", more_labels={"app": "solo"}))
+    await running.published()
+
+    assert await newest(curl) is None
+    assert await newest(web) is not None
+
+
+async def test_what_concerns_nobody_wakes_nobody(running: RunningHub) -> None:
+    await running.holds(*SMALL_MESH)
+    streams = [running.attach("curl"), running.attach("web-1")]
+    for stream in streams:
+        await _taken(stream)
+    before = running.hub._memo.computed
+
+    running.store.apply(namespace("legacy", mesh=None))
+    running.store.apply(service("old", in_namespace="legacy"))
+    running.store.apply(pod("other", app="other"))
+    await running.published()
+
+    assert [None, None] == [await newest(s) for s in streams]
+    assert before == running.hub._memo.computed
+
+
+async def test_a_change_of_endpoints_leaves_everything_but_endpoints_as_it_is(
+    running: RunningHub,
+) -> None:
+    await running.holds(*SMALL_MESH)
+    stream = running.attach("curl")
+    before = await _taken(stream)
+
+    running.store.apply(endpoint_slice("web", "10.0.0.1", "10.0.0.2"))
+    await running.published()
+    after = await _taken(stream)
+
+    changed = {t: after.of(t).changed_since(before.of(t)) for t in SHORT_NAMES}
+    assert {"shop/web|80"} == changed.pop(ENDPOINTS)
+    assert not any(changed.values())
+
+
+async def test_sidecars_share_what_is_equal_in_their_snapshots(running: RunningHub) -> None:
+    await running.holds(*SMALL_MESH, pod("web-2"), pod("buyer", app="buyer", account="buyer"))
+    first, second, third = [
+        await _taken(running.attach(name)) for name in ("web-1", "web-2", "buyer")
+    ]
+
+    assert first is second
+    assert first is not third
+    assert first.of(CLUSTER).layers[0] is third.of(CLUSTER).layers[0]
+    assert first.of(LISTENER).layers[0] is third.of(LISTENER).layers[0]
+
+
+async def test_streams_that_end_leave_nothing_behind(running: RunningHub) -> None:
+    await running.holds(*SMALL_MESH)
+    before = len(running.hub._memo)
+    streams = [running.attach(name) for name in ("curl", "curl", "web-1", "nobody")]
+    assert len(running.hub.deliveries) == 4
+
+    for stream in streams:
+        running.hub.detach(stream)
+
+    assert before == len(running.hub._memo)
+    assert len(running.hub.deliveries) == 0
+
+
+async def test_a_stream_goes_on_when_another_of_the_same_pod_ends(running: RunningHub) -> None:
+    await running.holds(*SMALL_MESH)
+    ending, staying = running.attach("curl"), running.attach("curl")
+    await _taken(staying)
+
+    running.hub.detach(ending)
+    running.store.apply(mesh_config(egress=True))
+    await running.published()
+
+    assert await newest(staying) is not None
+
+
+async def test_asking_for_a_snapshot_without_a_stream_leaves_nothing_behind(
+    running: RunningHub,
+) -> None:
+    await running.holds(*SMALL_MESH)
+    before = len(running.hub._memo)
+
+    assert running.hub.snapshot(ClientKind.ENVOY, CURL) is not None
+    for number in range(10):
+        who = SidecarId(pod=f"nobody-{number}", namespace="shop")
+        assert running.hub.snapshot(ClientKind.ENVOY, who) is None
+
+    assert before == len(running.hub._memo)
+
+
+async def test_problems_are_those_of_the_sources_and_of_planning(running: RunningHub) -> None:
+    await running.holds(namespace(), service("manual", selector={}))
+
+    found = running.hub.problems()
+
+    assert ["osm-mesh-config", "manual"] == [p.object.name for p in found]
+    assert {Kind.SERVICE: 1, Kind.NAMESPACE: 1} == {
+        kind: count for kind, count in running.hub.object_counts().items() if count
+    }
+
+
+def _state(stream: Stream) -> State:
+    return stream.delivery.state
+
+
+async def _taken(stream: Stream) -> Snapshot:
+    held = await newest(stream)
+    assert held is not None
+    return held

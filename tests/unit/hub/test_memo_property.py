@@ -1,0 +1,124 @@
+"""Whatever changes, and whatever is asked in between, a memo answers as if it had no memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from support.objects import (
+    endpoint_slice,
+    fill,
+    headless,
+    mesh_config,
+    namespace,
+    new_store,
+    pod,
+    port,
+    service,
+)
+from towpath.hub.compose import plan, snapshot
+from towpath.hub.memo import Memo
+from towpath.model.mesh import Mesh, Object
+from towpath.model.names import ClientKind, Kind, Protocol, SidecarId
+from towpath.planning import problems
+from towpath.store import Store
+
+Change = Callable[[Store], None]
+
+CURL = SidecarId(pod="curl", namespace="shop")
+WEB = SidecarId(pod="web-1", namespace="shop")
+QUESTIONS: tuple[tuple[Callable[..., object], tuple[Hashable, ...]], ...] = (
+    (problems, ()),
+    *((plan, (who,)) for who in (CURL, WEB)),
+    *((snapshot, (ClientKind.ENVOY, who)) for who in (CURL, WEB)),
+)
+
+protocols = st.sampled_from(Protocol)
+spaces = st.sampled_from(("shop", "bank"))
+ports = st.builds(
+    port,
+    st.sampled_from((80, 81)),
+    protocols,
+    name=st.sampled_from(("", "x")),
+    target=st.sampled_from((8080, 8081, "named")),
+)
+addresses = st.sampled_from(("10.0.0.1", "10.0.0.2", "10.96.0.1"))
+objects: st.SearchStrategy[Object] = st.one_of(
+    st.builds(namespace, spaces, mesh=st.sampled_from(("osm", None))),
+    st.builds(mesh_config, permissive=st.booleans(), egress=st.booleans()),
+    st.builds(
+        service,
+        st.sampled_from(("web", "db")),
+        ports,
+        in_namespace=spaces,
+        ips=st.sampled_from((("10.96.0.1",), ("10.96.0.2",))),
+        selector=st.sampled_from(({"app": "web"}, {"app": "db"}, {})),
+    ),
+    st.builds(headless, st.sampled_from(("web", "db")), ports, ports, in_namespace=spaces),
+    st.builds(
+        endpoint_slice,
+        st.sampled_from(("web", "db")),
+        addresses,
+        in_namespace=spaces,
+        name=st.sampled_from(("one", "two")),
+        ports=st.dictionaries(st.sampled_from(("", "x")), st.sampled_from((8080, 8081))),
+    ),
+    st.builds(
+        pod,
+        st.sampled_from(("curl", "web-1")),
+        app=st.sampled_from(("web", "curl")),
+        account=st.sampled_from(("default", "buyer")),
+        ports=st.sampled_from(({}, {"named": 9090})),
+    ),
+)
+
+
+def _apply(obj: Object) -> Change:
+    return lambda store: store.apply(obj)
+
+
+def _delete(obj: Object) -> Change:
+    return lambda store: store.delete(obj.kind, obj.namespace, obj.name)
+
+
+changes = objects.map(_apply) | objects.map(_delete)
+steps = st.lists(
+    st.tuples(st.lists(changes, max_size=4), st.sets(st.sampled_from(range(len(QUESTIONS))))),
+    max_size=8,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(start=st.lists(objects, max_size=8), steps=steps)
+def test_a_memo_answers_as_a_fresh_computation_does(
+    start: list[Object], steps: list[tuple[list[Change], set[int]]]
+) -> None:
+    store = new_store()
+    fill(store, namespace("shop"), mesh_config(), pod("curl", app="curl"), *start)
+    memo = Memo(store.drain()[0])
+    for now, asked in steps:
+        for change in now:
+            change(store)
+        memo.update(*store.drain())
+        for index in asked:
+            _agrees(memo, index)
+    for index in range(len(QUESTIONS)):
+        _agrees(memo, index)
+    for question, args in QUESTIONS:
+        memo.forget(question, *args)
+    assert len(memo) == 0
+    assert not memo._readers
+
+
+def _agrees(memo: Memo, index: int) -> None:
+    question, args = QUESTIONS[index]
+    assert type(memo.mesh) is Mesh  # one that remembers nothing
+    assert question(memo.mesh, *args) == memo.ask(question, *args)
+
+
+def test_every_kind_of_object_is_among_the_random_changes() -> None:
+    made = {Kind.NAMESPACE, Kind.MESH_CONFIG, Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.POD}
+
+    assert made == set(Kind) - {Kind.SERVICE_ACCOUNT}

@@ -1,0 +1,50 @@
+"""Names: how a node id is read, and how things are called in text."""
+
+from __future__ import annotations
+
+import pytest
+
+from towpath.model.names import Account, ObjectRef, SidecarId
+from towpath.model.problem import Problem, Reason
+from towpath.model.types import SHORT_NAMES, short_name
+
+
+@pytest.mark.parametrize(
+    ("node_id", "expected"),
+    [
+        ("curl.shop", SidecarId(pod="curl", namespace="shop")),
+        ("web.v1-0.shop", SidecarId(pod="web.v1-0", namespace="shop")),
+    ],
+)
+def test_a_node_id_is_split_at_its_last_dot(node_id: str, expected: SidecarId) -> None:
+    assert expected == SidecarId.parse(node_id)
+    assert node_id == str(expected)
+
+
+@pytest.mark.parametrize("node_id", ["", "curl", ".shop", "curl.", "."])
+def test_a_node_id_that_lacks_a_part_is_refused_by_name(node_id: str) -> None:
+    with pytest.raises(ValueError, match=r"node id '.*' is not of the form <pod>\.<namespace>"):
+        SidecarId.parse(node_id)
+
+
+def test_an_object_is_called_by_kind_namespace_and_name() -> None:
+    assert str(ObjectRef("Service", "shop", "web")) == "Service shop/web"
+    assert str(ObjectRef("Namespace", "", "shop")) == "Namespace shop"
+    assert str(Account("shop", "buyer")) == "shop/buyer"
+
+
+def test_a_problem_says_where_what_which_field_and_why() -> None:
+    ref = ObjectRef("Service", "shop", "web")
+
+    assert "mesh.yaml:3: Service shop/web spec.ports: Conflict: taken" == str(
+        Problem(ref, "spec.ports", Reason.CONFLICT, "taken", "mesh.yaml:3")
+    )
+    assert "Service shop/web: Missing: gone" == str(Problem(ref, "", Reason.MISSING, "gone"))
+
+
+def test_types_are_sent_clusters_and_endpoints_first() -> None:
+    assert ["cds", "eds", "lds", "rds"] == list(SHORT_NAMES.values())
+
+
+def test_a_type_that_is_not_served_has_a_bounded_name() -> None:
+    assert short_name("type.googleapis.com/whatever.the.client.Sent") == "other"

@@ -1,0 +1,182 @@
+"""The mesh-wide switches: what is wrong with one means off, and leaves the others alone."""
+
+from __future__ import annotations
+
+import pytest
+
+from towpath.model.meshconfig import MeshConfig
+from towpath.model.problem import Reason
+from towpath.sources.decode import Decoded, decode
+from towpath.sources.decode.findings import MOST_PROBLEMS
+
+ON = {"enableEgress": True, "enablePermissiveTrafficPolicyMode": True}
+
+
+RAW = {
+    "apiVersion": "config.openservicemesh.io/v1alpha2",
+    "kind": "MeshConfig",
+    "metadata": {"name": "osm-mesh-config", "namespace": "osm-system"},
+}
+
+
+def config(spec: object) -> Decoded:
+    return decode({**RAW, "spec": spec}, "meshconfig.yaml:1")
+
+
+def test_every_switch_is_off_unless_it_is_set() -> None:
+    assert config({}).value == MeshConfig(namespace="osm-system")
+    assert config(None) == config({})
+
+
+def test_the_switches_are_read() -> None:
+    spec = {
+        "traffic": ON,
+        "featureFlags": {"enableEgressPolicy": True},
+        "sidecar": {"logLevel": "debug"},
+    }
+
+    expected = MeshConfig(
+        namespace="osm-system",
+        enable_egress=True,
+        enable_egress_policy=True,
+        permissive=True,
+        sidecar_log_level="debug",
+    )
+    assert (config(spec).value, config(spec).problems) == (expected, ())
+
+
+@pytest.mark.parametrize("value", ["true", 1, [], {}])
+def test_a_switch_of_a_wrong_type_is_off_and_the_others_keep_their_meaning(value: object) -> None:
+    decoded = config({"traffic": {**ON, "enableEgress": value}})
+
+    assert decoded.value == MeshConfig(namespace="osm-system", permissive=True)
+    (problem,) = decoded.problems
+    assert (problem.field, problem.reason) == ("spec.traffic.enableEgress", Reason.INVALID)
+    assert problem.message.endswith("; allowed: true or false; false is used")
+
+
+def test_a_misspelt_switch_is_off_and_the_nearest_name_is_given() -> None:
+    decoded = config({"traffic": {"enableEgres": True}})
+
+    assert decoded.value == MeshConfig(namespace="osm-system")
+    (problem,) = decoded.problems
+    assert (problem.field, problem.reason) == ("spec.traffic.enableEgres", Reason.UNKNOWN_FIELD)
+    assert problem.message == "is not a known field and is not used; did you mean enableEgress?"
+
+
+@pytest.mark.parametrize(
+    ("more", "field", "near"),
+    [
+        (
+            {"spec": {"traffic": {"enableegress": True}}},
+            "spec.traffic.enableegress",
+            "enableEgress",
+        ),
+        ({"spec": {"Traffic": {}}}, "spec.Traffic", "traffic"),
+        ({"specs": {}}, "specs", "spec"),
+        (
+            {"spec": {"sidecar": {"sidecarDrivers": [{}, {"sidecarNam": "x"}]}}},
+            "spec.sidecar.sidecarDrivers[1].sidecarNam",
+            "sidecarName",
+        ),
+    ],
+)
+def test_unknown_fields_are_found_at_every_depth(
+    more: dict[str, object], field: str, near: str
+) -> None:
+    decoded = decode({**RAW, **more}, "")
+
+    (problem,) = decoded.problems
+
+    assert problem.field == field
+    assert problem.message.endswith(f"did you mean {near}?")
+
+
+def test_an_unknown_field_like_no_other_gets_no_suggestion() -> None:
+    (problem,) = decode({**RAW, "qqq": 1}, "").problems
+
+    assert problem.message == "is not a known field and is not used"
+
+
+def test_of_very_many_problems_the_first_are_listed_and_the_rest_counted() -> None:
+    problems = config({f"enableEgres{n}": True for n in range(50_000)}).problems
+
+    assert len(problems) == MOST_PROBLEMS + 1
+    assert problems[-1].message == "has 49900 more problems than the 100 that are listed"
+
+
+def test_a_section_of_a_wrong_type_means_off() -> None:
+    decoded = config({"traffic": "open", "sidecar": {"logLevel": "trace"}})
+
+    assert decoded.value == MeshConfig(namespace="osm-system", sidecar_log_level="trace")
+    assert [p.field for p in decoded.problems] == ["spec.traffic"]
+
+
+def test_an_unknown_log_level_names_the_allowed_ones() -> None:
+    decoded = config({"sidecar": {"logLevel": "loud"}, "traffic": {"enableEgress": True}})
+
+    assert decoded.value == MeshConfig(namespace="osm-system", enable_egress=True)
+    (problem,) = decoded.problems
+    assert problem.field == "spec.sidecar.logLevel"
+    assert problem.message == (
+        'is "loud"; allowed: "trace", "debug", "info", "warning", "warn", "error", "critical", '
+        '"off"; "error" is used'
+    )
+
+
+def test_only_osm_mesh_config_counts() -> None:
+    metadata = {"name": "other", "namespace": "osm-system"}
+
+    decoded = decode({**RAW, "metadata": metadata, "spec": {"traffic": ON}}, "")
+
+    assert decoded.value is None
+    (problem,) = decoded.problems
+    assert problem.field == "metadata.name"
+    assert 'allowed: "osm-mesh-config"' in problem.message
+
+
+def test_what_an_installation_of_osm_sets_is_all_known() -> None:
+    spec = {
+        "clusterSet": {"properties": [{"name": "a", "value": "b"}]},
+        "sidecar": {
+            "enablePrivilegedInitContainer": False,
+            "logLevel": "error",
+            "maxDataPlaneConnections": 0,
+            "configResyncInterval": "90s",
+            "sidecarTimeout": 60,
+            "sidecarClass": "pipy",
+            "sidecarImage": "",
+            "sidecarDrivers": [{"sidecarName": "envoy", "proxyServerPort": 15128}],
+            "resources": {"limits": {"cpu": "1"}, "requests": {}},
+            "tlsMinProtocolVersion": "TLSv1_2",
+            "tlsMaxProtocolVersion": "TLSv1_3",
+            "cipherSuites": [],
+            "localProxyMode": "Localhost",
+            "localDNSProxy": {"enable": False, "primaryUpstreamDNSServerIPAddr": ""},
+        },
+        "repoServer": {"ipaddr": "127.0.0.1", "codebase": ""},
+        "traffic": {
+            **ON,
+            "interceptionMode": "iptables",
+            "outboundIPRangeExclusionList": [],
+            "outboundPortExclusionList": [],
+            "networkInterfaceExclusionList": [],
+            "http1PerRequestLoadBalancing": False,
+            "inboundExternalAuthorization": {"enable": False, "timeout": "1s"},
+        },
+        "observability": {
+            "osmLogLevel": "info",
+            "enableDebugServer": False,
+            "tracing": {"enable": False, "sampledFraction": "1.0"},
+            "remoteLogging": {"enable": False, "level": 2},
+        },
+        "certificate": {
+            "serviceCertValidityDuration": "24h",
+            "certKeyBitSize": 2048,
+            "ingressGateway": {"subjectAltNames": ["a"], "secret": {"name": "a"}},
+        },
+        "featureFlags": {"enableWASMStats": False, "enableRetryPolicy": True},
+        "pluginChains": {"inbound-tcp": [{"plugin": "tcp-routing", "priority": 120}]},
+    }
+
+    assert config(spec).problems == ()
