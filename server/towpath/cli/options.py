@@ -14,7 +14,7 @@ from towpath.settings import Settings, setting_help
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_TYPES: dict[Any, click.ParamType] = {
+_TYPES: dict[Any, click.ParamType[Any]] = {
     Path | None: click.Path(path_type=Path),
     str: click.STRING,
     float: click.FLOAT,

@@ -49,7 +49,7 @@ class AdsService:
         self._composer = Composer(identifier=identifier)
         self._rejections: OrderedDict[str, Rejections] = OrderedDict()
 
-    def handler(self) -> grpc.GenericRpcHandler[Any, Any]:
+    def handler(self) -> grpc.GenericRpcHandler:
         """What a server registers: both variants, as bytes in and bytes out."""
         return grpc.method_handlers_generic_handler(
             SERVICE,
