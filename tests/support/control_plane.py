@@ -1,0 +1,123 @@
+"""A control plane in this process, served on a unix socket, from a folder that a test may edit."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from envoy.config.core.v3.base_pb2 import Node
+from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
+
+from towpath.admin.inspector import Inspector
+from towpath.app.grpc_server import start_grpc
+from towpath.hub.deliveries import Deliveries
+from towpath.hub.hub import Hub
+from towpath.hub.settle import Settle
+from towpath.sources.files import FilesSource
+from towpath.store import Store
+from towpath.telemetry.metrics import Metrics
+from towpath.xds.service import SERVICE, AdsService
+
+DEMO = Path(__file__).parents[2] / "deploy" / "demo" / "mesh"
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """What a test may look at; `folder` holds a copy of the demo mesh."""
+
+    address: str
+    folder: Path
+    hub: Hub
+    metrics: Metrics
+
+    @contextlib.asynccontextmanager
+    async def stream(self, method: str = "StreamAggregatedResources") -> AsyncIterator[RawStream]:
+        """A stream on which a test says exactly what it wants, bytes included."""
+        async with grpc.aio.insecure_channel(self.address) as channel:
+            yield RawStream(channel.stream_stream(f"/{SERVICE}/{method}")())
+
+    def switch_egress(self, *, on: bool) -> None:
+        """Change the MeshConfig in the folder, as an editor would."""
+        path = self.folder / "meshconfig.yaml"
+        before, after = ("false", "true") if on else ("true", "false")
+        text = path.read_text().replace(f"enableEgress: {before}", f"enableEgress: {after}")
+        fresh = path.with_suffix(".new")
+        fresh.write_text(text)
+        fresh.replace(path)
+
+
+class RawStream:
+    """One stream; messages in, messages out, or the status it ended with."""
+
+    def __init__(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> None:
+        self._call = call
+
+    async def say(self, type_url: str, *, node: str = "curl.curl", **fields: object) -> None:
+        request = DiscoveryRequest(node=Node(id=node), type_url=type_url, **fields)
+        await self._call.write(request.SerializeToString())
+
+    async def say_bytes(self, data: bytes) -> None:
+        await self._call.write(data)
+
+    async def hear(self, *, within: float = 5.0) -> DiscoveryResponse:
+        data = await asyncio.wait_for(self._call.read(), within)
+        assert isinstance(data, bytes), f"the stream ended: {await self._call.details()}"
+        return DiscoveryResponse.FromString(data)
+
+    async def silent_for(self, seconds: float) -> bool:
+        """True if the server says nothing for so long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._call.read()
+                return False
+        return True
+
+    async def end(self) -> tuple[grpc.StatusCode, str]:
+        """Wait for the status that the server ends the stream with."""
+        with contextlib.suppress(grpc.aio.AioRpcError):
+            await asyncio.wait_for(self._call.read(), 5)
+        return await self._call.code(), await self._call.details() or ""
+
+
+@contextlib.asynccontextmanager
+async def control_plane(
+    tmp_path: Path, *, unknown_pod_wait: float = 30.0, follow: bool = True
+) -> AsyncIterator[ControlPlane]:
+    """Serve a copy of the demo mesh; with *follow* off nothing is ever listed."""
+    folder = tmp_path / "mesh"
+    shutil.copytree(DEMO, folder)
+    metrics = Metrics()
+    settle = Settle(quiet=0.02, longest=0.5, clock=time.monotonic)
+    store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=settle.touch)
+    deliveries = Deliveries(clock=time.time)
+    hub = Hub(store, settle, deliveries=deliveries, metrics=metrics, clock=time.monotonic)
+    ads = AdsService(
+        hub,
+        metrics=metrics,
+        clock=time.monotonic,
+        unknown_pod_wait=unknown_pod_wait,
+        identifier="towpath/test",
+    )
+    source = FilesSource(folder, store)
+    address = f"unix:{tmp_path}/ads.sock"
+    running = [asyncio.create_task(hub.run())]
+    if follow:
+        source.load()
+        running.append(asyncio.create_task(source.run()))
+    try:
+        async with start_grpc(address, ads, Inspector(hub), grace=0.1):
+            if follow:
+                async with asyncio.timeout(5):
+                    while not hub.ready:
+                        await asyncio.sleep(0.005)
+            yield ControlPlane(address, folder, hub, metrics)
+    finally:
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
