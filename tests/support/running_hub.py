@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from support.objects import fill
+from towpath.hub.deliveries import Deliveries
 from towpath.hub.hub import Hub
+from towpath.hub.settle import Settle
 from towpath.hub.stream import Stream
 from towpath.model.mesh import Object
 from towpath.model.names import ClientKind, SidecarId
@@ -46,6 +52,27 @@ class RunningHub:
                 await asyncio.sleep(0)
             # Publishing itself may yield between streams; it ends before the next turn but one.
             await asyncio.sleep(0.005)
+
+
+@contextlib.asynccontextmanager
+async def running_hub() -> AsyncIterator[RunningHub]:
+    """An empty hub that publishes at once; its deliveries' clock counts seconds from 1000."""
+    settle = Settle(quiet=0, longest=0, clock=time.monotonic)
+    store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=settle.touch)
+    metrics = Metrics()
+    hub = Hub(
+        store,
+        settle,
+        deliveries=Deliveries(clock=itertools.count(1000.0).__next__),
+        metrics=metrics,
+        clock=time.monotonic,
+    )
+    following = asyncio.ensure_future(hub.run())
+    try:
+        yield RunningHub(hub, store, metrics)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
 
 
 async def newest(stream: Stream) -> Snapshot | None:

@@ -11,11 +11,19 @@ from towpath.model.snapshot import Resource, ResourceSet
 from towpath.model.types import ROUTES
 from towpath.xds.messages import Ack, DeltaRequest, Event, Reply
 from towpath.xds.rejections import Rejections
-from towpath.xds.session import FOLLOWED, WILDCARD, Session
+from towpath.xds.session import FOLLOWED, WILDCARD, WILDCARD_TYPES, Session
 from towpath.xds.wire import Composer
 
 SILENT_WHEN_ABSENT = frozenset({ROUTES})
 """Told that routes it waits for do not exist, Envoy stops its timer and waits without end."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    """What a rejection of one response would speak of: its version, and name -> version."""
+
+    version: str
+    resources: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -26,7 +34,7 @@ class _Subscription:
     wildcard: bool = False
     held: dict[str, str] = field(default_factory=dict)  # name -> version, as last sent
     compared: ResourceSet | None = None  # what `held` was last brought up to
-    unanswered: dict[str, Reply] = field(default_factory=dict)  # by nonce
+    unanswered: dict[str, _Sent] = field(default_factory=dict)  # by nonce
     sent: set[str] = field(default_factory=set)  # on this stream
     responded: bool = False
 
@@ -59,20 +67,26 @@ class DeltaSession(Session[DeltaRequest]):
                 if name not in known.held or name in self._leading(request.type_url)
             }
         else:
-            events = self._take_answer(known, request)
-            again = set(request.subscribe)
+            events, again = self._take_answer(known, request)
+            again |= set(request.subscribe)
         # Changes count even if the nonce is stale: it only pairs an answer with a response.
         again |= self._change_names(known, request)
         return [*events, *self._send(request.type_url, known, again=again)]
 
-    def _take_answer(self, known: _Subscription, request: DeltaRequest) -> list[Event]:
-        reply = known.unanswered.pop(request.nonce, None)
-        if reply is None:
-            return []
-        if request.error is not None:
-            sent = {name: known.held.get(name, "") for name in reply.names}
-            return [self._reject(reply.type_url, reply.version, sent, request.error)]
-        return [Ack(reply.type_url, reply.version)]
+    def _take_answer(
+        self, known: _Subscription, request: DeltaRequest
+    ) -> tuple[list[Event], set[str]]:
+        """Gives also the names that must be sent again for what was rejected beside them."""
+        sent = known.unanswered.pop(request.nonce, None)
+        if sent is None:
+            return [], set()
+        if request.error is None:
+            return [Ack(request.type_url, sent.version)], set()
+        nack = self._reject(request.type_url, sent.version, sent.resources, request.error)
+        if request.type_url in WILDCARD_TYPES:
+            return [nack], set()
+        beside = sent.resources.keys() - nack.names - set(request.unsubscribe)
+        return [nack], {name for name in beside if known.wants(name) and name in known.held}
 
     def _change_names(self, known: _Subscription, request: DeltaRequest) -> set[str]:
         """Gives the names that must be answered although nothing about them changed."""
@@ -103,7 +117,8 @@ class DeltaSession(Session[DeltaRequest]):
         if before is None:
             candidates = {*known.held, *known.names, *(held if known.wildcard else ())}
         else:
-            candidates = {n for n in held.changed_since(before) if known.wants(n)} | again
+            candidates = {n for n in held.changed_since(before) if known.wants(n)}
+        candidates |= again
         candidates.discard(WILDCARD)
         new, removed = self._difference(known, held, candidates, again=again - {WILDCARD})
         first = not known.responded and known.wildcard and not known.held
@@ -132,7 +147,8 @@ class DeltaSession(Session[DeltaRequest]):
     def _follow(self, type_url: str, sent: set[str]) -> Iterable[Event]:
         follower = FOLLOWED.get(type_url, "")
         if known := self._by_type.get(follower):
-            again = {name for name in sent if known.wants(name)}
+            existing = self._snapshot.of(follower)
+            again = {name for name in sent if known.wants(name) and name in existing}
             yield from self._send(follower, known, again=again)
 
     def _leading(self, type_url: str) -> set[str]:
@@ -150,7 +166,7 @@ class DeltaSession(Session[DeltaRequest]):
         names = tuple(r.name for r in resources)
         body = self._composer.delta(held.type_url, held.version, resources, removed=removed)
         reply = Reply(held.type_url, held.version, self._nonce(), names, body)
-        known.unanswered[reply.nonce] = reply
+        known.unanswered[reply.nonce] = _Sent(held.version, {r.name: r.version for r in resources})
         known.sent.update(names)
         known.responded = True
         return reply

@@ -36,6 +36,10 @@ class Rejections:
         """True if this content of this resource was rejected."""
         return (resource.type_url, resource.name, resource.version) in self._rejected
 
+    def any_of(self, type_url: str) -> bool:
+        """True if anything of that type was rejected."""
+        return any(rejected_type == type_url for rejected_type, _, _ in self._rejected)
+
     def __len__(self) -> int:
         return len(self._rejected)
 

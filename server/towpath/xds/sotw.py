@@ -44,11 +44,12 @@ class SotwSession(Session[SotwRequest]):
 
     def _on_request(self, request: SotwRequest) -> list[Event]:
         known = self._by_type.get(request.type_url)
-        if known is None or not known.nonce:
+        if known is None:
             return self._subscribe(request)
-        if request.nonce and request.nonce != known.nonce:
-            # Overtaken by a newer response, which the client will answer in turn, or a nonce of
-            # an earlier stream: XP, «Resource updates».
+        if known.nonce and request.nonce and request.nonce != known.nonce:
+            # Overtaken by a newer response, which the client will answer in turn: XP, «Resource
+            # updates». A name dropped here and added again by then must be known to be new.
+            _change_names(known, request)
             return []
         events = self._take_answer(known, request) if request.nonce else []
         _change_names(known, request)
@@ -57,7 +58,7 @@ class SotwSession(Session[SotwRequest]):
     def _subscribe(self, request: SotwRequest) -> list[Event]:
         known = self._by_type[request.type_url] = _Subscription()
         _change_names(known, request)
-        if request.version and request.type_url in FULL_STATE:
+        if request.version and self._holds_its_version(request.type_url, known):
             visible = self._visible(request.type_url, known)
             if request.version == self._version(request.type_url, visible):
                 # A reconnect: the client holds just this, so nothing needs to be said.
@@ -65,6 +66,15 @@ class SotwSession(Session[SotwRequest]):
                 known.held = {r.name: r.version for r in visible}
                 return []
         return list(self._push(request.type_url))
+
+    def _holds_its_version(self, type_url: str, known: _Subscription) -> bool:
+        """True if what a client holds is what the version it states stands for.
+
+        One that names resources may have dropped some since; one that rejected a response may
+        have taken a part of it.
+        """
+        everything = type_url in FULL_STATE and known.wildcard and not known.names
+        return everything and not self._rejections.any_of(type_url)
 
     def _take_answer(self, known: _Subscription, request: SotwRequest) -> list[Event]:
         """What the client says of the latest response; error_detail, and nothing else, makes it
@@ -76,7 +86,12 @@ class SotwSession(Session[SotwRequest]):
             # anew; those have been sent behind the cluster already.
             return []
         if request.error is not None:
-            return [self._reject(request.type_url, known.version, sent, request.error)]
+            nack = self._reject(request.type_url, known.version, sent, request.error)
+            if request.type_url not in FULL_STATE:
+                # A bad one keeps Envoy from applying those beside it: they are sent again.
+                for name in sent.keys() - nack.names:
+                    known.held.pop(name, None)
+            return [nack]
         return [Ack(request.type_url, known.version)]
 
     def _push(self, type_url: str) -> Iterable[Event]:

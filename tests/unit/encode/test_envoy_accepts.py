@@ -119,9 +119,8 @@ def _add(bootstrap: Bootstrap, case: str, held: Snapshot) -> None:
         made = cluster(one)
         if made.name in known:
             made.name = f"{case}.{made.name}"
-            made.load_assignment.cluster_name = made.name if made.HasField("load_assignment") else ""
-            if not made.load_assignment.cluster_name:
-                made.ClearField("load_assignment")
+            if made.HasField("load_assignment"):
+                made.load_assignment.cluster_name = made.name
         static.clusters.append(made)
     for made in (*(listener(one) for one in held.of(LISTENER).values()), *_route_listeners(held)):
         made.name = f"{case}.{made.name}"

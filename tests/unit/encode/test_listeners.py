@@ -80,7 +80,7 @@ def test_no_two_chains_have_the_same_match() -> None:
             assert len(matches) == len(set(matches))
 
 
-def test_trap_3_listeners_that_have_no_server_first_port_inspect_everything() -> None:
+def test_a_listener_without_server_first_ports_inspects_everything() -> None:
     for name, filters in _listener_filters(_outbound(_to(WEB, RAW, TLS))).items():
         assert not filters.HasField("filter_disabled"), name
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from support.objects import endpoint_slice, mesh_config, namespace, pod, service
+from support.running_hub import RunningHub, newest
 from towpath.hub.deliveries import State
 from towpath.hub.stream import Stream
 from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, SHORT_NAMES
-
-from support.objects import endpoint_slice, mesh_config, namespace, pod, service
-from support.running_hub import RunningHub, newest
 
 CURL = SidecarId(pod="curl", namespace="shop")
 SMALL_MESH = (

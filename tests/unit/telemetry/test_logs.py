@@ -1,0 +1,71 @@
+"""Logs: one line for each event, in the form that was asked for."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from towpath.telemetry.logs import configure
+
+
+@pytest.fixture(autouse=True)
+def _restored() -> Iterator[None]:
+    """The process's own logging, put back behind each test."""
+    root, ours = logging.getLogger(), logging.getLogger("towpath")
+    before = root.handlers[:], root.level, ours.level
+    yield
+    root.handlers[:], root.level, ours.level = before[0], before[1], before[2]
+
+
+def _lines(*, form: str, level: str = "info") -> tuple[io.StringIO, logging.Logger]:
+    stream = io.StringIO()
+    configure(level=level, form=form, stream=stream)
+    return stream, logging.getLogger("towpath.test")
+
+
+def test_a_text_line_has_a_utc_time_a_level_and_a_logger() -> None:
+    stream, log = _lines(form="text")
+
+    log.info("pod %s appeared", "curl")
+
+    pattern = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO    towpath\.test: pod curl appeared\n"
+    assert re.fullmatch(pattern, stream.getvalue())
+
+
+def test_a_json_line_is_one_object_whatever_the_message() -> None:
+    stream, log = _lines(form="json")
+
+    log.warning('two\nlines and "quotes", ünïcode')
+
+    (line,) = stream.getvalue().splitlines()
+    event = json.loads(line)
+    assert event["message"] == 'two\nlines and "quotes", ünïcode'
+    assert (event["level"], event["logger"]) == ("warning", "towpath.test")
+    assert event["time"].endswith("Z")
+    assert "error" not in event
+
+
+def test_a_json_line_of_an_error_has_its_traceback() -> None:
+    stream, log = _lines(form="json")
+
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        log.exception("it failed")
+
+    assert "ValueError: broken" in json.loads(stream.getvalue())["error"]
+
+
+def test_the_level_is_ours_and_other_libraries_only_warn() -> None:
+    stream, log = _lines(form="text", level="debug")
+
+    log.debug("detail")
+    logging.getLogger("somebody.else").info("chatter")
+
+    assert "detail" in stream.getvalue()
+    assert "chatter" not in stream.getvalue()

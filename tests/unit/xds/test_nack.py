@@ -1,0 +1,206 @@
+"""A rejection is remembered, stops at what caused it, and is never provoked twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.resources import resource
+from support.xds_peer import DeltaPeer, SotwPeer, told
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from towpath.xds.messages import Ack, Nack
+
+EVERY_TYPE = pytest.mark.parametrize("type_url", [CLUSTER, ENDPOINTS, LISTENER, ROUTES])
+FULL_STATE = pytest.mark.parametrize("type_url", [CLUSTER, LISTENER])
+NAMED = pytest.mark.parametrize("type_url", [ENDPOINTS, ROUTES])
+AB = {"a": "1", "b": "1"}
+
+
+@EVERY_TYPE
+@pytest.mark.parametrize("variant", [SotwPeer, DeltaPeer])
+def test_a_rejection_is_told_with_its_text_and_what_it_names(
+    variant: type[SotwPeer] | type[DeltaPeer], type_url: str
+) -> None:
+    peer = variant({type_url: {"shop/web|80": "1", "shop/web|81": "1"}})
+    (response,) = peer.ask(type_url, "shop/web|80", "shop/web|81")
+
+    events = peer.nack(response, "shop/web|81: no such thing", "shop/web|80", "shop/web|81")
+
+    text = "shop/web|81: no such thing"
+    assert events[0] == Nack(type_url, response.version, text, ("shop/web|81",))
+
+
+@EVERY_TYPE
+@pytest.mark.parametrize("variant", [SotwPeer, DeltaPeer])
+def test_a_rejection_that_names_nothing_is_of_all_that_was_sent(
+    variant: type[SotwPeer] | type[DeltaPeer], type_url: str
+) -> None:
+    peer = variant({type_url: {"shop/web|80": "1", "shop/web|81": "1"}})
+    (response,) = peer.ask(type_url, "shop/web|80", "shop/web|81")
+
+    if isinstance(peer, SotwPeer):
+        events = peer.nack(response, "no", "shop/web|80", "shop/web|81")
+    else:
+        events = peer.nack(response, "no")
+
+    assert events == [Nack(type_url, response.version, "no", ("shop/web|80", "shop/web|81"))]
+
+
+@EVERY_TYPE
+def test_sotw_never_sends_rejected_content_again_until_it_changes(type_url: str) -> None:
+    peer = SotwPeer({type_url: {"a": "bad"}})
+    response = peer.ask_one(type_url, "a")
+    assert told(peer.nack(response, "no", "a")) == []
+
+    assert peer.publish({type_url: {"a": "bad"}}) == []
+    assert peer.publish({type_url: {"a": "bad"}, "other": {"x": "1"}}) == []
+    (better,) = peer.publish({type_url: {"a": "good"}})
+    assert better.contents == {"a": "good"}
+    assert peer.ack(better, "a") == [Ack(type_url, better.version)]
+    assert peer.publish({type_url: {"a": "bad"}}) == []
+
+
+@EVERY_TYPE
+def test_delta_never_sends_rejected_content_again_until_it_changes(type_url: str) -> None:
+    peer = DeltaPeer({type_url: {"a": "bad", "b": "1"}})
+    response = peer.ask_one(type_url, "a")
+    assert told(peer.nack(response, "no")) == []
+
+    assert peer.publish({type_url: {"a": "bad", "b": "2"}}) == []
+    assert peer.ask(type_url, "a") == []
+    (better,) = peer.publish({type_url: {"a": "good", "b": "2"}})
+    assert better.contents == {"a": "good"}
+    assert peer.ack(better) == [Ack(type_url, better.version)]
+    assert peer.publish({type_url: {"a": "bad", "b": "2"}}) == []
+
+
+@EVERY_TYPE
+@pytest.mark.parametrize("names", [(), ("a",)])
+def test_sotw_never_sends_rejected_content_to_a_client_that_reconnects(
+    type_url: str, names: tuple[str, ...]
+) -> None:
+    earlier = SotwPeer({type_url: {"a": "bad"}})
+    for response in earlier.ask(type_url, *names):
+        earlier.nack(response, "no", *names)
+
+    peer = SotwPeer({type_url: {"a": "bad"}}, earlier.rejections)
+
+    assert peer.ask(type_url, *names) == []
+    assert bool(names or type_url in (CLUSTER, LISTENER)) == bool(
+        peer.publish({type_url: {"a": "good"}})
+    )
+
+
+@EVERY_TYPE
+def test_delta_never_sends_rejected_content_to_a_client_that_reconnects(type_url: str) -> None:
+    earlier = DeltaPeer({type_url: {"a": "bad", "b": "1"}})
+    earlier.nack(earlier.ask_one(type_url, "a"), "no")
+
+    peer = DeltaPeer({type_url: {"a": "bad", "b": "1"}}, earlier.rejections)
+
+    assert peer.ask_one(type_url, "a", "b").contents == {"b": "1"}
+    (better,) = peer.publish({type_url: {"a": "good", "b": "1"}})
+    assert better.contents == {"a": "good"}
+
+
+@EVERY_TYPE
+def test_another_client_is_sent_what_one_has_rejected(type_url: str) -> None:
+    one = SotwPeer({type_url: {"a": "bad"}})
+    one.nack(one.ask_one(type_url, "a"), "no", "a")
+
+    assert SotwPeer({type_url: {"a": "bad"}}).ask_one(type_url, "a").contents == {"a": "bad"}
+
+
+@EVERY_TYPE
+def test_sotw_takes_the_names_of_a_rejection(type_url: str) -> None:
+    peer = SotwPeer({type_url: {"a": "bad", "b": "1", "c": "1"}})
+    response = peer.ask_one(type_url, "a")
+
+    nack, reply = peer.nack(response, "no", "b", "c")
+
+    assert nack == Nack(type_url, response.version, "no", ("a",))
+    assert told([reply])[0].contents == {"b": "1", "c": "1"}
+
+
+@EVERY_TYPE
+def test_delta_takes_the_names_of_a_rejection(type_url: str) -> None:
+    peer = DeltaPeer({type_url: {"a": "bad", "b": "1"}})
+    response = peer.ask_one(type_url, "a")
+
+    nack, reply = peer.nack(response, "no", "b")
+
+    assert nack == Nack(type_url, response.version, "no", ("a",))
+    assert told([reply])[0].contents == {"b": "1"}
+
+
+@FULL_STATE
+def test_sotw_full_state_after_a_rejection_waits_for_any_change_of_the_type(type_url: str) -> None:
+    """Leaving out the rejected one would delete it; so all of it is sent, with the next change."""
+    peer = SotwPeer({type_url: {"a": "bad", "b": "1"}})
+    peer.nack(peer.ask_one(type_url), "a: no")
+
+    assert peer.publish({type_url: {"a": "bad", "b": "1"}}) == []
+    (next_one,) = peer.publish({type_url: {"a": "bad", "b": "2"}})
+
+    assert next_one.contents == {"a": "bad", "b": "2"}
+
+
+@NAMED
+@pytest.mark.parametrize("variant", [SotwPeer, DeltaPeer])
+def test_what_came_with_a_rejected_resource_is_sent_again_without_it(
+    variant: type[SotwPeer] | type[DeltaPeer], type_url: str
+) -> None:
+    """One bad route configuration keeps Envoy from applying those beside it."""
+    names = ("bad-one", "b", "c")
+    peer = variant({type_url: dict.fromkeys(names, "1")})
+    (response,) = peer.ask(type_url, *names)
+
+    nack, reply = peer.nack(response, "bad-one is bad", *(names if variant is SotwPeer else ()))
+
+    assert nack == Nack(type_url, response.version, "bad-one is bad", ("bad-one",))
+    (again,) = told([reply])
+    assert again.contents == {"b": "1", "c": "1"}
+    assert told(peer.request(type_url, *_same(peer, names), nonce=again.nonce)) == []
+
+
+@EVERY_TYPE
+def test_delta_notes_the_content_that_was_in_the_rejected_response(type_url: str) -> None:
+    """A newer response may be under way when the rejection of an older one comes."""
+    peer = DeltaPeer({type_url: {"a": "bad"}})
+    rejected = peer.ask_one(type_url, "a")
+    (newer,) = peer.publish({type_url: {"a": "good"}})
+
+    peer.nack(rejected, "no")
+    peer.ack(newer)
+
+    assert peer.rejections.resource(resource(type_url, "a", "bad"))
+    assert not peer.rejections.resource(resource(type_url, "a", "good"))
+    assert peer.ask_one(type_url, "a").contents == {"a": "good"}
+
+
+@EVERY_TYPE
+def test_a_removal_is_said_even_of_content_that_was_rejected(type_url: str) -> None:
+    peer = DeltaPeer({type_url: {"a": "bad"}})
+    peer.nack(peer.ask_one(type_url, "a"), "no")
+
+    (gone,) = peer.publish({})
+
+    assert gone.removed == ("a",)
+
+
+def test_rejected_endpoints_are_not_sent_behind_their_cluster_either() -> None:
+    for peer in (
+        SotwPeer({CLUSTER: {"a": "1"}, ENDPOINTS: {"a": "bad"}}),
+        DeltaPeer({CLUSTER: {"a": "1"}, ENDPOINTS: {"a": "bad"}}),
+    ):
+        peer.ask(CLUSTER)
+        (response,) = peer.ask(ENDPOINTS, "a")
+        peer.nack(response, "no", *_same(peer, ("a",)))
+
+        (only,) = peer.publish({CLUSTER: {"a": "2"}, ENDPOINTS: {"a": "bad"}})
+
+        assert only.type_url == CLUSTER
+
+
+def _same(peer: SotwPeer | DeltaPeer, names: tuple[str, ...]) -> tuple[str, ...]:
+    """What a request restates: all names in the state of the world, none in delta."""
+    return names if isinstance(peer, SotwPeer) else ()

@@ -1,0 +1,198 @@
+"""Wire: composed bytes are the message that protobuf would build, and parsing never guesses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from envoy.service.discovery.v3.discovery_pb2 import (
+    DeltaDiscoveryRequest,
+    DeltaDiscoveryResponse,
+    DiscoveryRequest,
+    DiscoveryResponse,
+)
+from envoy.service.discovery.v3.discovery_pb2 import Resource as DeltaResource
+from google.protobuf.any_pb2 import Any as AnyMessage
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.resources import resource
+from towpath.model.snapshot import Resource
+from towpath.model.types import CLUSTER, LISTENER
+from towpath.xds.messages import DeltaRequest, Node, ProtocolError, SotwRequest
+from towpath.xds.wire import Composer, nonce_field, parse_delta, parse_sotw
+
+texts = st.text(max_size=200)
+resources = st.dictionaries(texts, st.text(max_size=300), max_size=4).map(
+    lambda held: tuple(resource(LISTENER, name, content) for name, content in held.items())
+)
+
+
+@given(version=texts, nonce=texts, held=resources)
+def test_a_composed_response_is_what_protobuf_would_build(
+    version: str, nonce: str, held: tuple[Resource, ...]
+) -> None:
+    expected: Any = DiscoveryResponse(
+        version_info=version,
+        type_url=LISTENER,
+        nonce=nonce,
+        resources=[AnyMessage.FromString(one.packed) for one in held],
+    )
+    expected.control_plane.identifier = "test"
+
+    body = Composer(identifier="test").sotw(LISTENER, version, held, whole=False)
+
+    assert DiscoveryResponse.FromString(body + nonce_field(nonce)) == expected
+
+
+@given(version=texts, nonce=texts, held=resources, removed=st.lists(texts, max_size=3))
+def test_a_composed_delta_response_is_what_protobuf_would_build(
+    *, version: str, nonce: str, held: tuple[Resource, ...], removed: list[str]
+) -> None:
+    expected: Any = DeltaDiscoveryResponse(
+        system_version_info=version,
+        type_url=LISTENER,
+        nonce=nonce,
+        removed_resources=removed,
+        resources=[
+            DeltaResource(
+                name=one.name, version=one.version, resource=AnyMessage.FromString(one.packed)
+            )
+            for one in held
+        ],
+    )
+    expected.control_plane.identifier = "test"
+
+    body = Composer(identifier="test").delta(LISTENER, version, held, removed=tuple(removed))
+
+    assert DeltaDiscoveryResponse.FromString(body + nonce_field(nonce)) == expected
+
+
+@pytest.mark.parametrize("size", [0, 127, 128, 16_383, 16_384, 3_000_000])
+def test_lengths_of_every_size_are_right(size: int) -> None:
+    held = resource(LISTENER, "big", "x" * size)
+
+    body = Composer(identifier="test").sotw(LISTENER, "v", (held,), whole=True)
+
+    (packed,) = DiscoveryResponse.FromString(body).resources
+    assert packed.SerializeToString() == held.packed
+
+
+def test_a_body_is_shared_by_all_that_are_sent_the_same() -> None:
+    composer = Composer(identifier="test")
+    a, b = resource(LISTENER, "a", "1"), resource(LISTENER, "b", "1")
+
+    assert composer.sotw(LISTENER, "v", (a, b), whole=True) is composer.sotw(
+        LISTENER, "v", (a, b), whole=True
+    )
+    assert composer.delta(LISTENER, "v", (a,), removed=("x",)) is composer.delta(
+        LISTENER, "v", (a,), removed=("x",)
+    )
+
+
+def test_bodies_that_differ_are_never_taken_for_each_other() -> None:
+    composer = Composer(identifier="test")
+    a, b = resource(LISTENER, "a", "1"), resource(LISTENER, "b", "1")
+
+    bodies = {
+        composer.sotw(LISTENER, "v", (a, b), whole=True),
+        composer.sotw(LISTENER, "v", (a,), whole=False),
+        composer.sotw(LISTENER, "v", (b,), whole=False),
+        composer.sotw(LISTENER, "w", (a, b), whole=True),
+        composer.sotw(CLUSTER, "v", (), whole=True),
+        composer.delta(LISTENER, "v", (a,), removed=()),
+        composer.delta(LISTENER, "v", (), removed=("a",)),
+        composer.delta(LISTENER, "v", (), removed=()),
+    }
+
+    assert len(bodies) == 8
+
+
+def test_only_the_latest_bodies_are_kept() -> None:
+    composer = Composer(identifier="test", kept=2)
+    first = composer.sotw(LISTENER, "1", (), whole=True)
+    composer.sotw(LISTENER, "2", (), whole=True)
+    assert composer.sotw(LISTENER, "1", (), whole=True) is first
+
+    composer.sotw(LISTENER, "3", (), whole=True)
+
+    assert composer.sotw(LISTENER, "1", (), whole=True) is first
+    assert len(composer._bodies) == 2
+
+
+def test_a_request_is_parsed_field_by_field() -> None:
+    message: Any = DiscoveryRequest(
+        type_url=LISTENER, version_info="v", response_nonce="n", resource_names=["b", "a", "a"]
+    )
+    message.node.id, message.node.user_agent_name = "curl.shop", "envoy"
+    message.error_detail.message = "no"
+
+    assert parse_sotw(message.SerializeToString()) == SotwRequest(
+        LISTENER,
+        node=Node("curl.shop", "envoy"),
+        version="v",
+        nonce="n",
+        names=frozenset({"a", "b"}),
+        error="no",
+    )
+
+
+def test_a_delta_request_is_parsed_field_by_field() -> None:
+    message: Any = DeltaDiscoveryRequest(
+        type_url=LISTENER,
+        response_nonce="n",
+        resource_names_subscribe=["a", "b"],
+        resource_names_unsubscribe=["c"],
+        initial_resource_versions={"a": "1"},
+    )
+    message.node.id, message.node.user_agent_name = "curl.shop", "envoy"
+    message.error_detail.message = "no"
+
+    assert parse_delta(message.SerializeToString()) == DeltaRequest(
+        LISTENER,
+        node=Node("curl.shop", "envoy"),
+        nonce="n",
+        subscribe=("a", "b"),
+        unsubscribe=("c",),
+        initial_versions={"a": "1"},
+        error="no",
+    )
+
+
+def test_an_error_without_a_text_is_still_a_rejection() -> None:
+    sotw: Any = DiscoveryRequest(type_url=LISTENER)
+    sotw.error_detail.SetInParent()
+    delta: Any = DeltaDiscoveryRequest(type_url=LISTENER)
+    delta.error_detail.SetInParent()
+
+    assert parse_sotw(sotw.SerializeToString()).error == ""
+    assert parse_delta(delta.SerializeToString()).error == ""
+
+
+def test_an_empty_message_is_a_request_that_says_nothing() -> None:
+    assert parse_sotw(b"") == SotwRequest("")
+    assert parse_delta(b"") == DeltaRequest("")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        pytest.param(b"\xff\xff\xff", id="no field"),
+        pytest.param(b"\x0a\x7fshort", id="a length beyond the end"),
+        pytest.param(b"\x22\x02\xff\xfe", id="a type that is no UTF-8"),
+    ],
+)
+def test_bytes_that_are_no_request_break_the_protocol_and_are_named(data: bytes) -> None:
+    with pytest.raises(ProtocolError, match=f"not a DiscoveryRequest: {len(data)} bytes"):
+        parse_sotw(data)
+    with pytest.raises(ProtocolError, match=f"not a DeltaDiscoveryRequest: {len(data)} bytes"):
+        parse_delta(data)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_request_or_break_the_protocol(data: bytes) -> None:
+    for parse in (parse_sotw, parse_delta):
+        try:
+            parse(data)
+        except ProtocolError:
+            continue
