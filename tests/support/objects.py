@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from towpath.model.egress import (
+    ConnectionSettings,
+    Egress,
+    HTTPRouteGroup,
+    RequestMatch,
+    UpstreamTrafficSetting,
+)
 from towpath.model.mesh import Mesh, Object
 from towpath.model.meshconfig import MeshConfig
-from towpath.model.names import Kind, Protocol
+from towpath.model.names import Account, Kind, Protocol
 from towpath.model.workloads import (
     EndpointSlice,
     Labels,
@@ -25,9 +32,18 @@ def namespace(name: str = "shop", *, mesh: str | None = "osm") -> Namespace:
 
 
 def mesh_config(
-    *, permissive: bool = True, egress: bool = False, in_namespace: str = SYSTEM
+    *,
+    permissive: bool = True,
+    egress: bool = False,
+    policies: bool = False,
+    in_namespace: str = SYSTEM,
 ) -> MeshConfig:
-    return MeshConfig(namespace=in_namespace, permissive=permissive, enable_egress=egress)
+    return MeshConfig(
+        namespace=in_namespace,
+        permissive=permissive,
+        enable_egress=egress,
+        enable_egress_policy=policies,
+    )
 
 
 def port(
@@ -102,6 +118,51 @@ def pod(
         service_account=account,
         labels=labels({"app": app, **(more_labels or {})}),
         ports=tuple(sorted((ports or {}).items())),
+    )
+
+
+def egress(
+    name: str = "out",
+    *ports: tuple[int, Protocol],
+    in_namespace: str = "shop",
+    sources: Sequence[Account] = (Account("shop", "default"),),
+    hosts: Sequence[str] | None = ("httpbin.org",),
+    ranges: Sequence[str] | None = None,
+    route_groups: Sequence[str] | None = None,
+    setting: str | None = None,
+) -> Egress:
+    """A policy of the default service account; plain HTTP to httpbin.org unless told otherwise."""
+    return Egress(
+        namespace=in_namespace,
+        name=name,
+        sources=tuple(sources),
+        ports=ports or ((80, Protocol.HTTP),),
+        hosts=None if hosts is None else tuple(hosts),
+        ranges=None if ranges is None else tuple(ranges),
+        route_groups=None if route_groups is None else tuple(route_groups),
+        setting=setting,
+    )
+
+
+def route_group(
+    name: str = "get", *paths: str, in_namespace: str = "shop", methods: Sequence[str] = ()
+) -> HTTPRouteGroup:
+    return HTTPRouteGroup(
+        namespace=in_namespace,
+        name=name,
+        matches=tuple(RequestMatch(path, tuple(methods)) for path in paths or ("/get",)),
+    )
+
+
+def setting(
+    name: str = "limits",
+    *,
+    in_namespace: str = "shop",
+    created: str = "",
+    max_connections: int | None = 7,
+) -> UpstreamTrafficSetting:
+    return UpstreamTrafficSetting(
+        in_namespace, name, created, ConnectionSettings(max_connections=max_connections)
     )
 
 

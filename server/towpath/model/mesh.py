@@ -46,11 +46,13 @@ class Mesh:
     """All objects by key and by group, at one moment.
 
     `mesh_name` is the value of the monitored-by label that makes a namespace ours;
-    `osm_namespace` is where the MeshConfig lives.
+    `osm_namespace` is where the MeshConfig lives; `cross_namespace_egress` says whether an Egress
+    may speak for service accounts of other namespaces.
     """
 
     mesh_name: str
     osm_namespace: str
+    cross_namespace_egress: bool = True
     objects: Mapping[ObjectKey, Object] = field(default_factory=dict)
     members: Mapping[GroupKey, Mapping[ObjectKey, Object]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()

@@ -15,6 +15,9 @@ class Kind(StrEnum):
     POD = "Pod"
     SERVICE_ACCOUNT = "ServiceAccount"
     MESH_CONFIG = "MeshConfig"
+    EGRESS = "Egress"
+    HTTP_ROUTE_GROUP = "HTTPRouteGroup"
+    UPSTREAM_TRAFFIC_SETTING = "UpstreamTrafficSetting"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,6 +45,14 @@ class Account:
 
     namespace: str
     name: str
+
+    @classmethod
+    def parse(cls, text: str) -> Account:
+        """Read `<namespace>/<name>`; ValueError if it is not that."""
+        namespace, slash, name = text.partition("/")
+        if not (namespace and slash and name) or "/" in name:
+            raise ValueError(f"{text!r} is not of the form <namespace>/<service account>")
+        return cls(namespace, name)
 
     def __str__(self) -> str:
         return f"{self.namespace}/{self.name}"
@@ -73,6 +84,10 @@ class Protocol(StrEnum):
     HTTPS = "https"
     TCP = "tcp"
     TCP_SERVER_FIRST = "tcp-server-first"
+
+
+SIDECAR_PORTS = frozenset({15000, 15001, 15003, 15010})
+"""The sidecar's own ports: led there by a service, it would dial itself without end."""
 
 
 class ClientKind(StrEnum):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from towpath.model.names import Protocol
+from towpath.model.ways import Ways
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,10 +41,13 @@ class Destinations(tuple[Destination, ...]):  # noqa: SLOT001 - slots cannot be 
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """What a sidecar lets out: in-mesh destinations, and whether the rest passes through."""
+    """What a sidecar lets out: in-mesh destinations, the ways out that policies open, and whether
+    the rest passes through.
+    """
 
     destinations: Destinations
     passthrough: bool
+    ways: Ways = Ways()
 
 
 @dataclass(frozen=True, slots=True, order=True)

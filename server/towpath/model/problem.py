@@ -18,6 +18,9 @@ class Reason(StrEnum):
     CONFLICT = "Conflict"
     MISSING = "Missing"
     NOT_SUPPORTED = "NotSupported"
+    NOT_ENABLED = "NotEnabled"
+    NOT_IN_MESH = "NotInMesh"
+    FORBIDDEN = "Forbidden"
 
 
 @dataclass(frozen=True, slots=True, order=True)

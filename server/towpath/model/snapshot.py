@@ -6,7 +6,7 @@ layers: a layer is encoded, hashed and compared once, however many snapshots hol
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
@@ -110,11 +110,20 @@ class ResourceSet(Mapping[str, Resource]):
         return frozenset(n for n in touched if self.get(n) != old.get(n))
 
 
+def _never(type_url: str, name: str) -> Resource | None:  # noqa: ARG001
+    return None
+
+
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """What one sidecar is to hold, by type URL."""
+    """What one sidecar is to hold, by type URL.
+
+    `revoke(type_url, name)` gives what to send in place of a resource that is gone, if leaving it
+    out would leave the client's old one in force.
+    """
 
     sets: Mapping[str, ResourceSet]
+    revoke: Callable[[str, str], Resource | None] = _never
 
     def of(self, type_url: str) -> ResourceSet:
         return self.sets.get(type_url) or ResourceSet(type_url)

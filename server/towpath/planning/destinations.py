@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from towpath.model.mesh import Mesh
-from towpath.model.names import ObjectRef, Protocol
+from towpath.model.names import SIDECAR_PORTS, ObjectRef, Protocol
 from towpath.model.plan import Destination, Destinations, Endpoint
 from towpath.model.problem import Problem, Reason
 from towpath.model.workloads import Service
@@ -90,8 +90,9 @@ def _direct(mesh: Mesh, service: Service) -> tuple[Destination, ...]:
     found: dict[int, tuple[Protocol, set[str]]] = {}
     for port in service.ports:
         for endpoint in mesh.ask(endpoints, service.namespace, service.name, port.port):
-            _, addresses = found.setdefault(endpoint.port, (port.protocol, set()))
-            addresses.add(endpoint.address)
+            if endpoint.port not in SIDECAR_PORTS:
+                _, addresses = found.setdefault(endpoint.port, (port.protocol, set()))
+                addresses.add(endpoint.address)
     return tuple(
         _destination(service, number, protocol, tuple(sorted(addresses)))
         for number, (protocol, addresses) in sorted(found.items())

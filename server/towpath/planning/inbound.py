@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from towpath.model.mesh import Mesh
-from towpath.model.names import ObjectRef, Protocol
+from towpath.model.names import SIDECAR_PORTS, ObjectRef, Protocol
 from towpath.model.plan import Inbound, InboundPort
 from towpath.model.problem import Problem, Reason
 from towpath.model.workloads import Pod, Service, ServicePort
@@ -17,7 +17,7 @@ def inbound(mesh: Mesh, pod: Pod) -> Inbound:
     for service in selecting(mesh, pod):
         for port in service.ports:
             number = target_port(port, pod)
-            if number is not None:
+            if number is not None and number not in SIDECAR_PORTS:
                 claims.setdefault(number, []).append((service.name, port.protocol))
     return Inbound(
         ports=tuple(

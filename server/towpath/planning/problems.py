@@ -6,18 +6,24 @@ from typing import cast
 
 from towpath.model.mesh import Mesh
 from towpath.model.meshconfig import MESH_CONFIG_NAME
-from towpath.model.names import Kind, ObjectRef
+from towpath.model.names import SIDECAR_PORTS, Kind, ObjectRef
 from towpath.model.problem import Problem, Reason
 from towpath.model.workloads import EndpointSlice, Pod, Service
 from towpath.planning.destinations import directory
+from towpath.planning.egress.problems import egress_problems
 from towpath.planning.inbound import disagreements
 
 
 def problems(mesh: Mesh) -> tuple[Problem, ...]:
     """Every Problem that planning finds, sorted, each once."""
-    found = set(_switches(mesh)) | set(mesh.ask(directory).problems)
+    found = {
+        *_elsewhere(mesh),
+        *_switches(mesh),
+        *mesh.ask(directory).problems,
+        *mesh.ask(egress_problems),
+    }
     for namespace in mesh.monitored_namespaces():
-        found |= set(mesh.ask(_unreachable, namespace))
+        found |= {*mesh.ask(_unreachable, namespace), *mesh.ask(_reserved, namespace)}
     for slice_ in cast("tuple[EndpointSlice, ...]", mesh.group(Kind.ENDPOINT_SLICE, "all")):
         found |= set(mesh.ask(_orphan, slice_))
     for pod in cast("tuple[Pod, ...]", mesh.group(Kind.POD, "all")):
@@ -39,6 +45,35 @@ def _switches(mesh: Mesh) -> tuple[Problem, ...]:
         )
         return (Problem(ref, field, Reason.NOT_SUPPORTED, text),)
     return ()
+
+
+def _elsewhere(mesh: Mesh) -> tuple[Problem, ...]:
+    text = f"only the MeshConfig in namespace {mesh.osm_namespace} counts; this one is not used"
+    return tuple(
+        Problem(
+            ObjectRef(Kind.MESH_CONFIG, found.namespace, found.name),
+            "metadata.namespace",
+            Reason.INVALID,
+            text,
+        )
+        for found in mesh.group(Kind.MESH_CONFIG, "all")
+        if found.namespace != mesh.osm_namespace
+    )
+
+
+def _reserved(mesh: Mesh, namespace: str) -> tuple[Problem, ...]:
+    ports = ", ".join(map(str, sorted(SIDECAR_PORTS)))
+    return tuple(
+        Problem(
+            service.ref,
+            "spec.ports",
+            Reason.INVALID,
+            f"target port {port.target_port} is one of the sidecar's own ({ports}): not opened",
+        )
+        for service in mesh.services(namespace)
+        for port in service.ports
+        if port.target_port in SIDECAR_PORTS
+    )
 
 
 def _unreachable(mesh: Mesh, namespace: str) -> tuple[Problem, ...]:

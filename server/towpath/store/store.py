@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import replace
 
 from towpath.model.mesh import GroupKey, Mesh, Object, ObjectKey, ReadKey
 from towpath.model.names import Kind
@@ -17,9 +18,18 @@ class Store:
     """
 
     def __init__(
-        self, *, mesh_name: str, osm_namespace: str, on_change: Callable[[], None]
+        self,
+        *,
+        mesh_name: str,
+        osm_namespace: str,
+        cross_namespace_egress: bool = True,
+        on_change: Callable[[], None],
     ) -> None:
-        self._mesh = Mesh(mesh_name=mesh_name, osm_namespace=osm_namespace)
+        self._mesh = Mesh(
+            mesh_name=mesh_name,
+            osm_namespace=osm_namespace,
+            cross_namespace_egress=cross_namespace_egress,
+        )
         self._on_change = on_change
         self._objects: dict[ObjectKey, Object] = {}
         self._members: dict[GroupKey, dict[ObjectKey, Object]] = {}
@@ -78,9 +88,8 @@ class Store:
         touched = frozenset(self._touched)
         if touched or self._problems_changed:
             problems = {p for found in self._problems.values() for p in found}
-            self._mesh = Mesh(
-                mesh_name=self._mesh.mesh_name,
-                osm_namespace=self._mesh.osm_namespace,
+            self._mesh = replace(
+                self._mesh,
                 objects=dict(self._objects),
                 members=dict(self._members),
                 problems=tuple(sorted(problems)),

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.objects import (
+    egress,
     endpoint_slice,
     fill,
     headless,
@@ -16,7 +17,9 @@ from support.objects import (
     new_store,
     pod,
     port,
+    route_group,
     service,
+    setting,
 )
 from towpath.hub.compose import plan, snapshot
 from towpath.hub.memo import Memo
@@ -47,7 +50,19 @@ ports = st.builds(
 addresses = st.sampled_from(("10.0.0.1", "10.0.0.2", "10.96.0.1"))
 objects: st.SearchStrategy[Object] = st.one_of(
     st.builds(namespace, spaces, mesh=st.sampled_from(("osm", None))),
-    st.builds(mesh_config, permissive=st.booleans(), egress=st.booleans()),
+    st.builds(mesh_config, permissive=st.booleans(), egress=st.booleans(), policies=st.booleans()),
+    st.builds(
+        egress,
+        st.sampled_from(("a", "b")),
+        st.tuples(st.sampled_from((80, 443)), protocols),
+        in_namespace=spaces,
+        hosts=st.sampled_from((None, ("x.test",), ("*.x.test", "a.x.test"))),
+        ranges=st.sampled_from((None, ("10.0.0.0/8",), ("10.0.0.0/8", "10.96.0.1/32"))),
+        route_groups=st.sampled_from((None, ("get",))),
+        setting=st.sampled_from((None, "limits")),
+    ),
+    st.builds(route_group, st.just("get"), st.sampled_from(("/a", "/b")), in_namespace=spaces),
+    st.builds(setting, in_namespace=spaces, max_connections=st.sampled_from((1, 2))),
     st.builds(
         service,
         st.sampled_from(("web", "db")),
@@ -119,6 +134,9 @@ def _agrees(memo: Memo, index: int) -> None:
 
 
 def test_every_kind_of_object_is_among_the_random_changes() -> None:
-    made = {Kind.NAMESPACE, Kind.MESH_CONFIG, Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.POD}
+    made = {
+        *(Kind.NAMESPACE, Kind.MESH_CONFIG, Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.POD),
+        *(Kind.EGRESS, Kind.HTTP_ROUTE_GROUP, Kind.UPSTREAM_TRAFFIC_SETTING),
+    }
 
     assert made == set(Kind) - {Kind.SERVICE_ACCOUNT}

@@ -1,0 +1,108 @@
+"""Egress policies as their authors write them, and the objects they refer to."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from towpath.model.names import Account, Kind, ObjectRef, Protocol
+
+ANY_METHOD = "*"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RequestMatch:
+    """Which requests: path (without query) and headers fully match RE2 expressions.
+
+    No methods means any method; header names are in lower case.
+    """
+
+    path: str = ".*"
+    methods: tuple[str, ...] = ()
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HTTPRouteGroup:
+    """Named sets of requests; what was invalid in it has been left out."""
+
+    namespace: str
+    name: str
+    matches: tuple[RequestMatch, ...]
+
+    kind = Kind.HTTP_ROUTE_GROUP
+
+    def groups(self) -> tuple[Hashable, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ConnectionSettings:
+    """Limits on connections to one destination; None leaves a limit open.
+
+    `connect_timeout` is in seconds.
+    """
+
+    max_connections: int | None = None
+    connect_timeout: float | None = None
+    max_requests: int | None = None
+    max_requests_per_connection: int | None = None
+    max_pending_requests: int | None = None
+    max_retries: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamTrafficSetting:
+    """Connection settings that policies of its namespace may refer to.
+
+    `created` is the creation timestamp as Kubernetes writes it, "" where there is none.
+    """
+
+    namespace: str
+    name: str
+    created: str
+    settings: ConnectionSettings
+
+    kind = Kind.UPSTREAM_TRAFFIC_SETTING
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.namespace, self.name)
+
+    def groups(self) -> tuple[Hashable, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Egress:
+    """A policy: which service accounts may reach what outside the mesh.
+
+    `hosts` and `ranges` (CIDRs, canonical) are None where the author gave none: any. An empty
+    tuple is what is left when everything given was invalid: it matches nothing. The same goes
+    for `route_groups`, the names of HTTPRouteGroups beside the policy; `setting` names an
+    UpstreamTrafficSetting there.
+    """
+
+    namespace: str
+    name: str
+    sources: tuple[Account, ...]
+    ports: tuple[tuple[int, Protocol], ...]
+    hosts: tuple[str, ...] | None = None
+    ranges: tuple[str, ...] | None = None
+    route_groups: tuple[str, ...] | None = None
+    setting: str | None = None
+
+    kind = Kind.EGRESS
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.namespace, self.name)
+
+    @property
+    def label(self) -> str:
+        """`<namespace>/<name>`, as people and statistics name it."""
+        return f"{self.namespace}/{self.name}"
+
+    def groups(self) -> tuple[Hashable, ...]:
+        refers = (("setting", self.namespace, self.setting),) if self.setting else ()
+        return (*(("source", s.namespace, s.name) for s in self.sources), *refers)

@@ -1,0 +1,104 @@
+"""The ways out that policies open for one service account, merged: part of a Plan.
+
+On each port a connection is judged by its address first, then by what it says at its beginning:
+plain HTTP by its host, TLS by its server name, anything else as bytes. A `Zone` is one address
+range on one port, and holds everything that any policy allows there, so that the narrowest zone
+around an address decides alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from towpath.model.egress import ConnectionSettings, RequestMatch
+
+PASSTHROUGH = "passthrough-outbound"
+"""The external that every sidecar has: the address that was dialled, without any limit."""
+
+
+class Reach(StrEnum):
+    """How an external is reached."""
+
+    NAME = "name"  # one host, found by DNS: never an address that the client chose
+    PATTERN = "pattern"  # the host that the client names, if it fits `*.example.com`, by DNS
+    ADDRESS = "address"  # the address that was dialled
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class External:
+    """A destination outside the mesh; `host` is "" for `Reach.ADDRESS`."""
+
+    name: str
+    reach: Reach
+    host: str
+    port: int
+    settings: ConnectionSettings = field(default=ConnectionSettings())
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Route:
+    """Requests that policies allow, and the external they go to."""
+
+    match: RequestMatch
+    external: str
+    policies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Host:
+    """Plain HTTP requests for one host name or pattern.
+
+    A request that no route allows goes to `otherwise`, or is refused if that is None. `policies`
+    are all that name this host.
+    """
+
+    host: str
+    routes: tuple[Route, ...]
+    otherwise: str | None
+    policies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ServerName:
+    """TLS connections that ask for one name or pattern; refused if there is no external."""
+
+    host: str
+    external: str | None
+    policies: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Zone:
+    """What is allowed on one port towards one range of addresses (None: any address).
+
+    `hosts` is None where no policy looks at HTTP; `other_hosts` is where requests for a host that
+    no policy names go, `other_tls` likewise, and `bytes` takes what is left. None: not allowed by
+    a policy here, so that only passthrough, if it is on, may let it out.
+    """
+
+    range: str | None
+    hosts: tuple[Host, ...] | None = None
+    other_hosts: str | None = None
+    server_names: tuple[ServerName, ...] = ()
+    other_tls: str | None = None
+    bytes: str | None = None
+    tls_policies: tuple[str, ...] = ()
+    bytes_policies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EgressPort:
+    """One port; on a *server_first* one nobody waits for the client's first bytes."""
+
+    number: int
+    zones: tuple[Zone, ...]
+    server_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """All ways out that policies open for one service account."""
+
+    ports: tuple[EgressPort, ...] = ()
+    externals: tuple[External, ...] = ()

@@ -1,0 +1,183 @@
+"""What becomes of one connection or request: evaluated on the very Outbound that is pushed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
+from typing import TypeVar
+
+import re2
+
+from towpath.model.egress import RequestMatch
+from towpath.model.names import Protocol
+from towpath.model.plan import Destination, Outbound
+from towpath.model.ways import PASSTHROUGH, Host, ServerName, Zone
+from towpath.planning.egress.zones import covers
+
+T = TypeVar("T", Host, ServerName)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A connection to be judged.
+
+    `address` is what is dialled (None: not known, so that no rule with ranges can apply).
+    `protocol` is what is spoken: HTTP has host, method, path (with its query) and headers; HTTPS
+    has the server name as host ("" for none); TCP has nothing to look at.
+    """
+
+    address: str | None
+    port: int
+    protocol: Protocol
+    host: str = ""
+    method: str = "GET"
+    path: str = "/"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Through which external or in-mesh destination (None: refused), by which policies, and why,
+    step by step.
+    """
+
+    via: str | None
+    policies: tuple[str, ...]
+    reasons: tuple[str, ...]
+
+    @property
+    def allowed(self) -> bool:
+        return self.via is not None
+
+
+def decide(outbound: Outbound, attempt: Attempt) -> Decision:
+    """In-mesh destination, policy, passthrough, refused: the first that applies decides."""
+    destination = _destination(outbound, attempt)
+    if destination is not None:
+        service = f"Service {destination.namespace}/{destination.service}"
+        reason = f"{attempt.address}:{attempt.port} is {service}, an in-mesh destination"
+        return Decision(destination.name, (), (reason,))
+    reasons = [_not_in_mesh(attempt)]
+    zone = _zone(outbound, attempt)
+    if zone is None:
+        reasons.append(f"no policy of this service account speaks of {_where(attempt)}")
+        return _by_passthrough(outbound, reasons)
+    if attempt.protocol is Protocol.HTTP and zone.hosts is not None:
+        return _http(outbound, zone, attempt, reasons)
+    if attempt.protocol is Protocol.HTTPS:
+        return _tls(outbound, zone, attempt, reasons)
+    return _bytes(outbound, zone, reasons)
+
+
+def matches(match: RequestMatch, attempt: Attempt) -> bool:
+    """True if path (without query), method and headers all match."""
+    path = attempt.path.partition("?")[0]
+    if not re2.fullmatch(match.path, path):
+        return False
+    if match.methods and attempt.method not in match.methods:
+        return False
+    headers = {name.lower(): value for name, value in attempt.headers}
+    headers.setdefault("host", attempt.host)
+    return all(
+        name in headers and re2.fullmatch(pattern, headers[name]) for name, pattern in match.headers
+    )
+
+
+def _http(outbound: Outbound, zone: Zone, attempt: Attempt, reasons: list[str]) -> Decision:
+    host = _most_exact(zone.hosts or (), _bare(attempt.host, attempt.port))
+    if host is None:
+        reasons.append(f"no policy names the host {attempt.host!r} on port {attempt.port}")
+        if zone.other_hosts is None or zone.other_hosts == PASSTHROUGH:
+            return _by_passthrough(outbound, reasons)
+        return _bytes(outbound, zone, reasons)
+    reasons.append(f"policies that name {host.host}: {', '.join(host.policies)}")
+    for route in host.routes:
+        if matches(route.match, attempt):
+            reasons.append(
+                f"{attempt.method} {attempt.path} matches {_words(route.match)} of "
+                f"{', '.join(route.policies)}"
+            )
+            return Decision(route.external, route.policies, tuple(reasons))
+    allowed = "; ".join(_words(route.match) for route in host.routes) or "nothing at this address"
+    reasons.append(f"{attempt.method} {attempt.path} is not among what they allow: {allowed}")
+    if host.otherwise is not None:
+        return _bytes(outbound, zone, reasons)
+    return Decision(None, host.policies, (*reasons, "a host that policies name is theirs alone"))
+
+
+def _tls(outbound: Outbound, zone: Zone, attempt: Attempt, reasons: list[str]) -> Decision:
+    name = _most_exact(zone.server_names, attempt.host.lower())
+    if name is not None:
+        if name.external is not None:
+            reasons.append(f"server name {name.host} is allowed by {', '.join(name.policies)}")
+            return Decision(name.external, name.policies, tuple(reasons))
+        reasons.append(
+            f"server name {name.host} is named by {', '.join(name.policies)}, but not allowed at "
+            f"{attempt.address or 'an unknown address'}"
+        )
+        return Decision(None, name.policies, tuple(reasons))
+    said = f"server name {attempt.host!r}" if attempt.host else "TLS without a server name"
+    reasons.append(f"no policy names {said} on port {attempt.port}")
+    if zone.tls_policies and zone.other_tls is not None:
+        reasons.append(f"any TLS is allowed here by {', '.join(zone.tls_policies)}")
+        return Decision(zone.other_tls, zone.tls_policies, tuple(reasons))
+    return _bytes(outbound, zone, reasons)
+
+
+def _bytes(outbound: Outbound, zone: Zone, reasons: list[str]) -> Decision:
+    if zone.bytes is None:
+        reasons.append("no policy allows any connection here")
+        return _by_passthrough(outbound, reasons)
+    range_ = f"addresses in {zone.range}" if zone.range else "any address"
+    reasons.append(f"any connection to {range_} is allowed by {', '.join(zone.bytes_policies)}")
+    return Decision(zone.bytes, zone.bytes_policies, tuple(reasons))
+
+
+def _by_passthrough(outbound: Outbound, reasons: list[str]) -> Decision:
+    if outbound.passthrough:
+        return Decision(PASSTHROUGH, (), (*reasons, "egress passthrough is on"))
+    return Decision(None, (), (*reasons, "egress passthrough is off"))
+
+
+def _destination(outbound: Outbound, attempt: Attempt) -> Destination | None:
+    for destination in outbound.destinations:
+        if attempt.port == destination.port and attempt.address in destination.addresses:
+            return destination
+    return None
+
+
+def _zone(outbound: Outbound, attempt: Attempt) -> Zone | None:
+    """The narrowest zone around the address, on its port."""
+    ports = [port for port in outbound.ways.ports if port.number == attempt.port]
+    zones = [zone for port in ports for zone in port.zones if _inside(zone, attempt.address)]
+    return max(zones, key=lambda z: IPv4Network(z.range).prefixlen if z.range else -1, default=None)
+
+
+def _inside(zone: Zone, address: str | None) -> bool:
+    if zone.range is None:
+        return True
+    return address is not None and IPv4Address(address) in IPv4Network(zone.range)
+
+
+def _most_exact(held: tuple[T, ...], host: str) -> T | None:
+    fitting = [item for item in held if covers(item.host, host)]
+    return max(fitting, key=lambda item: (item.host == host, len(item.host)), default=None)
+
+
+def _bare(authority: str, port: int) -> str:
+    """A Host header without the port that is dialled anyhow; another port stays."""
+    return authority.lower().removesuffix(f":{port}")
+
+
+def _not_in_mesh(attempt: Attempt) -> str:
+    return f"{attempt.address or attempt.host}:{attempt.port} is no in-mesh destination"
+
+
+def _where(attempt: Attempt) -> str:
+    return f"port {attempt.port}" + (f" at {attempt.address}" if attempt.address else "")
+
+
+def _words(match: RequestMatch) -> str:
+    methods = "|".join(match.methods) or "any method"
+    headers = "".join(f", {name}: {pattern}" for name, pattern in match.headers)
+    return f"{methods} {match.path}{headers}"

@@ -1,0 +1,81 @@
+"""Where rules lead, and with which connection settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from towpath.model.egress import ConnectionSettings, UpstreamTrafficSetting
+from towpath.model.ways import External, Reach
+from towpath.planning.egress.rules import Rule
+
+
+def external_name(rule: Rule, pattern: str | None) -> str:
+    """The name of the external that a rule leads to for one of its hosts (None: it has none).
+
+    A rule with ranges keeps the address that was dialled, which it has checked; any other host
+    is looked up, so that an allowed name never is a way to an address the client chose.
+    """
+    if pattern is None or rule.ranges is not None:
+        return str(rule.port)
+    return f"{pattern}:{rule.port}"
+
+
+def externals(rules: Iterable[Rule]) -> tuple[External, ...]:
+    """Every external that the rules lead to, by name."""
+    found = {}
+    for name, leading in _by_name(rules).items():
+        host, reach = _reach(name)
+        winner = preferred(rule.setting for rule in leading)
+        settings = winner.settings if winner else ConnectionSettings()
+        found[name] = External(name, reach, host, leading[0].port, settings)
+    return tuple(found[name] for name in sorted(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """Settings that differ about one external: the one that holds, and those that do not."""
+
+    external: str
+    winner: UpstreamTrafficSetting
+    losers: tuple[UpstreamTrafficSetting, ...]
+
+
+def contests(rules: Iterable[Rule]) -> tuple[Contest, ...]:
+    """Externals that several settings want."""
+    found = []
+    for name, leading in sorted(_by_name(rules).items()):
+        wanted = {rule.setting for rule in leading if rule.setting}
+        winner = preferred(wanted)
+        if winner is not None and len(wanted) > 1:
+            losers = sorted(wanted - {winner}, key=lambda s: (s.namespace, s.name))
+            found.append(Contest(name, winner, tuple(losers)))
+    return tuple(found)
+
+
+def preferred(
+    settings: Iterable[UpstreamTrafficSetting | None],
+) -> UpstreamTrafficSetting | None:
+    """The setting that holds: the oldest if all say when they were made, else by name."""
+    wanted = [setting for setting in settings if setting is not None]
+    dated = all(setting.created for setting in wanted)
+    return min(
+        wanted,
+        key=lambda s: (s.created if dated else "", s.namespace, s.name),
+        default=None,
+    )
+
+
+def _by_name(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
+    found: dict[str, list[Rule]] = {}
+    for rule in rules:
+        for pattern in (None,) if rule.hosts is None else rule.hosts:
+            found.setdefault(external_name(rule, pattern), []).append(rule)
+    return found
+
+
+def _reach(name: str) -> tuple[str, Reach]:
+    host, _, _ = name.rpartition(":")
+    if not host:
+        return "", Reach.ADDRESS
+    return host, Reach.PATTERN if host.startswith("*.") else Reach.NAME

@@ -1,0 +1,82 @@
+"""What keeps a policy, or a part of it, from having effect."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from towpath.model.egress import Egress
+from towpath.model.mesh import Mesh
+from towpath.model.names import Account, Kind
+from towpath.model.problem import Problem, Reason
+from towpath.planning.config import config
+from towpath.planning.egress.externals import contests
+from towpath.planning.egress.rules import route_group, rules, setting_of
+
+
+def egress_problems(mesh: Mesh) -> tuple[Problem, ...]:
+    """The Problems of every policy, and of settings that contradict each other."""
+    policies = cast("tuple[Egress, ...]", mesh.group(Kind.EGRESS, "all"))
+    found = {problem for policy in policies for problem in mesh.ask(of_policy, policy)}
+    for account in sorted({source for policy in policies for source in policy.sources}):
+        found |= set(mesh.ask(_contested, account))
+    return tuple(sorted(found))
+
+
+def of_policy(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
+    """What is wrong with one policy beside what its own text shows."""
+    return (*_switched_off(mesh, policy), *_outside(mesh, policy), *_missing(mesh, policy))
+
+
+def _switched_off(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
+    if config(mesh).enable_egress_policy:
+        return ()
+    text = "spec.featureFlags.enableEgressPolicy of the MeshConfig is off: the Egress has no effect"
+    return (Problem(policy.ref, "", Reason.NOT_ENABLED, text),)
+
+
+def _outside(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
+    """The policy, or its sources, are not of this mesh, or may not speak for each other."""
+    label = f"openservicemesh.io/monitored-by: {mesh.mesh_name}"
+    if not mesh.monitored(policy.namespace):
+        text = f"its namespace lacks the label {label}: the Egress has no effect"
+        return (Problem(policy.ref, "metadata.namespace", Reason.NOT_IN_MESH, text),)
+    found = []
+    for account in policy.sources:
+        if not mesh.monitored(account.namespace):
+            text = f"namespace {account.namespace} lacks the label {label}: {account} gains nothing"
+            found.append(Problem(policy.ref, "spec.sources", Reason.NOT_IN_MESH, text))
+        elif account.namespace != policy.namespace and not mesh.cross_namespace_egress:
+            text = f"{account} is of another namespace, which this server does not allow"
+            found.append(Problem(policy.ref, "spec.sources", Reason.FORBIDDEN, text))
+    return tuple(found)
+
+
+def _missing(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
+    found = []
+    if policy.setting and setting_of(mesh, policy) is None:
+        text = (
+            f"UpstreamTrafficSetting {policy.namespace}/{policy.setting} does not exist: "
+            "the whole Egress has no effect"
+        )
+        found.append(Problem(policy.ref, "spec.matches", Reason.MISSING, text))
+    for name in policy.route_groups or ():
+        if route_group(mesh, policy.namespace, name) is None:
+            text = (
+                f"HTTPRouteGroup {policy.namespace}/{name} does not exist: nothing of it is allowed"
+            )
+            found.append(Problem(policy.ref, "spec.matches", Reason.MISSING, text))
+    return tuple(found)
+
+
+def _contested(mesh: Mesh, account: Account) -> tuple[Problem, ...]:
+    return tuple(
+        Problem(
+            loser.ref,
+            "spec.connectionSettings",
+            Reason.CONFLICT,
+            f"for {contest.external}, used by {account}, UpstreamTrafficSetting "
+            f"{contest.winner.namespace}/{contest.winner.name} holds instead",
+        )
+        for contest in contests(mesh.ask(rules, account))
+        for loser in contest.losers
+    )

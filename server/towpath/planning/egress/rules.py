@@ -1,0 +1,100 @@
+"""Which policies apply to a service account, as one flat rule for each port."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from towpath.model.egress import Egress, HTTPRouteGroup, RequestMatch, UpstreamTrafficSetting
+from towpath.model.mesh import Mesh
+from towpath.model.names import Account, Kind, Protocol
+from towpath.planning.config import config
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one policy allows on one port.
+
+    `hosts` and `ranges` are None for any, `matches` for any request; an empty tuple allows
+    nothing.
+    """
+
+    policy: str
+    port: int
+    protocol: Protocol
+    hosts: tuple[str, ...] | None
+    ranges: tuple[str, ...] | None
+    matches: tuple[RequestMatch, ...] | None
+    setting: UpstreamTrafficSetting | None
+
+
+def rules(mesh: Mesh, account: Account) -> tuple[Rule, ...]:
+    """Everything that policies allow the account, by policy and port; none if they are off."""
+    if not config(mesh).enable_egress_policy or not mesh.monitored(account.namespace):
+        return ()
+    return tuple(rule for policy in selecting(mesh, account) for rule in mesh.ask(_of, policy))
+
+
+def selecting(mesh: Mesh, account: Account) -> tuple[Egress, ...]:
+    """The policies that name the account as a source and may speak for it."""
+    found = mesh.group(Kind.EGRESS, ("source", account.namespace, account.name))
+    return tuple(
+        policy
+        for policy in cast("tuple[Egress, ...]", found)
+        if mesh.monitored(policy.namespace)
+        and (mesh.cross_namespace_egress or policy.namespace == account.namespace)
+    )
+
+
+def setting_of(mesh: Mesh, policy: Egress) -> UpstreamTrafficSetting | None:
+    """The UpstreamTrafficSetting that a policy refers to, if it is there."""
+    found = mesh.get(Kind.UPSTREAM_TRAFFIC_SETTING, policy.namespace, policy.setting or "")
+    return cast("UpstreamTrafficSetting | None", found)
+
+
+def route_group(mesh: Mesh, namespace: str, name: str) -> HTTPRouteGroup | None:
+    return cast("HTTPRouteGroup | None", mesh.get(Kind.HTTP_ROUTE_GROUP, namespace, name))
+
+
+def _of(mesh: Mesh, policy: Egress) -> tuple[Rule, ...]:
+    setting = setting_of(mesh, policy) if policy.setting else None
+    if policy.setting and setting is None:
+        # Its author wanted limits; without them the policy must not open anything.
+        return ()
+    matches = _matches(mesh, policy)
+    return tuple(
+        Rule(
+            policy=policy.label,
+            port=number,
+            protocol=protocol,
+            hosts=_hosts(policy, protocol),
+            ranges=policy.ranges,
+            matches=matches if protocol is Protocol.HTTP else None,
+            setting=setting,
+        )
+        for number, protocol in policy.ports
+    )
+
+
+def _hosts(policy: Egress, protocol: Protocol) -> tuple[str, ...] | None:
+    """Only HTTP and TLS say a host; TLS never says an address."""
+    match protocol:
+        case Protocol.HTTP:
+            return policy.hosts
+        case Protocol.HTTPS:
+            named = policy.hosts
+            return None if named is None else tuple(h for h in named if not _is_address(h))
+        case _:
+            return None
+
+
+def _is_address(host: str) -> bool:
+    return host.replace(".", "").isdecimal()
+
+
+def _matches(mesh: Mesh, policy: Egress) -> tuple[RequestMatch, ...] | None:
+    """None without references; a group that is missing adds nothing."""
+    if policy.route_groups is None:
+        return None
+    groups = [route_group(mesh, policy.namespace, name) for name in policy.route_groups]
+    return tuple(match for group in groups if group for match in group.matches)
