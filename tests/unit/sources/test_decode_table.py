@@ -73,9 +73,8 @@ def test_a_wrong_api_version_of_a_held_kind_names_the_allowed_ones(
 @pytest.mark.parametrize(
     ("version", "kind"),
     [
-        ("policy.openservicemesh.io/v1alpha1", "Egress"),
-        ("policy.openservicemesh.io/v1alpha1", "UpstreamTrafficSetting"),
-        ("specs.smi-spec.io/v1alpha4", "HTTPRouteGroup"),
+        ("policy.openservicemesh.io/v1alpha1", "IngressBackend"),
+        ("specs.smi-spec.io/v1alpha4", "TCPRoute"),
         ("access.smi-spec.io/v1alpha3", "TrafficTarget"),
         ("split.smi-spec.io/v1alpha2", "TrafficSplit"),
     ],

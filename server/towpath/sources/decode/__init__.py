@@ -15,9 +15,12 @@ from towpath.model.mesh import Object
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem, Reason
 from towpath.sources.decode import core, services, structs
+from towpath.sources.decode.egress import egress
 from towpath.sources.decode.findings import Findings, show
 from towpath.sources.decode.meshconfig import mesh_config
 from towpath.sources.decode.names import NameRule
+from towpath.sources.decode.route_groups import route_group
+from towpath.sources.decode.settings import upstream_traffic_setting
 
 S = TypeVar("S", bound=msgspec.Struct)
 Raw = Mapping[str, object]
@@ -75,6 +78,11 @@ _TABLE: Mapping[str, _Row] = {
     ),
     Kind.MESH_CONFIG: _Row(
         ("config.openservicemesh.io/v1alpha2",), NameRule.SUBDOMAIN, mesh_config
+    ),
+    Kind.EGRESS: _Row(("policy.openservicemesh.io/v1alpha1",), NameRule.SUBDOMAIN, egress),
+    Kind.HTTP_ROUTE_GROUP: _Row(("specs.smi-spec.io/v1alpha4",), NameRule.SUBDOMAIN, route_group),
+    Kind.UPSTREAM_TRAFFIC_SETTING: _Row(
+        ("policy.openservicemesh.io/v1alpha1",), NameRule.SUBDOMAIN, upstream_traffic_setting
     ),
 }
 

@@ -103,8 +103,36 @@ class Reader:
                 self._found.invalid(path, item, allowed="a mapping", effect="it is left out")
         return tuple(readers)
 
+    def pairs(self, name: str) -> tuple[tuple[str, str], ...]:
+        """A list of mappings from strings to strings, or one mapping, as pairs."""
+        found = []
+        for path, mapping in _mappings(self.path(name), self._raw.get(name)):
+            for key, value in mapping.items():
+                if isinstance(value, str):
+                    found.append((key, value))
+                else:
+                    at = f"{path}.{key}"
+                    self._found.invalid(at, value, allowed="a string", effect="it is left out")
+        return tuple(found)
+
+    def value(self, name: str) -> object:
+        """The field as it is; None if it is absent."""
+        return self._raw.get(name)
+
+    def has(self, name: str) -> bool:
+        """True if the field is there and not null."""
+        return self._raw.get(name) is not None
+
+    def is_empty(self, name: str) -> bool:
+        """True for an empty list or mapping."""
+        return self._raw.get(name) in ([], {})
+
+    def left_out(self, name: str, value: object, *, allowed: str) -> None:
+        """Say that a value is not allowed, and that what it belongs to is not used."""
+        self._found.invalid(self.path(name), value, allowed=allowed, effect="it is left out")
+
     def path(self, name: str) -> str:
-        return f"{self._path}.{name}" if self._path else name
+        return ".".join(part for part in (self._path, name) if part)
 
     def report_unknown(self, known: Known) -> None:
         """Say of each field that is not known which known one is nearest, here and below."""

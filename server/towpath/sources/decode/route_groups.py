@@ -1,0 +1,84 @@
+"""HTTPRouteGroup: sets of requests. An invalid match is left out: it would have allowed some."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import re2
+
+from towpath.model.egress import ANY_METHOD, HTTPRouteGroup, RequestMatch
+from towpath.model.problem import Reason
+from towpath.sources.decode.fields import Known, Reader
+from towpath.sources.decode.findings import Findings
+
+METHODS = (
+    ANY_METHOD,
+    "GET",
+    "HEAD",
+    "PUT",
+    "POST",
+    "DELETE",
+    "CONNECT",
+    "OPTIONS",
+    "TRACE",
+    "PATCH",
+)
+LONGEST_REGEX = 1000
+
+_KNOWN = Known.of(
+    "apiVersion",
+    "kind",
+    "metadata",
+    "status",
+    spec=Known.of(matches=Known.of("name", "pathRegex", "methods", "headers")),
+)
+
+
+def route_group(raw: Mapping[str, object], found: Findings) -> HTTPRouteGroup | None:
+    top = Reader(raw, "", found)
+    top.report_unknown(_KNOWN)
+    matches = [_match(match, found) for match in top.section("spec").sections("matches")]
+    if not matches:
+        found.add(Reason.INVALID, "spec.matches", "no match: the group allows no request")
+    return HTTPRouteGroup(
+        namespace=found.ref.namespace,
+        name=found.ref.name,
+        matches=tuple(match for match in matches if match is not None),
+    )
+
+
+def _match(match: Reader, found: Findings) -> RequestMatch | None:
+    before = len(found.problems)
+    path = match.text("pathRegex") or ".*"
+    _check(match.path("pathRegex"), path, found)
+    methods = match.texts("methods")
+    for method in methods:
+        if method not in METHODS:
+            match.left_out("methods", method, allowed=", ".join(METHODS))
+    headers = match.pairs("headers")
+    for name, pattern in headers:
+        _check(f"{match.path('headers')}.{name}", pattern, found)
+    if len(found.problems) > before:
+        found.add(Reason.INVALID, match.path(""), "the match is left out: it allows no request")
+        return None
+    return RequestMatch(
+        path=path,
+        methods=() if ANY_METHOD in methods else tuple(sorted(set(methods))),
+        headers=tuple(sorted((name.lower(), pattern) for name, pattern in headers)),
+    )
+
+
+def _check(path: str, pattern: str, found: Findings) -> None:
+    allowed = f"an RE2 expression of at most {LONGEST_REGEX} characters"
+    effect = "the match is left out"
+    if len(pattern) > LONGEST_REGEX:
+        found.invalid(path, pattern, allowed=allowed, effect=effect)
+        return
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        re2.compile(pattern, options)
+    except re2.error as error:
+        reason = error.args[0] if error.args else error
+        text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        found.invalid(path, pattern, allowed=f"{allowed} ({text})", effect=effect)
