@@ -1,12 +1,16 @@
 """The vocabulary of Envoy sidecars: listeners, clusters, endpoints and routes, a file for each."""
 
 from towpath.encode.envoy.clusters import common_clusters, inbound_clusters, outbound_clusters
+from towpath.encode.envoy.egress_clusters import egress_clusters
+from towpath.encode.envoy.egress_routes import egress_routes, revoked
 from towpath.encode.envoy.endpoints import load_assignment
 from towpath.encode.envoy.listeners import inbound_listener, outbound_listener, prometheus_listener
 from towpath.encode.envoy.routes import inbound_routes, outbound_routes
 
 __all__ = [
     "common_clusters",
+    "egress_clusters",
+    "egress_routes",
     "inbound_clusters",
     "inbound_listener",
     "inbound_routes",
@@ -15,4 +19,5 @@ __all__ = [
     "outbound_listener",
     "outbound_routes",
     "prometheus_listener",
+    "revoked",
 ]

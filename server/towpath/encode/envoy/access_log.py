@@ -1,4 +1,4 @@
-"""The access log on the sidecar's standard output, one JSON object a line."""
+"""Access logs on the sidecar's standard output, one JSON object a line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from google.protobuf.struct_pb2 import Struct
 from towpath.encode.pack import pack
 
 _CONNECTION = {
+    "log": "connection",
     "start_time": "%START_TIME%",
     "response_flags": "%RESPONSE_FLAGS%",
     "filter_chain_name": "%FILTER_CHAIN_NAME%",
@@ -24,10 +25,35 @@ _CONNECTION = {
     "connection_termination_details": "%CONNECTION_TERMINATION_DETAILS%",
 }
 
+_REQUEST = {
+    **_CONNECTION,
+    "log": "request",
+    "protocol": "%PROTOCOL%",
+    "method": "%REQ(:METHOD)%",
+    "authority": "%REQ(:AUTHORITY)%",
+    "path": "%REQ(:PATH)%",
+    "response_code": "%RESPONSE_CODE%",
+    "response_code_details": "%RESPONSE_CODE_DETAILS%",
+    "route_name": "%ROUTE_NAME%",
+}
+
 
 def connection_log() -> AccessLog:
     """A line for every connection; a refused one has the flag NR and no filter chain."""
+    return _log(_CONNECTION)
+
+
+def request_log() -> AccessLog:
+    """A line for every HTTP request out of the mesh.
+
+    One for a host that no policy names has the flag NR; one that is not allowed for a host that
+    policies name has the route `refused`; else the route has the policies' names.
+    """
+    return _log(_REQUEST)
+
+
+def _log(fields: dict[str, str]) -> AccessLog:
     json_format = Struct()
-    json_format.update(_CONNECTION)
+    json_format.update(fields)
     sink = StdoutAccessLog(log_format=SubstitutionFormatString(json_format=json_format))
     return AccessLog(name="envoy.access_loggers.stdout", typed_config=pack(sink))

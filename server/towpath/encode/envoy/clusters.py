@@ -17,12 +17,15 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 from towpath.encode.envoy import names
 from towpath.encode.envoy.filters import ads
 from towpath.encode.pack import pack, resource, seconds
+from towpath.model.egress import ConnectionSettings
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Destinations, Inbound
 from towpath.model.snapshot import Layer, Resource
+from towpath.model.ways import PASSTHROUGH
 
 CONNECT_SECONDS = 5.0
 UNLIMITED = 0xFFFFFFFF
+UNSET = ConnectionSettings()
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -35,7 +38,7 @@ def inbound_clusters(plan: Inbound) -> Layer:
     """A cluster for each port of the application itself, on loopback."""
     return Layer(
         tuple(
-            _resource(_static(names.local_cluster(p), "127.0.0.1", p.port), protocol=p.protocol)
+            finished(_static(names.local_cluster(p), "127.0.0.1", p.port), protocol=p.protocol)
             for p in plan.ports
         )
     )
@@ -45,24 +48,24 @@ def common_clusters() -> Layer:
     """What every sidecar holds. Passthrough's cluster always is there, so that the switch is one
     change of the listener alone.
     """
-    passthrough = _original_dst(names.PASSTHROUGH_CLUSTER)
+    passthrough = original_dst(PASSTHROUGH)
     admin = _static(names.ADMIN_CLUSTER, "127.0.0.1", names.ADMIN_PORT)
-    return Layer((_resource(passthrough, protocol=Protocol.TCP), _resource(admin)))
+    return Layer((finished(passthrough), finished(admin)))
 
 
 def _destination(destination: Destination) -> Resource:
     if destination.direct:
-        cluster = _original_dst(destination.name)
+        cluster = original_dst(destination.name)
     else:
         cluster = Cluster(
             name=destination.name,
             type=Cluster.EDS,
             eds_cluster_config=Cluster.EdsClusterConfig(eds_config=ads()),
         )
-    return _resource(cluster, protocol=destination.protocol)
+    return finished(cluster, protocol=destination.protocol)
 
 
-def _original_dst(name: str) -> Cluster:
+def original_dst(name: str) -> Cluster:
     """A cluster that dials the very address the client dialled."""
     return Cluster(name=name, type=Cluster.ORIGINAL_DST, lb_policy=Cluster.CLUSTER_PROVIDED)
 
@@ -74,20 +77,39 @@ def _static(name: str, host: str, port: int) -> Cluster:
     return Cluster(name=name, type=Cluster.STATIC, load_assignment=assignment)
 
 
-def _resource(cluster: Cluster, *, protocol: Protocol = Protocol.HTTP) -> Resource:
-    cluster.connect_timeout.CopyFrom(seconds(CONNECT_SECONDS))
+def finished(
+    cluster: Cluster,
+    *,
+    protocol: Protocol = Protocol.HTTP,
+    settings: ConnectionSettings = UNSET,
+) -> Resource:
+    """The cluster with what every cluster has, as a resource."""
+    cluster.connect_timeout.CopyFrom(seconds(settings.connect_timeout or CONNECT_SECONDS))
     limits = {
-        f"max_{what}": {"value": UNLIMITED}
-        for what in ("connections", "pending_requests", "requests", "retries")
+        "max_connections": settings.max_connections,
+        "max_pending_requests": settings.max_pending_requests,
+        "max_requests": settings.max_requests,
+        "max_retries": settings.max_retries,
     }
     # Envoy's own default of 1,024 would be a limit that nobody asked for.
-    thresholds = CircuitBreakers.Thresholds(track_remaining=True, **limits)
+    values = {k: {"value": UNLIMITED if v is None else v} for k, v in limits.items()}
+    thresholds = CircuitBreakers.Thresholds(track_remaining=True, **values)
     cluster.circuit_breakers.CopyFrom(CircuitBreakers(thresholds=[thresholds]))
     if protocol is Protocol.HTTP:
-        downstream = HttpProtocolOptions.UseDownstreamHttpConfig(
-            http_protocol_options=Http1ProtocolOptions(),
-            http2_protocol_options=Http2ProtocolOptions(),
-        )
-        options = pack(HttpProtocolOptions(use_downstream_protocol_config=downstream))
+        options = pack(_http_options(settings))
         cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(options)
     return resource(cluster.name, cluster)
+
+
+def _http_options(settings: ConnectionSettings) -> HttpProtocolOptions:
+    """Upstream HTTP as the client speaks it: HTTP/1.1 stays that, and HTTP/2 does."""
+    options = HttpProtocolOptions(
+        use_downstream_protocol_config=HttpProtocolOptions.UseDownstreamHttpConfig(
+            http_protocol_options=Http1ProtocolOptions(),
+            http2_protocol_options=Http2ProtocolOptions(allow_connect=True),
+        )
+    )
+    if settings.max_requests_per_connection is not None:
+        common = options.common_http_protocol_options
+        common.max_requests_per_connection.value = settings.max_requests_per_connection
+    return options

@@ -11,6 +11,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+from google.protobuf.message import Message
 
 from towpath.encode.envoy.names import stat_prefix
 from towpath.encode.pack import pack
@@ -29,25 +30,39 @@ def tcp_proxy(stats: str, cluster: str) -> Filter:
 
 def http_by_rds(stats: str, route_config: str) -> Filter:
     """HTTP, by a route configuration that is subscribed to under its name."""
-    manager = _manager(stats)
-    manager.rds.CopyFrom(hcm.Rds(config_source=ads(), route_config_name=route_config))
-    return _filter(manager)
+    return network_filter(manager_by_rds(stats, route_config))
 
 
 def http_with(stats: str, routes: RouteConfiguration) -> Filter:
     """HTTP, by routes that never change."""
     manager = _manager(stats)
     manager.route_config.CopyFrom(routes)
-    return _filter(manager)
+    return network_filter(manager)
+
+
+def manager_by_rds(stats: str, route_config: str) -> hcm.HttpConnectionManager:
+    """What `http_by_rds` is made of, for those who add to it."""
+    manager = _manager(stats)
+    manager.rds.CopyFrom(hcm.Rds(config_source=ads(), route_config_name=route_config))
+    return manager
+
+
+def network_filter(manager: hcm.HttpConnectionManager) -> Filter:
+    """The manager as a filter of a chain."""
+    return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))
+
+
+def http_filter(kind: str, config: Message) -> hcm.HttpFilter:
+    """One of the filters that a request passes within the manager."""
+    return hcm.HttpFilter(name=f"envoy.filters.http.{kind}", typed_config=pack(config))
 
 
 def _manager(stats: str) -> hcm.HttpConnectionManager:
     """An HTTP connection manager that changes as little of a request as Envoy can."""
     upgrade = hcm.HttpConnectionManager.UpgradeConfig
-    router = hcm.HttpFilter(name="envoy.filters.http.router", typed_config=pack(Router()))
     manager = hcm.HttpConnectionManager(
         stat_prefix=stat_prefix(stats),
-        http_filters=[router],
+        http_filters=[http_filter("router", Router(suppress_envoy_headers=True))],
         upgrade_configs=[upgrade(upgrade_type="websocket")],
         http_protocol_options=Http1ProtocolOptions(accept_http_10=True),
         server_header_transformation=hcm.HttpConnectionManager.PASS_THROUGH,
@@ -57,7 +72,3 @@ def _manager(stats: str) -> hcm.HttpConnectionManager:
     manager.use_remote_address.value = False
     manager.skip_xff_append = True
     return manager
-
-
-def _filter(manager: hcm.HttpConnectionManager) -> Filter:
-    return Filter(name="envoy.filters.network.http_connection_manager", typed_config=pack(manager))

@@ -22,12 +22,14 @@ from google.protobuf.message import Message
 
 from towpath.encode.envoy import names
 from towpath.encode.envoy.access_log import connection_log
+from towpath.encode.envoy.egress_chains import egress_chains
 from towpath.encode.envoy.filters import http_by_rds, http_with, tcp_proxy
 from towpath.encode.envoy.routes import prometheus_routes
 from towpath.encode.pack import pack, resource, seconds
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Inbound, InboundPort, Outbound
 from towpath.model.snapshot import Layer
+from towpath.model.ways import PASSTHROUGH
 
 INSPECTION_SECONDS = 1.0
 """How long a listener waits for a client's first bytes before it goes on without them."""
@@ -39,23 +41,22 @@ def outbound_listener(plan: Outbound) -> Layer:
     None at all when nothing is allowed out: then a connection is refused at once, as curl says
     with exit code 7. A listener without chains would be rejected, and the old one would stay.
     """
-    if not plan.destinations and not plan.passthrough:
+    if not plan.destinations and not plan.ways.ports and not plan.passthrough:
         return Layer()
     listener = _transparent(
-        names.OUTBOUND_LISTENER,
-        names.OUTBOUND_PORT,
-        server_first=_server_first((d.protocol, d.port) for d in plan.destinations),
+        names.OUTBOUND_LISTENER, names.OUTBOUND_PORT, server_first=_silent_ports(plan)
     )
     listener.traffic_direction = TrafficDirection.OUTBOUND
     # A connection to the listener's own port would make the sidecar dial itself without end.
     guard = FilterChainMatch(destination_port={"value": names.OUTBOUND_PORT})
     listener.filter_chains.append(FilterChain(name=names.SELF_LOOP_GUARD, filter_chain_match=guard))
     listener.filter_chains.extend(_outbound_chain(d) for d in plan.destinations)
+    listener.filter_chains.extend(egress_chains(plan.ways))
     if plan.passthrough:
         listener.default_filter_chain.CopyFrom(
             FilterChain(
                 name=names.PASSTHROUGH_CHAIN,
-                filters=[tcp_proxy(names.PASSTHROUGH_CLUSTER, names.PASSTHROUGH_CLUSTER)],
+                filters=[tcp_proxy(PASSTHROUGH, PASSTHROUGH)],
             )
         )
     return Layer((resource(names.OUTBOUND_LISTENER, listener),))
@@ -137,6 +138,14 @@ def _listener_filter(
     return ListenerFilter(
         name=f"envoy.filters.listener.{kind}", typed_config=pack(config), filter_disabled=disabled
     )
+
+
+def _silent_ports(plan: Outbound) -> tuple[int, ...]:
+    """Ports where the client may say nothing first, and no chain needs to hear it."""
+    inspected = {port.number for port in plan.ways.ports if not port.server_first}
+    of_policies = {port.number for port in plan.ways.ports if port.server_first}
+    of_services = _server_first((d.protocol, d.port) for d in plan.destinations)
+    return tuple(sorted((of_policies | set(of_services)) - inspected))
 
 
 def _server_first(ports: Iterable[tuple[Protocol, int]]) -> tuple[int, ...]:

@@ -15,7 +15,8 @@ PROMETHEUS_PORT = 15010
 
 SELF_LOOP_GUARD = "self-loop-guard"
 PASSTHROUGH_CHAIN = "outbound-egress-filter-chain"
-PASSTHROUGH_CLUSTER = "passthrough-outbound"
+REFUSED_ROUTE = "refused"
+EGRESS_ROUTES = "rds-egress."
 ADMIN_CLUSTER = "sidecar-admin"
 
 
@@ -38,6 +39,15 @@ def inbound_routes_of(port: InboundPort) -> str:
 def local_cluster(port: InboundPort) -> str:
     """The cluster of the application's own port, under the name of its first service."""
     return f"{port.services[0]}|{port.port}|local"
+
+
+def egress_routes_of(port: int, range_: str | None) -> str:
+    return f"{EGRESS_ROUTES}{port}" + (f"|{range_}" if range_ else "")
+
+
+def alt_stat_name(name: str) -> str:
+    """A cluster's name in statistics, as Open Service Mesh writes it: `httpbin_org_80`."""
+    return name.replace(".", "_").replace(":", "_")
 
 
 def stat_prefix(name: str) -> str:

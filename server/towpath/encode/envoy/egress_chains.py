@@ -1,0 +1,111 @@
+"""Filter chains of the outbound listener for what policies open.
+
+Envoy judges a connection by port, then address range, then server name, then transport, then
+application protocol, and never goes back. So a chain that takes «anything else» is repeated for
+every transport that another chain of its zone asks for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from envoy.config.core.v3.address_pb2 import CidrRange
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain, FilterChainMatch
+from envoy.extensions.filters.network.sni_dynamic_forward_proxy.v3 import (
+    sni_dynamic_forward_proxy_pb2 as sni,
+)
+
+from towpath.encode.envoy import names
+from towpath.encode.envoy.egress_clusters import dns_cache
+from towpath.encode.envoy.egress_http import http_egress
+from towpath.encode.envoy.filters import tcp_proxy
+from towpath.encode.pack import pack
+from towpath.model.ways import Reach, ServerName, Ways, Zone
+
+HTTP_PROTOCOLS = ("http/1.0", "http/1.1", "h2c")
+
+
+def egress_chains(ways: Ways) -> Iterable[FilterChain]:
+    """The chains of every port and zone, in order."""
+    patterns = {e.name for e in ways.externals if e.reach is Reach.PATTERN}
+    for port in ways.ports:
+        for zone in port.zones:
+            yield from _Chains(port.number, zone, patterns).all()
+
+
+class _Chains:
+    """The chains of one zone."""
+
+    def __init__(self, port: int, zone: Zone, patterns: set[str]) -> None:
+        self._port = port
+        self._zone = zone
+        self._patterns = patterns
+
+    def all(self) -> Iterable[FilterChain]:
+        zone = self._zone
+        if zone.hosts is not None:
+            yield self._http()
+        for server_name in zone.server_names:
+            yield self._server_name(server_name)
+        if zone.bytes and zone.hosts is None and not zone.server_names and not zone.tls_policies:
+            yield self._tcp("tcp", zone.bytes)
+            return
+        if zone.bytes:
+            yield self._tcp("tcp", zone.bytes, transport="raw_buffer")
+        if zone.other_tls:
+            kind = "https" if zone.tls_policies else "tcp-tls"
+            yield self._tcp(kind, zone.other_tls, transport="tls")
+
+    def _http(self) -> FilterChain:
+        name = self._name("http")
+        routes = names.egress_routes_of(self._port, self._zone.range)
+        match = self._match(transport="raw_buffer")
+        match.application_protocols.extend(HTTP_PROTOCOLS)
+        action = http_egress(name, routes, port=self._port)
+        return FilterChain(name=name, filter_chain_match=match, filters=[action])
+
+    def _server_name(self, server_name: ServerName) -> FilterChain:
+        match = self._match(transport="tls")
+        match.server_names.append(server_name.host)
+        if server_name.external is None:
+            # Without filters the connection is closed at once; the chain's name says why.
+            name = self._name("refused", server_name.host)
+            return FilterChain(name=name, filter_chain_match=match)
+        name = self._name("https", server_name.host)
+        filters = [self._proxy(name, server_name.external)]
+        if server_name.external in self._patterns:
+            filters.insert(0, self._look_up())
+        return FilterChain(name=name, filter_chain_match=match, filters=filters)
+
+    def _tcp(self, kind: str, external: str, *, transport: str = "") -> FilterChain:
+        name = self._name(kind)
+        match = self._match(transport=transport)
+        return FilterChain(
+            name=name, filter_chain_match=match, filters=[self._proxy(name, external)]
+        )
+
+    def _proxy(self, name: str, external: str) -> Filter:
+        return tcp_proxy(name, external)
+
+    def _look_up(self) -> Filter:
+        """Resolve the server name itself: the address that the client dialled does not count."""
+        config = sni.FilterConfig(dns_cache_config=dns_cache(), port_value=self._port)
+        return Filter(
+            name="envoy.filters.network.sni_dynamic_forward_proxy", typed_config=pack(config)
+        )
+
+    def _match(self, *, transport: str) -> FilterChainMatch:
+        match = FilterChainMatch(
+            destination_port={"value": self._port}, transport_protocol=transport
+        )
+        if self._zone.range is not None:
+            address, _, length = self._zone.range.partition("/")
+            match.prefix_ranges.append(
+                CidrRange(address_prefix=address, prefix_len={"value": int(length)})
+            )
+        return match
+
+    def _name(self, kind: str, host: str = "") -> str:
+        """`egress-http.80`, and behind it what distinguishes chains of the same port."""
+        parts = (f"egress-{kind}.{self._port}", host, self._zone.range or "")
+        return "|".join(part for part in parts if part)
