@@ -45,6 +45,7 @@ def _envoy(mesh: Mesh, account: Account, let_in: Inbound) -> Snapshot:
     layers = {
         CLUSTER: (
             mesh.ask(_encoded, envoy.outbound_clusters, reachable),
+            mesh.ask(_encoded, envoy.egress_clusters, let_out.ways),
             mesh.ask(_encoded, envoy.inbound_clusters, let_in),
             mesh.ask(_encoded, envoy.common_clusters),
         ),
@@ -56,10 +57,12 @@ def _envoy(mesh: Mesh, account: Account, let_in: Inbound) -> Snapshot:
         ),
         ROUTES: (
             mesh.ask(_encoded, envoy.outbound_routes, reachable),
+            mesh.ask(_encoded, envoy.egress_routes, let_out.ways),
             mesh.ask(_encoded, envoy.inbound_routes, let_in),
         ),
     }
-    return Snapshot({type_url: ResourceSet(type_url, held) for type_url, held in layers.items()})
+    sets = {type_url: ResourceSet(type_url, held) for type_url, held in layers.items()}
+    return Snapshot(sets, revoke=envoy.revoked)
 
 
 def _encoded(_: Mesh, encoder: Callable[[*Ts], Layer], *planned: *Ts) -> Layer:

@@ -15,6 +15,7 @@ import grpc
 
 from towpath.hub.deliveries import Deliveries
 from towpath.hub.stream import Stream
+from towpath.model.snapshot import Snapshot
 from towpath.model.types import short_name
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.messages import Ack, Event, Nack, Reply, Request
@@ -67,7 +68,7 @@ class Conversation:
                 f"no Pod {sidecar.namespace}/{sidecar.pod} appeared within {wait:g} s "
                 f"(node id {self._stream.delivery.node_id!r} means <pod>.<namespace>)",
             ) from error
-        await self._carry_out(self._session.on_snapshot(snapshot))
+        await self._step_to(snapshot, changed_at=None)
         await self._take(first)
 
     async def go_on(self, reader: AsyncIterator[bytes], parse: Callable[[bytes], Request]) -> None:
@@ -87,13 +88,16 @@ class Conversation:
                     reading = asyncio.ensure_future(anext(reader))
                 elif pushing.done():
                     snapshot, changed_at = pushing.result()
-                    events = self._session.on_snapshot(snapshot)
                     pushing = asyncio.ensure_future(self._stream.next())
-                    await self._carry_out(events, changed_at=changed_at)
+                    await self._step_to(snapshot, changed_at=changed_at)
         finally:
             reading.cancel()
             pushing.cancel()
             await asyncio.gather(reading, pushing, return_exceptions=True)
+
+    async def _step_to(self, snapshot: Snapshot, *, changed_at: float | None) -> None:
+        self._stream.delivery.snapshot = snapshot.version
+        await self._carry_out(self._session.on_snapshot(snapshot), changed_at=changed_at)
 
     async def _take(self, request: Request) -> None:
         await self._carry_out(self._session.on_request(request))
@@ -109,6 +113,7 @@ class Conversation:
                     self._acknowledged(event)
                 case Nack():
                     self._rejected(event)
+        self._stream.delivery.settled = self._session.settled
 
     async def _write(self, reply: Reply, *, changed_at: float | None) -> None:
         message = reply.body + nonce_field(reply.nonce)

@@ -105,6 +105,22 @@ class DeltaSession(Session[DeltaRequest]):
             known.held.pop(name, None)
         return set()
 
+    @property
+    def settled(self) -> bool:
+        return not any(known.unanswered for known in self._by_type.values())
+
+    def _revoke(self, type_url: str) -> Iterable[Event]:
+        known = self._by_type.get(type_url)
+        if known is None:
+            return
+        held = self._snapshot.of(type_url)
+        gone = [name for name in sorted(known.held) if known.wants(name) and name not in held]
+        revoked = [self._snapshot.revoke(type_url, name) for name in gone]
+        sending = [r for r in revoked if r is not None and known.held[r.name] != r.version]
+        if sending:
+            known.held.update((r.name, r.version) for r in sending)
+            yield self._reply(known, held, tuple(sending), ())
+
     def _push(self, type_url: str) -> Iterable[Event]:
         known = self._by_type.get(type_url)
         if known is not None:
@@ -136,6 +152,8 @@ class DeltaSession(Session[DeltaRequest]):
         removed = []
         for name in sorted(candidates):
             resource = held.get(name)
+            if resource is None and name in known.held:
+                resource = self._snapshot.revoke(held.type_url, name)
             if resource is None:
                 asked = name in again and held.type_url not in SILENT_WHEN_ABSENT
                 if name in known.held or asked:

@@ -53,7 +53,8 @@ class Session(ABC, Generic[R]):
         considerations»).
         """
         self._snapshot = snapshot
-        return [event for type_url in SHORT_NAMES for event in self._push(type_url)]
+        revoked = [event for type_url in SHORT_NAMES for event in self._revoke(type_url)]
+        return revoked + [event for type_url in SHORT_NAMES for event in self._push(type_url)]
 
     @abstractmethod
     def subscribed(self, type_url: str) -> int | None:
@@ -61,6 +62,15 @@ class Session(ABC, Generic[R]):
 
     @abstractmethod
     def _on_request(self, request: R) -> list[Event]: ...
+
+    @property
+    @abstractmethod
+    def settled(self) -> bool:
+        """True if the client has answered every response."""
+
+    @abstractmethod
+    def _revoke(self, type_url: str) -> Iterable[Event]:
+        """Take back what must not wait for the rest of the snapshot."""
 
     @abstractmethod
     def _push(self, type_url: str) -> Iterable[Event]: ...

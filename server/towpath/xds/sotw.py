@@ -94,6 +94,23 @@ class SotwSession(Session[SotwRequest]):
             return [nack]
         return [Ack(request.type_url, known.version)]
 
+    @property
+    def settled(self) -> bool:
+        return all(known.unanswered is None for known in self._by_type.values())
+
+    def _revoke(self, type_url: str) -> Iterable[Event]:
+        known = self._by_type.get(type_url)
+        if known is None or type_url in FULL_STATE:
+            return
+        held = self._snapshot.of(type_url)
+        gone = [name for name in sorted(known.names & known.held.keys()) if name not in held]
+        revoked = [self._snapshot.revoke(type_url, name) for name in gone]
+        sending = [r for r in revoked if r is not None and known.held[r.name] != r.version]
+        if sending:
+            known.held.update((r.name, r.version) for r in sending)
+            version = self._version(type_url, tuple(sending))
+            yield self._reply(known, type_url, version, tuple(sending))
+
     def _push(self, type_url: str) -> Iterable[Event]:
         known = self._by_type.get(type_url)
         if known is not None:
