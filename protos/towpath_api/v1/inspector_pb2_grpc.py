@@ -26,8 +26,9 @@ if _version_not_supported:
 
 
 class InspectorStub:
-    """Inspector answers three questions: who is connected and what do they hold, what is one sidecar to
-    hold, and what is wrong with the input. Every call reads; none changes anything.
+    """Inspector answers questions: who is connected and what do they hold, what is one sidecar to hold,
+    what is wrong with the input, what has become of each policy, and why is a request allowed or
+    refused. Every call reads; none changes anything.
     """
 
     def __init__(self, channel):
@@ -51,11 +52,22 @@ class InspectorStub:
                 request_serializer=towpath__api_dot_v1_dot_inspector__pb2.ListProblemsRequest.SerializeToString,
                 response_deserializer=towpath__api_dot_v1_dot_inspector__pb2.ListProblemsResponse.FromString,
                 _registered_method=True)
+        self.ListPolicies = channel.unary_unary(
+                '/towpath.v1.Inspector/ListPolicies',
+                request_serializer=towpath__api_dot_v1_dot_inspector__pb2.ListPoliciesRequest.SerializeToString,
+                response_deserializer=towpath__api_dot_v1_dot_inspector__pb2.ListPoliciesResponse.FromString,
+                _registered_method=True)
+        self.Explain = channel.unary_unary(
+                '/towpath.v1.Inspector/Explain',
+                request_serializer=towpath__api_dot_v1_dot_inspector__pb2.ExplainRequest.SerializeToString,
+                response_deserializer=towpath__api_dot_v1_dot_inspector__pb2.ExplainResponse.FromString,
+                _registered_method=True)
 
 
 class InspectorServicer:
-    """Inspector answers three questions: who is connected and what do they hold, what is one sidecar to
-    hold, and what is wrong with the input. Every call reads; none changes anything.
+    """Inspector answers questions: who is connected and what do they hold, what is one sidecar to hold,
+    what is wrong with the input, what has become of each policy, and why is a request allowed or
+    refused. Every call reads; none changes anything.
     """
 
     def ListSidecars(self, request, context):
@@ -82,6 +94,23 @@ class InspectorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPolicies(self, request, context):
+        """Lists every Egress and UpstreamTrafficSetting: is it used, and which sidecars have it.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Explain(self, request, context):
+        """Says whether a request of one service account is allowed, and why, by the plan that its
+        sidecars are sent.
+
+        Errors: INVALID_ARGUMENT if `service_account` or `to` is not of the form it says.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InspectorServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -100,6 +129,16 @@ def add_InspectorServicer_to_server(servicer, server):
                     request_deserializer=towpath__api_dot_v1_dot_inspector__pb2.ListProblemsRequest.FromString,
                     response_serializer=towpath__api_dot_v1_dot_inspector__pb2.ListProblemsResponse.SerializeToString,
             ),
+            'ListPolicies': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPolicies,
+                    request_deserializer=towpath__api_dot_v1_dot_inspector__pb2.ListPoliciesRequest.FromString,
+                    response_serializer=towpath__api_dot_v1_dot_inspector__pb2.ListPoliciesResponse.SerializeToString,
+            ),
+            'Explain': grpc.unary_unary_rpc_method_handler(
+                    servicer.Explain,
+                    request_deserializer=towpath__api_dot_v1_dot_inspector__pb2.ExplainRequest.FromString,
+                    response_serializer=towpath__api_dot_v1_dot_inspector__pb2.ExplainResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'towpath.v1.Inspector', rpc_method_handlers)
@@ -109,8 +148,9 @@ def add_InspectorServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Inspector:
-    """Inspector answers three questions: who is connected and what do they hold, what is one sidecar to
-    hold, and what is wrong with the input. Every call reads; none changes anything.
+    """Inspector answers questions: who is connected and what do they hold, what is one sidecar to hold,
+    what is wrong with the input, what has become of each policy, and why is a request allowed or
+    refused. Every call reads; none changes anything.
     """
 
     @staticmethod
@@ -184,6 +224,60 @@ class Inspector:
             '/towpath.v1.Inspector/ListProblems',
             towpath__api_dot_v1_dot_inspector__pb2.ListProblemsRequest.SerializeToString,
             towpath__api_dot_v1_dot_inspector__pb2.ListProblemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPolicies(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/towpath.v1.Inspector/ListPolicies',
+            towpath__api_dot_v1_dot_inspector__pb2.ListPoliciesRequest.SerializeToString,
+            towpath__api_dot_v1_dot_inspector__pb2.ListPoliciesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Explain(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/towpath.v1.Inspector/Explain',
+            towpath__api_dot_v1_dot_inspector__pb2.ExplainRequest.SerializeToString,
+            towpath__api_dot_v1_dot_inspector__pb2.ExplainResponse.FromString,
             options,
             channel_credentials,
             insecure,

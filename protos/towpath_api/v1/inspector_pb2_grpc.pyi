@@ -31,8 +31,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class InspectorStub:
-    """Inspector answers three questions: who is connected and what do they hold, what is one sidecar to
-    hold, and what is wrong with the input. Every call reads; none changes anything.
+    """Inspector answers questions: who is connected and what do they hold, what is one sidecar to hold,
+    what is wrong with the input, what has become of each policy, and why is a request allowed or
+    refused. Every call reads; none changes anything.
     """
 
     @_typing.overload
@@ -49,11 +50,20 @@ class InspectorStub:
     """
     ListProblems: _grpc.UnaryUnaryMultiCallable[_inspector_pb2.ListProblemsRequest, _inspector_pb2.ListProblemsResponse]
     """Lists everything in the input that is invalid, unknown, or in conflict."""
+    ListPolicies: _grpc.UnaryUnaryMultiCallable[_inspector_pb2.ListPoliciesRequest, _inspector_pb2.ListPoliciesResponse]
+    """Lists every Egress and UpstreamTrafficSetting: is it used, and which sidecars have it."""
+    Explain: _grpc.UnaryUnaryMultiCallable[_inspector_pb2.ExplainRequest, _inspector_pb2.ExplainResponse]
+    """Says whether a request of one service account is allowed, and why, by the plan that its
+    sidecars are sent.
+
+    Errors: INVALID_ARGUMENT if `service_account` or `to` is not of the form it says.
+    """
 
 @_typing.type_check_only
 class InspectorAsyncStub(InspectorStub):
-    """Inspector answers three questions: who is connected and what do they hold, what is one sidecar to
-    hold, and what is wrong with the input. Every call reads; none changes anything.
+    """Inspector answers questions: who is connected and what do they hold, what is one sidecar to hold,
+    what is wrong with the input, what has become of each policy, and why is a request allowed or
+    refused. Every call reads; none changes anything.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -67,10 +77,19 @@ class InspectorAsyncStub(InspectorStub):
     """
     ListProblems: _aio.UnaryUnaryMultiCallable[_inspector_pb2.ListProblemsRequest, _inspector_pb2.ListProblemsResponse]  # type: ignore[assignment]
     """Lists everything in the input that is invalid, unknown, or in conflict."""
+    ListPolicies: _aio.UnaryUnaryMultiCallable[_inspector_pb2.ListPoliciesRequest, _inspector_pb2.ListPoliciesResponse]  # type: ignore[assignment]
+    """Lists every Egress and UpstreamTrafficSetting: is it used, and which sidecars have it."""
+    Explain: _aio.UnaryUnaryMultiCallable[_inspector_pb2.ExplainRequest, _inspector_pb2.ExplainResponse]  # type: ignore[assignment]
+    """Says whether a request of one service account is allowed, and why, by the plan that its
+    sidecars are sent.
+
+    Errors: INVALID_ARGUMENT if `service_account` or `to` is not of the form it says.
+    """
 
 class InspectorServicer(metaclass=_abc_1.ABCMeta):
-    """Inspector answers three questions: who is connected and what do they hold, what is one sidecar to
-    hold, and what is wrong with the input. Every call reads; none changes anything.
+    """Inspector answers questions: who is connected and what do they hold, what is one sidecar to hold,
+    what is wrong with the input, what has become of each policy, and why is a request allowed or
+    refused. Every call reads; none changes anything.
     """
 
     @_abc_1.abstractmethod
@@ -100,5 +119,25 @@ class InspectorServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_inspector_pb2.ListProblemsResponse, _abc.Awaitable[_inspector_pb2.ListProblemsResponse]]:
         """Lists everything in the input that is invalid, unknown, or in conflict."""
+
+    @_abc_1.abstractmethod
+    def ListPolicies(
+        self,
+        request: _inspector_pb2.ListPoliciesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inspector_pb2.ListPoliciesResponse, _abc.Awaitable[_inspector_pb2.ListPoliciesResponse]]:
+        """Lists every Egress and UpstreamTrafficSetting: is it used, and which sidecars have it."""
+
+    @_abc_1.abstractmethod
+    def Explain(
+        self,
+        request: _inspector_pb2.ExplainRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inspector_pb2.ExplainResponse, _abc.Awaitable[_inspector_pb2.ExplainResponse]]:
+        """Says whether a request of one service account is allowed, and why, by the plan that its
+        sidecars are sent.
+
+        Errors: INVALID_ARGUMENT if `service_account` or `to` is not of the form it says.
+        """
 
 def add_InspectorServicer_to_server(servicer: InspectorServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

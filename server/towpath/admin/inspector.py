@@ -11,8 +11,11 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from towpath.hub.deliveries import Delivery, TypeDelivery
+from towpath.hub.explain import Explanation, parse_attempt
 from towpath.hub.hub import Hub
-from towpath.model.names import ClientKind, SidecarId
+from towpath.hub.status import PolicyStatus
+from towpath.hub.suggest import suggestion
+from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import ResourceSet
 from towpath_api.v1 import inspector_pb2 as pb
@@ -60,6 +63,51 @@ class Inspector(pb_grpc.InspectorServicer):
         self, request: pb.ListProblemsRequest, context: Context
     ) -> pb.ListProblemsResponse:
         return pb.ListProblemsResponse(problems=[_problem(p) for p in self._hub.problems()])
+
+    async def ListPolicies(
+        self, request: pb.ListPoliciesRequest, context: Context
+    ) -> pb.ListPoliciesResponse:
+        return pb.ListPoliciesResponse(policies=[_policy(p) for p in self._hub.policies()])
+
+    async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
+        try:
+            account = Account.parse(request.service_account)
+            attempt = parse_attempt(
+                request.to,
+                method=request.method or "GET",
+                headers=tuple(sorted(request.headers.items())),
+                address=request.address or None,
+            )
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        return explanation_message(account, self._hub.explain(account, attempt))
+
+
+def explanation_message(account: Account, explanation: Explanation) -> pb.ExplainResponse:
+    """An explanation as people and tools get it, wherever it was made."""
+    decision = explanation.decision
+    refused = "" if decision.allowed else suggestion(account, explanation.attempt)
+    return pb.ExplainResponse(
+        allowed=decision.allowed,
+        via=decision.via or "",
+        policies=decision.policies,
+        reasons=decision.reasons,
+        problems=[_problem(problem) for problem in explanation.problems],
+        suggestion=refused,
+    )
+
+
+def _policy(status: PolicyStatus) -> pb.PolicyStatus:
+    return pb.PolicyStatus(
+        kind=status.ref.kind,
+        namespace=status.ref.namespace,
+        name=status.ref.name,
+        accepted=status.accepted,
+        in_conflict=status.in_conflict,
+        affected_sidecars=status.affected,
+        acknowledged_sidecars=status.acknowledged,
+        problems=[_problem(problem) for problem in status.problems],
+    )
 
 
 def _sidecar(delivery: Delivery) -> pb.Sidecar:

@@ -6,11 +6,13 @@ import time
 from pathlib import Path
 
 from towpath.hub.deliveries import Deliveries
+from towpath.hub.explain import Explanation
 from towpath.hub.hub import Hub
 from towpath.hub.settle import Settle
-from towpath.model.names import ClientKind, SidecarId
+from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
+from towpath.planning.egress.decide import Attempt
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
@@ -19,8 +21,20 @@ from towpath.telemetry.metrics import Metrics
 class Offline:
     """Answers about a folder of manifests as it is now; SourceError if it cannot be read."""
 
-    def __init__(self, folder: Path, *, mesh_name: str, osm_namespace: str) -> None:
-        store = Store(mesh_name=mesh_name, osm_namespace=osm_namespace, on_change=lambda: None)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        mesh_name: str,
+        osm_namespace: str,
+        cross_namespace_egress: str = "allow",
+    ) -> None:
+        store = Store(
+            mesh_name=mesh_name,
+            osm_namespace=osm_namespace,
+            cross_namespace_egress=cross_namespace_egress == "allow",
+            on_change=lambda: None,
+        )
         FilesSource(folder, store).load()
         self._hub = Hub(
             store,
@@ -33,6 +47,10 @@ class Offline:
     def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
         """What a sidecar would be sent; None for a pod that does not exist."""
         return self._hub.snapshot(kind, sidecar)
+
+    def explain(self, account: Account, attempt: Attempt) -> Explanation:
+        """What would become of an attempt of that account's sidecars."""
+        return self._hub.explain(account, attempt)
 
     def problems(self) -> tuple[Problem, ...]:
         return self._hub.problems()

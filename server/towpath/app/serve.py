@@ -39,6 +39,7 @@ async def serve(settings: Settings, *, announce: Announce) -> None:
     store = Store(
         mesh_name=settings.mesh_name,
         osm_namespace=settings.osm_namespace,
+        cross_namespace_egress=settings.cross_namespace_egress == "allow",
         on_change=settle.touch,
     )
     hub = Hub(

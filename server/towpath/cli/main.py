@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from towpath import __version__
+from towpath.cli.explain import explain
 from towpath.cli.problems import problems
 from towpath.cli.render import render
 from towpath.cli.serve import serve
 from towpath.cli.sidecars import sidecars
+from towpath.cli.status import status
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -23,5 +25,5 @@ def version() -> None:
     click.echo(__version__)
 
 
-for command in (serve, render, problems, sidecars, version):
+for command in (serve, render, explain, problems, status, sidecars, version):
     main.add_command(command)

@@ -12,24 +12,24 @@ from towpath.sources import SourceError
 
 
 @click.command()
-@setting_options("manifests", "mesh_name", "osm_namespace")
-def problems(manifests: Path | None, mesh_name: str, osm_namespace: str) -> None:
+@setting_options("manifests", "mesh_name", "osm_namespace", "cross_namespace_egress")
+def problems(manifests: Path | None, **mesh: str) -> None:
     """List what is wrong with a folder of manifests.
 
     Exit code 0: nothing; 1: something; 2: it could not be looked at.
     """
-    found = offline(manifests, mesh_name=mesh_name, osm_namespace=osm_namespace).problems()
+    found = offline(manifests, **mesh).problems()
     for problem in found:
         click.echo(str(problem))
     click.echo(f"{len(found)} problem{'' if len(found) == 1 else 's'}", err=True)
     raise SystemExit(1 if found else 0)
 
 
-def offline(manifests: Path | None, *, mesh_name: str, osm_namespace: str) -> Offline:
-    """Read the folder, or say what is wrong with the option."""
+def offline(manifests: Path | None, **mesh: str) -> Offline:
+    """Read the folder, or say what is wrong with the option; *mesh* is for `Offline`."""
     if manifests is None:
         raise click.UsageError("--manifests is not set: give the folder to read")
     try:
-        return Offline(manifests, mesh_name=mesh_name, osm_namespace=osm_namespace)
+        return Offline(manifests, **mesh)
     except SourceError as error:
         raise click.UsageError(str(error)) from error

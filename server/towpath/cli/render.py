@@ -19,7 +19,7 @@ from towpath.model.types import SHORT_NAMES
 
 
 @click.command()
-@setting_options("manifests", "mesh_name", "osm_namespace")
+@setting_options("manifests", "mesh_name", "osm_namespace", "cross_namespace_egress")
 @click.option("--sidecar", required=True, metavar="POD.NAMESPACE", help="Whose snapshot.")
 @click.option(
     "--type",
@@ -29,21 +29,14 @@ from towpath.model.types import SHORT_NAMES
 )
 @click.option("-o", "--output", type=click.Choice(("yaml", "json")), default="yaml")
 def render(
-    *,
-    manifests: Path | None,
-    mesh_name: str,
-    osm_namespace: str,
-    sidecar: str,
-    short: str | None,
-    output: str,
+    *, manifests: Path | None, sidecar: str, short: str | None, output: str, **mesh: str
 ) -> None:
     """Print what a sidecar would be sent: every resource, with its version."""
     try:
         who = SidecarId.parse(sidecar)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--sidecar") from error
-    mesh = offline(manifests, mesh_name=mesh_name, osm_namespace=osm_namespace)
-    rendered = render_snapshot(mesh, who, short=short)
+    rendered = render_snapshot(offline(manifests, **mesh), who, short=short)
     if rendered is None:
         raise click.UsageError(f"no Pod {who.namespace}/{who.pod} in {manifests}")
     click.echo(as_text(rendered, output=output), nl=False)

@@ -56,7 +56,14 @@ class Delivery:
     connected_at: float
     state: State = State.WAITING_FOR_POD
     account: Account | None = None
+    snapshot: str = ""  # version of the newest snapshot that the stream was stepped to
+    settled: bool = False  # every response so far has been answered
     types: dict[str, TypeDelivery] = field(default_factory=dict)
+
+    def acknowledged(self, version: str) -> bool:
+        """True if the sidecar has accepted all of the snapshot of that version."""
+        rejected = any(held.rejected for held in self.types.values())
+        return self.settled and self.snapshot == version and not rejected
 
     def of(self, type_url: str) -> TypeDelivery:
         return self.types.setdefault(type_url, TypeDelivery())

@@ -7,15 +7,18 @@ import logging
 from collections.abc import Callable, Iterable
 
 from towpath.hub.compose import snapshot
-from towpath.hub.deliveries import Deliveries, State
+from towpath.hub.deliveries import Deliveries, Delivery, State
+from towpath.hub.explain import Explanation, explain
 from towpath.hub.memo import Memo, Question
 from towpath.hub.settle import Settle
+from towpath.hub.status import PolicyStatus, policy_statuses
 from towpath.hub.stream import Stream
 from towpath.model.mesh import Mesh
-from towpath.model.names import ClientKind, Kind, SidecarId
+from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
 from towpath.planning import problems
+from towpath.planning.egress.decide import Attempt
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 
@@ -105,6 +108,18 @@ class Hub:
     def problems(self) -> tuple[Problem, ...]:
         """Everything that is wrong with the input, sorted."""
         return tuple(sorted({*self.mesh.problems, *self._memo.ask(problems)}))
+
+    def explain(self, account: Account, attempt: Attempt) -> Explanation:
+        """What becomes of an attempt of that account's sidecars."""
+        return explain(self.mesh, account, attempt, self.problems())
+
+    def policies(self) -> tuple[PolicyStatus, ...]:
+        """What has become of each policy."""
+        return policy_statuses(self.mesh, self.problems(), self.deliveries, self._current)
+
+    def _current(self, delivery: Delivery) -> str:
+        held = self.snapshot(delivery.kind, delivery.sidecar)
+        return held.version if held else ""
 
     def object_counts(self) -> dict[Kind, int]:
         """How many objects of each kind are held."""

@@ -165,6 +165,7 @@ class _RecordingMesh(Mesh):
         return cls(
             mesh.mesh_name,
             mesh.osm_namespace,
+            mesh.cross_namespace_egress,
             mesh.objects,
             mesh.members,
             mesh.problems,

@@ -42,6 +42,10 @@ class Settings:
         default="osm-system",
         text="Namespace of the control plane, where the MeshConfig osm-mesh-config lives.",
     )
+    cross_namespace_egress: str = _setting(
+        default="allow",
+        text="allow or deny: whether an Egress may speak for other namespaces' service accounts.",
+    )
     ads_address: str = _setting(
         default="127.0.0.1:15128", text="Where sidecars subscribe (gRPC): HOST:PORT, or unix:/PATH."
     )
@@ -76,6 +80,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         _one_of("log_level", self.log_level, ("debug", "info", "warning", "error"))
+        _one_of("cross_namespace_egress", self.cross_namespace_egress, ("allow", "deny"))
         _one_of("log_format", self.log_format, ("text", "json"))
         for name in ("settle_quiet", "settle_max", "unknown_pod_wait", "shutdown_grace"):
             value = getattr(self, name)

@@ -1,0 +1,47 @@
+"""`towpath status`: what has become of each policy on a running server."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from google.protobuf.json_format import MessageToDict
+
+from towpath.cli.server import TIMEOUT_S, inspector, server_option
+from towpath.cli.table import print_table
+from towpath_api.v1 import inspector_pb2 as pb
+
+HEADINGS = ("KIND", "NAME", "ACCEPTED", "CONFLICT", "SIDECARS", "PROBLEMS")
+
+
+@click.command()
+@server_option()
+@click.option("-o", "--output", type=click.Choice(("table", "json")), default="table")
+def status(server: str, output: str) -> None:
+    """List every Egress and UpstreamTrafficSetting of a running server.
+
+    SIDECARS counts those that have acknowledged its present form, of those connected that it
+    speaks for. What is ignored, and why, stands below the table.
+    """
+    with inspector(server) as stub:
+        answer = stub.ListPolicies(pb.ListPoliciesRequest(), timeout=TIMEOUT_S)
+    if output == "json":
+        click.echo(json.dumps(MessageToDict(answer), indent=2))
+        return
+    print_table(HEADINGS, [_row(policy) for policy in answer.policies])
+    for policy in answer.policies:
+        for problem in policy.problems:
+            where = " ".join(part for part in (problem.source, problem.field) if part)
+            name = f"{policy.kind} {policy.namespace}/{policy.name}"
+            click.echo(f"{name}: {problem.reason}: {where}: {problem.message}")
+
+
+def _row(policy: pb.PolicyStatus) -> tuple[str, ...]:
+    return (
+        policy.kind,
+        f"{policy.namespace}/{policy.name}",
+        "yes" if policy.accepted else "no",
+        "yes" if policy.in_conflict else "no",
+        f"{policy.acknowledged_sidecars}/{policy.affected_sidecars}",
+        str(len(policy.problems)),
+    )
