@@ -8,7 +8,7 @@ import pytest
 
 from support.dataplane.bootstrap import Transport
 from support.dataplane.hosts import Hosts
-from support.dataplane.mesh import CURL_ALONE, WITH_A_SERVICE, Manifests
+from support.dataplane.mesh import CURL_ALONE, WITH_A_SERVICE, WITH_POLICIES, Manifests
 from support.dataplane.network import POD_ADDRESSES, Network, open_network
 from support.dataplane.rig import Rig, open_rig
 
@@ -45,6 +45,29 @@ def alone(
     manifests = Manifests(CURL_ALONE, folder / "manifests")
     with open_rig(network, hosts, manifests, transport=transport, folder=folder) as rig:
         yield rig
+
+
+@pytest.fixture(scope="module")
+def policies(
+    network: Network,
+    hosts: Hosts,
+    transport: Transport,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Rig]:
+    """The mesh of the page on egress policies: the `curl` client, and policies switched on."""
+    folder = tmp_path_factory.mktemp("policies")
+    manifests = Manifests(WITH_POLICIES, folder / "manifests")
+    with open_rig(network, hosts, manifests, transport=transport, folder=folder) as rig:
+        yield rig
+
+
+@pytest.fixture
+def outside(policies: Rig) -> Iterator[Rig]:
+    """The same, with nothing applied and passthrough off, before each test and after it."""
+    policies.manifests.withdraw()
+    policies.manifests.set_egress(on=False)
+    yield policies
+    policies.manifests.withdraw()
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,24 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from support.dataplane.certificates import issue
+from support.dataplane.dns import NameServer
 from support.dataplane.netns import Namespace
-from support.dataplane.network import OUTSIDE, Network
+from support.dataplane.network import NAME_SERVER, OUTSIDE, Network
 
 T = TypeVar("T")
 
 HTTP_PORT, HTTPS_PORT, ECHO_PORT, BANNER_PORT = 80, 443, 9000, 9001
+OTHER_HTTP_PORT = 8080
 APP_PORT, APP_BANNER_PORT = 8080, 9100
-OUTSIDE_NAMES = ("outside.test", "httpbin.org")
+NAMES = {
+    "httpbin.org": OUTSIDE[0],
+    "openservicemesh.io": OUTSIDE[1],
+    "*.wild.test": OUTSIDE[2],
+    "wild.test": OUTSIDE[3],
+}
+"""What the name server knows; other names do not exist."""
+
+OUTSIDE_NAMES = ("outside.test", *NAMES)
 BANNER = b"220 ready\r\n"
 _END_OF_HEAD = b"\r\n\r\n"
 
@@ -44,7 +54,10 @@ class _Connection(asyncio.Protocol):
 
 
 class _Http(_Connection):
-    """Answers each request that has no body with the server's name; keeps the connection."""
+    """Answers each request that has no body with the server's name; keeps the connection.
+
+    A header says at which address it was reached; `/echo` gives back the request's own head.
+    """
 
     def __init__(self, served: set[_Connection], name: str) -> None:
         super().__init__(served)
@@ -55,10 +68,12 @@ class _Http(_Connection):
         self._received += data
         while _END_OF_HEAD in self._received:
             head, _, self._received = self._received.partition(_END_OF_HEAD)
-            body = b"" if head.startswith(b"HEAD ") else self._body
-            length = f"content-length: {len(self._body)}\r\n".encode()
+            content = head + b"\r\n" if b" /echo " in head else self._body
+            address, port = self.transport.get_extra_info("sockname")
+            said = f"content-length: {len(content)}\r\nx-served-at: {address}:{port}\r\n\r\n"
+            body = b"" if head.startswith(b"HEAD ") else content
             self.transport.write(
-                b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n" + length + b"\r\n" + body
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n" + said.encode() + body
             )
             if b"\r\nconnection: close" in head.lower():
                 self.transport.close()
@@ -88,6 +103,7 @@ class Hosts:
         self._tls.load_cert_chain(certificate)
         self._served: set[_Connection] = set()
         self._listening: list[asyncio.Server] = []
+        self._name_transport: asyncio.BaseTransport | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="hosts", daemon=True)
 
@@ -106,8 +122,10 @@ class Hosts:
         outside = network.outside
         self._listen(outside, HTTP_PORT, partial(_Http, self._served, "outside"))
         self._listen(outside, HTTPS_PORT, partial(_Http, self._served, "outside"), tls=self._tls)
+        self._listen(outside, OTHER_HTTP_PORT, partial(_Http, self._served, "outside"))
         self._listen(outside, ECHO_PORT, partial(_Echo, self._served))
         self._listen(outside, BANNER_PORT, partial(_Banner, self._served))
+        self._name_server(outside)
         for name, pod in network.pods.items():
             self._listen(pod, APP_PORT, partial(_Http, self._served, name))
             self._listen(pod, APP_BANNER_PORT, partial(_Banner, self._served))
@@ -124,10 +142,17 @@ class Hosts:
         server = self._run(self._loop.create_server(connection, sock=listening, ssl=tls))
         self._listening.append(server)
 
+    def _name_server(self, namespace: Namespace) -> None:
+        bound = namespace.bind_datagrams(NAME_SERVER, 53)
+        serving = self._loop.create_datagram_endpoint(lambda: NameServer(NAMES), sock=bound)
+        self._name_transport, _ = self._run(serving)
+
     def _run(self, work: Coroutine[object, object, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
 
     async def _close(self) -> None:
+        if self._name_transport is not None:
+            self._name_transport.close()
         for server in self._listening:
             server.close()
         served = tuple(self._served)

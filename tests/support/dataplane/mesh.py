@@ -15,6 +15,7 @@ _SERVICE_LABEL = "kubernetes.io/service-name"
 _DEMO = Path(__file__).parents[3] / "deploy/demo"
 CURL_ALONE = _DEMO / "passthrough"
 WITH_A_SERVICE = _DEMO / "mesh"
+WITH_POLICIES = _DEMO / "policy"
 
 
 class Manifests:
@@ -53,6 +54,15 @@ class Manifests:
     def remove(self, file: str) -> float:
         """Remove a file; returns the moment."""
         (self.folder / file).unlink()
+        return time.perf_counter()
+
+    def apply(self, *documents: Document) -> float:
+        """Write the one file `applied.yaml`; like `kubectl apply` of all of them."""
+        return self.write("applied.yaml", *documents)
+
+    def withdraw(self) -> float:
+        """Remove what was applied; like `kubectl delete`. Nothing applied is no error."""
+        (self.folder / "applied.yaml").unlink(missing_ok=True)
         return time.perf_counter()
 
     def add_endpoint(self, service: str, *, name: str, address: str) -> float:

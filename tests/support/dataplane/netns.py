@@ -10,6 +10,7 @@ import asyncio
 import ctypes
 import os
 import re
+import shutil
 import socket
 import subprocess
 from collections.abc import Callable
@@ -21,6 +22,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 FOLDER = Path("/run/netns")
+RESOLVERS = Path("/etc/netns")
 PREFIX = "towpath"
 _CLONE_NEWNET = 0x40000000
 _IPV6_SWITCHES = ("all", "default", "lo")
@@ -32,6 +34,7 @@ class Namespace:
     def __init__(self, name: str) -> None:
         self.name = name
         self.path = FOLDER / name
+        self._resolves = False
         ip("netns", "add", name)
         # setns() moves one thread: this one lives inside, the rest of the process stays outside.
         self._inside = ThreadPoolExecutor(1, thread_name_prefix=name, initializer=self._enter)
@@ -41,6 +44,15 @@ class Namespace:
     def delete(self) -> None:
         self._inside.shutdown()
         ip("netns", "delete", self.name)
+        shutil.rmtree(RESOLVERS / self.name, ignore_errors=True)
+
+    def resolve_by(self, address: str) -> None:
+        """Let commands that are run inside ask the name server at *address*."""
+        folder = RESOLVERS / self.name
+        folder.mkdir(parents=True, exist_ok=True)
+        text = f"nameserver {address}\noptions timeout:1 attempts:1\n"
+        (folder / "resolv.conf").write_text(text)
+        self._resolves = True
 
     def ip(self, *arguments: str) -> None:
         """Run `ip` on this namespace's interfaces and routes."""
@@ -52,6 +64,9 @@ class Namespace:
 
     def command(self, *command: str) -> list[str]:
         """The argument list that runs *command* inside."""
+        if self._resolves:
+            # This lays the namespace's own files over /etc, for the command alone.
+            return ["ip", "netns", "exec", self.name, *command]
         return ["nsenter", f"--net={self.path}", "--", *command]
 
     def run(
@@ -70,6 +85,13 @@ class Namespace:
     def new_socket(self) -> socket.socket:
         """A TCP socket of this namespace."""
         return self.call(socket.socket, socket.AF_INET, socket.SOCK_STREAM)
+
+    def bind_datagrams(self, host: str, port: int) -> socket.socket:
+        """A bound UDP socket of this namespace."""
+        bound = self.call(socket.socket, socket.AF_INET, socket.SOCK_DGRAM)
+        bound.bind((host, port))
+        bound.setblocking(False)
+        return bound
 
     def listen(self, host: str, port: int) -> socket.socket:
         """A listening TCP socket of this namespace."""
@@ -123,6 +145,7 @@ def sweep() -> list[str]:
         owner = re.fullmatch(rf"{PREFIX}-(\d+)-[a-z0-9-]+", path.name)
         if owner and not Path("/proc", owner[1]).exists():
             ip("netns", "delete", path.name)
+            shutil.rmtree(RESOLVERS / path.name, ignore_errors=True)
             swept.append(path.name)
     return swept
 

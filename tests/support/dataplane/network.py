@@ -23,6 +23,7 @@ from support.dataplane.netns import Namespace, sweep, unique_name
 ROUTER = "10.10.0.1"
 OUTSIDE_ROUTER = "10.20.0.1"
 OUTSIDE = tuple(f"10.20.0.{last}" for last in range(10, 20))
+NAME_SERVER = OUTSIDE[-1]
 POD_ADDRESSES: Mapping[str, str] = {
     "curl": "10.10.0.2",
     "bookstore-0": "10.10.0.3",
@@ -67,6 +68,7 @@ def open_network() -> Iterator[Network]:
             pod.ip("address", "add", f"{address}/24", "dev", "eth0")
             # Without a default route connect() fails before the redirect sees anything.
             pod.ip("route", "add", "default", "via", ROUTER)
+            pod.resolve_by(NAME_SERVER)
             redirect(pod)
 
         outside = namespace("outside")

@@ -1,0 +1,45 @@
+"""A name server for the tests: A records of the names it was given, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import struct
+from collections.abc import Mapping
+from typing import cast
+
+_A, _ANSWER, _NXDOMAIN, _NO_ERROR = 1, 0x8180, 3, 0
+_TTL_S = 5
+_HEADER = 12
+
+
+class NameServer(asyncio.DatagramProtocol):
+    """Answers one question a message; `*.x.test` stands for every name below `x.test`."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        self._names = names
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # asyncio's own transport of datagrams is no subclass of its abstract one.
+        self._transport = cast("asyncio.DatagramTransport", transport)
+
+    def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
+        name, end = _question(data)
+        kind = struct.unpack_from(">H", data, end)[0]
+        address = self._names.get(name) or self._names.get("*." + name.partition(".")[2])
+        answers = b""
+        if address is not None and kind == _A:
+            packed = ipaddress.IPv4Address(address).packed
+            answers = b"\xc0\x0c" + struct.pack(">HHIH", _A, 1, _TTL_S, 4) + packed
+        code = _NO_ERROR if address is not None else _NXDOMAIN
+        head = struct.pack(">HHHHH", _ANSWER | code, 1, 1 if answers else 0, 0, 0)
+        self._transport.sendto(data[:2] + head + data[_HEADER : end + 4] + answers, addr)
+
+
+def _question(data: bytes) -> tuple[str, int]:
+    """The name that is asked for, and where it ends."""
+    at, labels = _HEADER, []
+    while length := data[at]:
+        labels.append(data[at + 1 : at + 1 + length].decode().lower())
+        at += 1 + length
+    return ".".join(labels), at + 1

@@ -1,0 +1,71 @@
+"""Egress manifests of the data-plane tests, and the wait for what they do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from support.dataplane import wait
+from support.dataplane.clients import Curl, curl
+from support.dataplane.rig import Rig
+
+Document = dict[str, Any]
+Port = tuple[int, str]
+
+CUT = (35, 52, 56)
+"""Exit codes of curl for a connection that came about and was then closed."""
+REFUSED = 7
+
+
+def egress(
+    name: str,
+    *ports: Port,
+    hosts: Sequence[str] = (),
+    ranges: Sequence[str] = (),
+    groups: Sequence[str] = (),
+    settings: Sequence[str] = (),
+    account: str = "curl",
+    namespace: str = "curl",
+) -> Document:
+    """An Egress of curl's service account, as a person would write it."""
+    references = [("specs.smi-spec.io/v1alpha4", "HTTPRouteGroup", group) for group in groups]
+    references += [
+        ("policy.openservicemesh.io/v1alpha1", "UpstreamTrafficSetting", name) for name in settings
+    ]
+    spec: Document = {
+        "sources": [{"kind": "ServiceAccount", "name": account, "namespace": "curl"}],
+        "ports": [{"number": number, "protocol": protocol} for number, protocol in ports],
+        "hosts": list(hosts),
+        "ipAddresses": list(ranges),
+        "matches": [{"apiGroup": group, "kind": kind, "name": n} for group, kind, n in references],
+    }
+    return {
+        "apiVersion": "policy.openservicemesh.io/v1alpha1",
+        "kind": "Egress",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {key: value for key, value in spec.items() if value},
+    }
+
+
+def route_group(name: str, *paths: str) -> Document:
+    matches = [{"name": f"m{n}", "pathRegex": path} for n, path in enumerate(paths)]
+    return {
+        "apiVersion": "specs.smi-spec.io/v1alpha4",
+        "kind": "HTTPRouteGroup",
+        "metadata": {"name": name, "namespace": "curl"},
+        "spec": {"matches": matches},
+    }
+
+
+def until_curl(
+    rig: Rig, url: str, *options: str, exits: int | Sequence[int] = 0, status: int = 0
+) -> Curl:
+    """Call until the outcome is the wanted one; NotReachedError says what it was instead."""
+    codes = (exits,) if isinstance(exits, int) else tuple(exits)
+    return wait.until(
+        lambda: curl(rig.client, url, *options),
+        lambda seen: seen.exit_code in codes and seen.status == status,
+        what=f"curl {url} exits with {codes} and HTTP status {status}",
+        within_s=8.0,
+        context=rig.sidecar.process.tail,
+    )
