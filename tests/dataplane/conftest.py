@@ -11,6 +11,7 @@ from support.dataplane.hosts import Hosts
 from support.dataplane.mesh import CURL_ALONE, WITH_A_SERVICE, WITH_POLICIES, Manifests
 from support.dataplane.network import POD_ADDRESSES, Network, open_network
 from support.dataplane.rig import Rig, open_rig
+from support.dataplane.wait import equals
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +67,10 @@ def outside(policies: Rig) -> Iterator[Rig]:
     """The same, with nothing applied and passthrough off, before each test and after it."""
     policies.manifests.withdraw()
     policies.manifests.set_egress(on=False)
+    listeners = policies.sidecar.admin.listeners
+    policies.sidecar.until(
+        lambda: "outbound-listener" in listeners(), equals(expected=False), what="a fresh start"
+    )
     yield policies
     policies.manifests.withdraw()
 
