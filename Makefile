@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check fmt golden protos lock bench-toggle clean
+.PHONY: help setup run demo test check fmt golden protos lock bench-toggle fuzz-egress clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,11 @@ lock: ## resolve constraints.txt anew, with the newest versions that pyproject.t
 bench-toggle: setup ## time from a changed file to changed behaviour on a real Envoy (needs root)
 	@tests/system.sh dataplane
 	@PYTHONPATH=tests $(BIN)/python tests/bench/toggle.py
+
+fuzz-egress: setup ## many generated policies: a real Envoy, explain and the plain union agree (needs root)
+	@tests/system.sh dataplane
+	@TOWPATH_FUZZ_CASES=$${CASES:-1000} TOWPATH_FUZZ_SEED=$${SEED:-1000} \
+		$(BIN)/python -m pytest -q -s tests/dataplane/test_egress_fuzz.py
 
 clean: ## remove the virtual environment and all caches
 	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -17,13 +17,23 @@ from support.dataplane.certificates import issue
 from support.dataplane.dns import NameServer
 from support.dataplane.netns import Namespace
 from support.dataplane.network import NAME_SERVER, OUTSIDE, Network
+from support.dataplane.sink import Sink
 
 T = TypeVar("T")
 
 HTTP_PORT, HTTPS_PORT, ECHO_PORT, BANNER_PORT = 80, 443, 9000, 9001
 OTHER_HTTP_PORT = 8080
 APP_PORT, APP_BANNER_PORT = 8080, 9100
+FUZZ_PORTS = (7001, 7002)
+FUZZ_NAMES = {
+    "a.fuzz.test": OUTSIDE[4],
+    "b.a.fuzz.test": OUTSIDE[5],
+    "c.b.a.fuzz.test": OUTSIDE[6],
+    "x.fuzz.test": OUTSIDE[7],
+    "other.fuzz.org": OUTSIDE[8],
+}
 NAMES = {
+    **FUZZ_NAMES,
     "httpbin.org": OUTSIDE[0],
     "openservicemesh.io": OUTSIDE[1],
     "*.wild.test": OUTSIDE[2],
@@ -125,6 +135,8 @@ class Hosts:
         self._listen(outside, OTHER_HTTP_PORT, partial(_Http, self._served, "outside"))
         self._listen(outside, ECHO_PORT, partial(_Echo, self._served))
         self._listen(outside, BANNER_PORT, partial(_Banner, self._served))
+        for port in FUZZ_PORTS:
+            self._listen(outside, port, Sink)
         self._name_server(outside)
         for name, pod in network.pods.items():
             self._listen(pod, APP_PORT, partial(_Http, self._served, name))

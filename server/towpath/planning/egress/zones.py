@@ -17,6 +17,9 @@ from towpath.model.ways import PASSTHROUGH, EgressPort, Host, Route, ServerName,
 from towpath.planning.egress.externals import external_name
 from towpath.planning.egress.rules import Rule
 
+EVERYWHERE = "0.0.0.0/0"
+"""The range that is no narrower than any address: a data plane does not tell the two apart."""
+
 ANY_REQUEST = (RequestMatch(),)
 _BYTES = (Protocol.TCP, Protocol.TCP_SERVER_FIRST)
 
@@ -41,7 +44,8 @@ def contains(wide: str, narrow: str) -> bool:
 
 
 def _port(number: int, rules: list[Rule], *, passthrough: bool) -> EgressPort:
-    ranges = sorted({r for rule in rules for r in rule.ranges or ()}, key=IPv4Network)
+    given = {range_ for rule in rules for range_ in rule.ranges or ()}
+    ranges = sorted(given - {EVERYWHERE}, key=IPv4Network)
     zones = (_zone(range_, rules, passthrough=passthrough) for range_ in (None, *ranges))
     protocols = {rule.protocol for rule in rules}
     return EgressPort(
@@ -74,9 +78,9 @@ def _zone(range_: str | None, rules: list[Rule], *, passthrough: bool) -> Zone:
 
 def _applies(rule: Rule, range_: str | None) -> bool:
     """True if the rule holds for every address of the range."""
-    if rule.ranges is None or range_ is None:
-        return rule.ranges is None
-    return any(contains(wide, range_) for wide in rule.ranges)
+    if rule.ranges is None:
+        return True
+    return any(contains(wide, range_ or EVERYWHERE) for wide in rule.ranges)
 
 
 def _hosts(rules: list[Rule], here: list[Rule], *, otherwise: str | None) -> tuple[Host, ...]:
