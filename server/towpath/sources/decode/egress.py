@@ -22,7 +22,7 @@ OUTBOUND_PORT = 15001
 ROUTE_GROUP = ("specs.smi-spec.io/v1alpha4", "HTTPRouteGroup")
 SETTING = ("policy.openservicemesh.io/v1alpha1", "UpstreamTrafficSetting")
 
-_KNOWN = Known.of(
+KNOWN = Known.of(
     "apiVersion",
     "kind",
     "metadata",
@@ -40,7 +40,7 @@ _KNOWN = Known.of(
 def egress(raw: Mapping[str, object], found: Findings) -> Egress | None:
     """One policy; it is held even if nothing of it is left, so that people can be told."""
     top = Reader(raw, "", found)
-    top.report_unknown(_KNOWN)
+    top.report_unknown(KNOWN)
     spec = top.section("spec")
     route_groups, settings = _matches(spec)
     hosts = _each(spec, "hosts", host, found, allowed=HOSTS)

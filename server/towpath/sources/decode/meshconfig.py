@@ -15,7 +15,7 @@ LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", 
 
 _PLUGIN = Known.of("plugin", "priority", "disable")
 
-_KNOWN = Known.of(
+KNOWN = Known.of(
     "apiVersion",
     "kind",
     "metadata",
@@ -115,7 +115,7 @@ def mesh_config(raw: Mapping[str, object], found: Findings) -> MeshConfig | None
         found.unused("metadata.name", found.ref.name, allowed=f'"{MESH_CONFIG_NAME}"')
         return None
     top = Reader(raw, "", found)
-    top.report_unknown(_KNOWN)
+    top.report_unknown(KNOWN)
     spec = top.section("spec")
     traffic = spec.section("traffic")
     return MeshConfig(

@@ -25,7 +25,7 @@ METHODS = (
 )
 LONGEST_REGEX = 1000
 
-_KNOWN = Known.of(
+KNOWN = Known.of(
     "apiVersion",
     "kind",
     "metadata",
@@ -36,7 +36,7 @@ _KNOWN = Known.of(
 
 def route_group(raw: Mapping[str, object], found: Findings) -> HTTPRouteGroup | None:
     top = Reader(raw, "", found)
-    top.report_unknown(_KNOWN)
+    top.report_unknown(KNOWN)
     matches = [_match(match, found) for match in top.section("spec").sections("matches")]
     if not matches:
         found.add(Reason.INVALID, "spec.matches", "no match: the group allows no request")

@@ -15,7 +15,7 @@ _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s|us|ns))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|ns)")
 
-_KNOWN = Known.of(
+KNOWN = Known.of(
     "apiVersion",
     "kind",
     "metadata",
@@ -42,7 +42,7 @@ def upstream_traffic_setting(
     raw: Mapping[str, object], found: Findings
 ) -> UpstreamTrafficSetting | None:
     top = Reader(raw, "", found)
-    top.report_unknown(_KNOWN)
+    top.report_unknown(KNOWN)
     spec = top.section("spec")
     if not spec.text("host"):
         found.invalid("spec.host", None, allowed="the host that is meant", effect="it is ignored")
