@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check fmt golden protos lock bench-toggle fuzz-egress clean
+.PHONY: help setup run demo test check fmt golden protos lock bench-toggle bench-policy fuzz-egress clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,9 +25,9 @@ $(READY): pyproject.toml constraints.txt
 run: setup ## serve the demo mesh; prints what listens where, and what to try
 	@$(BIN)/towpath serve --manifests deploy/demo/mesh
 
-demo: setup ## replay the passthrough page of the manual on a real Envoy (needs root)
+demo: setup ## replay the manual's pages on egress on a real Envoy (needs root)
 	@tests/system.sh dataplane
-	@PYTHONPATH=tests $(BIN)/python tests/dataplane/demo.py
+	@PYTHONPATH=tests $(BIN)/python -m demo
 
 test: ## everything that CI runs: lint, types, contracts, wheel, tests
 	@tests/gate.sh
@@ -61,6 +61,10 @@ lock: ## resolve constraints.txt anew, with the newest versions that pyproject.t
 bench-toggle: setup ## time from a changed file to changed behaviour on a real Envoy (needs root)
 	@tests/system.sh dataplane
 	@PYTHONPATH=tests $(BIN)/python tests/bench/toggle.py
+
+bench-policy: setup ## time from a new policy's file to the first allowed request (needs root)
+	@tests/system.sh dataplane
+	@PYTHONPATH=tests $(BIN)/python tests/bench/policy.py
 
 fuzz-egress: setup ## many generated policies: a real Envoy, explain and the plain union agree (needs root)
 	@tests/system.sh dataplane
