@@ -4,6 +4,7 @@ wrong with the input.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import grpc
@@ -11,13 +12,14 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from towpath.hub.deliveries import Delivery, TypeDelivery
-from towpath.hub.explain import Explanation, parse_attempt
+from towpath.hub.explain import Explanation, read_question
 from towpath.hub.hub import Hub
 from towpath.hub.status import PolicyStatus
 from towpath.hub.suggest import suggestion
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import ResourceSet
+from towpath.planning.egress.decide import Attempt
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 
@@ -71,20 +73,23 @@ class Inspector(pb_grpc.InspectorServicer):
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         try:
-            account = Account.parse(request.service_account)
-            attempt = parse_attempt(
-                request.to,
-                method=request.method or "GET",
-                headers=tuple(sorted(request.headers.items())),
-                address=request.address or None,
-            )
+            return answer(request, self._hub.explain)
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        return explanation_message(account, self._hub.explain(account, attempt))
 
 
-def explanation_message(account: Account, explanation: Explanation) -> pb.ExplainResponse:
-    """An explanation as people and tools get it, wherever it was made."""
+def answer(
+    request: pb.ExplainRequest, explain: Callable[[Account, Attempt], Explanation]
+) -> pb.ExplainResponse:
+    """Explain one request, on a server or without one. ValueError if it is not well-formed."""
+    account, attempt = read_question(
+        request.service_account,
+        request.to,
+        method=request.method,
+        headers=request.headers,
+        address=request.address,
+    )
+    explanation = explain(account, attempt)
     decision = explanation.decision
     refused = "" if decision.allowed else suggestion(account, explanation.attempt)
     return pb.ExplainResponse(
@@ -94,6 +99,7 @@ def explanation_message(account: Account, explanation: Explanation) -> pb.Explai
         reasons=decision.reasons,
         problems=[_problem(problem) for problem in explanation.problems],
         suggestion=refused,
+        sources=dict(explanation.policies),
     )
 
 

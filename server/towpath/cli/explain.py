@@ -8,13 +8,11 @@ from pathlib import Path
 import click
 from google.protobuf.json_format import MessageToDict
 
-from towpath.admin.inspector import explanation_message
+from towpath.admin.inspector import answer
 from towpath.app import Offline
 from towpath.cli.options import setting_options
 from towpath.cli.problems import offline
 from towpath.cli.server import TIMEOUT_S, inspector, server_option
-from towpath.hub.explain import parse_attempt
-from towpath.model.names import Account
 from towpath_api.v1 import inspector_pb2 as pb
 
 
@@ -56,25 +54,19 @@ def explain(
     )
     if server is not None:
         with inspector(server) as stub:
-            answer = stub.Explain(request, timeout=TIMEOUT_S)
+            answered = stub.Explain(request, timeout=TIMEOUT_S)
     else:
-        answer = _offline(request, offline(manifests, **mesh))
-    click.echo(json.dumps(MessageToDict(answer), indent=2) if output == "json" else _text(answer))
-    raise SystemExit(0 if answer.allowed else 1)
+        answered = _offline(request, offline(manifests, **mesh))
+    as_json = output == "json"
+    click.echo(json.dumps(MessageToDict(answered), indent=2) if as_json else _text(answered))
+    raise SystemExit(0 if answered.allowed else 1)
 
 
 def _offline(request: pb.ExplainRequest, mesh: Offline) -> pb.ExplainResponse:
     try:
-        account = Account.parse(request.service_account)
-        attempt = parse_attempt(
-            request.to,
-            method=request.method,
-            headers=tuple(sorted(request.headers.items())),
-            address=request.address or None,
-        )
+        return answer(request, mesh.explain)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    return explanation_message(account, mesh.explain(account, attempt))
 
 
 def _pairs(headers: tuple[str, ...]) -> dict[str, str]:
@@ -90,8 +82,12 @@ def _pairs(headers: tuple[str, ...]) -> dict[str, str]:
 def _text(answer: pb.ExplainResponse) -> str:
     verdict = f"ALLOW, by {answer.via}" if answer.allowed else "DENY"
     lines = [verdict, *(f"  {n}. {reason}" for n, reason in enumerate(answer.reasons, 1))]
+    if answer.sources:
+        lines.append("Policies that speak for this service account:")
+    for policy, source in sorted(answer.sources.items()):
+        lines.append(f"  {policy}" + (f" ({source})" if source else ""))
     if answer.problems:
-        lines.append("Problems of the policies that speak for this service account:")
+        lines.append("Problems of these policies:")
     for problem in answer.problems:
         name = f"{problem.kind} {problem.namespace}/{problem.name}"
         lines.append(f"  {problem.source or '-'}: {name} {problem.field}: {problem.message}")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address
 from urllib.parse import urlsplit
 
+from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef, Protocol
 from towpath.model.problem import Problem
@@ -19,10 +21,13 @@ PORTS = {Protocol.HTTP: 80, Protocol.HTTPS: 443}
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A decision; `problems` are those of policies that speak for the account."""
+    """A decision; `policies` are all that speak for the account, each with where it was read (""
+    where that is not known), and `problems` are theirs.
+    """
 
     attempt: Attempt
     decision: Decision
+    policies: tuple[tuple[str, str], ...]
     problems: tuple[Problem, ...]
 
 
@@ -59,6 +64,19 @@ def parse_attempt(
     )
 
 
+def read_question(
+    account: str, target: str, *, method: str, headers: Mapping[str, str], address: str
+) -> tuple[Account, Attempt]:
+    """Whose attempt, and which, as people type them; "" is «not said». Raises ValueError."""
+    attempt = parse_attempt(
+        target,
+        method=method or "GET",
+        headers=tuple(sorted(headers.items())),
+        address=address or None,
+    )
+    return Account.parse(account), attempt
+
+
 def explain(
     mesh: Mesh, account: Account, attempt: Attempt, problems: tuple[Problem, ...]
 ) -> Explanation:
@@ -71,7 +89,9 @@ def explain(
     elif not decision.allowed and not config(mesh).enable_egress_policy:
         why = "egress policies are off (spec.featureFlags.enableEgressPolicy of the MeshConfig)"
         decision = replace(decision, reasons=(*decision.reasons, why))
-    return Explanation(dialled, decision, _about(mesh, account, problems))
+    speaking = selecting(mesh, account)
+    policies = tuple((policy.label, mesh.sources.get(policy.ref, "")) for policy in speaking)
+    return Explanation(dialled, decision, policies, _about(speaking, problems))
 
 
 def _dialled(mesh: Mesh, account: Account, attempt: Attempt) -> Attempt:
@@ -85,10 +105,10 @@ def _dialled(mesh: Mesh, account: Account, attempt: Attempt) -> Attempt:
     return replace(attempt, address=service.cluster_ips[0])
 
 
-def _about(mesh: Mesh, account: Account, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
-    """Problems of the policies that name the account, and of what those refer to."""
+def _about(policies: tuple[Egress, ...], problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+    """Problems of the policies, and of what those refer to."""
     objects = set()
-    for policy in selecting(mesh, account):
+    for policy in policies:
         objects.add(policy.ref)
         for name in policy.route_groups or ():
             objects.add(ObjectRef(Kind.HTTP_ROUTE_GROUP, policy.namespace, name))

@@ -169,6 +169,7 @@ class _RecordingMesh(Mesh):
             mesh.objects,
             mesh.members,
             mesh.problems,
+            mesh.sources,
             memo=memo,
             answer=answer,
         )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar, TypeVarTuple, cast
 
 from towpath.model.meshconfig import MESH_CONFIG_NAME, MeshConfig
-from towpath.model.names import Kind, SidecarId
+from towpath.model.names import Kind, ObjectRef, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.workloads import EndpointSlice, Namespace, Pod, Service
 
@@ -47,7 +47,8 @@ class Mesh:
 
     `mesh_name` is the value of the monitored-by label that makes a namespace ours;
     `osm_namespace` is where the MeshConfig lives; `cross_namespace_egress` says whether an Egress
-    may speak for service accounts of other namespaces.
+    may speak for service accounts of other namespaces; `sources` says where an object was read
+    (`mesh.yaml:12`), where that is known.
     """
 
     mesh_name: str
@@ -56,6 +57,7 @@ class Mesh:
     objects: Mapping[ObjectKey, Object] = field(default_factory=dict)
     members: Mapping[GroupKey, Mapping[ObjectKey, Object]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
+    sources: Mapping[ObjectRef, str] = field(default_factory=dict)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """The object of that key, or None."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
 
 from towpath.model.mesh import GroupKey, Mesh, Object, ObjectKey, ReadKey
-from towpath.model.names import Kind
+from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem
 
 
@@ -38,7 +38,8 @@ class Store:
         )  # groups no view shares yet, so they may be changed in place
         self._touched: set[ReadKey] = set()
         self._problems: dict[Hashable, tuple[Problem, ...]] = {}
-        self._problems_changed = False
+        self._sources: Mapping[ObjectRef, str] = {}
+        self._annotated = False  # problems or sources differ from the last view's
         self._listed: set[Kind] = set()
 
     @property
@@ -80,23 +81,31 @@ class Store:
             self._problems[origin] = new
         else:
             del self._problems[origin]
-        self._problems_changed = True
+        self._annotated = True
         self._on_change()
+
+    def locate(self, sources: Mapping[ObjectRef, str]) -> None:
+        """Say where each object was read; nothing that is planned depends on it."""
+        if sources != self._sources:
+            self._sources = dict(sources)
+            self._annotated = True
+            self._on_change()
 
     def drain(self) -> tuple[Mesh, frozenset[ReadKey]]:
         """The present view, and the look-ups whose answer changed since the last call."""
         touched = frozenset(self._touched)
-        if touched or self._problems_changed:
+        if touched or self._annotated:
             problems = {p for found in self._problems.values() for p in found}
             self._mesh = replace(
                 self._mesh,
                 objects=dict(self._objects),
                 members=dict(self._members),
                 problems=tuple(sorted(problems)),
+                sources=self._sources,
             )
             self._own.clear()
             self._touched.clear()
-            self._problems_changed = False
+            self._annotated = False
         return self._mesh, touched
 
     def _put(self, obj: Object) -> bool:

@@ -24,11 +24,14 @@ from towpath.sources.files.walk import Signature, is_at_or_below, signature_of, 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """All objects of the folder by kind, what is wrong with them, and the kinds not used."""
+    """All objects of the folder by kind, what is wrong with them, the kinds not used, and where
+    each object was read.
+    """
 
     objects: Mapping[Kind, tuple[Object, ...]]
     problems: tuple[Problem, ...]
     ignored: Mapping[str, str]
+    sources: Mapping[ObjectRef, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ class Folder:
         if not owners:
             problems.append(self.problem(Reason.MISSING, "holds no Kubernetes object to use"))
         by_kind = {kind: tuple(held) for kind, held in objects.items()}
-        return Contents(by_kind, tuple(problems), ignored)
+        return Contents(by_kind, tuple(problems), ignored, owners)
 
     def problem(self, reason: Reason, message: str) -> Problem:
         """A Problem with the folder itself."""

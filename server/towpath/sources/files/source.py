@@ -10,14 +10,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import watchfiles
 
 from towpath.model.mesh import Object
-from towpath.model.names import Kind
+from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem, Reason
 from towpath.sources import SourceError
 from towpath.sources.files.folder import Contents, Folder
@@ -38,6 +38,7 @@ class Sink(Protocol):
 
     def replace_all(self, kind: Kind, objects: Iterable[Object]) -> None: ...
     def report(self, origin: Hashable, problems: Iterable[Problem]) -> None: ...
+    def locate(self, sources: Mapping[ObjectRef, str]) -> None: ...
 
 
 class FilesSource:
@@ -135,6 +136,7 @@ class FilesSource:
             # Files that did not change keep their objects, so this compares identities, quickly.
             if before is None or objects != before.objects[kind]:
                 self._store.replace_all(kind, objects)
+        self._store.locate(contents.sources)
         self._store.report(ORIGIN, contents.problems)
 
     def _publish_gone(self) -> None:
