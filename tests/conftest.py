@@ -1,20 +1,50 @@
-"""What all tests share: golden files, and the rule for tests that need a data plane."""
+"""What all tests share: golden files, and the rule for tests that need more of the machine."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from support.dataplane import needs
+from support.dataplane import needs as dataplane
+from support.kube import needs as kube
 
-REQUIRE_DATAPLANE = "TOWPATH_REQUIRE_DATAPLANE"
-"""Set to 1 where a skipped data-plane test must count as a failure."""
-
-DATAPLANE_TESTS = Path(__file__).parent / "dataplane"
 PASSED = pytest.StashKey[bool]()
+
+
+@dataclass(frozen=True)
+class Need:
+    """Tests with *mark* need something of the machine: they are skipped where *unmet* says why.
+
+    With *variable* set to 1 in the environment, a skipped one counts as a failure.
+    """
+
+    mark: str
+    variable: str
+    unmet: Callable[[], str]
+
+    @property
+    def folder(self) -> Path:
+        return Path(__file__).parent / self.mark
+
+    @property
+    def required(self) -> bool:
+        return os.environ.get(self.variable) == "1"
+
+    def fail_if_skipped(self, report: pytest.TestReport | pytest.CollectReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail") and self.required:
+            reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+            report.outcome = "failed"
+            report.longrepr = f"{self.variable}=1, and this test was skipped. {reason}"
+
+
+NEEDS = (
+    Need("dataplane", "TOWPATH_REQUIRE_DATAPLANE", dataplane.unmet),
+    Need("kube", "TOWPATH_REQUIRE_KUBE", kube.unmet),
+)
 
 
 class Golden:
@@ -60,12 +90,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    marked = [item for item in items if item.get_closest_marker("dataplane")]
-    if _dataplane_required() and not marked:
-        raise pytest.UsageError(f"{REQUIRE_DATAPLANE}=1, and no data-plane test was selected")
-    if marked and (reason := needs.unmet()):
-        for item in marked:
-            item.add_marker(pytest.mark.skip(reason=reason))
+    for need in NEEDS:
+        marked = [item for item in items if item.get_closest_marker(need.mark)]
+        if need.required and not marked:
+            raise pytest.UsageError(f"{need.variable}=1, and no {need.mark} test was selected")
+        if marked and (reason := need.unmet()):
+            for item in marked:
+                item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -75,8 +106,9 @@ def pytest_runtest_makereport(
     report = yield
     if report.when == "call":
         item.stash[PASSED] = report.passed
-    if item.get_closest_marker("dataplane"):
-        _fail_if_skipped(report)
+    for need in NEEDS:
+        if item.get_closest_marker(need.mark):
+            need.fail_if_skipped(report)
     return report
 
 
@@ -85,17 +117,7 @@ def pytest_make_collect_report(
     collector: pytest.Collector,
 ) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
     report = yield
-    if collector.path.is_relative_to(DATAPLANE_TESTS):
-        _fail_if_skipped(report)
+    for need in NEEDS:
+        if collector.path.is_relative_to(need.folder):
+            need.fail_if_skipped(report)
     return report
-
-
-def _fail_if_skipped(report: pytest.TestReport | pytest.CollectReport) -> None:
-    if report.skipped and not hasattr(report, "wasxfail") and _dataplane_required():
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-        report.outcome = "failed"
-        report.longrepr = f"{REQUIRE_DATAPLANE}=1, and this test was skipped. {reason}"
-
-
-def _dataplane_required() -> bool:
-    return os.environ.get(REQUIRE_DATAPLANE) == "1"

@@ -19,6 +19,7 @@ trap 'status=$?; [ $status = 0 ] || echo "== ${running:-gate}: FAILED" >&2' EXIT
 system() {
   tests/system.sh venv
   tests/system.sh dataplane
+  tests/system.sh kube
 }
 
 lint() {
@@ -49,12 +50,21 @@ wheel() (
   "$work/venv/bin/towpath" version
 )
 
+# Builds the API server that tests/kube runs against; where that cannot be, those tests are skipped
+# with the reason, and elsewhere a skipped one is a failure.
+api_server() {
+  if "$BIN/python" tests/support/kube/build.py; then
+    export TOWPATH_REQUIRE_KUBE=1
+  fi
+}
+
 phase system system
 phase set-up "${MAKE:-make}" --no-print-directory setup
 phase lint lint
 phase types "$BIN/mypy"
 phase contracts "$BIN/lint-imports" --no-logo
 phase wheel wheel
+phase api-server api_server
 
 # Root can run the data-plane tests, so there a skipped one is a failure.
 if [ "$(id -u)" = 0 ]; then

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Installs what is missing of the named parts: `venv` (Python's own virtual environments) and
-# `dataplane` (the programs that the data-plane tests run). It can install as root on Debian;
+# Installs what is missing of the named parts: `venv` (Python's own virtual environments),
+# `dataplane` (the programs that the data-plane tests run) and `kube` (etcd, for the tests on a
+# real API server). It can install as root on Debian;
 # elsewhere it says what is missing, and fails only if that is indispensable, as `venv` is.
 set -euo pipefail
 
@@ -21,8 +22,12 @@ for part in "$@"; do
       want curl curl
       want nsenter util-linux
       want setpriv util-linux ;;
+    kube)
+      want etcd etcd-server
+      want etcdctl etcd-client
+      want setpriv util-linux ;;
     *)
-      echo "system.sh: unknown part '$part'; allowed: venv, dataplane" >&2
+      echo "system.sh: unknown part '$part'; allowed: venv, dataplane, kube" >&2
       exit 2 ;;
   esac
 done

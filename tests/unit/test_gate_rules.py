@@ -30,7 +30,7 @@ def test_it(golden):
 def project(tmp_path: Path) -> Path:
     """This project's conftest, and a golden case that has one right file and one old one."""
     shutil.copy(TESTS / "conftest.py", tmp_path)
-    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = dataplane: needs a data plane\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers =\n dataplane: x\n kube: x\n")
     case = tmp_path / "case"
     case.mkdir()
     (case / "out.a.yaml").write_text("a: 1")

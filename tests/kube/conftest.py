@@ -1,0 +1,33 @@
+"""One API server for the whole session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from support.kube.build import CannotBuildError, api_server
+from support.kube.cluster import Cluster
+
+CRDS = sorted((Path(__file__).parents[2] / "deploy" / "crds").glob("*.yaml"))
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The API server, with our CustomResourceDefinitions established."""
+    try:
+        api_server()
+    except CannotBuildError as error:
+        pytest.skip(str(error))
+    with Cluster(tmp_path_factory.mktemp("cluster")) as started:
+        definitions = [yaml.safe_load(path.read_text()) for path in CRDS]
+        applied = started.apply(*definitions)
+        assert applied.exit_code == 0, applied.error
+        names = [f"crd/{one['metadata']['name']}" for one in definitions]
+        waited = started.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+        assert waited.exit_code == 0, waited.error
+        for namespace in ("osm-system", "curl"):
+            started.kubectl("create", "namespace", namespace)
+        yield started

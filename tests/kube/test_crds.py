@@ -1,0 +1,141 @@
+"""Our CustomResourceDefinitions on a real API server: what it takes, what it refuses, and how."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support.dataplane.policy import egress, route_group
+from support.kube.cluster import Cluster
+
+pytestmark = [pytest.mark.kube, pytest.mark.timeout(900)]
+
+POLICY = "policy.openservicemesh.io/v1alpha1"
+DEMO = Path(__file__).parents[2] / "deploy" / "demo"
+SETTING = {"apiGroup": POLICY, "kind": "UpstreamTrafficSetting", "name": "a"}
+
+
+def _spec(**change: Any) -> dict[str, Any]:
+    document = egress("tried", (80, "http"), hosts=["httpbin.org"])
+    document["spec"].update(change)
+    document["spec"] = {key: value for key, value in document["spec"].items() if value is not None}
+    return document
+
+
+def test_the_servers_version_is_the_one_that_was_built(cluster: Cluster) -> None:
+    version = cluster.kubectl("version", "--output=json").json()
+
+    assert version["serverVersion"]["gitVersion"] == "v1.36.3"
+
+
+def test_rbac_refuses_an_identity_without_rights(cluster: Cluster) -> None:
+    refused = cluster.kubectl("get", "egresses", "--namespace=curl", identity="stranger")
+
+    assert refused.exit_code == 1
+    assert 'User "stranger" cannot list resource "egresses"' in refused.error
+
+
+def test_the_manuals_manifests_are_accepted(cluster: Cluster) -> None:
+    documents = [
+        egress("httpbin-80", (80, "http"), hosts=["httpbin.org"], groups=["egress-http-route"]),
+        egress("httpbin-443", (443, "https"), hosts=["httpbin.org"]),
+        egress("tcp-443", (443, "tcp")),
+        route_group("egress-http-route", "/get", "/status.*"),
+    ]
+    applied = cluster.apply(*documents)
+
+    assert applied.exit_code == 0, applied.error
+
+
+def test_the_manuals_patch_of_the_meshconfig_works(cluster: Cluster) -> None:
+    (config,) = yaml.safe_load_all((DEMO / "passthrough" / "meshconfig.yaml").read_text())
+    assert cluster.apply(config).exit_code == 0
+    change = '{"spec":{"traffic":{"enableEgress":true}}}'
+    patched = cluster.kubectl(
+        *("patch", "meshconfig", "osm-mesh-config", "-n", "osm-system"),
+        *("-p", change, "--type=merge"),
+    )
+    assert patched.exit_code == 0, patched.error
+    held = cluster.kubectl(
+        "get", "meshconfig", "osm-mesh-config", "-n", "osm-system", "-o", "json"
+    ).json()
+
+    assert held["spec"]["traffic"]["enableEgress"] is True
+    assert held["spec"]["traffic"]["enablePermissiveTrafficPolicyMode"] is True
+
+
+def test_fields_that_we_do_not_know_are_kept(cluster: Cluster) -> None:
+    document = _spec()
+    document["spec"]["sources"][0]["colour"] = "blue"
+    assert cluster.apply(document).exit_code == 0
+    held = cluster.kubectl("get", "egress", "tried", "-n", "curl", "-o", "json").json()
+
+    assert held["spec"]["sources"][0]["colour"] == "blue"
+
+
+@pytest.mark.parametrize("protocol", ["HTTP", "Https", "tcp", "TCP-server-first"])
+def test_the_case_of_a_protocol_does_not_matter(cluster: Cluster, protocol: str) -> None:
+    applied = cluster.apply(_spec(ports=[{"number": 80, "protocol": protocol}]))
+
+    assert applied.exit_code == 0, applied.error
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"ports": [{"number": 80, "protocol": "grpc"}]}, "one of http, https, tcp, tcp-server-fi"),
+        ({"ports": [{"number": 0, "protocol": "http"}]}, "should be greater than or equal to 1"),
+        ({"ports": [{"number": 70000, "protocol": "http"}]}, "less than or equal to 65535"),
+        ({"ports": []}, "spec.ports"),
+        ({"hosts": ["http://a.test"]}, "a host name such as example.com"),
+        ({"hosts": ["a.test/path"]}, "a host name such as example.com"),
+        ({"hosts": ["a*.test"]}, "a host name such as example.com"),
+        ({"hosts": ["::1"]}, "a host name such as example.com"),
+        ({"hosts": None}, "protocol http needs at least one host"),
+        ({"ipAddresses": ["10.0.0.0/33"]}, "an IPv4 range such as 10.0.0.0/8"),
+        ({"ipAddresses": ["10.0.0.0"]}, "an IPv4 range such as 10.0.0.0/8"),
+        ({"ipAddresses": ["::1/128"]}, "an IPv4 range such as 10.0.0.0/8"),
+        ({"sources": []}, "spec.sources"),
+        (
+            {"sources": [{"kind": "Group", "name": "x", "namespace": "z"}]},
+            'supported values: "ServiceAccount"',
+        ),
+        ({"matches": [{"apiGroup": "invalid", "kind": "HTTPRouteGroup", "name": "x"}]}, POLICY),
+        (
+            {"matches": [SETTING, {**SETTING, "name": "b"}]},
+            "Cannot have more than 1 UpstreamTrafficSetting match",
+        ),
+    ],
+)
+def test_bad_input_is_refused_with_a_message(
+    cluster: Cluster, change: dict[str, Any], said: str
+) -> None:
+    refused = cluster.apply(_spec(**change))
+
+    assert refused.exit_code == 1
+    assert said in refused.error
+
+
+def test_a_status_is_written_apart_from_the_policy(cluster: Cluster) -> None:
+    assert cluster.apply(_spec()).exit_code == 0
+    condition = {
+        "type": "Accepted",
+        "status": "True",
+        "reason": "Accepted",
+        "message": "",
+        "observedGeneration": 1,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    status = yaml.safe_dump({"status": {"conditions": [condition]}})
+    written = cluster.kubectl(
+        *("patch", "egress", "tried", "-n", "curl", "--subresource=status"),
+        *("--type=merge", "--patch", status),
+    )
+    assert written.exit_code == 0, written.error
+    shown = cluster.kubectl("get", "egress", "tried", "-n", "curl").out.splitlines()
+
+    assert shown[0].split() == ["NAME", "HOSTS", "PORTS", "ACCEPTED", "PROGRAMMED", "AGE"]
+    assert shown[1].split()[:4] == ["tried", '["httpbin.org"]', "80", "True"]
