@@ -78,7 +78,7 @@ def test_a_run_without_data_plane_tests_is_an_error_where_they_are_required(proj
     status, output = run(project, "def test_it(): pass", require="1")
 
     assert status == pytest.ExitCode.USAGE_ERROR
-    assert "no data-plane test was selected" in output
+    assert "no dataplane test was selected" in output
 
 
 def test_a_golden_file_that_is_missing_fails(project: Path) -> None:
