@@ -8,6 +8,7 @@ import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -24,6 +25,9 @@ from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.service import AdsService
 
+if TYPE_CHECKING:
+    from towpath.sources.kube import KubeSource
+
 log = logging.getLogger(__name__)
 
 Announce = Callable[[str, str], None]
@@ -32,8 +36,6 @@ Announce = Callable[[str, str], None]
 
 async def serve(settings: Settings, *, announce: Announce) -> None:
     """Serve until SIGINT or SIGTERM. Raises SourceError, SettingsError or OSError at start."""
-    if settings.manifests is None:
-        raise SettingsError("--manifests is not set: give the folder of manifests to serve")
     metrics = Metrics()
     settle = Settle(quiet=settings.settle_quiet, longest=settings.settle_max, clock=time.monotonic)
     store = Store(
@@ -56,11 +58,10 @@ async def serve(settings: Settings, *, announce: Announce) -> None:
         unknown_pod_wait=settings.unknown_pod_wait,
         identifier=f"towpath/{__version__}",
     )
-    source = FilesSource(settings.manifests, store)
+    source = await _source(settings, store)
     pages = HttpEndpoints(
         hub, metrics=metrics, version=__version__, stale_seconds=source.stale_seconds
     )
-    source.load()
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(hub.run()), tasks.create_task(source.run())]
         async with contextlib.AsyncExitStack() as served:
@@ -73,6 +74,24 @@ async def serve(settings: Settings, *, announce: Announce) -> None:
             log.info("stopping: sidecars keep the configuration they have")
         for task in running:
             task.cancel()
+
+
+async def _source(settings: Settings, store: Store) -> FilesSource | KubeSource:
+    """The folder if one is given, else the cluster."""
+    if settings.manifests is not None:
+        folder = FilesSource(settings.manifests, store)
+        folder.load()
+        return folder
+    # The Kubernetes client takes a second to import: a folder is served without it.
+    from towpath.kubeapi import KubeApiError, connect
+    from towpath.sources.kube import KubeSource
+
+    try:
+        api = await connect(settings.kubeconfig, settings.context)
+    except KubeApiError as error:
+        text = f"{error}; give --manifests DIR or --kubeconfig FILE, or run in a cluster"
+        raise SettingsError(text) from error
+    return KubeSource(api, store, osm_namespace=settings.osm_namespace)
 
 
 @contextlib.asynccontextmanager

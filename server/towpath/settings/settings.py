@@ -34,6 +34,13 @@ class Settings:
         default=None,
         text="Folder of manifests to serve (*.yaml, *.yml, *.json), watched for changes.",
     )
+    kubeconfig: Path | None = _setting(
+        default=None,
+        text="Kubeconfig of the cluster to serve; without it and --manifests, the one we run in.",
+    )
+    context: str = _setting(
+        default="", text="Context of the kubeconfig; without it, the current one."
+    )
     mesh_name: str = _setting(
         default="osm",
         text="Namespaces whose label openservicemesh.io/monitored-by has this value are served.",
@@ -80,6 +87,10 @@ class Settings:
 
     def __post_init__(self) -> None:
         _one_of("log_level", self.log_level, ("debug", "info", "warning", "error"))
+        if self.manifests is not None and self.kubeconfig is not None:
+            raise SettingsError(
+                f"{_flag('manifests')} and {_flag('kubeconfig')}: give one of them, not both"
+            )
         _one_of("cross_namespace_egress", self.cross_namespace_egress, ("allow", "deny"))
         _one_of("log_format", self.log_format, ("text", "json"))
         for name in ("settle_quiet", "settle_max", "unknown_pod_wait", "shutdown_grace"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 ADMIN_PORT = 15000
@@ -16,8 +17,13 @@ class Transport(StrEnum):
     DELTA = "DELTA_GRPC"
 
 
-def bootstrap(node_id: str, *, server: tuple[str, int], transport: Transport) -> dict[str, Any]:
-    """The bootstrap of the sidecar *node_id* (`<pod>.<namespace>`), as Envoy's JSON."""
+def bootstrap(
+    node_id: str, *, server: tuple[str, int] | Path, transport: Transport
+) -> dict[str, Any]:
+    """The bootstrap of the sidecar *node_id* (`<pod>.<namespace>`), as Envoy's JSON.
+
+    *server* is a host and port, or the path of a unix socket, which needs no network between.
+    """
     subscription = {"ads": {}, "resource_api_version": "V3"}
     return {
         "node": {"id": node_id, "cluster": "sidecar"},
@@ -42,12 +48,14 @@ def bootstrap(node_id: str, *, server: tuple[str, int], transport: Transport) ->
             "cds_config": subscription,
             "lds_config": subscription,
         },
-        "static_resources": {"clusters": [_control_plane(*server)]},
+        "static_resources": {"clusters": [_control_plane(server)]},
     }
 
 
-def _control_plane(host: str, port: int) -> dict[str, Any]:
-    endpoint = {"endpoint": {"address": _address(host, port)}}
+def _control_plane(server: tuple[str, int] | Path) -> dict[str, Any]:
+    pipe = {"pipe": {"path": str(server)}}
+    address = pipe if isinstance(server, Path) else _address(*server)
+    endpoint = {"endpoint": {"address": address}}
     return {
         "name": "control-plane",
         "type": "STATIC",

@@ -65,7 +65,7 @@ class Cluster:
         _end(self._etcd, signal.SIGTERM)
 
     def start(self) -> float:
-        """Start the API server; returns the seconds until it was ready."""
+        """Start the API server, from the main thread; returns the seconds until it was ready."""
         begun = time.monotonic()
         self._server = self._start("apiserver", self._server_command())
         while not self._ready():
@@ -138,7 +138,7 @@ class Cluster:
 
     def _start(self, name: str, command: Sequence[str]) -> subprocess.Popen[bytes]:
         with (self._folder / f"{name}.log").open("ab") as log:
-            # The kernel ends it should this process end first.
+            # The kernel ends it should the thread that starts it end first.
             return subprocess.Popen(
                 ["setpriv", "--pdeathsig", "KILL", "--", *command],
                 stdin=subprocess.DEVNULL,

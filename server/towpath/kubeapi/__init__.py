@@ -1,0 +1,5 @@
+"""The Kubernetes API over HTTP: configuration, authentication and TLS by the official client."""
+
+from towpath.kubeapi.client import KubeApi, KubeApiError, connect
+
+__all__ = ["KubeApi", "KubeApiError", "connect"]
