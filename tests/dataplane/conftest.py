@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Protocol
 
 import pytest
 
@@ -12,6 +15,14 @@ from support.dataplane.mesh import CURL_ALONE, WITH_A_SERVICE, WITH_POLICIES, Ma
 from support.dataplane.network import POD_ADDRESSES, Network, open_network
 from support.dataplane.rig import Rig, open_rig
 from support.dataplane.wait import equals
+
+Prepare = Callable[[Manifests], object]
+
+
+class OpenMesh(Protocol):
+    """Opens one of the demo meshes; *prepare* may change its manifests first."""
+
+    def __call__(self, source: Path, *, prepare: Prepare = ...) -> Rig: ...
 
 
 @pytest.fixture(scope="session")
@@ -35,31 +46,46 @@ def transport(request: pytest.FixtureRequest) -> Transport:
 
 
 @pytest.fixture(scope="module")
-def alone(
+def open_mesh(
     network: Network,
     hosts: Hosts,
     transport: Transport,
     tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Rig]:
-    """The mesh of the manual's page: the `curl` client and nothing else."""
-    folder = tmp_path_factory.mktemp("alone")
-    manifests = Manifests(CURL_ALONE, folder / "manifests")
-    with open_rig(network, hosts, manifests, transport=transport, folder=folder) as rig:
-        yield rig
+) -> Iterator[OpenMesh]:
+    """Serve a copy of a demo mesh, with a sidecar in each pod, until the module ends."""
+    with ExitStack() as stack:
+
+        def opened(source: Path, *, prepare: Prepare = lambda _: None) -> Rig:
+            folder = tmp_path_factory.mktemp(source.name)
+            manifests = Manifests(source, folder / "manifests")
+            prepare(manifests)
+            rig = open_rig(network, hosts, manifests, transport=transport, folder=folder)
+            return stack.enter_context(rig)
+
+        yield opened
 
 
 @pytest.fixture(scope="module")
-def policies(
-    network: Network,
-    hosts: Hosts,
-    transport: Transport,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Rig]:
+def alone(open_mesh: OpenMesh) -> Rig:
+    """The mesh of the manual's page: the `curl` client and nothing else."""
+    return open_mesh(CURL_ALONE)
+
+
+@pytest.fixture(scope="module")
+def policies(open_mesh: OpenMesh) -> Rig:
     """The mesh of the page on egress policies: the `curl` client, and policies switched on."""
-    folder = tmp_path_factory.mktemp("policies")
-    manifests = Manifests(WITH_POLICIES, folder / "manifests")
-    with open_rig(network, hosts, manifests, transport=transport, folder=folder) as rig:
-        yield rig
+    return open_mesh(WITH_POLICIES)
+
+
+@pytest.fixture(scope="module")
+def bookstore(open_mesh: OpenMesh) -> Rig:
+    """The mesh with a service; a second pod of it runs, but is not one of its endpoints."""
+
+    def with_a_second_pod(manifests: Manifests) -> float:
+        address = POD_ADDRESSES["bookstore-1"]
+        return manifests.add_pod("bookstore-0", name="bookstore-1", address=address)
+
+    return open_mesh(WITH_A_SERVICE, prepare=with_a_second_pod)
 
 
 @pytest.fixture
@@ -73,18 +99,3 @@ def outside(policies: Rig) -> Iterator[Rig]:
     )
     yield policies
     policies.manifests.withdraw()
-
-
-@pytest.fixture(scope="module")
-def bookstore(
-    network: Network,
-    hosts: Hosts,
-    transport: Transport,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Rig]:
-    """The mesh with a service; a second pod of it runs, but is not one of its endpoints."""
-    folder = tmp_path_factory.mktemp("bookstore")
-    manifests = Manifests(WITH_A_SERVICE, folder / "manifests")
-    manifests.add_pod("bookstore-0", name="bookstore-1", address=POD_ADDRESSES["bookstore-1"])
-    with open_rig(network, hosts, manifests, transport=transport, folder=folder) as rig:
-        yield rig

@@ -48,6 +48,7 @@ def run(project: Path, test: str, *options: str, require: str = "0") -> tuple[in
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PYTHONPATH": str(TESTS),
             "TOWPATH_REQUIRE_DATAPLANE": require,
+            "TOWPATH_REQUIRE_KUBE": "0",
         },
         capture_output=True,
         text=True,

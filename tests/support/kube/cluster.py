@@ -117,7 +117,9 @@ class Cluster:
 
     def apply(self, *documents: Mapping[str, Any], identity: str = ADMIN) -> Kubectl:
         text = yaml.safe_dump_all(documents)
-        return self.kubectl("apply", "--server-side", "-f", "-", identity=identity, stdin=text)
+        return self.kubectl(
+            "apply", "--server-side", "--force-conflicts", "-f", "-", identity=identity, stdin=text
+        )
 
     def _ready(self) -> bool:
         trusted = ssl.create_default_context(cafile=str(self._files.certificate))
