@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from support.dataplane import needs as dataplane
+from support.dataplane.hosts import Hosts
+from support.dataplane.network import Network, open_network
 from support.kube import needs as kube
 
 PASSED = pytest.StashKey[bool]()
@@ -82,6 +84,20 @@ def golden(request: pytest.FixtureRequest, case: Path) -> Iterator[Golden]:
     yield held
     if request.node.stash.get(PASSED, False):
         held.finish()
+
+
+@pytest.fixture(scope="session")
+def network() -> Iterator[Network]:
+    """The network of every test that runs a sidecar; a process has one at a time."""
+    with open_network() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def hosts(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
+    with Hosts(tmp_path_factory.mktemp("hosts")) as started:
+        started.serve(network)
+        yield started
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

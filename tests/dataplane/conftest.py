@@ -1,4 +1,4 @@
-"""Fixtures of the data-plane tests: one network for all, one mesh for each module."""
+"""Fixtures of the data-plane tests: one mesh for each module, on the session's one network."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from support.dataplane.bootstrap import Transport
 from support.dataplane.hosts import Hosts
 from support.dataplane.mesh import CURL_ALONE, WITH_A_SERVICE, WITH_POLICIES, Manifests
-from support.dataplane.network import POD_ADDRESSES, Network, open_network
+from support.dataplane.network import POD_ADDRESSES, Network
 from support.dataplane.rig import Rig, open_rig
 from support.dataplane.wait import equals
 
@@ -23,19 +23,6 @@ class OpenMesh(Protocol):
     """Opens one of the demo meshes; *prepare* may change its manifests first."""
 
     def __call__(self, source: Path, *, prepare: Prepare = ...) -> Rig: ...
-
-
-@pytest.fixture(scope="session")
-def network() -> Iterator[Network]:
-    with open_network() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="session")
-def hosts(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Hosts]:
-    with Hosts(tmp_path_factory.mktemp("hosts")) as started:
-        started.serve(network)
-        yield started
 
 
 @pytest.fixture(scope="module", params=list(Transport), ids=lambda transport: transport.name)

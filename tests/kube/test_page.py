@@ -18,7 +18,7 @@ from support.dataplane.clients import Curl, curl
 from support.dataplane.envoy import Envoy
 from support.dataplane.hosts import Hosts
 from support.dataplane.mesh import CURL_ALONE
-from support.dataplane.network import Network, open_network
+from support.dataplane.network import Network
 from support.dataplane.policy import REFUSED, egress, route_group
 from support.kube.cluster import Cluster
 
@@ -53,7 +53,12 @@ class Page:
 
 
 @pytest.fixture(scope="module")
-def page(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+def page(
+    cluster: Cluster,
+    network: Network,
+    hosts: Hosts,  # noqa: ARG001 - they answer outside
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Page]:
     folder = tmp_path_factory.mktemp("page")
     for one in (folder, *folder.parents[:2]):
         one.chmod(0o755)  # the sidecar's user must reach the socket
@@ -70,9 +75,6 @@ def page(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         assert applied.exit_code == 0, applied.error
     cluster.kubectl("delete", "egress,httproutegroup", "--all", "-n", "curl")
     with ExitStack() as stack:
-        network = stack.enter_context(open_network())
-        hosts = stack.enter_context(Hosts(folder))
-        hosts.serve(network)
         socket = folder / "ads.sock"
         stack.enter_context(Server(cluster, socket, folder))
         wait.until(socket.exists, bool, what="towpath listens")
