@@ -26,6 +26,14 @@ class CannotBuildError(Exception):
     """Go, or one of the modules, cannot be had; the message says which."""
 
 
+class BrokenBuildError(Exception):
+    """Everything is here, and it does not compile: a fault of ours."""
+
+
+UNAVAILABLE = 3
+"""The exit code for what cannot be had, which is no fault; any other is one."""
+
+
 def api_server() -> Path:
     """The kube-apiserver binary, built if the cache does not have it yet."""
     go = find_go()
@@ -59,16 +67,26 @@ def _build(go: str, binary: Path) -> None:
     folder = CACHE / "source"
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(SOURCE, folder)  # building may write go.mod and go.sum
+    fetched = subprocess.run(
+        [go, "mod", "download"],
+        cwd=folder,
+        env=_environment(),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    if fetched.returncode:
+        raise CannotBuildError(f"its modules cannot be had:\n{fetched.stderr[-2000:]}")
     done = subprocess.run(
         [go, "build", "-trimpath", "-ldflags", f"-s -w {version}", "-o", str(draft), "."],
         cwd=folder,
-        env={**os.environ, **_ENVIRONMENT},
+        env=_environment(),
         check=False,
         capture_output=True,
         text=True,
     )
     if done.returncode:
-        raise CannotBuildError(f"kube-apiserver cannot be built:\n{done.stderr[-2000:]}")
+        raise BrokenBuildError(f"kube-apiserver cannot be built:\n{done.stderr[-2000:]}")
     draft.replace(binary)
 
 
@@ -98,4 +116,5 @@ if __name__ == "__main__":
     try:
         print(api_server())
     except CannotBuildError as error:
-        sys.exit(str(error))
+        print(error, file=sys.stderr)
+        sys.exit(UNAVAILABLE)
