@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
+from support.control_plane import ControlPlane as Plane
 from support.control_plane import control_plane
 from towpath.cli import main
 
@@ -72,6 +75,26 @@ def test_bad_usage_exits_with_2(folder: Path, arguments: tuple[str, ...]) -> Non
     assert result.exit_code == 2
 
 
+def test_what_is_suggested_can_be_put_into_the_folder_as_it_is(folder: Path) -> None:
+    denied = _explain(folder, "http://openservicemesh.io/a%20b?c", "-o", "json")
+    (folder / "suggested.yaml").write_text(json.loads(denied.output)["suggestion"])
+    result = _explain(folder, "http://openservicemesh.io/a%20b?c")
+
+    assert denied.exit_code == 1
+    assert result.exit_code == 0, result.output
+    assert _explain(folder, "http://openservicemesh.io/other").exit_code == 1
+    assert _explain(folder, "http://httpbin.org/get").exit_code == 0
+
+
+def test_a_policy_that_does_not_speak_for_the_account_says_why(folder: Path) -> None:
+    outside = POLICY.replace("namespace: curl}\nspec", "namespace: outside}\nspec")
+    (folder / "policy.yaml").write_text(outside)
+    result = _explain(folder, "http://httpbin.org/get")
+
+    assert result.exit_code == 1
+    assert "Egress outside/out metadata.namespace: its namespace lacks the label" in result.output
+
+
 def test_without_a_folder_or_a_server_it_says_which_to_give() -> None:
     result = _run("explain", "--from", "curl/curl", "--to", "http://a.test")
 
@@ -79,24 +102,50 @@ def test_without_a_folder_or_a_server_it_says_which_to_give() -> None:
     assert "--manifests" in result.output
 
 
-async def test_a_running_server_gives_the_same_answer(folder: Path, tmp_path: Path) -> None:
-    served = tmp_path / "served"
-    served.mkdir()
-    async with control_plane(served) as plane:
-        (plane.folder / "policy.yaml").write_text(POLICY)
-        switched = (folder / "meshconfig.yaml").read_text()
-        (plane.folder / "meshconfig.yaml").write_text(switched)
+@pytest.fixture
+async def plane(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Plane]:
+    """A server in this process that has read the same folder."""
+    async with control_plane(tmp_path_factory.mktemp("served")) as started:
+        for name in ("policy.yaml", "meshconfig.yaml"):
+            (started.folder / name).write_text((folder / name).read_text())
         async with asyncio.timeout(5):
-            while not any(p.accepted for p in plane.hub.policies()):
+            while not any(p.accepted for p in started.hub.policies()):
                 await asyncio.sleep(0.01)
-        asked = ("--from", "curl/curl", "--to", "http://httpbin.org/get")
-        result = await asyncio.to_thread(_run, "explain", "--server", plane.address, *asked)
-        status = await asyncio.to_thread(_run, "status", "--server", plane.address)
-        streams = await asyncio.to_thread(_run, "sidecars", "--server", plane.address)
+        yield started
 
-    assert result.output == _explain(plane.folder, "http://httpbin.org/get").output
-    assert "curl/out  yes       no        0/0" in status.output
-    assert streams.exit_code == 0
+
+@pytest.mark.parametrize(
+    ("to", "code"), [("http://httpbin.org/get", 0), ("https://openservicemesh.io", 1)]
+)
+async def test_a_running_server_gives_the_same_answer(plane: Plane, to: str, code: int) -> None:
+    asked = ("explain", "--server", plane.address, "--from", "curl/curl", "--to", to)
+    result = await asyncio.to_thread(_run, *asked)
+
+    assert result.exit_code == code
+    assert result.output == _explain(plane.folder, to).output
+
+
+async def test_a_running_server_refuses_bad_usage_in_the_same_way(plane: Plane) -> None:
+    asked = ("explain", "--server", plane.address, "--from", "curl/curl", "--to", "ftp://a.test")
+    result = await asyncio.to_thread(_run, *asked)
+
+    assert result.exit_code == 2
+    assert "the scheme is http or https" in result.output
+
+
+async def test_a_running_server_tells_the_status_of_its_policies(plane: Plane) -> None:
+    table = await asyncio.to_thread(_run, "status", "--server", plane.address)
+    as_json = await asyncio.to_thread(_run, "status", "--server", plane.address, "-o", "json")
+    streams = await asyncio.to_thread(_run, "sidecars", "--server", plane.address)
+
+    assert (table.exit_code, as_json.exit_code, streams.exit_code) == (0, 0, 0)
+    assert "curl/out  yes       no        0/0" in table.output
+    (policy,) = json.loads(as_json.output)["policies"]
+    assert (policy["kind"], policy["name"], policy["accepted"]) == ("Egress", "out", True)
+
+
+def test_status_takes_no_arguments() -> None:
+    assert _run("status", "everything").exit_code == 2
 
 
 def test_a_server_that_is_not_there_is_named() -> None:

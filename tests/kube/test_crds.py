@@ -25,6 +25,15 @@ def _spec(**change: Any) -> dict[str, Any]:
     return document
 
 
+def _setting(connections: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "apiVersion": POLICY,
+        "kind": "UpstreamTrafficSetting",
+        "metadata": {"name": "tried", "namespace": "curl"},
+        "spec": {"host": "a.test", "connectionSettings": connections},
+    }
+
+
 def test_the_servers_version_is_the_one_that_was_built(cluster: Cluster) -> None:
     version = cluster.kubectl("version", "--output=json").json()
 
@@ -89,11 +98,13 @@ def test_the_case_of_a_protocol_does_not_matter(cluster: Cluster, protocol: str)
         ({"ports": [{"number": 80, "protocol": "grpc"}]}, "one of http, https, tcp, tcp-server-fi"),
         ({"ports": [{"number": 0, "protocol": "http"}]}, "should be greater than or equal to 1"),
         ({"ports": [{"number": 70000, "protocol": "http"}]}, "less than or equal to 65535"),
+        ({"ports": [{"number": 15001, "protocol": "tcp"}]}, "other than 15001"),
         ({"ports": []}, "spec.ports"),
         ({"hosts": ["http://a.test"]}, "a host name such as example.com"),
         ({"hosts": ["a.test/path"]}, "a host name such as example.com"),
         ({"hosts": ["a*.test"]}, "a host name such as example.com"),
         ({"hosts": ["::1"]}, "a host name such as example.com"),
+        ({"hosts": ["a" * 64 + ".test"]}, "a host name such as example.com"),
         ({"hosts": None}, "protocol http needs at least one host"),
         ({"ipAddresses": ["10.0.0.0/33"]}, "an IPv4 range such as 10.0.0.0/8"),
         ({"ipAddresses": ["10.0.0.0"]}, "an IPv4 range such as 10.0.0.0/8"),
@@ -104,6 +115,9 @@ def test_the_case_of_a_protocol_does_not_matter(cluster: Cluster, protocol: str)
             'supported values: "ServiceAccount"',
         ),
         ({"matches": [{"apiGroup": "invalid", "kind": "HTTPRouteGroup", "name": "x"}]}, POLICY),
+        ({"matches": [{**SETTING, "kind": "HTTPRouteGroup"}]}, "or UpstreamTrafficSetting of"),
+        ({"matches": [{"kind": "HTTPRouteGroup", "name": "x"}]}, "spec.matches[0].apiGroup"),
+        ({"matches": [SETTING, SETTING]}, "Cannot have more than 1 UpstreamTrafficSetting match"),
         (
             {"matches": [SETTING, {**SETTING, "name": "b"}]},
             "Cannot have more than 1 UpstreamTrafficSetting match",
@@ -117,6 +131,55 @@ def test_bad_input_is_refused_with_a_message(
 
     assert refused.exit_code == 1
     assert said in refused.error
+
+
+@pytest.mark.parametrize(
+    ("match", "said"),
+    [
+        ({"pathRegex": "/("}, "missing closing )"),
+        ({"pathRegex": "/(?=x)"}, "invalid or unsupported Perl syntax"),
+        ({"pathRegex": "a" * 1001}, "may not be more than 1000"),
+        ({"methods": ["GRAB"]}, "supported values"),
+        ({"headers": ["x"]}, "expected map"),
+    ],
+)
+def test_a_bad_request_match_is_refused(cluster: Cluster, match: dict[str, Any], said: str) -> None:
+    group = route_group("tried", "/get")
+    group["spec"]["matches"][0].update(match)
+    refused = cluster.apply(group)
+
+    assert refused.exit_code == 1
+    assert said in refused.error
+
+
+@pytest.mark.parametrize(
+    ("timeout", "accepted"),
+    [("5s", True), ("1m30s", True), ("1h", True), ("5", False), ("2h", False), ("1us", False)],
+)
+def test_a_timeout_is_a_duration_from_1ms_to_1h(
+    cluster: Cluster, timeout: str, *, accepted: bool
+) -> None:
+    applied = cluster.apply(_setting({"tcp": {"connectTimeout": timeout}}))
+
+    assert (applied.exit_code == 0) == accepted, applied.error
+    assert ("allowed is a duration from 1ms to 1h" in applied.error) == (not accepted)
+
+
+def test_a_limit_is_no_negative_number(cluster: Cluster) -> None:
+    refused = cluster.apply(_setting({"tcp": {"maxConnections": -1}}))
+
+    assert refused.exit_code == 1
+    assert "should be greater than or equal to 0" in refused.error
+
+
+def test_a_meshconfig_says_which_values_are_allowed(cluster: Cluster) -> None:
+    (config,) = yaml.safe_load_all((DEMO / "passthrough" / "meshconfig.yaml").read_text())
+    config["metadata"]["name"] = "tried"
+    config["spec"]["sidecar"] = {"logLevel": "loud", "sidecarClass": "pipy"}
+    refused = cluster.apply(config)
+
+    assert refused.exit_code == 1
+    assert 'spec.sidecar.logLevel: Unsupported value: "loud"' in refused.error
 
 
 def test_a_status_is_written_apart_from_the_policy(cluster: Cluster) -> None:

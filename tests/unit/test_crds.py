@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from support.schema import violations
 from towpath.model.names import Kind
 from towpath.sources.decode.egress import KNOWN as EGRESS
 from towpath.sources.decode.fields import Known
@@ -16,7 +17,13 @@ from towpath.sources.decode.meshconfig import KNOWN as MESH_CONFIG
 from towpath.sources.decode.route_groups import KNOWN as ROUTE_GROUP
 from towpath.sources.decode.settings import KNOWN as SETTING
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+TESTS = Path(__file__).parents[1]
+DEPLOY = TESTS.parent / "deploy"
+MANIFESTS = sorted(
+    path
+    for path in (*(DEPLOY / "demo").rglob("*.yaml"), *(TESTS / "golden").glob("*/in.yaml"))
+    if path.parent.name != "egress-broken"
+)
 CRDS = {
     crd["spec"]["names"]["kind"]: crd
     for crd in (yaml.safe_load(path.read_text()) for path in (DEPLOY / "crds").glob("*.yaml"))
@@ -40,13 +47,23 @@ def test_there_is_one_for_every_custom_kind() -> None:
         assert crd["metadata"]["name"] == f"{crd['spec']['names']['plural']}.{crd['spec']['group']}"
 
 
-@pytest.mark.parametrize("kind", [k for k in KNOWN if k is not Kind.MESH_CONFIG])
+@pytest.mark.parametrize("kind", KNOWN)
 def test_schema_and_decoder_know_the_same_fields(kind: Kind) -> None:
     assert _fields(_spec(kind)) == _known(KNOWN[kind].sections["spec"])
 
 
-def test_the_switches_are_in_the_meshconfigs_schema() -> None:
-    assert _fields(_spec(Kind.MESH_CONFIG)) <= _known(KNOWN[Kind.MESH_CONFIG].sections["spec"])
+def test_what_is_said_of_each_field_is_in_the_schema() -> None:
+    for kind in CRDS:
+        for name, field in _walk(_spec(kind), "spec"):
+            described = "description" in field or field["type"] == "object" or name.endswith("[]")
+            assert described, f"{kind} {name}"
+
+
+def test_fields_that_are_not_known_are_kept_everywhere() -> None:
+    for kind in CRDS:
+        for name, field in _walk(_spec(kind), "spec"):
+            if field["type"] == "object" and "additionalProperties" not in field:
+                assert field.get("x-kubernetes-preserve-unknown-fields") is True, f"{kind} {name}"
 
 
 @pytest.mark.parametrize("kind", [Kind.EGRESS, Kind.UPSTREAM_TRAFFIC_SETTING])
@@ -73,14 +90,64 @@ def test_every_list_and_text_is_bounded_where_a_rule_looks() -> None:
             assert "maxLength" in field or "enum" in field, name
 
 
-@pytest.mark.parametrize("path", sorted((DEPLOY / "demo").rglob("*.yaml")), ids=lambda p: p.name)
-def test_the_demos_custom_resources_fit(path: Path) -> None:
+@pytest.mark.parametrize("path", MANIFESTS, ids=lambda p: f"{p.parent.name}/{p.name}")
+def test_our_own_manifests_fit(path: Path) -> None:
     for document in yaml.safe_load_all(path.read_text()):
         if document and document["kind"] in CRDS:
-            unknown = set(_paths(document["spec"])) - _known(
-                KNOWN[Kind(document["kind"])].sections["spec"]
-            )
-            assert not unknown
+            assert violations(_spec(document["kind"]), document["spec"]) == []
+
+
+def test_open_service_meshs_preset_fits() -> None:
+    """The fields, and the values, that a MeshConfig of an existing installation has."""
+    preset = {
+        "sidecar": {
+            "sidecarClass": "pipy",
+            "logLevel": "error",
+            "maxDataPlaneConnections": 0,
+            "configResyncInterval": "90s",
+            "sidecarDrivers": [{"sidecarName": "pipy", "proxyServerPort": 6060}],
+            "tlsMinProtocolVersion": "TLSv1_2",
+            "localProxyMode": "Localhost",
+            "resources": {"limits": {"cpu": 1}, "requests": {"memory": "64Mi"}},
+        },
+        "traffic": {
+            "interceptionMode": "iptables",
+            "outboundIPRangeExclusionList": ["10.0.0.0/8"],
+            "inboundPortExclusionList": [22],
+            "inboundExternalAuthorization": {"enable": False, "port": 80, "timeout": "1s"},
+        },
+        "observability": {"osmLogLevel": "info", "tracing": {"enable": False, "port": 9411}},
+        "certificate": {"serviceCertValidityDuration": "24h", "certKeyBitSize": 2048},
+        "featureFlags": {"enableWASMStats": True, "enableEgressPolicy": True},
+        "pluginChains": {"inbound-tcp": [{"plugin": "tcp-default", "priority": 100}]},
+    }
+
+    assert violations(_spec(Kind.MESH_CONFIG), preset) == []
+
+
+SOURCE = {"kind": "ServiceAccount", "name": "curl", "namespace": "curl"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, ""),
+        ({"ports": [{"number": 0, "protocol": "http"}]}, "spec.ports[0].number: 0 is below 1"),
+        ({"ports": [{"number": 70000, "protocol": "http"}]}, "70000 is above 65535"),
+        ({"ports": []}, "spec.ports: 0 is below 1"),
+        ({"sources": [{**SOURCE, "kind": "Group"}]}, "'Group' is none of ['ServiceAccount']"),
+        ({"matches": [{"kind": "HTTPRouteGroup", "name": "x"}]}, "apiGroup: is missing"),
+        ({"hosts": "a.test"}, "spec.hosts: 'a.test' is no array"),
+        ({"ipAddresses": {}}, "spec.ipAddresses: {} is no array"),
+        ({"ipAdresses": []}, "spec.ipAdresses: is not in the schema"),
+    ],
+)
+def test_the_schema_alone_finds(change: dict[str, Any], said: str) -> None:
+    spec = {"sources": [SOURCE], "hosts": ["a.test"], "ports": [{"number": 80, "protocol": "http"}]}
+    found = violations(_spec(Kind.EGRESS), {**spec, **change})
+
+    assert bool(found) == bool(said)
+    assert said in "; ".join(found)
 
 
 def _fields(schema: Any, prefix: str = "") -> set[str]:
@@ -115,12 +182,3 @@ def _rules(schema: Any) -> list[Any]:
         for _, field in _walk(schema, "spec")
         for rule in field.get("x-kubernetes-validations", [])
     ]
-
-
-def _paths(spec: Any, prefix: str = "") -> list[str]:
-    found = []
-    for name, value in spec.items():
-        found.append(f"{prefix}{name}")
-        if isinstance(value, dict):
-            found += _paths(value, f"{prefix}{name}.")
-    return found

@@ -14,7 +14,7 @@ from towpath.model.problem import Problem
 from towpath.planning import outbound
 from towpath.planning.config import config
 from towpath.planning.egress.decide import Attempt, Decision, decide
-from towpath.planning.egress.rules import selecting
+from towpath.planning.egress.rules import naming, selecting
 
 PORTS = {Protocol.HTTP: 80, Protocol.HTTPS: 443}
 
@@ -22,7 +22,8 @@ PORTS = {Protocol.HTTP: 80, Protocol.HTTPS: 443}
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """A decision; `policies` are all that speak for the account, each with where it was read (""
-    where that is not known), and `problems` are theirs.
+    where that is not known). `problems` are those of all that name it, also of those that may not
+    speak for it.
     """
 
     attempt: Attempt
@@ -48,8 +49,8 @@ def parse_attempt(
     if separator and scheme not in ("http", "https"):
         raise ValueError(f"{target!r}: the scheme is http or https, or none for plain TCP")
     protocol = Protocol(url.scheme)
-    port = url.port or PORTS.get(protocol)
-    if not url.hostname or port is None:
+    port = PORTS.get(protocol) if url.port is None else url.port
+    if not url.hostname or not port or ":" in url.hostname:
         raise ValueError(f"{target!r} is not http://HOST, https://HOST, HOST:PORT or ADDRESS:PORT")
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
     dialled = _address(address) if address else _address(url.hostname, fallback=True)
@@ -91,7 +92,7 @@ def explain(
         decision = replace(decision, reasons=(*decision.reasons, why))
     speaking = selecting(mesh, account)
     policies = tuple((policy.label, mesh.sources.get(policy.ref, "")) for policy in speaking)
-    return Explanation(dialled, decision, policies, _about(speaking, problems))
+    return Explanation(dialled, decision, policies, _about(naming(mesh, account), problems))
 
 
 def _dialled(mesh: Mesh, account: Account, attempt: Attempt) -> Attempt:

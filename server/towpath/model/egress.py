@@ -2,12 +2,42 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable
 from dataclasses import dataclass
 
 from towpath.model.names import Account, Kind, ObjectRef, Protocol
 
 ANY_METHOD = "*"
+
+METHODS = (
+    ANY_METHOD,
+    "GET",
+    "HEAD",
+    "PUT",
+    "POST",
+    "DELETE",
+    "CONNECT",
+    "OPTIONS",
+    "TRACE",
+    "PATCH",
+)
+
+OUTBOUND_PORT = 15001
+"""Where every connection out is caught: one to that port is never let out."""
+
+_LABEL = "[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
+
+
+def is_host(text: str) -> bool:
+    """True for a lower-case host name, and for `*.` before one."""
+    return len(text) <= 253 and _HOST.fullmatch(text) is not None
+
+
+def is_numeric(host: str) -> bool:
+    """True for a host of numbers alone, such as an address: TLS never names one."""
+    return host.replace(".", "").isdecimal()
 
 
 @dataclass(frozen=True, slots=True, order=True)

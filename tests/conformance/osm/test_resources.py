@@ -193,6 +193,23 @@ def test_D4_D6_a_dns_cluster() -> None:
     assert endpoint.load_balancing_weight.value == 100
 
 
+@pytest.mark.parametrize("protocol", ["http", "https"])
+def test_D5_D7_what_is_incomplete_is_left_out_and_the_rest_is_built(protocol: str) -> None:
+    """Different: no error can arise while clusters are built; a Problem has said it before."""
+    result = result_of(
+        _tcp(80, protocol, hosts=["", "http://x", "good.com"]),
+        egress_object("no-port", hosts=["bad.com"], ports=[{"protocol": protocol}]),
+        egress_object("no-name", hosts=["bad.com"], ports=[port(0, protocol)]),
+    )
+
+    assert list(result.clusters) == ["good.com:80"]
+    assert len(result.clusters["good.com:80"].load_assignment.endpoints) == 1
+    assert {problem.field for problem in result.problems} == {
+        *("spec.hosts[0]", "spec.hosts[1]"),
+        *("spec.ports", "spec.ports[0].number"),
+    }
+
+
 def test_D9_a_name_is_one_cluster() -> None:
     result = result_of(
         _tcp(80, "http", hosts=["foo.com"]), _tcp(80, "https", hosts=["foo.com"]), _tcp(80)

@@ -18,6 +18,7 @@ from google.protobuf.json_format import MessageToJson
 
 from support.decoded import cluster, listener, routes
 from support.objects import (
+    egress,
     endpoint_slice,
     headless,
     mesh_config,
@@ -26,9 +27,11 @@ from support.objects import (
     pod,
     port,
     service,
+    setting,
 )
 from towpath.encode.envoy.filters import http_with
 from towpath.hub.compose import snapshot
+from towpath.model.egress import METHODS, HTTPRouteGroup, RequestMatch
 from towpath.model.mesh import Object
 from towpath.model.names import ClientKind, Protocol, SidecarId
 from towpath.model.snapshot import Snapshot
@@ -40,6 +43,29 @@ SQL = service("sql", port(3306, SERVER_FIRST), selector={"app": "web"}, ips=("10
 SMTP = service("smtp", port(25, SERVER_FIRST, target=25), ips=("10.96.0.3", "10.96.0.4"))
 PEERS = (headless("peers", port(80)), endpoint_slice("peers", "10.0.0.1", "10.0.0.2"))
 SAME_PODS = (headless("same", port(80)), endpoint_slice("same", "10.0.0.2", "10.0.0.3"))
+
+LARGEST = "/" + "a" * 95
+"""The longest plain path that `route_groups` lets through; see the test of its limit."""
+
+REQUESTS = HTTPRouteGroup(
+    "shop",
+    "requests",
+    (
+        RequestMatch(LARGEST, METHODS[1:], (("host", "a" * 96), ("x-!#$%&'*+.^_`|~", ".*"))),
+        RequestMatch(),
+    ),
+)
+NAMES = ("a.test", "*.a.test", "*.test", "10.1.2.3")
+RANGES = ("0.0.0.0/0", "10.0.0.0/8", "10.1.2.3/32")
+EVERY_PORT = tuple((number, protocol) for number in (80, 443) for protocol in Protocol)
+POLICIES = (
+    REQUESTS,
+    setting("limits"),
+    egress("named", *EVERY_PORT, hosts=NAMES, route_groups=("requests",), setting="limits"),
+    egress("ranged", *EVERY_PORT, hosts=NAMES[:2], ranges=RANGES, route_groups=("requests",)),
+    egress("other", (81, Protocol.HTTP), (444, Protocol.HTTPS), hosts=NAMES, ranges=RANGES[1:]),
+    egress("mail", (25, SERVER_FIRST), hosts=None, ranges=RANGES[1:]),
+)
 
 CASES: dict[str, tuple[Object, ...]] = {
     "nothing": (mesh_config(permissive=False),),
@@ -55,6 +81,8 @@ CASES: dict[str, tuple[Object, ...]] = {
         WEB,
         service("zoo", port(80), port(81), ips=("10.96.0.1", "10.96.0.9")),
     ),
+    "policies": (mesh_config(policies=True), *POLICIES),
+    "policies and passthrough": (mesh_config(policies=True, egress=True), WEB, *POLICIES),
     "a listener's own ports": (
         mesh_config(),
         service("odd", port(15001, target=15001), port(15003, Protocol.TCP, target=15003)),
@@ -80,6 +108,19 @@ def test_every_listener_cluster_and_route_is_accepted_by_envoy(
 
     assert code == 0, said
     assert len(bootstrap.static_resources.listeners) > 50
+
+
+def test_a_larger_expression_than_we_let_through_is_refused(binary: Path, tmp_path: Path) -> None:
+    """And with it all routes beside it: so the limit must not be a wider one."""
+    bootstrap = _bootstrap()
+    group = HTTPRouteGroup("shop", "requests", (RequestMatch(f"{LARGEST}a"),))
+    policy = egress(route_groups=("requests",))
+    _add(bootstrap, "case", _snapshot("curl", mesh_config(policies=True), group, policy))
+
+    code, said = _validate(binary, bootstrap, tmp_path)
+
+    assert code != 0
+    assert "RE2 program size of 101 > max program size of 100" in said
 
 
 def test_a_mistake_would_be_found_by_this_validation(binary: Path, tmp_path: Path) -> None:

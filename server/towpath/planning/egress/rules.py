@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from towpath.model.egress import Egress, HTTPRouteGroup, RequestMatch, UpstreamTrafficSetting
+from towpath.model.egress import (
+    Egress,
+    HTTPRouteGroup,
+    RequestMatch,
+    UpstreamTrafficSetting,
+    is_numeric,
+)
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, Protocol
 from towpath.planning.config import config
@@ -37,13 +43,18 @@ def rules(mesh: Mesh, account: Account) -> tuple[Rule, ...]:
 
 def selecting(mesh: Mesh, account: Account) -> tuple[Egress, ...]:
     """The policies that name the account as a source and may speak for it."""
-    found = mesh.group(Kind.EGRESS, ("source", account.namespace, account.name))
     return tuple(
         policy
-        for policy in cast("tuple[Egress, ...]", found)
+        for policy in naming(mesh, account)
         if mesh.monitored(policy.namespace)
         and (mesh.cross_namespace_egress or policy.namespace == account.namespace)
     )
+
+
+def naming(mesh: Mesh, account: Account) -> tuple[Egress, ...]:
+    """The policies that name the account as a source, those that may not speak for it too."""
+    found = mesh.group(Kind.EGRESS, ("source", account.namespace, account.name))
+    return cast("tuple[Egress, ...]", found)
 
 
 def setting_of(mesh: Mesh, policy: Egress) -> UpstreamTrafficSetting | None:
@@ -83,13 +94,9 @@ def _hosts(policy: Egress, protocol: Protocol) -> tuple[str, ...] | None:
             return policy.hosts
         case Protocol.HTTPS:
             named = policy.hosts
-            return None if named is None else tuple(h for h in named if not _is_address(h))
+            return None if named is None else tuple(h for h in named if not is_numeric(h))
         case _:
             return None
-
-
-def _is_address(host: str) -> bool:
-    return host.replace(".", "").isdecimal()
 
 
 def _matches(mesh: Mesh, policy: Egress) -> tuple[RequestMatch, ...] | None:

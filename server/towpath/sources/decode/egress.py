@@ -8,16 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from towpath.model.egress import Egress
+from towpath.model.egress import OUTBOUND_PORT, Egress, is_numeric
 from towpath.model.names import Account, Protocol
 from towpath.model.problem import Reason
 from towpath.sources.decode.fields import Known, Reader
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.hosts import HOSTS, RANGES, host, ipv4_range
-from towpath.sources.decode.names import PORTS, NameRule, is_ipv4, is_port
-
-OUTBOUND_PORT = 15001
-"""Where every connection out is caught: one to that port is never let out."""
+from towpath.sources.decode.names import PORTS, NameRule, is_port
 
 ROUTE_GROUP = ("specs.smi-spec.io/v1alpha4", "HTTPRouteGroup")
 SETTING = ("policy.openservicemesh.io/v1alpha1", "UpstreamTrafficSetting")
@@ -91,7 +88,7 @@ def _ports(spec: Reader, found: Findings) -> tuple[tuple[int, Protocol], ...]:
         elif not isinstance(number, int) or isinstance(number, bool) or not is_port(number):
             port.left_out("number", number, allowed=PORTS)
         elif number == OUTBOUND_PORT:
-            allowed = f"{PORTS}, but {OUTBOUND_PORT}, which is the sidecar's own"
+            allowed = f"{PORTS} other than {OUTBOUND_PORT}, which is the sidecar's own"
             port.left_out("number", number, allowed=allowed)
         else:
             ports.add((number, Protocol(protocol.lower())))
@@ -103,8 +100,10 @@ def _ports(spec: Reader, found: Findings) -> tuple[tuple[int, Protocol], ...]:
 def _matches(spec: Reader) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
     """Names of route groups (None: none was asked for), and of settings."""
     groups, settings = [], []
-    asked = False
-    for match in spec.sections("matches"):
+    readers = spec.sections("matches")
+    # What is no reference was meant as a restriction all the same.
+    asked = len(readers) < spec.length("matches")
+    for match in readers:
         reference = (match.text("apiGroup"), match.text("kind"))
         name = match.text("name")
         if reference == SETTING and name:
@@ -117,9 +116,7 @@ def _matches(spec: Reader) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
             allowed = " or ".join(f"{kind} of {group}" for group, kind in (ROUTE_GROUP, SETTING))
             given = f"{reference[1]} of {reference[0]}, named {name!r}"
             match.left_out("", given, allowed=f"{allowed}, with a name")
-    if spec.has("matches") and not groups and not settings:
-        asked = asked or not spec.is_empty("matches")
-    return (tuple(dict.fromkeys(groups)) if asked else None), tuple(dict.fromkeys(settings))
+    return (tuple(dict.fromkeys(groups)) if asked else None), tuple(settings)
 
 
 def _sensible(
@@ -144,7 +141,7 @@ def _sensible(
                 f"requests cannot be seen in {protocol}: on port {number} they are not matched"
             )
             found.add(Reason.NOT_SUPPORTED, "spec.matches", message)
-        if protocol is Protocol.HTTPS and any(map(is_ipv4, hosts or ())):
+        if protocol is Protocol.HTTPS and any(map(is_numeric, hosts or ())):
             message = "TLS does not name an address; use tcp and spec.ipAddresses for it"
             found.add(Reason.NOT_SUPPORTED, "spec.hosts", message)
     return tuple(used)

@@ -106,14 +106,19 @@ class Reader:
     def pairs(self, name: str) -> tuple[tuple[str, str], ...]:
         """A list of mappings from strings to strings, or one mapping, as pairs."""
         found = []
-        for path, mapping in _mappings(self.path(name), self._raw.get(name)):
-            for key, value in mapping.items():
+        value = self._raw.get(name)
+        readers = (self.section(name),) if isinstance(value, dict) else self.sections(name)
+        for reader in readers:
+            for key, value in reader.entries():
                 if isinstance(value, str):
                     found.append((key, value))
                 else:
-                    at = f"{path}.{key}"
-                    self._found.invalid(at, value, allowed="a string", effect="it is left out")
+                    reader.left_out(key, value, allowed="a string")
         return tuple(found)
+
+    def entries(self) -> tuple[tuple[str, object], ...]:
+        """Every field and its value, as they are."""
+        return tuple(self._raw.items())
 
     def value(self, name: str) -> object:
         """The field as it is; None if it is absent."""
@@ -124,8 +129,13 @@ class Reader:
         return self._raw.get(name) is not None
 
     def is_empty(self, name: str) -> bool:
-        """True for an empty list or mapping."""
-        return self._raw.get(name) in ([], {})
+        """True for an empty list, and for nothing else that is there."""
+        return self._raw.get(name) == []
+
+    def length(self, name: str) -> int:
+        """How many items the field has: anything but a list counts as one, if it is there."""
+        value = self._raw.get(name)
+        return len(value) if isinstance(value, list) else int(value is not None)
 
     def left_out(self, name: str, value: object, *, allowed: str) -> None:
         """Say that a value is not allowed, and that what it belongs to is not used."""

@@ -41,6 +41,11 @@ class Findings:
         return (*self._problems, Problem(self.ref, "", Reason.INVALID, text, self.source))
 
     @property
+    def count(self) -> int:
+        """How many Problems there are, those that are only counted among them."""
+        return len(self._problems) + self._unlisted
+
+    @property
     def full(self) -> bool:
         """True if further Problems are only counted."""
         return len(self._problems) >= MOST_PROBLEMS

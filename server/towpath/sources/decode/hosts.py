@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 
-_LABEL = "[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
-_HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
+from towpath.model.egress import is_host
 
 HOSTS = (
     "a host name such as example.com, or *. before one for every name below it "
@@ -18,7 +16,7 @@ RANGES = "an IPv4 range such as 10.0.0.0/8, or 192.0.2.1/32 for one address"
 def host(text: str) -> str | None:
     """The host in lower case; None if it is not one."""
     lowered = text.lower()
-    return lowered if len(lowered) <= 253 and _HOST.fullmatch(lowered) else None
+    return lowered if is_host(lowered) else None
 
 
 def ipv4_range(text: str) -> str | None:

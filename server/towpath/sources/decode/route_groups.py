@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 import re2
 
-from towpath.model.egress import ANY_METHOD, HTTPRouteGroup, RequestMatch
+from towpath.model.egress import ANY_METHOD, METHODS, HTTPRouteGroup, RequestMatch
 from towpath.model.problem import Reason
 from towpath.sources.decode.fields import Known, Reader
 from towpath.sources.decode.findings import Findings
 
-METHODS = (
-    ANY_METHOD,
-    "GET",
-    "HEAD",
-    "PUT",
-    "POST",
-    "DELETE",
-    "CONNECT",
-    "OPTIONS",
-    "TRACE",
-    "PATCH",
-)
 LONGEST_REGEX = 1000
+LARGEST_PROGRAM = 100
+"""Of a compiled expression: sidecars refuse a larger one, and all routes that come with it."""
+
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 
 KNOWN = Known.of(
     "apiVersion",
@@ -48,7 +41,7 @@ def route_group(raw: Mapping[str, object], found: Findings) -> HTTPRouteGroup | 
 
 
 def _match(match: Reader, found: Findings) -> RequestMatch | None:
-    before = len(found.problems)
+    before = found.count
     path = match.text("pathRegex") or ".*"
     _check(match.path("pathRegex"), path, found)
     methods = match.texts("methods")
@@ -57,8 +50,10 @@ def _match(match: Reader, found: Findings) -> RequestMatch | None:
             match.left_out("methods", method, allowed=", ".join(METHODS))
     headers = match.pairs("headers")
     for name, pattern in headers:
+        if not _HEADER.fullmatch(name):
+            match.left_out("headers", name, allowed="the name of an HTTP header, such as x-user")
         _check(f"{match.path('headers')}.{name}", pattern, found)
-    if len(found.problems) > before:
+    if found.count > before:
         found.add(Reason.INVALID, match.path(""), "the match is left out: it allows no request")
         return None
     return RequestMatch(
@@ -77,7 +72,10 @@ def _check(path: str, pattern: str, found: Findings) -> None:
     options = re2.Options()
     options.log_errors = False
     try:
-        re2.compile(pattern, options)
+        size = re2.compile(pattern, options).programsize
+        if size > LARGEST_PROGRAM:
+            most = f"{allowed} that compiles to at most {LARGEST_PROGRAM} steps, not {size}"
+            found.invalid(path, pattern, allowed=most, effect=effect)
     except re2.error as error:
         reason = error.args[0] if error.args else error
         text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
