@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check fmt golden protos lock bench-toggle bench-policy fuzz-egress clean
+.PHONY: help setup run demo test check fmt golden protos lock bench-toggle bench-kube bench-policy fuzz-egress clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,10 @@ bench-toggle: setup ## time from a changed file to changed behaviour on a real E
 bench-policy: setup ## time from a new policy's file to the first allowed request (needs root)
 	@tests/system.sh dataplane
 	@PYTHONPATH=tests $(BIN)/python tests/bench/policy.py
+
+bench-kube: setup ## time, memory and CPU to follow a cluster of 1,000 services and 10,000 pods
+	@tests/system.sh kube
+	@PYTHONPATH=tests $(BIN)/python tests/bench/kube.py $(ARGS)
 
 fuzz-egress: setup ## many generated policies: a real Envoy, explain and the plain union agree (needs root)
 	@tests/system.sh dataplane

@@ -1,5 +1,6 @@
 """The Kubernetes API over HTTP: configuration, authentication and TLS by the official client."""
 
-from towpath.kubeapi.client import KubeApi, KubeApiError, connect
+from towpath.kubeapi.client import KubeApi, KubeApiError
+from towpath.kubeapi.configuration import connect
 
 __all__ = ["KubeApi", "KubeApiError", "connect"]

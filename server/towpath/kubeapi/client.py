@@ -9,22 +9,28 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import aiohttp
-from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import ApiClient
+from kubernetes.aio.config import ConfigException
 
 CONNECT_S = 10.0
+LONGEST_LINE = 64 * 1024 * 1024
+"""Bytes of one event of a watch; etcd holds objects of a few MiB at most."""
 
 
 class KubeApiError(Exception):
-    """The API server answered with an error; `status` is the HTTP status, 0 if there is none."""
+    """The API server refused, or did not answer.
 
-    def __init__(self, status: int, message: str) -> None:
+    `status` is the HTTP status, 0 if there was no answer or it broke off; `retry_after_s` is how
+    long the server wants to be left alone.
+    """
+
+    def __init__(self, status: int, message: str, *, retry_after_s: float = 0.0) -> None:
         super().__init__(message)
         self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class KubeApi:
@@ -35,7 +41,7 @@ class KubeApi:
         self.url = str(client.configuration.host)
 
     async def get(self, path: str, query: Mapping[str, str], *, timeout_s: float = 60.0) -> bytes:
-        """The body of a successful answer; KubeApiError or OSError otherwise."""
+        """The body of a successful answer; KubeApiError otherwise."""
         limits = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_S)
         async with self._request(path, query, limits) as answer:
             return bytes(await answer.read())
@@ -44,10 +50,10 @@ class KubeApi:
     async def watch(
         self, path: str, query: Mapping[str, str], *, idle_s: float
     ) -> AsyncIterator[AsyncIterator[bytes]]:
-        """The lines of a watch; TimeoutError after *idle_s* seconds without a byte."""
+        """The lines of a watch; KubeApiError if it breaks off, or *idle_s* pass without a byte."""
         limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=idle_s)
         async with self._request(path, {**query, "watch": "true"}, limits) as answer:
-            yield aiter(answer.content)
+            yield _lines(answer.content)
 
     async def close(self) -> None:
         await self._client.close()
@@ -56,45 +62,48 @@ class KubeApi:
     async def _request(
         self, path: str, query: Mapping[str, str], limits: aiohttp.ClientTimeout
     ) -> AsyncIterator[aiohttp.ClientResponse]:
-        method, url, headers, _, _ = await self._client.param_serialize(
-            "GET",
-            path,
-            query_params=list(query.items()),
-            header_params={"Accept": "application/json"},
-            auth_settings=["BearerToken"],
-        )
+        # Compression would cost both ends more time than it saves inside a cluster.
+        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
         try:
+            method, url, headers, _, _ = await self._client.param_serialize(
+                "GET",
+                path,
+                query_params=list(query.items()),
+                header_params=headers,
+                auth_settings=["BearerToken"],
+            )
             held = await self._client.rest_client.request(
                 method, url, headers=headers, _request_timeout=limits
             )
             async with held.response as answer:
                 if answer.status != 200:
-                    raise KubeApiError(answer.status, _message(await answer.read(), answer.status))
+                    raise await _refusal(answer)
                 yield answer
-        except aiohttp.ClientError as error:
+        except (aiohttp.ClientError, ConfigException, OSError) as error:
             raise KubeApiError(0, f"{self.url}: {str(error) or type(error).__name__}") from error
 
 
-async def connect(kubeconfig: Path | None, context: str) -> KubeApi:
-    """The API of a kubeconfig's context (""; the current one), or of the cluster we run in.
+async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """Whole lines; all that has come is split at once, as a burst comes many lines at a time."""
+    rest = b""
+    async for chunk in content.iter_any():
+        *whole, rest = (rest + chunk).split(b"\n")
+        for line in whole:
+            if line:
+                yield line
+        if len(rest) > LONGEST_LINE:
+            raise KubeApiError(0, f"an event is longer than {LONGEST_LINE:,} bytes")
+    if rest:
+        raise KubeApiError(0, "the watch ended in the middle of an event")
 
-    Raises KubeApiError if there is no usable configuration.
-    """
-    settings = Configuration()
-    try:
-        if kubeconfig is None:
-            config.load_incluster_config(client_configuration=settings)
-        else:
-            await config.load_kube_config(
-                config_file=str(kubeconfig),
-                context=context or None,
-                client_configuration=settings,
-                persist_config=False,
-            )
-    except (config.ConfigException, OSError, TypeError, ValueError) as error:
-        where = "the cluster we run in" if kubeconfig is None else str(kubeconfig)
-        raise KubeApiError(0, f"no configuration of {where}: {error}") from error
-    return KubeApi(ApiClient(settings))
+
+async def _refusal(answer: aiohttp.ClientResponse) -> KubeApiError:
+    wait = answer.headers.get("Retry-After", "")
+    return KubeApiError(
+        answer.status,
+        _message(await answer.read(), answer.status),
+        retry_after_s=float(wait) if wait.isdecimal() else 0.0,
+    )
 
 
 def _message(body: bytes, status: int) -> str:

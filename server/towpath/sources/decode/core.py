@@ -11,6 +11,9 @@ from towpath.sources.decode.names import PORTS, NameRule, is_port
 
 MONITORED_BY = "openservicemesh.io/monitored-by"
 
+ENDED = ("Succeeded", "Failed")
+"""The phases of a pod whose containers have all ended, for good: it has no sidecar any more."""
+
 
 def namespace(seen: structs.Plain, found: Findings) -> workloads.Namespace:
     labels = seen.metadata.labels if seen.metadata else None
@@ -22,7 +25,9 @@ def service_account(_seen: structs.Plain, found: Findings) -> workloads.ServiceA
 
 
 def pod(seen: structs.Pod, found: Findings) -> workloads.Pod | None:
-    """The pod, without container ports that have no name or are not TCP."""
+    """The pod, without container ports that have no name or are not TCP; None if it has ended."""
+    if seen.status is not None and seen.status.phase in ENDED:
+        return None
     spec = seen.spec or structs.PodSpec()
     account = spec.service_account_name or "default"
     if not NameRule.SUBDOMAIN.holds(account):

@@ -20,12 +20,18 @@ class Metadata(msgspec.Struct, frozen=True):
     name: str | None = None
     namespace: str | None = None
     labels: dict[str, str] | None = None
+    # Only an API server's counts; a file may say what it likes.
+    resource_version: object = msgspec.field(default=None, name="resourceVersion")
 
 
-class Plain(msgspec.Struct, frozen=True):
-    """A kind of which only the metadata matters."""
+class Core(msgspec.Struct, frozen=True):
+    """What every kind has."""
 
     metadata: Metadata | None = None
+
+
+class Plain(Core, frozen=True):
+    """A kind of which only the metadata matters."""
 
 
 class ServicePort(msgspec.Struct, frozen=True, rename="camel"):
@@ -44,8 +50,7 @@ class ServiceSpec(msgspec.Struct, frozen=True):
     selector: dict[str, str] | None = None
 
 
-class Service(msgspec.Struct, frozen=True):
-    metadata: Metadata | None = None
+class Service(Core, frozen=True):
     spec: ServiceSpec | None = None
 
 
@@ -64,8 +69,7 @@ class EndpointPort(msgspec.Struct, frozen=True):
     protocol: str | None = None
 
 
-class EndpointSlice(msgspec.Struct, frozen=True, rename="camel"):
-    metadata: Metadata | None = None
+class EndpointSlice(Core, frozen=True, rename="camel"):
     address_type: str | None = None
     endpoints: list[Endpoint] | None = None
     ports: list[EndpointPort] | None = None
@@ -88,9 +92,13 @@ class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
     init_containers: list[Container] | None = None
 
 
-class Pod(msgspec.Struct, frozen=True):
-    metadata: Metadata | None = None
+class PodStatus(msgspec.Struct, frozen=True):
+    phase: str | None = None
+
+
+class Pod(Core, frozen=True):
     spec: PodSpec | None = None
+    status: PodStatus | None = None
 
 
 _ERROR = re.compile(r"(?P<what>.*?)(?: - at (?P<key>`key` in )?`\$(?P<path>[^`]*)`)?", re.DOTALL)

@@ -7,189 +7,238 @@ https://kubernetes.io/docs/reference/using-api/api-concepts/#efficient-detection
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Protocol
 
 import msgspec
 
 from towpath.kubeapi import KubeApi, KubeApiError
+from towpath.model.names import ObjectRef
+from towpath.sources.decode import Decoded, decode_json
+from towpath.sources.kube import wire
 from towpath.sources.kube.kinds import Resource
+from towpath.sources.kube.outage import Outage
+from towpath.sources.kube.pace import Backoff, Pace
 
 log = logging.getLogger(__name__)
 
-PAGE = "500"
-WATCH_S = (290, 590)
-"""The server ends a watch after a time in between; it differs, so that not all end at once."""
-IDLE_S = 90.0
-"""Bookmarks come about once a minute: a watch without a byte for so long is dead."""
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 30.0
-_INITIAL_END = "k8s.io/initial-events-end"
-_GONE = 410
-_NOT_INSTALLED = 404
-_BUSY = 429
-_UNAUTHORIZED = 401
-
-Raw = dict[str, Any]
+PAGE = 500
+_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _GONE, _BUSY = 401, 403, 404, 410, 429
+_NO_STREAMED_LIST = (400, _FORBIDDEN, 422)
 
 
 class Sink(Protocol):
-    """Where a reflector puts what it sees; objects are raw, as decoded JSON."""
+    """Where a reflector puts what it sees."""
 
-    def replaced(self, resource: Resource, objects: Iterable[Raw]) -> None:
+    def replaced(self, resource: Resource, objects: Iterable[Decoded]) -> None:
         """All objects of the kind."""
 
-    def changed(self, resource: Resource, raw: Raw) -> None: ...
-    def deleted(self, resource: Resource, raw: Raw) -> None: ...
-    def absent(self, resource: Resource) -> None:
-        """The kind is not installed."""
+    def changed(self, resource: Resource, found: Decoded) -> None: ...
+    def deleted(self, resource: Resource, ref: ObjectRef) -> None: ...
+    def absent(self, resource: Resource) -> bool:
+        """The kind is not installed; true if that is no trouble, as it never was."""
 
-    def failing(self, resource: Resource, why: str, *, alone: bool) -> None:
-        """The kind cannot be watched; *alone* if that says nothing of the other kinds."""
+    def refused(self, resource: Resource, why: str) -> None:
+        """The server answers, but not with this kind's objects."""
 
     def working(self, resource: Resource) -> None: ...
 
 
-class _GoneError(Exception):
-    """The server has forgotten the version that we held: list again."""
-
-
 class Reflector:
-    """Keeps a sink equal to one kind. *dice* spreads the pauses of many reflectors."""
+    """Keeps a sink equal to one kind. *clock*: seconds, monotonic; *dice* spreads the pauses."""
 
     def __init__(
         self,
         api: KubeApi,
         resource: Resource,
         sink: Sink,
+        outage: Outage,
         *,
+        clock: Callable[[], float],
         dice: random.Random,
-        sleep: Callable[[float], Any] = asyncio.sleep,
+        pace: Pace,
     ) -> None:
         self._api = api
         self._resource = resource
         self._sink = sink
+        self._outage = outage
+        self._clock = clock
         self._dice = dice
-        self._sleep = sleep
+        self._pace = pace
+        self._backoff = Backoff(pace, dice)
         self._version = ""  # where a watch may go on; "" is nowhere
-        self._watch_list = True
-        self._failures = 0
+        self._opened_at: float | None = None  # since when the watch of this attempt is open
+        self._said = ""
+        self._hurried = False
 
     async def run(self) -> None:
-        """List and watch until cancelled; every failure is told to the sink and tried again."""
+        """List and watch until cancelled; every failure is told and tried again."""
         while True:
+            self._opened_at = None
+            failure: KubeApiError | None = None
             try:
-                if not self._version:
-                    await self._begin()
-                if not await self._follow():
-                    await self._pause()  # a watch that ends at once must not make us spin
-            except _GoneError:
-                self._version = ""
-                await self._pause()
+                await self._attempt()
             except KubeApiError as error:
-                if error.status == _NOT_INSTALLED:
-                    self._version = ""
-                    self._sink.absent(self._resource)
-                else:
-                    alone = 400 <= error.status < 500 and error.status != _BUSY
-                    self._sink.failing(self._resource, self._explain(error), alone=alone)
-                if error.status == _GONE:
-                    self._version = ""
-                await self._pause()
-            except (OSError, TimeoutError, msgspec.MsgspecError) as error:
-                why = str(error) or type(error).__name__
-                self._sink.failing(self._resource, why, alone=False)
-                await self._pause()
+                failure = error
+            except msgspec.MsgspecError as error:
+                self._version = ""  # it would only send the same again
+                failure = KubeApiError(0, f"the answer cannot be read: {error}")
+                if self._opened_at is not None:
+                    self._tell(f"{self._resource.kind} cannot be followed: {failure}")
+            # Having opened is not yet having worked: a watch that always ends at once must
+            # not be asked for in a tight loop.
+            steady = self._opened_at is not None and (
+                self._clock() - self._opened_at >= self._pace.steady_s
+            )
+            if steady:
+                self._backoff.reset()
+                self._hurried, self._said = False, ""
+            if failure is not None:
+                self._judge(failure)
+            if failure is not None or not steady:
+                await self._pause(failure)
 
-    async def _begin(self) -> None:
-        """The first picture: streamed where the server can do that, else in pages."""
-        if self._watch_list:
-            try:
-                await self._stream_all()
-            except KubeApiError as error:
-                if error.status in (0, _UNAUTHORIZED, _NOT_INSTALLED):
-                    raise
-                # An older server, or one whose storage cannot do it: each says so differently.
-                self._watch_list = False
-            else:
-                return
-        await self._list_all()
+    async def _attempt(self) -> None:
+        """Everything from where we are, until the server ends it."""
+        if self._version:
+            await self._watch({"resourceVersion": self._version}, gathered=None)
+        elif not await self._stream_all():
+            await self._list_all()
+            await self._watch({"resourceVersion": self._version}, gathered=None)
+
+    async def _stream_all(self) -> bool:
+        """One watch that begins with all objects; False if the server cannot do that."""
+        query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
+        try:
+            await self._watch(query, gathered={})
+        except KubeApiError as error:
+            # An older server refuses it; one whose storage cannot do it says so in the stream.
+            cannot = error.status in _NO_STREAMED_LIST or self._opened_at is not None
+            if self._version or not cannot or error.status in (0, _GONE):
+                raise
+            self._opened_at = None
+            return False
+        if not self._version:
+            raise KubeApiError(
+                0, f"the list of {self._resource.full_name} ended before it was whole"
+            )
+        return True
 
     async def _list_all(self) -> None:
-        objects: list[Raw] = []
-        query = {**self._resource.selection, "limit": PAGE}
+        """All objects page by page; in one piece if it took so long that the pages expired."""
+        try:
+            await self._list({**self._resource.selection, "limit": str(PAGE)})
+        except KubeApiError as error:
+            if error.status != _GONE:
+                raise
+            await self._list(dict(self._resource.selection))
+
+    async def _list(self, query: dict[str, str]) -> None:
+        found: list[Decoded] = []
+        rest: str | None = None
         while True:
-            page = msgspec.json.decode(await self._api.get(self._resource.path, query))
-            head = {"apiVersion": self._resource.api_version, "kind": self._resource.kind.value}
-            objects += ({**head, **item} for item in page.get("items") or ())
-            metadata = page.get("metadata") or {}
-            if not metadata.get("continue"):
+            more = {"continue": rest} if rest else {}
+            page = wire.page(await self._api.get(self._resource.path, {**query, **more}))
+            self._outage.answered(self._resource.kind)
+            found += [decode_json(self._resource.kind, item) for item in page.items or ()]
+            rest = page.metadata.rest
+            if not rest:
                 break
-            query["continue"] = metadata["continue"]
-        self._replace(objects, metadata["resourceVersion"])
+            await asyncio.sleep(0)  # streams have their turn between two pages
+        self._replace(found, page.metadata.version)
 
-    async def _stream_all(self) -> None:
-        objects: dict[str, Raw] = {}
-        query = {"sendInitialEvents": "true", "resourceVersionMatch": "NotOlderThan"}
-        async with contextlib.aclosing(self._events(query)) as events:
-            async for kind, raw in events:
-                metadata = raw["metadata"]
-                if kind == "BOOKMARK":
-                    if (metadata.get("annotations") or {}).get(_INITIAL_END) == "true":
-                        self._replace(objects.values(), metadata["resourceVersion"])
-                        return
-                elif kind == "DELETED":
-                    objects.pop(metadata["uid"], None)
-                else:
-                    objects[metadata["uid"]] = raw
-        raise TimeoutError("the watch ended before the first picture was whole")
-
-    async def _follow(self) -> bool:
-        """Watch from where we are until the server ends it; False if nothing came."""
-        query = {"resourceVersion": self._version}
-        heard = False
-        async with contextlib.aclosing(self._events(query)) as events:
-            async for kind, raw in events:
-                heard, self._failures = True, 0
-                if kind in ("ADDED", "MODIFIED"):
-                    self._sink.changed(self._resource, raw)
-                elif kind == "DELETED":
-                    self._sink.deleted(self._resource, raw)
-                self._version = raw["metadata"]["resourceVersion"]
-        return heard
-
-    async def _events(self, query: dict[str, str]) -> Any:
-        seconds = str(self._dice.randint(*WATCH_S))
+    async def _watch(
+        self, query: dict[str, str], *, gathered: dict[ObjectRef, Decoded] | None
+    ) -> None:
+        """Follow one watch to its end. *gathered*: it begins with a list, which is kept here."""
+        seconds = str(self._dice.randint(*self._pace.watch_s))
         asked = {"allowWatchBookmarks": "true", "timeoutSeconds": seconds}
         whole = {**self._resource.selection, **asked, **query}
-        async with self._api.watch(self._resource.path, whole, idle_s=IDLE_S) as lines:
-            self._sink.working(self._resource)
+        path, kind = self._resource.path, self._resource.kind
+        async with self._api.watch(path, whole, idle_s=self._pace.idle_s) as lines:
+            self._opened_at = self._clock()
+            self._outage.answered(kind)
+            if gathered is None:
+                self._sink.working(self._resource)
             async for line in lines:
-                event = msgspec.json.decode(line)
-                if event["type"] == "ERROR":
-                    said = event["object"]
-                    if said.get("code") == _GONE:
-                        raise _GoneError
-                    raise KubeApiError(int(said.get("code") or 0), str(said.get("message")))
-                yield event["type"], event["object"]
+                event = wire.event(line)
+                if event.type == "ERROR":
+                    said = wire.status(event.object)
+                    raise KubeApiError(said.code or 0, said.message or "an error without a message")
+                if event.type == "BOOKMARK":
+                    mark = wire.mark(event.object)
+                    if gathered is None:
+                        self._version = mark.metadata.version
+                    elif mark.ends_the_list:
+                        self._replace(gathered.values(), mark.metadata.version)
+                        gathered = None
+                elif event.type in ("ADDED", "MODIFIED", "DELETED"):
+                    self._take(event.type, decode_json(kind, event.object), gathered)
 
-    def _replace(self, objects: Iterable[Raw], version: str) -> None:
+    def _take(self, what: str, found: Decoded, gathered: dict[ObjectRef, Decoded] | None) -> None:
+        if not found.version:
+            raise msgspec.ValidationError(f"{found.ref} has no resourceVersion")
+        if gathered is not None:
+            gathered.pop(found.ref, None)
+            if what != "DELETED":
+                gathered[found.ref] = found
+            return
+        if what == "DELETED":
+            self._sink.deleted(self._resource, found.ref)
+        else:
+            self._sink.changed(self._resource, found)
+        self._version = found.version
+
+    def _replace(self, objects: Iterable[Decoded], version: str) -> None:
+        if not version:
+            raise msgspec.ValidationError("a list without resourceVersion")
         self._sink.replaced(self._resource, objects)
         self._version = version
-        self._failures = 0
         self._sink.working(self._resource)
 
-    async def _pause(self) -> None:
-        """Longer with each failure, and never the same for all."""
-        longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**self._failures)
-        self._failures = min(self._failures + 1, 10)
-        await self._sleep(longest * (0.5 + self._dice.random() / 2))
+    def _judge(self, error: KubeApiError) -> None:
+        """What a failure means for the kind; the pause that follows is the same for all."""
+        kind, status = self._resource.kind, error.status
+        if status in (0, _UNAUTHORIZED, _BUSY) or status >= 500:
+            if self._opened_at is None:
+                self._outage.away(kind, f"{kind} cannot be read: {error}")
+            else:
+                # A watch that breaks off is no outage before the next attempt fails as well.
+                self._outage.failing(kind)
+            return
+        self._version = ""
+        self._outage.answered(kind)
+        if status == _GONE:
+            self._outage.failing(kind)
+        elif status == _NOT_FOUND and self._resource.custom:
+            if not self._sink.absent(self._resource):
+                self._outage.failing(kind)
+                self._tell(f"{self._resource.full_name} is gone; what was last seen is served")
+        else:
+            self._outage.failing(kind)
+            why = self._explain(error)
+            self._sink.refused(self._resource, why)
+            self._tell(f"{kind} cannot be watched: {why}")
+
+    async def _pause(self, failure: KubeApiError | None) -> None:
+        """Longer with each failure in a row; cut short, once, when the server is back."""
+        seconds = self._backoff.next(failure.retry_after_s if failure else 0.0)
+        hurry = failure is not None and failure.status == 0 and not self._hurried
+        if await self._outage.rest(seconds, until_it_answers=hurry):
+            self._hurried = True
+
+    def _tell(self, text: str) -> None:
+        """Log what is new."""
+        if text != self._said:
+            self._said = text
+            log.warning("%s", text)
 
     def _explain(self, error: KubeApiError) -> str:
-        if error.status != 403:
+        if error.status != _FORBIDDEN:
             return str(error)
-        group, slash, _ = self._resource.api_version.rpartition("/")
-        wanted = f'verbs: [list, watch], resources: ["{self._resource.plural}"]'
-        return f'{error} (grant it by RBAC: apiGroups: ["{group if slash else ""}"], {wanted})'
+        resource = self._resource
+        within = f" in namespace {resource.namespace}" if resource.namespace else ""
+        rule = f'apiGroups: ["{resource.group}"], verbs: [list, watch]'
+        return f'{error} (grant by RBAC{within}: {rule}, resources: ["{resource.plural}"])'

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable, Hashable, Iterable
+from typing import Protocol
 
 from towpath.kubeapi import KubeApi
 from towpath.model.mesh import Object
 from towpath.model.names import Kind, ObjectRef
-from towpath.model.problem import Problem
-from towpath.sources.decode import decode
+from towpath.model.problem import Problem, Reason
+from towpath.sources.decode import Decoded
 from towpath.sources.kube.kinds import Resource, resources
+from towpath.sources.kube.outage import Outage
+from towpath.sources.kube.pace import Pace
 from towpath.sources.kube.reflector import Reflector
-from towpath.store import Store
 
-log = logging.getLogger(__name__)
+ORIGIN = "kube"
+"""The name under which this source reports its Problems, with what they are about."""
 
-Raw = dict[str, Any]
+
+class Store(Protocol):
+    """What the source needs of a store."""
+
+    def replace_all(self, kind: Kind, objects: Iterable[Object]) -> None: ...
+    def apply(self, obj: Object) -> None: ...
+    def delete(self, kind: Kind, namespace: str, name: str) -> None: ...
+    def report(self, origin: Hashable, problems: Iterable[Problem]) -> None: ...
 
 
 class KubeSource:
@@ -34,88 +42,95 @@ class KubeSource:
         osm_namespace: str,
         clock: Callable[[], float] = time.monotonic,
         dice: random.Random | None = None,
+        pace: Pace | None = None,
     ) -> None:
         self._api = api
         self._store = store
-        self._clock = clock
-        self._dice = dice or random.Random()  # noqa: S311 - spreads load, keeps no secret
-        self._resources = resources(osm_namespace)
-        self._failing: dict[Kind, str] = {}
-        self._stale_since: float | None = None
-        self._synced: set[Kind] = set()
-        self._reported: dict[Kind, set[ObjectRef]] = {}
+        self._outage = Outage(clock)
+        self._replaced: set[Kind] = set()
+        self._troubled: dict[Kind, set[ObjectRef]] = {kind: set() for kind in Kind}
+        self._reflectors = [
+            Reflector(
+                api,
+                resource,
+                self,
+                self._outage,
+                clock=clock,
+                dice=dice or random.Random(),  # noqa: S311 - spreads load, keeps no secret
+                pace=pace or Pace(),
+            )
+            for resource in resources(osm_namespace)
+        ]
 
     async def run(self) -> None:
         """Follow the cluster until cancelled, and close the connections then."""
         try:
             async with asyncio.TaskGroup() as tasks:
-                for resource in self._resources:
-                    reflector = Reflector(self._api, resource, self, dice=self._dice)
+                for reflector in self._reflectors:
                     tasks.create_task(reflector.run())
         finally:
             await self._api.close()
 
     def stale_seconds(self) -> float:
-        """For how long a kind could not be watched; 0 while all can."""
-        return 0.0 if self._stale_since is None else self._clock() - self._stale_since
+        """For how long a kind could not be followed; 0 while all can."""
+        return self._outage.stale_seconds()
 
-    def replaced(self, resource: Resource, objects: Iterable[Raw]) -> None:
+    def replaced(self, resource: Resource, objects: Iterable[Decoded]) -> None:
         """All objects of a kind; the store finds what differs from what it has."""
-        self._synced.add(resource.kind)
-        seen: set[ObjectRef] = set()
+        kind = resource.kind
+        self._replaced.add(kind)
+        before, self._troubled[kind] = self._troubled[kind], set()
         values: list[Object] = []
-        for raw in objects:
-            found = decode(raw, "")
-            seen.add(found.ref)
-            self._report(found.ref, found.problems)
+        for found in objects:
+            self._report(kind, found)
             if found.value is not None:
                 values.append(found.value)
-        for gone in self._reported.get(resource.kind, set()) - seen:
-            self._report(gone, ())
-        self._reported[resource.kind] = seen
-        self._store.replace_all(resource.kind, values)
+        for ref in before - self._troubled[kind]:
+            self._store.report((ORIGIN, ref), ())
+        self._store.replace_all(kind, values)
 
-    def changed(self, resource: Resource, raw: Raw) -> None:
-        found = decode(raw, "")
-        self._reported.setdefault(resource.kind, set()).add(found.ref)
-        self._report(found.ref, found.problems)
+    def changed(self, resource: Resource, found: Decoded) -> None:
+        self._report(resource.kind, found)
         if found.value is not None:
             self._store.apply(found.value)
         else:
             # What it has become cannot be used; what it was must not stay.
             self._store.delete(resource.kind, found.ref.namespace, found.ref.name)
 
-    def deleted(self, resource: Resource, raw: Raw) -> None:
-        metadata = raw["metadata"]
-        namespace, name = metadata.get("namespace", ""), metadata["name"]
-        ref = ObjectRef(resource.kind, namespace, name)
-        self._reported.get(resource.kind, set()).discard(ref)
-        self._report(ref, ())
-        self._store.delete(resource.kind, namespace, name)
+    def deleted(self, resource: Resource, ref: ObjectRef) -> None:
+        self._report(resource.kind, Decoded(ref))
+        self._store.delete(resource.kind, ref.namespace, ref.name)
 
-    def absent(self, resource: Resource) -> None:
+    def absent(self, resource: Resource) -> bool:
         """A kind that is not installed has no objects; one that vanishes later is stale."""
-        if resource.kind in self._synced:
-            self.failing(resource, "its CustomResourceDefinition is gone", alone=True)
-        else:
-            self._store.listed(resource.kind)
-            self.working(resource)
+        kind, before = resource.kind, resource.kind in self._replaced
+        if before:
+            self._of_kind(resource, Reason.MISSING, f"is gone; each {kind} last seen is served")
+            return False
+        self._store.replace_all(kind, ())
+        self._outage.working(kind)
+        self._of_kind(resource, Reason.MISSING, f"is not installed, so there is no {kind}")
+        return True
 
-    def failing(self, resource: Resource, why: str, *, alone: bool) -> None:
-        """Say it once: of the kind if it fails alone, else of the API server for all of them."""
-        if alone and self._failing.get(resource.kind) != why:
-            log.warning("%s cannot be watched: %s", resource.kind, why)
-        elif not alone and self._stale_since is None:
-            log.warning("%s; serving what was last seen", why)
-        if self._stale_since is None:
-            self._stale_since = self._clock()
-        self._failing[resource.kind] = why if alone else ""
+    def refused(self, resource: Resource, why: str) -> None:
+        self._of_kind(resource, Reason.FORBIDDEN, why)
 
     def working(self, resource: Resource) -> None:
-        self._failing.pop(resource.kind, None)
-        if not self._failing and self._stale_since is not None:
-            log.info("every kind is watched again, after %.1f s", self.stale_seconds())
-            self._stale_since = None
+        self._outage.working(resource.kind)
+        self._store.report((ORIGIN, resource.kind), ())
 
-    def _report(self, ref: ObjectRef, problems: Iterable[Problem]) -> None:
-        self._store.report(("kube", ref), problems)
+    def _of_kind(self, resource: Resource, reason: Reason, message: str) -> None:
+        what = "CustomResourceDefinition" if resource.custom else "APIResource"
+        ref = ObjectRef(what, "", resource.full_name)
+        self._store.report((ORIGIN, resource.kind), (Problem(ref, "", reason, message),))
+
+    def _report(self, kind: Kind, found: Decoded) -> None:
+        """Replace what was wrong with an object by what is; most objects never have a Problem."""
+        troubled = self._troubled[kind]
+        if found.problems:
+            troubled.add(found.ref)
+        elif found.ref in troubled:
+            troubled.discard(found.ref)
+        else:
+            return
+        self._store.report((ORIGIN, found.ref), found.problems)

@@ -1,0 +1,85 @@
+"""Where the API server is and who we are: from a kubeconfig, or from the pod that we run in."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+
+from towpath.kubeapi.client import KubeApi, KubeApiError
+
+REFRESH_S = 60.0
+"""How often a kubeconfig's token is asked for anew, as the official client does in a pod."""
+
+PLUGIN_S = 30.0
+"""How long a kubeconfig's plug-in may take."""
+
+
+async def connect(kubeconfig: Path | None, context: str) -> KubeApi:
+    """The API of a kubeconfig's context (""; the current one), or of the cluster we run in.
+
+    Raises KubeApiError if there is no usable configuration.
+    """
+    settings = Configuration()
+    try:
+        if kubeconfig is None:
+            config.load_incluster_config(client_configuration=settings)
+        else:
+            _require(kubeconfig)
+            await _load(kubeconfig, context, settings)
+        return KubeApi(ApiClient(settings))
+    except (config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError) as error:
+        where = "the cluster we run in" if kubeconfig is None else str(kubeconfig)
+        raise KubeApiError(0, f"no configuration of {where}: {error}") from error
+
+
+def _require(kubeconfig: Path) -> None:
+    if not kubeconfig.is_file():
+        raise FileNotFoundError("there is no such file")
+
+
+async def _load(kubeconfig: Path, context: str, settings: Configuration) -> None:
+    loader = await config.load_kube_config(
+        config_file=str(kubeconfig),
+        context=context or None,
+        client_configuration=settings,
+        persist_config=False,
+    )
+    if "BearerToken" in settings.api_key:
+        # A token file may end with a newline, which no header may hold.
+        settings.api_key["BearerToken"] = settings.api_key["BearerToken"].strip()
+    settings.refresh_api_key_hook = refreshed(  # type: ignore[assignment]
+        loader, clock=time.monotonic
+    )
+
+
+def refreshed(
+    loader: Any, *, clock: Callable[[], float], every_s: float = REFRESH_S
+) -> Callable[[Configuration], Any]:
+    """A hook that asks a kubeconfig's plug-in or token file anew; the client never does it."""
+    asked = clock()
+
+    async def refresh(settings: Configuration) -> None:
+        nonlocal asked
+        if clock() - asked < every_s:
+            return
+        asked = clock()
+        user = loader._user or {}  # noqa: SLF001 - it has no other name
+        if "exec" in user:
+            async with asyncio.timeout(PLUGIN_S):
+                await loader.load_from_exec_plugin()  # runs it only if the token expires soon
+        elif "tokenFile" in user and "token" not in user:
+            loader._load_user_token()  # noqa: SLF001
+        else:
+            return
+        token = getattr(loader, "token", None)  # a plug-in may give a certificate instead
+        if token:
+            settings.api_key["BearerToken"] = token.strip()
+
+    return refresh

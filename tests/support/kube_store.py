@@ -1,0 +1,94 @@
+"""A store that follows a scripted API server, and what a test asks of it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from support.fake_api import FakeApi
+from towpath.kubeapi import connect
+from towpath.model.mesh import Mesh
+from towpath.model.names import Kind
+from towpath.sources.decode import decode
+from towpath.sources.kube import KubeSource
+from towpath.sources.kube.pace import Pace
+from towpath.store import Store
+
+PATIENCE_S = 10.0
+QUICK = Pace(first_pause_s=0.01, longest_pause_s=0.1, steady_s=0.3, idle_s=5.0)
+
+
+class Held:
+    """A store, its source, and the API server that it follows."""
+
+    def __init__(self, api: FakeApi) -> None:
+        self.api = api
+        self.changes = 0
+        self._changed = asyncio.Event()
+        self.store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=self._touch)
+        self.source: KubeSource | None = None
+
+    def _touch(self) -> None:
+        self.changes += 1
+        self._changed.set()
+
+    def mesh(self) -> Mesh:
+        return self.store.drain()[0]
+
+    def names(self, kind: Kind) -> set[str]:
+        return {name for held, _, name in self.mesh().objects if held is kind}
+
+    def problems(self) -> list[str]:
+        return [str(problem) for problem in self.mesh().problems]
+
+    def stale(self) -> float:
+        assert self.source is not None
+        return self.source.stale_seconds()
+
+    def equal(self) -> bool:
+        """True if the store holds what the server's objects say, computed from scratch."""
+        found = [decode(raw, "").value for raw in self.api.objects.values()]
+        wanted = {(v.kind, v.namespace, v.name): v for v in found if v is not None}
+        return self.store.synced and dict(self.mesh().objects) == wanted
+
+    async def until(self, holds: Callable[[], Any], what: str = "equal") -> None:
+        """Wait until it holds."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while not holds():
+                    await asyncio.sleep(0.005)
+        except TimeoutError:
+            asked = [f"{path} {query}" for path, query in self.api.requests[-5:]]
+            raise AssertionError(f"not {what}: {self.problems()}, last asked {asked}") from None
+
+
+class Follow(Protocol):
+    """`async with follow(api) as held`; keywords change the pace."""
+
+    def __call__(self, api: FakeApi, **pace: Any) -> AbstractAsyncContextManager[Held]: ...
+
+
+@asynccontextmanager
+async def following(api: FakeApi, folder: Path, **pace: Any) -> AsyncIterator[Held]:
+    held = Held(api)
+    held.source = KubeSource(
+        await connect(api.kubeconfig(folder), ""),
+        held.store,
+        osm_namespace="osm-system",
+        clock=time.monotonic,
+        dice=random.Random(1),
+        pace=replace(QUICK, **pace),
+    )
+    running = asyncio.create_task(held.source.run())
+    try:
+        yield held
+        assert not running.done(), "the source has ended by itself"
+    finally:
+        running.cancel()
+        await asyncio.wait({running})

@@ -1,0 +1,153 @@
+"""Where the API server is, who we are there, and what its refusals say."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.config import ConfigException
+
+from support.fake_api import body, fake_api, refuse
+from towpath.kubeapi import KubeApi, KubeApiError, connect
+from towpath.kubeapi.configuration import refreshed
+
+NAMESPACES = "/api/v1/namespaces"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "there is no such file"),
+        ("", ""),
+        ("{", ""),
+        ("apiVersion: v1\nkind: Config\n", ""),
+        ("[]", ""),
+    ],
+)
+async def test_a_kubeconfig_that_cannot_be_used_is_named(
+    tmp_path: Path, text: str | None, said: str
+) -> None:
+    path = tmp_path / "kubeconfig"
+    if text is not None:
+        path.write_text(text)
+
+    with pytest.raises(KubeApiError, match=f"no configuration of {path}: .*{said}"):
+        await connect(path, "")
+
+
+async def test_a_context_that_is_not_there_is_named(tmp_path: Path) -> None:
+    async with fake_api() as api:
+        with pytest.raises(KubeApiError, match="elsewhere"):
+            await connect(api.kubeconfig(tmp_path), "elsewhere")
+
+
+async def test_outside_of_a_cluster_there_is_no_configuration(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+
+    with pytest.raises(KubeApiError, match="no configuration of the cluster we run in"):
+        await connect(None, "")
+
+
+async def test_a_refusal_has_its_status_its_message_and_the_wait_asked_for(tmp_path: Path) -> None:
+    async with fake_api() as api:
+        kube = await connect(api.kubeconfig(tmp_path), "")
+        api.faults["Namespace"] += [refuse(429, "later", **{"Retry-After": "7"}), refuse(403, "")]
+        try:
+            with pytest.raises(KubeApiError, match="later") as busy:
+                await kube.get(NAMESPACES, {})
+            with pytest.raises(KubeApiError, match="HTTP status 403") as refused:
+                await kube.get(NAMESPACES, {})
+        finally:
+            await kube.close()
+
+        assert (429, 7.0) == (busy.value.status, busy.value.retry_after_s)
+        assert (403, 0.0) == (refused.value.status, refused.value.retry_after_s)
+
+
+async def test_a_watch_gives_whole_lines_and_says_if_the_last_is_not(tmp_path: Path) -> None:
+    async with fake_api() as api:
+        kube = await connect(api.kubeconfig(tmp_path), "")
+        api.faults["Namespace"] += [body("one\n\ntwo\nthr")]
+        seen: list[bytes] = []
+        try:
+            with pytest.raises(KubeApiError, match="in the middle of an event"):
+                async with kube.watch(NAMESPACES, {}, idle_s=5) as lines:
+                    async for line in lines:
+                        seen.append(line)  # noqa: PERF401 - it raises at the end
+        finally:
+            await kube.close()
+
+        assert [b"one", b"two"] == seen
+
+
+@pytest.mark.parametrize("error", [ConfigException("Token file exists but empty."), OSError("no")])
+async def test_a_token_that_cannot_be_read_just_now_is_no_crash(
+    tmp_path: Path, error: Exception
+) -> None:
+    """As while the kubelet replaces it."""
+
+    def hook(_: Configuration) -> None:
+        raise error
+
+    async with fake_api() as api:
+        kube = await connect(api.kubeconfig(tmp_path), "")
+        kube._client.configuration.refresh_api_key_hook = hook
+        try:
+            with pytest.raises(KubeApiError, match=str(error)) as failed:
+                await kube.get(NAMESPACES, {})
+        finally:
+            await kube.close()
+
+        assert 0 == failed.value.status
+
+
+def loader(**user: Any) -> Any:
+    """A kubeconfig's user, whose tokens are numbered."""
+    made = SimpleNamespace(_user=user, token="Bearer 0", asked=0)
+
+    def ask() -> None:
+        made.asked += 1
+        made.token = f"Bearer {made.asked}"
+
+    async def ask_plugin() -> None:
+        ask()
+
+    made.load_from_exec_plugin, made._load_user_token = ask_plugin, ask
+    return made
+
+
+@pytest.mark.parametrize(
+    ("user", "second"),
+    [
+        ({"exec": {"command": "x"}}, "Bearer 1"),
+        ({"tokenFile": "/x"}, "Bearer 1"),
+        ({"token": "t", "tokenFile": "/x"}, None),
+        ({"token": "t"}, None),
+    ],
+)
+async def test_a_token_that_may_change_is_asked_for_again_after_a_minute(
+    user: dict[str, Any], second: str | None
+) -> None:
+    now = 0.0
+    settings = Configuration()
+    hook: Callable[[Configuration], Awaitable[None]] = refreshed(loader(**user), clock=lambda: now)
+
+    await hook(settings)
+    assert None is settings.api_key.get("BearerToken")
+    now = 61.0
+    await hook(settings)
+    await hook(settings)
+    assert second == settings.api_key.get("BearerToken")
+
+
+def test_a_client_says_which_server_it_asks() -> None:
+    class Client:
+        configuration = Configuration(host="https://kube.test")
+
+    assert "https://kube.test" == KubeApi(cast("ApiClient", Client())).url

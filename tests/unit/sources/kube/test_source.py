@@ -1,0 +1,229 @@
+"""What people are told when a kind cannot be followed, and what is served meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+import pytest
+
+from support.fake_api import FakeApi, body, fake_api, refuse
+from support.kube_store import Follow, Held
+from towpath.model.names import Kind
+from towpath.sources.kube.outage import Outage
+from towpath.sources.kube.pace import Backoff, Pace
+
+FORBIDDEN = 'User "me" cannot list resource "egresses"'
+NO_CRD = refuse(404, "404 page not found")
+
+
+def lines(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.name.startswith("towpath.sources")]
+
+
+def policy(api: FakeApi) -> None:
+    source = {"kind": "ServiceAccount", "name": "web", "namespace": "shop"}
+    ports = [{"number": 80, "protocol": "http"}]
+    spec = {"sources": [source], "hosts": ["a.test"], "ports": ports}
+    api.put("Egress", "one", "shop", spec=spec)
+
+
+async def quiet(held: Held) -> None:
+    """All kinds are followed."""
+    await held.until(lambda: held.equal() and held.stale() == 0, "followed")
+
+
+async def test_an_outage_is_said_once_and_so_is_its_end(
+    follow: Follow, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with fake_api() as api:
+        policy(api)
+        async with follow(api) as held:
+            await quiet(held)
+            await api.stop()
+            await held.until(lambda: held.stale() > 0.5, "stale")
+            assert {"one"} == held.names(Kind.EGRESS)
+            assert [] != [r for r in lines(caplog) if r.endswith("what was last seen is served")]
+
+            await api.start()
+            await quiet(held)
+            await held.until(lambda: len(lines(caplog)) > 1, "said")
+
+            said = lines(caplog)
+            assert 2 == len(said), said
+            assert said[1].startswith("the API server answers again, after ")
+            assert 1 == api.lists("Egress")
+
+
+async def test_a_server_that_is_back_is_found_by_all_kinds_at_once(follow: Follow) -> None:
+    """Each would have paused for some seconds more."""
+    async with fake_api() as api, follow(api, first_pause_s=0.3, longest_pause_s=8.0) as held:
+        await quiet(held)
+        await api.stop()
+        await held.until(lambda: held.stale() > 2.5, "stale")
+        await api.start()
+        begun = time.monotonic()
+        await held.until(lambda: held.stale() == 0, "followed")
+        assert 1 + 9 >= len({path for path, _ in api.requests})
+        assert time.monotonic() - begun < 8
+
+
+async def test_an_idle_outage_costs_next_to_nothing(follow: Follow) -> None:
+    async with fake_api() as api:
+        default = Pace()
+        async with follow(
+            api, first_pause_s=default.first_pause_s, longest_pause_s=default.longest_pause_s
+        ) as held:
+            await quiet(held)
+            await api.stop()
+            await held.until(lambda: held.stale() > 1, "stale")
+            begun, spent = time.monotonic(), time.process_time()
+            await held.until(lambda: time.monotonic() - begun > 2, "over")
+            # The polling of this test is in it.
+            assert time.process_time() - spent < 0.2
+
+
+async def test_a_watch_that_ends_in_between_is_no_outage(
+    follow: Follow, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with fake_api() as api:
+        policy(api)
+        api.faults["Egress"] += [api.answer, body("")]
+        api.faults["Pod"] += [body("")]
+        async with follow(api) as held:
+            await quiet(held)
+            assert [] == lines(caplog)
+
+
+async def test_a_kind_that_is_not_installed_holds_up_nothing_and_is_found_later(
+    follow: Follow, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with fake_api() as api:
+        api.standing["Egress"] = NO_CRD
+        async with follow(api) as held:
+            await quiet(held)
+            what = "CustomResourceDefinition egresses.policy.openservicemesh.io"
+            said = f"{what}: Missing: is not installed, so there is no Egress"
+            assert [said] == held.problems()
+            changes = held.changes
+            asked = len(api.asked("Egress"))
+            await held.until(lambda: len(api.asked("Egress")) > asked + 3, "asked again")
+            assert changes == held.changes
+
+            policy(api)
+            del api.standing["Egress"]
+            await quiet(held)
+            assert [] == held.problems()
+            assert [] == lines(caplog)
+
+
+async def test_a_kind_that_vanishes_is_stale_not_empty(follow: Follow) -> None:
+    async with fake_api() as api:
+        policy(api)
+        async with follow(api) as held:
+            await quiet(held)
+            await api.stop()
+            api.standing["Egress"] = NO_CRD
+            await api.start()
+            await held.until(held.problems, "a problem")
+            assert {"one"} == held.names(Kind.EGRESS)
+            assert held.stale() > 0
+            assert "is gone; each Egress last seen is served" in held.problems()[0]
+
+            api.delete("Egress", "one", "shop")
+            api.standing.clear()
+            await quiet(held)
+            assert [] == held.problems()
+
+
+async def test_what_answers_404_to_everything_is_not_taken_for_an_empty_cluster(
+    follow: Follow,
+) -> None:
+    async with fake_api() as api:
+        for kind in Kind:
+            api.standing[kind.value] = NO_CRD
+        async with follow(api) as held:
+            await held.until(lambda: len(api.requests) > 40, "asked")
+
+            assert not held.store.synced
+
+
+async def test_a_refusal_names_what_to_grant_once_and_its_end_is_noticed(
+    follow: Follow, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with fake_api() as api:
+        policy(api)
+        api.standing["Egress"] = refuse(403, FORBIDDEN)
+        api.standing["MeshConfig"] = refuse(403, "no")
+        async with follow(api) as held:
+            await held.until(lambda: len(api.asked("Egress")) > 6, "asked")
+            assert not held.store.synced
+            grant = 'apiGroups: ["policy.openservicemesh.io"], verbs: [list, watch]'
+            text = f'{FORBIDDEN} (grant by RBAC: {grant}, resources: ["egresses"])'
+            assert 1 == lines(caplog).count(f"Egress cannot be watched: {text}")
+            assert any("no (grant by RBAC in namespace osm-system: " in x for x in lines(caplog))
+            assert 2 == len(lines(caplog))
+            assert any(text in problem for problem in held.problems())
+
+            api.standing.clear()
+            await quiet(held)
+            assert [] == held.problems()
+
+
+async def test_rights_that_are_taken_away_leave_what_was_seen(follow: Follow) -> None:
+    async with fake_api() as api:
+        policy(api)
+        async with follow(api) as held:
+            await quiet(held)
+            await api.stop()
+            api.standing["Egress"] = refuse(403, FORBIDDEN)
+            await api.start()
+            await held.until(held.problems, "a problem")
+
+            assert {"one"} == held.names(Kind.EGRESS)
+
+
+async def test_what_is_wrong_with_an_object_goes_with_it(follow: Follow) -> None:
+    async with fake_api() as api:
+        api.put("Service", "odd", "shop", spec={"type": "Odd"})
+        api.put("Service", "odd2", "shop", spec={"type": "Odd"})
+        async with follow(api) as held:
+            await held.until(lambda: len(held.problems()) == 2, "two problems")
+            api.put("Service", "odd", "shop", spec={"type": "ClusterIP", "clusterIP": "10.0.0.1"})
+            await held.until(lambda: len(held.problems()) == 1, "one problem")
+            await api.stop()
+            api.delete("Service", "odd2", "shop")
+            api.faults["Service"] += [refuse(410)]
+            await api.start()
+            await held.until(lambda: held.problems() == [] and held.equal(), "no problem")
+
+
+async def test_a_pause_is_cut_short_only_by_an_answer_after_an_outage() -> None:
+    outage = Outage(asyncio.get_running_loop().time)
+    assert not await outage.rest(0.001, until_it_answers=True)
+
+    outage.away(Kind.POD, "why")
+    resting = asyncio.create_task(outage.rest(60, until_it_answers=True))
+    await asyncio.sleep(0)
+    outage.answered(Kind.SERVICE)
+    await asyncio.sleep(0)
+    assert not resting.done()
+    outage.answered(Kind.POD)
+    assert await resting
+
+
+def test_pauses_double_up_to_the_longest_and_begin_anew() -> None:
+    class Middle:
+        def random(self) -> float:
+            return 1.0
+
+    backoff = Backoff(Pace(first_pause_s=1, longest_pause_s=5), Middle())  # type: ignore[arg-type]
+
+    assert [1, 2, 4, 5, 5] == [backoff.next() for _ in range(5)]
+    assert 25 == backoff.next(20)
+    backoff.reset()
+    assert 1 == backoff.next()
+    assert 60 + 2 == backoff.next(10_000)
