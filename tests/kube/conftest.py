@@ -11,7 +11,22 @@ import yaml
 from support.kube.build import CannotBuildError, api_server
 from support.kube.cluster import Cluster
 
-CRDS = sorted((Path(__file__).parents[2] / "deploy" / "crds").glob("*.yaml"))
+DEPLOY = Path(__file__).parents[2] / "deploy"
+RIGHTS = list(yaml.safe_load_all((DEPLOY / "base" / "rbac.yaml").read_text()))
+READER = yaml.safe_load_all("""
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: reader}
+rules: [{apiGroups: ["*"], resources: ["*"], verbs: [list, watch]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: reader}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reader}
+subjects: [{kind: User, name: reader, apiGroup: rbac.authorization.k8s.io}]
+""")
+"""Rights of somebody who may see everything, and write nothing."""
+CRDS = sorted((DEPLOY / "crds").glob("*.yaml"))
 
 
 @pytest.fixture(scope="session")
@@ -30,4 +45,6 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         assert waited.exit_code == 0, waited.error
         for namespace in ("osm-system", "curl"):
             started.kubectl("create", "namespace", namespace)
+        granted = started.apply(*RIGHTS, *READER)
+        assert granted.exit_code == 0, granted.error
         yield started

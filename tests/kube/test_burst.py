@@ -111,6 +111,7 @@ async def following(cluster: Cluster) -> AsyncIterator[Store]:
     finally:
         running.cancel()
         await asyncio.wait({running})
+        await api.close()
 
 
 def truth(cluster: Cluster) -> dict[Any, Any]:

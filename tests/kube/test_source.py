@@ -63,6 +63,7 @@ async def following(cluster: Cluster, identity: str = ADMIN) -> AsyncIterator[Fo
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        await api.close()
 
 
 def _documents(folder: Path) -> list[dict[str, Any]]:

@@ -53,7 +53,7 @@ class FakeApi:
         metadata = {"name": name, "uid": f"{kind}/{namespace}/{name}"}
         metadata |= {"namespace": namespace} if namespace else {}
         metadata |= fields.pop("metadata", {})
-        version = RESOURCES[kind].api_version
+        version = RESOURCES[kind].collection.api_version
         obj = {"apiVersion": version, "kind": kind, "metadata": metadata, **fields}
         self.objects[key] = self._append(what, obj)
 

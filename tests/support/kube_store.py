@@ -77,8 +77,9 @@ class Follow(Protocol):
 @asynccontextmanager
 async def following(api: FakeApi, folder: Path, **pace: Any) -> AsyncIterator[Held]:
     held = Held(api)
+    client = await connect(api.kubeconfig(folder), "")
     held.source = KubeSource(
-        await connect(api.kubeconfig(folder), ""),
+        client,
         held.store,
         osm_namespace="osm-system",
         clock=time.monotonic,
@@ -92,3 +93,4 @@ async def following(api: FakeApi, folder: Path, **pace: Any) -> AsyncIterator[He
     finally:
         running.cancel()
         await asyncio.wait({running})
+        await client.close()

@@ -636,6 +636,7 @@ class PolicyStatus(_message.Message):
     AFFECTED_SIDECARS_FIELD_NUMBER: _builtins.int
     ACKNOWLEDGED_SIDECARS_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
+    REJECTING_SIDECARS_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """`Egress` or `UpstreamTrafficSetting`."""
     namespace: _builtins.str
@@ -649,7 +650,9 @@ class PolicyStatus(_message.Message):
     affected_sidecars: _builtins.int
     """Connected sidecars of the service accounts that it speaks for."""
     acknowledged_sidecars: _builtins.int
-    """Those of them that have accepted everything they were sent, in its present form."""
+    """Those of them that have accepted what they were sent for its present form."""
+    rejecting_sidecars: _builtins.int
+    """Those of the affected sidecars that have rejected what they were sent last."""
     @_builtins.property
     def problems(self) -> _containers.RepeatedCompositeFieldContainer[Global___Problem]:
         """What is ignored, and why."""
@@ -665,10 +668,11 @@ class PolicyStatus(_message.Message):
         affected_sidecars: _builtins.int = ...,
         acknowledged_sidecars: _builtins.int = ...,
         problems: _abc.Iterable[Global___Problem] | None = ...,
+        rejecting_sidecars: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "acknowledged_sidecars", b"acknowledged_sidecars", "affected_sidecars", b"affected_sidecars", "in_conflict", b"in_conflict", "kind", b"kind", "name", b"name", "namespace", b"namespace", "problems", b"problems"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "acknowledged_sidecars", b"acknowledged_sidecars", "affected_sidecars", b"affected_sidecars", "in_conflict", b"in_conflict", "kind", b"kind", "name", b"name", "namespace", b"namespace", "problems", b"problems", "rejecting_sidecars", b"rejecting_sidecars"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -110,8 +110,9 @@ def _policy(status: PolicyStatus) -> pb.PolicyStatus:
         name=status.ref.name,
         accepted=status.accepted,
         in_conflict=status.in_conflict,
-        affected_sidecars=status.affected,
-        acknowledged_sidecars=status.acknowledged,
+        affected_sidecars=status.counts.affected,
+        acknowledged_sidecars=status.counts.acknowledged,
+        rejecting_sidecars=status.counts.rejecting,
         problems=[_problem(problem) for problem in status.problems],
     )
 

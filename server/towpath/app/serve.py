@@ -19,7 +19,7 @@ from towpath.app.grpc_server import start_grpc
 from towpath.hub.deliveries import Deliveries
 from towpath.hub.hub import Hub
 from towpath.hub.settle import Settle
-from towpath.settings import Settings, SettingsError, split_address
+from towpath.settings import Settings, split_address
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
@@ -27,8 +27,12 @@ from towpath.xds.service import AdsService
 
 if TYPE_CHECKING:
     from towpath.sources.kube import KubeSource
+    from towpath.status import StatusWriter
 
 log = logging.getLogger(__name__)
+
+STATUS_QUIET_S, STATUS_LONGEST_S = 0.5, 2.0
+"""How long acknowledgements are gathered before they are counted for people."""
 
 Announce = Callable[[str, str], None]
 """Called with the ADS and the HTTP address once both are served."""
@@ -44,12 +48,14 @@ async def serve(settings: Settings, *, announce: Announce) -> None:
         cross_namespace_egress=settings.cross_namespace_egress == "allow",
         on_change=settle.touch,
     )
+    news = Settle(quiet=STATUS_QUIET_S, longest=STATUS_LONGEST_S, clock=time.monotonic)
     hub = Hub(
         store,
         settle,
-        deliveries=Deliveries(clock=time.time),
+        deliveries=Deliveries(clock=time.time, on_change=news.touch),
         metrics=metrics,
         clock=time.monotonic,
+        on_publish=news.touch,
     )
     ads = AdsService(
         hub,
@@ -58,12 +64,16 @@ async def serve(settings: Settings, *, announce: Announce) -> None:
         unknown_pod_wait=settings.unknown_pod_wait,
         identifier=f"towpath/{__version__}",
     )
-    source = await _source(settings, store)
-    pages = HttpEndpoints(
-        hub, metrics=metrics, version=__version__, stale_seconds=source.stale_seconds
-    )
-    async with asyncio.TaskGroup() as tasks:
+    async with contextlib.AsyncExitStack() as held, asyncio.TaskGroup() as tasks:
+        source, writer = await held.enter_async_context(
+            _source(settings, store, hub, news=news, metrics=metrics)
+        )
+        pages = HttpEndpoints(
+            hub, metrics=metrics, version=__version__, stale_seconds=source.stale_seconds
+        )
         running = [tasks.create_task(hub.run()), tasks.create_task(source.run())]
+        if writer is not None:
+            running.append(tasks.create_task(writer.run()))
         async with contextlib.AsyncExitStack() as served:
             await served.enter_async_context(_http(pages, settings.http_address))
             await served.enter_async_context(
@@ -76,22 +86,21 @@ async def serve(settings: Settings, *, announce: Announce) -> None:
             task.cancel()
 
 
-async def _source(settings: Settings, store: Store) -> FilesSource | KubeSource:
-    """The folder if one is given, else the cluster."""
+@contextlib.asynccontextmanager
+async def _source(
+    settings: Settings, store: Store, hub: Hub, *, news: Settle, metrics: Metrics
+) -> AsyncIterator[tuple[FilesSource | KubeSource, StatusWriter | None]]:
+    """The folder if one is given, else the cluster, to which status may be written."""
     if settings.manifests is not None:
         folder = FilesSource(settings.manifests, store)
         folder.load()
-        return folder
+        yield folder, None
+        return
     # The Kubernetes client takes a second to import: a folder is served without it.
-    from towpath.kubeapi import KubeApiError, connect
-    from towpath.sources.kube import KubeSource
+    from towpath.app.cluster import cluster
 
-    try:
-        api = await connect(settings.kubeconfig, settings.context)
-    except KubeApiError as error:
-        text = f"{error}; give --manifests DIR or --kubeconfig FILE, or run in a cluster"
-        raise SettingsError(text) from error
-    return KubeSource(api, store, osm_namespace=settings.osm_namespace)
+    async with cluster(settings, store, hub, news=news, metrics=metrics) as parts:
+        yield parts
 
 
 @contextlib.asynccontextmanager

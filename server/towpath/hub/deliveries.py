@@ -58,22 +58,33 @@ class Delivery:
     account: Account | None = None
     snapshot: str = ""  # version of the newest snapshot that the stream was stepped to
     settled: bool = False  # every response so far has been answered
+    acknowledged_through: int = -1  # revision of the mesh all of which was once accepted
     types: dict[str, TypeDelivery] = field(default_factory=dict)
 
     def acknowledged(self, version: str) -> bool:
         """True if the sidecar has accepted all of the snapshot of that version."""
-        rejected = any(held.rejected for held in self.types.values())
-        return self.settled and self.snapshot == version and not rejected
+        return self.settled and self.snapshot == version and not self.rejects
+
+    @property
+    def rejects(self) -> bool:
+        """True if the latest answer of a type was a rejection."""
+        return any(held.rejected for held in self.types.values())
 
     def of(self, type_url: str) -> TypeDelivery:
         return self.types.setdefault(type_url, TypeDelivery())
 
 
 class Deliveries:
-    """All streams that are open now; *clock* gives seconds since the epoch."""
+    """All streams that are open now; *clock* gives seconds since the epoch.
 
-    def __init__(self, *, clock: Callable[[], float]) -> None:
+    *on_change* is called when a stream comes, goes, or has answered all it was sent.
+    """
+
+    def __init__(
+        self, *, clock: Callable[[], float], on_change: Callable[[], None] = lambda: None
+    ) -> None:
         self._clock = clock
+        self._on_change = on_change
         self._numbers = itertools.count(1)
         self._open: dict[int, Delivery] = {}
 
@@ -84,10 +95,12 @@ class Deliveries:
             next(self._numbers), peer, node_id, sidecar, kind, variant, self._clock()
         )
         self._open[delivery.stream] = delivery
+        self._on_change()
         return delivery
 
     def close(self, delivery: Delivery) -> None:
         self._open.pop(delivery.stream, None)
+        self._on_change()
 
     def sent(
         self, delivery: Delivery, type_url: str, *, version: str, names: tuple[str, ...]
@@ -114,6 +127,12 @@ class Deliveries:
         held = delivery.of(type_url)
         held.rejected = Response(version, self._clock(), names, message)
         held.rejections += 1
+
+    def settled(self, delivery: Delivery, *, now: bool) -> None:
+        """Say whether every response so far has been answered."""
+        if delivery.settled is not now:
+            delivery.settled = now
+            self._on_change()
 
     def __iter__(self) -> Iterator[Delivery]:
         return iter(tuple(self._open.values()))

@@ -11,14 +11,16 @@ from towpath.hub.deliveries import Deliveries, Delivery, State
 from towpath.hub.explain import Explanation, explain
 from towpath.hub.memo import Memo, Question
 from towpath.hub.settle import Settle
-from towpath.hub.status import PolicyStatus, policy_statuses
+from towpath.hub.status import PolicyStatus, effect, policy_statuses
 from towpath.hub.stream import Stream
+from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
 from towpath.planning import problems
 from towpath.planning.egress.decide import Attempt
+from towpath.planning.egress.rules import Rule
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 
@@ -31,7 +33,8 @@ YIELD_SECONDS = 0.002
 class Hub:
     """Recomputes what a change touches and publishes it to the streams that it concerns.
 
-    *clock* is monotonic, in seconds. Nothing is published before the store is synced.
+    *clock* is monotonic, in seconds; *on_publish* is called after each publishing. Nothing is
+    published before the store is synced.
     """
 
     def __init__(
@@ -42,7 +45,9 @@ class Hub:
         deliveries: Deliveries,
         metrics: Metrics,
         clock: Callable[[], float],
+        on_publish: Callable[[], None] = lambda: None,
     ) -> None:
+        self._on_publish = on_publish
         self._store = store
         self._settle = settle
         self._metrics = metrics
@@ -115,7 +120,17 @@ class Hub:
 
     def policies(self) -> tuple[PolicyStatus, ...]:
         """What has become of each policy."""
-        return policy_statuses(self.mesh, self.problems(), self.deliveries, self._current)
+        return policy_statuses(
+            self.mesh,
+            self.problems(),
+            self.deliveries,
+            self._effect,
+            self._current,
+        )
+
+    def _effect(self, policy: Egress) -> tuple[tuple[Rule, ...], int]:
+        name = policy.namespace, policy.name
+        return self._memo.ask(effect, *name), self._memo.changed_at(effect, *name)
 
     def _current(self, delivery: Delivery) -> str:
         held = self.snapshot(delivery.kind, delivery.sidecar)
@@ -137,6 +152,7 @@ class Hub:
                 slice_began = self._clock()
         self._synced.set()
         self._metrics.compute_seconds.observe(self._clock() - begun)
+        self._on_publish()
 
     def _offer(self, streams: Iterable[Stream], *, changed_at: float | None) -> None:
         """Publish the present snapshot; a pod that is gone leaves its streams what they have."""
@@ -147,7 +163,7 @@ class Hub:
             if pod is not None and held is not None:
                 delivery.state = State.SERVING
                 delivery.account = pod.account
-                stream.publish(held, changed_at=changed_at)
+                stream.publish(held, revision=self._memo.revision, changed_at=changed_at)
 
 
 def _question(kind: ClientKind, sidecar: SidecarId) -> Question:

@@ -72,6 +72,15 @@ class Memo:
         """The answer for the present mesh."""
         return cast("R", self._get((question, cast("tuple[Hashable, ...]", args))).value)
 
+    @property
+    def revision(self) -> int:
+        """How often the mesh has changed."""
+        return self._revision
+
+    def changed_at(self, question: Callable[[Mesh, *Ts], R], *args: *Ts) -> int:
+        """The revision at which the answer last became another one."""
+        return self._get((question, cast("tuple[Hashable, ...]", args))).changed_at
+
     def forget(self, question: Callable[..., Any], *args: Hashable) -> None:
         """Drop an answer, and those that only it used."""
         answer = self._answers.get((question, args))

@@ -20,10 +20,15 @@ class Stream:
         self._changed_at: float | None = None
         self._new = asyncio.Event()
 
-    def publish(self, snapshot: Snapshot, *, changed_at: float | None) -> None:
-        """Offer a snapshot; *changed_at* is the monotonic time of the change that led to it."""
+    def publish(self, snapshot: Snapshot, *, revision: int, changed_at: float | None) -> None:
+        """Offer the snapshot of a revision of the mesh.
+
+        *changed_at* is the monotonic time of the change that led to it.
+        """
         if snapshot == self._snapshot:
             return
+        if self._snapshot is not None and self.delivery.acknowledged(self._snapshot.version):
+            self.delivery.acknowledged_through = revision - 1
         self._snapshot = snapshot
         if not self._new.is_set():
             self._changed_at = changed_at

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import aiohttp
@@ -16,6 +17,7 @@ from kubernetes.aio.client import ApiClient
 from kubernetes.aio.config import ConfigException
 
 CONNECT_S = 10.0
+NOTHING: Mapping[str, str] = MappingProxyType({})
 LONGEST_LINE = 64 * 1024 * 1024
 """Bytes of one event of a watch; etcd holds objects of a few MiB at most."""
 
@@ -34,7 +36,7 @@ class KubeApiError(Exception):
 
 
 class KubeApi:
-    """GET and watch, as bytes. `url` is the API server's address."""
+    """Read, watch and write, as bytes. `url` is the API server's address."""
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
@@ -43,8 +45,27 @@ class KubeApi:
     async def get(self, path: str, query: Mapping[str, str], *, timeout_s: float = 60.0) -> bytes:
         """The body of a successful answer; KubeApiError otherwise."""
         limits = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_S)
-        async with self._request(path, query, limits) as answer:
+        async with self._request("GET", path, query, limits) as answer:
             return bytes(await answer.read())
+
+    async def write(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any],
+        *,
+        query: Mapping[str, str] = NOTHING,
+        timeout_s: float = 10.0,
+    ) -> bytes:
+        """POST, PUT or DELETE a document; the answer's body, KubeApiError if it is refused."""
+        limits = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_S)
+        async with self._request(method, path, query, limits, body=body) as answer:
+            return bytes(await answer.read())
+
+    async def apply(self, path: str, body: Mapping[str, Any], *, manager: str) -> bytes:
+        """Server-side apply as *manager*, which takes the fields over from whoever had them."""
+        query = {"fieldManager": manager, "force": "true"}
+        return await self.write("PATCH", path, body, query=query)
 
     @contextlib.asynccontextmanager
     async def watch(
@@ -52,7 +73,7 @@ class KubeApi:
     ) -> AsyncIterator[AsyncIterator[bytes]]:
         """The lines of a watch; KubeApiError if it breaks off, or *idle_s* pass without a byte."""
         limits = aiohttp.ClientTimeout(total=None, connect=CONNECT_S, sock_read=idle_s)
-        async with self._request(path, {**query, "watch": "true"}, limits) as answer:
+        async with self._request("GET", path, {**query, "watch": "true"}, limits) as answer:
             yield _lines(answer.content)
 
     async def close(self) -> None:
@@ -60,23 +81,31 @@ class KubeApi:
 
     @contextlib.asynccontextmanager
     async def _request(
-        self, path: str, query: Mapping[str, str], limits: aiohttp.ClientTimeout
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        limits: aiohttp.ClientTimeout,
+        *,
+        body: Mapping[str, Any] | None = None,
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         # Compression would cost both ends more time than it saves inside a cluster.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        if method == "PATCH":
+            headers["Content-Type"] = "application/apply-patch+yaml"
         try:
-            method, url, headers, _, _ = await self._client.param_serialize(
-                "GET",
+            _, url, headers, _, _ = await self._client.param_serialize(
+                method,
                 path,
                 query_params=list(query.items()),
                 header_params=headers,
                 auth_settings=["BearerToken"],
             )
             held = await self._client.rest_client.request(
-                method, url, headers=headers, _request_timeout=limits
+                method, url, headers=headers, body=body, _request_timeout=limits
             )
             async with held.response as answer:
-                if answer.status != 200:
+                if answer.status not in (200, 201):
                     raise await _refusal(answer)
                 yield answer
         except (aiohttp.ClientError, ConfigException, OSError) as error:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from towpath.model.names import Account, Kind, ObjectRef, Protocol
+from towpath.model.names import Account, Kind, ObjectRef, Protocol, Stamp
 
 ANY_METHOD = "*"
 
@@ -59,6 +59,7 @@ class HTTPRouteGroup:
     namespace: str
     name: str
     matches: tuple[RequestMatch, ...]
+    stamp: Stamp = Stamp()
 
     kind = Kind.HTTP_ROUTE_GROUP
 
@@ -92,6 +93,7 @@ class UpstreamTrafficSetting:
     name: str
     created: str
     settings: ConnectionSettings
+    stamp: Stamp = Stamp()
 
     kind = Kind.UPSTREAM_TRAFFIC_SETTING
 
@@ -121,6 +123,7 @@ class Egress:
     ranges: tuple[str, ...] | None = None
     route_groups: tuple[str, ...] | None = None
     setting: str | None = None
+    stamp: Stamp = Stamp()
 
     kind = Kind.EGRESS
 

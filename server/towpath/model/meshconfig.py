@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from towpath.model.names import Kind
+from towpath.model.names import Kind, Stamp
 
 MESH_CONFIG_NAME = "osm-mesh-config"
 
@@ -23,6 +23,7 @@ class MeshConfig:
     enable_egress_policy: bool = False
     permissive: bool = False
     sidecar_log_level: str = "error"
+    stamp: Stamp = Stamp()
 
     kind = Kind.MESH_CONFIG
 

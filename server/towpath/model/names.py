@@ -40,6 +40,16 @@ class ObjectRef:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class Stamp:
+    """What an API server noted on an object: its `uid` ("" where there is none), which no other
+    object ever has, and its `generation`, which grows with each change of its spec.
+    """
+
+    uid: str = ""
+    generation: int = 0
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Account:
     """A service account: the identity that policies speak of."""
 

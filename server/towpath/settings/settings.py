@@ -64,6 +64,10 @@ class Settings:
         default=False,
         text="Allow an ads_address that is not loopback although the connection is plaintext.",
     )
+    write_status: bool = _setting(
+        default=True,
+        text="Write conditions and Events to the cluster (one replica of all does, by a Lease).",
+    )
     settle_quiet: float = _setting(
         default=0.02,
         text="After a first change, which goes out at once, wait for this long without any.",

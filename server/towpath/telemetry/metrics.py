@@ -66,6 +66,17 @@ class Metrics:
             "For how long the source has not been readable; 0 while it is.",
             registry=registry,
         )
+        self.status_writer = Gauge(
+            "towpath_status_writer",
+            "1 if this replica writes status to the cluster, 0 if it stands by.",
+            registry=registry,
+        )
+        self.status_writes = Counter(
+            "towpath_status_writes",
+            "Statuses and Events written to the cluster, or refused.",
+            ["kind", "result"],
+            registry=registry,
+        )
         self.info = Gauge(
             "towpath_build_info",
             "Always 1; the version is a label.",

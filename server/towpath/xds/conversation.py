@@ -113,7 +113,7 @@ class Conversation:
                     self._acknowledged(event)
                 case Nack():
                     self._rejected(event)
-        self._stream.delivery.settled = self._session.settled
+        self._deliveries.settled(self._stream.delivery, now=self._session.settled)
 
     async def _write(self, reply: Reply, *, changed_at: float | None) -> None:
         message = reply.body + nonce_field(reply.nonce)

@@ -24,6 +24,7 @@ STARTS_WITHIN_S = 60.0
 ADMIN = "admin"
 IDENTITIES: Mapping[str, tuple[str, str]] = {
     ADMIN: ("admin", "system:masters"),
+    "reader": ("reader", ""),
     "stranger": ("stranger", ""),
     "towpath": ("system:serviceaccount:osm-system:towpath", "system:serviceaccounts"),
 }
@@ -49,7 +50,7 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._files = certificates.write(folder)
-        self._etcd_port, self._peer_port, self.port = _free_ports(3)
+        self._etcd_port, self._peer_port, self.port = free_ports(3)
         self._etcd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
         self.url = f"https://127.0.0.1:{self.port}"
@@ -195,7 +196,7 @@ def _token(identity: str) -> str:
     return f"token-of-{identity}"
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [one.getsockname()[1] for one in held]
     for one in held:

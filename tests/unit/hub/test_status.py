@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from support.objects import egress, mesh_config, mesh_of, namespace, route_group, setting
 from towpath.hub.deliveries import Delivery, State
-from towpath.hub.status import PolicyStatus, policy_statuses
+from towpath.hub.status import Counts, PolicyStatus, effect, policy_statuses
+from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.planning import problems
+from towpath.planning.egress.rules import Rule
 
 DEFAULT = Account("shop", "default")
 
@@ -34,7 +36,12 @@ def _stream(pod: str, *, snapshot: str = "now", settled: bool = True) -> Deliver
 
 
 def _statuses(mesh: Mesh, *streams: Delivery) -> dict[str, PolicyStatus]:
-    found = policy_statuses(mesh, problems(mesh), streams, lambda _: "now")
+    changed_at = 5
+
+    def effect_of(policy: Egress) -> tuple[tuple[Rule, ...], int]:
+        return effect(mesh, policy.namespace, policy.name), changed_at
+
+    found = policy_statuses(mesh, problems(mesh), streams, effect_of, lambda _: "now")
     return {str(status.ref): status for status in found}
 
 
@@ -43,7 +50,7 @@ def test_a_good_policy_is_accepted_and_counts_its_sidecars() -> None:
     status = _statuses(_mesh(egress()), *streams)["Egress shop/out"]
 
     assert status.accepted
-    assert (status.acknowledged, status.affected) == (1, 3)
+    assert (status.counts.acknowledged, status.counts.affected) == (1, 3)
 
 
 def test_a_rejection_is_no_acknowledgement() -> None:
@@ -51,14 +58,22 @@ def test_a_rejection_is_no_acknowledgement() -> None:
     stream.of("type").rejected = object()  # type: ignore[assignment]
     status = _statuses(_mesh(egress()), stream)["Egress shop/out"]
 
-    assert (status.acknowledged, status.affected) == (0, 1)
+    assert status.counts == Counts(affected=1, acknowledged=0, rejecting=1)
+
+
+def test_what_comes_after_a_policys_last_change_does_not_count() -> None:
+    since, before = _stream("a", snapshot="older"), _stream("b", snapshot="older")
+    since.acknowledged_through, before.acknowledged_through = 5, 4
+    status = _statuses(_mesh(egress()), since, before)["Egress shop/out"]
+
+    assert status.counts == Counts(affected=2, acknowledged=1)
 
 
 def test_other_accounts_do_not_count() -> None:
     policy = egress(sources=(Account("shop", "other"),))
     status = _statuses(_mesh(policy), _stream("a"))["Egress shop/out"]
 
-    assert status.affected == 0
+    assert status.counts.affected == 0
 
 
 def test_a_policy_that_opens_nothing_is_not_accepted() -> None:
@@ -83,4 +98,4 @@ def test_a_setting_that_lost_is_in_conflict() -> None:
 
     assert not statuses["UpstreamTrafficSetting shop/a"].in_conflict
     assert statuses["UpstreamTrafficSetting shop/b"].in_conflict
-    assert statuses["UpstreamTrafficSetting shop/b"].affected == 1
+    assert statuses["UpstreamTrafficSetting shop/b"].counts.affected == 1

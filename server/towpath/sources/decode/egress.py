@@ -55,6 +55,7 @@ def egress(raw: Mapping[str, object], found: Findings) -> Egress | None:
         ranges=_each(spec, "ipAddresses", ipv4_range, found, allowed=RANGES),
         route_groups=route_groups,
         setting=settings[0] if settings else None,
+        stamp=top.stamp(),
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from towpath.model.names import Stamp
 from towpath.model.problem import Reason
 from towpath.sources.decode.findings import Findings, show
 
@@ -85,6 +86,12 @@ class Reader:
             else:
                 self._found.invalid(path, item, allowed="a string", effect="it is left out")
         return tuple(texts)
+
+    def stamp(self) -> Stamp:
+        """The metadata's uid and generation, for a whole object's reader."""
+        metadata = self.section("metadata")
+        generation = metadata.number("generation", lowest=0, highest=2**63 - 1, default=0)
+        return Stamp(metadata.text("uid"), generation)
 
     def section(self, name: str) -> Reader:
         """The mapping in that field; an empty one if it is absent or not a mapping."""

@@ -125,4 +125,5 @@ def mesh_config(raw: Mapping[str, object], found: Findings) -> MeshConfig | None
         enable_egress_policy=spec.section("featureFlags").flag("enableEgressPolicy"),
         permissive=traffic.flag("enablePermissiveTrafficPolicyMode"),
         sidecar_log_level=spec.section("sidecar").choice("logLevel", LOG_LEVELS, default="error"),
+        stamp=top.stamp(),
     )

@@ -37,6 +37,7 @@ def route_group(raw: Mapping[str, object], found: Findings) -> HTTPRouteGroup | 
         namespace=found.ref.namespace,
         name=found.ref.name,
         matches=tuple(match for match in matches if match is not None),
+        stamp=top.stamp(),
     )
 
 

@@ -64,6 +64,7 @@ def upstream_traffic_setting(
             max_pending_requests=_limit(http, "maxPendingRequests"),
             max_retries=_limit(http, "maxRetries"),
         ),
+        stamp=top.stamp(),
     )
 
 

@@ -122,7 +122,7 @@ class Reflector:
             return False
         if not self._version:
             raise KubeApiError(
-                0, f"the list of {self._resource.full_name} ended before it was whole"
+                0, f"the list of {self._resource.collection.full_name} ended before it was whole"
             )
         return True
 
@@ -215,7 +215,8 @@ class Reflector:
         elif status == _NOT_FOUND and self._resource.custom:
             if not self._sink.absent(self._resource):
                 self._outage.failing(kind)
-                self._tell(f"{self._resource.full_name} is gone; what was last seen is served")
+                name = self._resource.collection.full_name
+                self._tell(f"{name} is gone; what was last seen is served")
         else:
             self._outage.failing(kind)
             why = self._explain(error)
@@ -240,5 +241,4 @@ class Reflector:
             return str(error)
         resource = self._resource
         within = f" in namespace {resource.namespace}" if resource.namespace else ""
-        rule = f'apiGroups: ["{resource.group}"], verbs: [list, watch]'
-        return f'{error} (grant by RBAC{within}: {rule}, resources: ["{resource.plural}"])'
+        return f"{error} (grant by RBAC{within}: {resource.collection.grant('list', 'watch')})"

@@ -44,7 +44,6 @@ class KubeSource:
         dice: random.Random | None = None,
         pace: Pace | None = None,
     ) -> None:
-        self._api = api
         self._store = store
         self._outage = Outage(clock)
         self._replaced: set[Kind] = set()
@@ -63,13 +62,10 @@ class KubeSource:
         ]
 
     async def run(self) -> None:
-        """Follow the cluster until cancelled, and close the connections then."""
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                for reflector in self._reflectors:
-                    tasks.create_task(reflector.run())
-        finally:
-            await self._api.close()
+        """Follow the cluster until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            for reflector in self._reflectors:
+                tasks.create_task(reflector.run())
 
     def stale_seconds(self) -> float:
         """For how long a kind could not be followed; 0 while all can."""
@@ -121,7 +117,7 @@ class KubeSource:
 
     def _of_kind(self, resource: Resource, reason: Reason, message: str) -> None:
         what = "CustomResourceDefinition" if resource.custom else "APIResource"
-        ref = ObjectRef(what, "", resource.full_name)
+        ref = ObjectRef(what, "", resource.collection.full_name)
         self._store.report((ORIGIN, resource.kind), (Problem(ref, "", reason, message),))
 
     def _report(self, kind: Kind, found: Decoded) -> None:

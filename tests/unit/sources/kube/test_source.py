@@ -161,8 +161,8 @@ async def test_a_refusal_names_what_to_grant_once_and_its_end_is_noticed(
         async with follow(api) as held:
             await held.until(lambda: len(api.asked("Egress")) > 6, "asked")
             assert not held.store.synced
-            grant = 'apiGroups: ["policy.openservicemesh.io"], verbs: [list, watch]'
-            text = f'{FORBIDDEN} (grant by RBAC: {grant}, resources: ["egresses"])'
+            what = 'apiGroups: ["policy.openservicemesh.io"], resources: ["egresses"]'
+            text = f"{FORBIDDEN} (grant by RBAC: {what}, verbs: [list, watch])"
             assert 1 == lines(caplog).count(f"Egress cannot be watched: {text}")
             assert any("no (grant by RBAC in namespace osm-system: " in x for x in lines(caplog))
             assert 2 == len(lines(caplog))

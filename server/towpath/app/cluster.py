@@ -1,0 +1,57 @@
+"""What serves a cluster: the source that follows it, and the writer of status, on one client."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+import uuid
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+
+from towpath.hub.hub import Hub
+from towpath.hub.settle import Settle
+from towpath.kubeapi import KubeApiError, connect
+from towpath.kubeapi.lease import Lease
+from towpath.settings import Settings, SettingsError
+from towpath.sources.kube import KubeSource
+from towpath.status import StatusWriter
+from towpath.status.reports import Reports
+from towpath.store import Store
+from towpath.telemetry.metrics import Metrics
+
+LEASE = "towpath-status"
+
+
+@contextlib.asynccontextmanager
+async def cluster(
+    settings: Settings, store: Store, hub: Hub, *, news: Settle, metrics: Metrics
+) -> AsyncIterator[tuple[KubeSource, StatusWriter | None]]:
+    """The parts, not yet running; the connections are closed at the end. Raises SettingsError."""
+    try:
+        api = await connect(settings.kubeconfig, settings.context)
+    except KubeApiError as error:
+        text = f"{error}; give --manifests DIR or --kubeconfig FILE, or run in a cluster"
+        raise SettingsError(text) from error
+    source = KubeSource(api, store, osm_namespace=settings.osm_namespace)
+    # Two replicas never have the same name, were they started on one machine.
+    identity = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+    namespace, clock = settings.osm_namespace, time.monotonic
+    writer = StatusWriter(
+        hub,
+        api,
+        lease=Lease(api, namespace=namespace, name=LEASE, identity=identity, clock=clock, now=_now),
+        reports=Reports(api, namespace=namespace, identity=identity, clock=clock, now=_now),
+        news=news,
+        identity=identity,
+        metrics=metrics,
+        now=_now,
+    )
+    try:
+        yield source, writer if settings.write_status else None
+    finally:
+        await api.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

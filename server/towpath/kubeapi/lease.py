@@ -1,0 +1,179 @@
+"""Lease: at most one holder at a time, among all replicas that ask for the same one.
+
+https://kubernetes.io/docs/concepts/architecture/leases/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+from towpath.kubeapi.client import KubeApi, KubeApiError
+from towpath.kubeapi.paths import LEASES
+
+log = logging.getLogger(__name__)
+
+DURATION_S = 15.0
+"""A holder that has not renewed for this long is taken for dead."""
+RENEW_WITHIN_S = 10.0
+"""A holder that could not renew for this long no longer counts on holding it."""
+RETRY_S = 2.0
+_NOT_FOUND, _CONFLICT = 404, 409
+
+
+def micro_time(now: datetime) -> str:
+    """As Kubernetes reads a time with microseconds: always with six digits, always with Z."""
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+class Lease:
+    """One replica's claim to the Lease *name*; *identity* is what others see as the holder.
+
+    *clock* is monotonic, in seconds: other machines' clocks are never compared with ours.
+    *now* gives the time that people read.
+    """
+
+    def __init__(
+        self,
+        api: KubeApi,
+        *,
+        namespace: str,
+        name: str,
+        identity: str,
+        clock: Callable[[], float],
+        now: Callable[[], datetime],
+        retry_s: float = RETRY_S,
+    ) -> None:
+        self._api = api
+        self._namespace = namespace
+        self._name = name
+        self._identity = identity
+        self._clock = clock
+        self._now = now
+        self._retry_s = retry_s
+        self._seen: tuple[object, object] = (None, None)  # another's holder and renewTime,
+        self._seen_at = 0.0  # since when they are the same
+        self._renewed_at: float | None = None
+        self._holds = asyncio.Event()
+        self._said = ""
+
+    @property
+    def held(self) -> bool:
+        """True while no other replica can hold it."""
+        renewed = self._renewed_at
+        return renewed is not None and self._clock() - renewed < RENEW_WITHIN_S
+
+    async def acquired(self) -> None:
+        """Wait until it is held."""
+        while not self.held:
+            self._holds.clear()
+            await self._holds.wait()
+
+    async def run(self) -> None:
+        """Claim and renew until cancelled; what is held is given back then."""
+        try:
+            while True:
+                await self._attempt()
+                await asyncio.sleep(self._retry_s)
+        finally:
+            if self.held:
+                with contextlib.suppress(KubeApiError, TimeoutError):
+                    async with asyncio.timeout(2 * self._retry_s):
+                        await self._release()
+
+    async def _attempt(self) -> None:
+        began = self._clock()
+        try:
+            holds = await self._claim()
+        except KubeApiError as error:
+            if error.status == _CONFLICT:
+                return  # somebody else was first; the next look says who
+            grant = f" (grant by RBAC: {LEASES.grant('get', 'create', 'update')})"
+            hint = grant if error.status == 403 else ""
+            self._tell(f"Lease {self._namespace}/{self._name}: {error}{hint}")
+            return
+        before, self._renewed_at = self.held, began if holds else None
+        if holds:
+            self._said = ""
+            self._holds.set()
+        if holds != before:
+            doing = "writes status from now on" if holds else "stands by"
+            log.info("%s %s (Lease %s/%s)", self._identity, doing, self._namespace, self._name)
+
+    async def _claim(self) -> bool:
+        """Take or renew it if we may; true if it is ours now."""
+        found = await self._read()
+        if found is None:
+            body = self._document({}, {"leaseTransitions": 0, "acquireTime": self._time()})
+            await self._api.write("POST", LEASES.path(self._namespace), body)
+            return True
+        spec = found.get("spec") or {}
+        holder = spec.get("holderIdentity") or ""
+        if holder != self._identity:
+            if holder and not self._silent(spec):
+                return False
+            taken = int(spec.get("leaseTransitions") or 0) + 1
+            spec = {"leaseTransitions": taken, "acquireTime": self._time()}
+        await self._put(self._document(found["metadata"], spec))
+        return True
+
+    def _silent(self, spec: dict[str, Any]) -> bool:
+        """True if its holder has not renewed it for as long as it promised to."""
+        seen = (spec.get("holderIdentity"), spec.get("renewTime"))
+        if seen != self._seen:
+            self._seen, self._seen_at = seen, self._clock()
+        promised = spec.get("leaseDurationSeconds") or DURATION_S
+        return self._clock() - self._seen_at > promised
+
+    async def _release(self) -> None:
+        found = await self._read()
+        if found is None or (found.get("spec") or {}).get("holderIdentity") != self._identity:
+            return
+        spec = {**found["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
+        await self._put({**found, "spec": spec})
+        self._renewed_at = None
+
+    async def _read(self) -> dict[str, Any] | None:
+        try:
+            answer = await self._api.get(self._path, {}, timeout_s=RENEW_WITHIN_S / 2)
+        except KubeApiError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        found: dict[str, Any] = json.loads(answer)
+        return found
+
+    async def _put(self, body: dict[str, Any]) -> None:
+        """Replace it; if it has changed since it was read, that is refused as a conflict."""
+        await self._api.write("PUT", self._path, body, timeout_s=RENEW_WITHIN_S / 2)
+
+    def _document(self, metadata: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "apiVersion": LEASES.api_version,
+            "kind": "Lease",
+            "metadata": {**metadata, "name": self._name, "namespace": self._namespace},
+            "spec": {
+                **spec,
+                "holderIdentity": self._identity,
+                "leaseDurationSeconds": int(DURATION_S),
+                "renewTime": self._time(),
+            },
+        }
+
+    @property
+    def _path(self) -> str:
+        return LEASES.path(self._namespace, self._name)
+
+    def _time(self) -> str:
+        return micro_time(self._now())
+
+    def _tell(self, text: str) -> None:
+        """Log what is new."""
+        if text != self._said:
+            self._said = text
+            log.warning("%s", text)

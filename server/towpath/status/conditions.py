@@ -1,0 +1,122 @@
+"""Conditions: what has become of one policy, as the document for its status subresource."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from towpath.hub.status import Counts, PolicyStatus
+from towpath.kubeapi.paths import COLLECTIONS
+from towpath.model.names import Kind
+from towpath.model.problem import Problem, Reason
+
+Document = Mapping[str, Any]
+
+ACCEPTED, PROGRAMMED = "Accepted", "Programmed"
+_LISTED_PROBLEMS = 10
+_LONGEST_MESSAGE = 4096
+_DECIDING = (
+    Reason.NOT_ENABLED,
+    Reason.NOT_IN_MESH,
+    Reason.FORBIDDEN,
+    Reason.MISSING,
+    Reason.CONFLICT,
+    Reason.NOT_SUPPORTED,
+    Reason.INVALID,
+)
+"""Reasons from the one that alone would have been enough to those of a part."""
+
+
+def status_document(
+    status: PolicyStatus, counts: Counts, *, unheard: Iterable[str], held: Document, now: str
+) -> Document:
+    """The whole status of a policy.
+
+    *counts* are those of all replicas, *unheard* the replicas that have not said theirs for its
+    present generation; *held* is its present status, whose transition times are kept.
+    """
+    accepted = _accepted(status)
+    programmed = _programmed(status, counts, tuple(unheard))
+    return {
+        "conditions": [
+            _condition(ACCEPTED, accepted, status.stamp.generation, held, now),
+            _condition(PROGRAMMED, programmed, status.stamp.generation, held, now),
+        ],
+        "observedGeneration": status.stamp.generation,
+        "affectedSidecars": counts.affected,
+        "acknowledgedSidecars": counts.acknowledged,
+    }
+
+
+def apply_document(status: PolicyStatus, document: Document) -> Document:
+    """The object to apply; its uid makes sure that no later object of that name is meant."""
+    ref = status.ref
+    return {
+        "apiVersion": COLLECTIONS[Kind(ref.kind)].api_version,
+        "kind": ref.kind,
+        "metadata": {"name": ref.name, "namespace": ref.namespace, "uid": status.stamp.uid},
+        "status": document,
+    }
+
+
+def summary(problems: tuple[Problem, ...], *, longest: int = _LONGEST_MESSAGE) -> str:
+    """Problems as one text of bounded length."""
+    parts = [": ".join(filter(None, (p.field, p.message))) for p in problems[:_LISTED_PROBLEMS]]
+    if (more := len(problems) - _LISTED_PROBLEMS) > 0:
+        parts.append(f"and {more} more")
+    text = "; ".join(parts)
+    return text if len(text) <= longest else text[: longest - 3] + "..."
+
+
+def verdicts(document: Document) -> tuple[object, ...]:
+    """Each condition's status: what somebody may wait for, so its change is written first."""
+    return tuple((c.get("type"), c.get("status")) for c in document.get("conditions") or ())
+
+
+Verdict = tuple[bool, str, str]
+"""True or False, the reason in one word, and the message."""
+
+
+def _accepted(status: PolicyStatus) -> Verdict:
+    if not status.accepted:
+        reasons = {problem.reason for problem in status.problems}
+        first = next((reason.value for reason in _DECIDING if reason in reasons), "NoEffect")
+        return False, first, summary(status.problems) or "it allows nothing"
+    if status.in_conflict:
+        return True, "Conflict", summary(status.problems)
+    if status.problems:
+        return True, "PartlyAccepted", summary(status.problems)
+    return True, "Accepted", ""
+
+
+def _programmed(status: PolicyStatus, counts: Counts, unheard: tuple[str, ...]) -> Verdict:
+    have = f"{counts.acknowledged} of {counts.affected} connected sidecars have acknowledged it"
+    if not status.accepted:
+        return False, "NotAccepted", "it has no effect, so there is nothing for sidecars to have"
+    if counts.rejecting:
+        refused = f"{have}, {counts.rejecting} rejected what they were sent last"
+        return False, "Rejected", f"{refused}: see towpath sidecars"
+    if unheard:
+        return False, "Pending", f"{have}; not yet heard of it: {', '.join(unheard)}"
+    if counts.acknowledged < counts.affected:
+        return False, "Pending", have
+    if not counts.affected:
+        return True, "NoSidecars", "no sidecar is connected that it speaks for"
+    return True, "Programmed", have
+
+
+def _condition(
+    kind: str, verdict: Verdict, generation: int, held: Document, now: str
+) -> dict[str, Any]:
+    holds, reason, message = verdict
+    word = "True" if holds else "False"
+    before: Document = next((c for c in held.get("conditions") or () if c.get("type") == kind), {})
+    since = before.get("lastTransitionTime") if before.get("status") == word else None
+    return {
+        "type": kind,
+        "status": word,
+        "observedGeneration": generation,
+        "lastTransitionTime": since or now,
+        "reason": reason,
+        "message": message,
+    }
