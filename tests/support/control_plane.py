@@ -16,8 +16,9 @@ from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, Discovery
 
 from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import start_grpc
+from towpath.hub.compose import snapshot
 from towpath.hub.deliveries import Deliveries
-from towpath.hub.hub import Hub
+from towpath.hub.hub import Compose, Hub
 from towpath.hub.settle import Settle
 from towpath.sources.files import FilesSource
 from towpath.store import Store
@@ -87,16 +88,29 @@ class RawStream:
 
 @contextlib.asynccontextmanager
 async def control_plane(
-    tmp_path: Path, *, unknown_pod_wait: float = 30.0, follow: bool = True
+    tmp_path: Path,
+    *,
+    unknown_pod_wait: float = 30.0,
+    follow: bool = True,
+    compose: Compose = snapshot,
 ) -> AsyncIterator[ControlPlane]:
-    """Serve a copy of the demo mesh; with *follow* off nothing is ever listed."""
+    """Serve a copy of the demo mesh; with *follow* off nothing is ever listed, and *compose* may
+    serve other resources than those of the mesh.
+    """
     folder = tmp_path / "mesh"
     shutil.copytree(DEMO, folder)
     metrics = Metrics()
     settle = Settle(quiet=0.02, longest=0.5, clock=time.monotonic)
     store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=settle.touch)
     deliveries = Deliveries(clock=time.time)
-    hub = Hub(store, settle, deliveries=deliveries, metrics=metrics, clock=time.monotonic)
+    hub = Hub(
+        store,
+        settle,
+        deliveries=deliveries,
+        metrics=metrics,
+        clock=time.monotonic,
+        compose=compose,
+    )
     ads = AdsService(
         hub,
         metrics=metrics,

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from support.objects import fill
+from towpath.hub.compose import snapshot
 from towpath.hub.deliveries import Deliveries
-from towpath.hub.hub import Hub
+from towpath.hub.hub import Compose, Hub
 from towpath.hub.settle import Settle
 from towpath.hub.stream import Stream
 from towpath.model.mesh import Object
@@ -55,7 +56,7 @@ class RunningHub:
 
 
 @contextlib.asynccontextmanager
-async def running_hub() -> AsyncIterator[RunningHub]:
+async def running_hub(*, compose: Compose = snapshot) -> AsyncIterator[RunningHub]:
     """An empty hub that publishes at once; its deliveries' clock counts seconds from 1000."""
     settle = Settle(quiet=0, longest=0, clock=time.monotonic)
     store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=settle.touch)
@@ -66,6 +67,7 @@ async def running_hub() -> AsyncIterator[RunningHub]:
         deliveries=Deliveries(clock=itertools.count(1000.0).__next__),
         metrics=metrics,
         clock=time.monotonic,
+        compose=compose,
     )
     following = asyncio.ensure_future(hub.run())
     try:

@@ -26,6 +26,9 @@ from towpath.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
+Compose = Callable[[Mesh, ClientKind, SidecarId], Snapshot | None]
+"""What one sidecar is to hold, as a question about the mesh; None for an unknown pod."""
+
 YIELD_SECONDS = 0.002
 """How long a rebuild may keep the event loop before it lets others run."""
 
@@ -33,8 +36,9 @@ YIELD_SECONDS = 0.002
 class Hub:
     """Recomputes what a change touches and publishes it to the streams that it concerns.
 
-    *clock* is monotonic, in seconds; *on_publish* is called after each publishing. Nothing is
-    published before the store is synced.
+    *clock* is monotonic, in seconds; *on_publish* is called after each publishing; *compose*
+    makes the snapshots (a test may put others in place of them). Nothing is published before the
+    store is synced.
     """
 
     def __init__(
@@ -46,7 +50,9 @@ class Hub:
         metrics: Metrics,
         clock: Callable[[], float],
         on_publish: Callable[[], None] = lambda: None,
+        compose: Compose = snapshot,
     ) -> None:
+        self._compose = compose
         self._on_publish = on_publish
         self._store = store
         self._settle = settle
@@ -87,7 +93,7 @@ class Hub:
             peer=peer, node_id=node_id, sidecar=sidecar, kind=kind, variant=variant
         )
         stream = Stream(delivery)
-        question = _question(kind, sidecar)
+        question = self._question(kind, sidecar)
         self._streams.setdefault(question, set()).add(stream)
         self._offer([stream], changed_at=None)
         return stream
@@ -95,7 +101,7 @@ class Hub:
     def detach(self, stream: Stream) -> None:
         """Close a stream, and forget what only it needed."""
         delivery = stream.delivery
-        question = _question(delivery.kind, delivery.sidecar)
+        question = self._question(delivery.kind, delivery.sidecar)
         streams = self._streams.get(question, set())
         streams.discard(stream)
         if not streams:
@@ -105,9 +111,11 @@ class Hub:
 
     def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
         """What a sidecar is to hold now; None for a pod that does not exist."""
-        held = self._memo.ask(snapshot, kind, sidecar)
-        if _question(kind, sidecar) not in self._streams:
-            self._memo.forget(snapshot, kind, sidecar)  # whoever asks of any name leaves no trace
+        held = self._memo.ask(self._compose, kind, sidecar)
+        if self._question(kind, sidecar) not in self._streams:
+            self._memo.forget(
+                self._compose, kind, sidecar
+            )  # whoever asks of any name leaves no trace
         return held
 
     def problems(self) -> tuple[Problem, ...]:
@@ -165,6 +173,5 @@ class Hub:
                 delivery.account = pod.account
                 stream.publish(held, revision=self._memo.revision, changed_at=changed_at)
 
-
-def _question(kind: ClientKind, sidecar: SidecarId) -> Question:
-    return snapshot, (kind, sidecar)
+    def _question(self, kind: ClientKind, sidecar: SidecarId) -> Question:
+        return self._compose, (kind, sidecar)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from support.objects import endpoint_slice, mesh_config, namespace, pod, service
-from support.running_hub import RunningHub, newest
+from support.resources import snapshot as made
+from support.running_hub import RunningHub, newest, running_hub
 from towpath.hub.deliveries import State
 from towpath.hub.stream import Stream
+from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, SHORT_NAMES
@@ -202,6 +204,18 @@ async def test_problems_are_those_of_the_sources_and_of_planning(running: Runnin
     assert {Kind.SERVICE: 1, Kind.NAMESPACE: 1} == {
         kind: count for kind, count in running.hub.object_counts().items() if count
     }
+
+
+async def test_what_composes_snapshots_can_be_replaced() -> None:
+    def compose(_: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
+        return made({CLUSTER: {str(sidecar): str(kind)}}) if sidecar.pod == "curl" else None
+
+    async with running_hub(compose=compose) as running:
+        await running.holds(*SMALL_MESH)
+        curl, web = running.attach("curl"), running.attach("web-1")
+
+        assert ["curl.shop"] == list((await _taken(curl)).of(CLUSTER))
+        assert await newest(web) is None
 
 
 def _state(stream: Stream) -> State:
