@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from support.kube.cluster import Cluster
-from towpath.kubeapi import connect
+from towpath.kubeapi.configuration import connect
 from towpath.model.names import Kind
 from towpath.sources.decode import decode
 from towpath.sources.kube import KubeSource

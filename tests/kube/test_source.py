@@ -16,7 +16,7 @@ import yaml
 from support.dataplane.policy import egress, route_group
 from support.kube.cluster import ADMIN, Cluster
 from towpath.hub.compose import snapshot
-from towpath.kubeapi import connect
+from towpath.kubeapi.configuration import connect
 from towpath.model.names import ClientKind, Kind, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.sources.files import FilesSource

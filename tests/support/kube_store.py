@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from support.fake_api import FakeApi
-from towpath.kubeapi import connect
+from towpath.kubeapi.configuration import connect
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind
 from towpath.sources.decode import decode

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 
 from towpath.hub.hub import Hub
 from towpath.hub.settle import Settle
-from towpath.kubeapi import KubeApiError, connect
+from towpath.kubeapi.client import KubeApiError
+from towpath.kubeapi.configuration import connect
 from towpath.kubeapi.lease import Lease
 from towpath.settings import Settings, SettingsError
 from towpath.sources.kube import KubeSource

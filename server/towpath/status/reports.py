@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from towpath.hub.status import Counts, PolicyStatus
-from towpath.kubeapi import KubeApi, KubeApiError
+from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.lease import micro_time
 from towpath.kubeapi.paths import LEASES
 from towpath.model.names import Stamp

@@ -16,7 +16,7 @@ import msgspec
 from towpath.hub.hub import Hub
 from towpath.hub.settle import Settle
 from towpath.hub.status import PolicyStatus
-from towpath.kubeapi import KubeApi, KubeApiError
+from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.lease import Lease, micro_time
 from towpath.kubeapi.paths import COLLECTIONS, EVENTS
 from towpath.model.names import Kind

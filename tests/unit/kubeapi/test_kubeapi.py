@@ -12,8 +12,8 @@ from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException
 
 from support.fake_api import body, fake_api, refuse
-from towpath.kubeapi import KubeApi, KubeApiError, connect
-from towpath.kubeapi.configuration import refreshed
+from towpath.kubeapi.client import KubeApi, KubeApiError
+from towpath.kubeapi.configuration import connect, refreshed
 
 NAMESPACES = "/api/v1/namespaces"
 

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from support.fake_time import Clock, run_in_fake_time
-from towpath.kubeapi import KubeApi, KubeApiError
+from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.lease import Lease, micro_time
 
 

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from towpath.kubeapi.jsonbytes import DEEPEST, shallow
 from towpath.model.names import Kind
 from towpath.sources.decode import decode, decode_json
-from towpath.sources.decode.jsonbytes import DEEPEST, shallow
 
 META = {"name": "a", "namespace": "shop", "labels": {"a": "b"}, "resourceVersion": "7"}
 SLICE = {**META, "labels": {"kubernetes.io/service-name": "a"}}

@@ -12,13 +12,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
+from towpath.kubeapi.jsonbytes import read_json
 from towpath.model.mesh import Object
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem, Reason
 from towpath.sources.decode import core, services, structs
 from towpath.sources.decode.egress import egress
 from towpath.sources.decode.findings import Findings, show
-from towpath.sources.decode.jsonbytes import read_json
 from towpath.sources.decode.meshconfig import mesh_config
 from towpath.sources.decode.names import NameRule
 from towpath.sources.decode.route_groups import route_group

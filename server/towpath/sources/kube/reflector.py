@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from towpath.kubeapi import KubeApi, KubeApiError
+from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.model.names import ObjectRef
 from towpath.sources.decode import Decoded, decode_json
 from towpath.sources.kube import wire

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Hashable, Iterable
 from typing import Protocol
 
-from towpath.kubeapi import KubeApi
+from towpath.kubeapi.client import KubeApi
 from towpath.model.mesh import Object
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem, Reason

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from towpath.sources.decode.jsonbytes import read_json
+from towpath.kubeapi.jsonbytes import read_json
 
 INITIAL_END = "k8s.io/initial-events-end"
 """The annotation of the bookmark behind the last object of a streamed list."""
