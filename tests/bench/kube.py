@@ -24,9 +24,9 @@ from typing import Any
 import aiohttp
 import yaml
 
+from support.deploy import CRDS
 from support.kube.cluster import Cluster
 
-CRDS = sorted((Path(__file__).parents[2] / "deploy" / "crds").glob("*.yaml"))
 SPACES = 20
 WRITERS = 16
 NOTE = {"note": "x" * 1500}

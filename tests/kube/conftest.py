@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import yaml
 
+from support.deploy import CRDS, DEPLOY
 from support.kube.build import CannotBuildError, api_server
 from support.kube.cluster import Cluster
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
 RIGHTS = list(yaml.safe_load_all((DEPLOY / "base" / "rbac.yaml").read_text()))
 READER = yaml.safe_load_all("""
 apiVersion: rbac.authorization.k8s.io/v1
@@ -26,7 +25,6 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reader}
 subjects: [{kind: User, name: reader, apiGroup: rbac.authorization.k8s.io}]
 """)
 """Rights of somebody who may see everything, and write nothing."""
-CRDS = sorted((DEPLOY / "crds").glob("*.yaml"))
 
 
 @pytest.fixture(scope="session")
@@ -47,4 +45,15 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
             started.kubectl("create", "namespace", namespace)
         granted = started.apply(*RIGHTS, *READER)
         assert granted.exit_code == 0, granted.error
+        yield started
+
+
+@pytest.fixture(scope="module")
+def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """An API server that nothing was ever applied to."""
+    try:
+        api_server()
+    except CannotBuildError as error:
+        pytest.skip(str(error))
+    with Cluster(tmp_path_factory.mktemp("bare")) as started:
         yield started

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
+from support.deploy import CRDS as FILES
 from support.schema import violations
 from towpath.model.names import Kind
 from towpath.sources.decode.egress import KNOWN as EGRESS
@@ -26,7 +27,7 @@ MANIFESTS = sorted(
 )
 CRDS = {
     crd["spec"]["names"]["kind"]: crd
-    for crd in (yaml.safe_load(path.read_text()) for path in (DEPLOY / "crds").glob("*.yaml"))
+    for crd in (yaml.safe_load(path.read_text()) for path in FILES)
 }
 KNOWN = {
     Kind.EGRESS: EGRESS,

@@ -1,0 +1,38 @@
+"""What `deploy/` holds: the definitions, and the objects of a folder as kustomize makes them."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from support.kube.cluster import kubectl_binary
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+CRDS = sorted(set((DEPLOY / "crds").glob("*.yaml")) - {DEPLOY / "crds" / "kustomization.yaml"})
+OVERLAYS = ("base", "overlays/laptop", "overlays/production", "overlays/monitoring")
+
+
+def kustomize(folder: str) -> list[Any]:
+    """The objects that `kubectl apply -k` sends for that folder of `deploy/`."""
+    return list(yaml.safe_load_all(_built(folder)))
+
+
+@functools.cache
+def _built(folder: str) -> str:
+    command = [str(kubectl_binary()), "kustomize", str(DEPLOY / folder)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def pod_specs(documents: list[Any]) -> list[Any]:
+    """The pods that these objects are templates of, or are."""
+    return [
+        one["spec"] if one["kind"] == "Pod" else one["spec"]["template"]["spec"]
+        for one in documents
+        if one["kind"] in ("Pod", "Deployment")
+    ]
