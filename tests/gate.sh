@@ -41,7 +41,7 @@ wheel() (
 
   "${install[@]}" "$built"
   cd "$work"
-  "${import[@]}" --without aiohttp,click,grpc_health,grpc_reflection,msgspec,prometheus_client,re2,watchfiles,yaml \
+  "${import[@]}" --without aiohttp,click,cryptography,grpc_health,grpc_reflection,msgspec,prometheus_client,re2,watchfiles,yaml \
     towpath_api towpath_client
   "${install[@]}" "${built}[server]"
   "$work/venv/bin/python" -m pip check

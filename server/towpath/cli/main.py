@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from towpath import __version__
+from towpath.cli.demo_certs import demo_certs
 from towpath.cli.explain import explain
 from towpath.cli.problems import problems
 from towpath.cli.render import render
@@ -25,5 +26,5 @@ def version() -> None:
     click.echo(__version__)
 
 
-for command in (serve, render, explain, problems, status, sidecars, version):
+for command in (serve, render, explain, problems, status, sidecars, demo_certs, version):
     main.add_command(command)

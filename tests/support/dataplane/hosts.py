@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TypeVar
 
-from support.dataplane.certificates import issue
+from support.certificates import Certificates
 from support.dataplane.dns import NameServer
 from support.dataplane.netns import Namespace
 from support.dataplane.network import NAME_SERVER, OUTSIDE, Network
@@ -108,9 +108,10 @@ class Hosts:
     """All servers; `ca` is the file that HTTPS clients trust."""
 
     def __init__(self, folder: Path) -> None:
-        self.ca, certificate = issue(folder, names=OUTSIDE_NAMES, addresses=OUTSIDE)
+        files = Certificates(folder).issue("outside", dns=OUTSIDE_NAMES, addresses=OUTSIDE)
+        self.ca = files.ca
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self._tls.load_cert_chain(certificate)
+        self._tls.load_cert_chain(files.certificate, files.key)
         self._served: set[_Connection] = set()
         self._listening: list[asyncio.Server] = []
         self._name_transport: asyncio.BaseTransport | None = None

@@ -18,7 +18,8 @@ from typing import Any, Self
 
 import yaml
 
-from support.kube import build, certificates
+from support.certificates import Certificates
+from support.kube import build
 
 STARTS_WITHIN_S = 60.0
 ADMIN = "admin"
@@ -49,7 +50,9 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._files = certificates.write(folder)
+        certificates = Certificates(folder)
+        self._files = certificates.server()
+        self._accounts = certificates.issue("accounts")
         self._etcd_port, self._peer_port, self.port = free_ports(3)
         self._etcd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None
@@ -96,7 +99,7 @@ class Cluster:
     def kubeconfig(self, identity: str = ADMIN) -> Path:
         """A kubeconfig with that identity's token."""
         path = self._folder / f"{identity}.kubeconfig"
-        cluster = {"server": self.url, "certificate-authority": str(self._files.certificate)}
+        cluster = {"server": self.url, "certificate-authority": str(self._files.ca)}
         config = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -123,7 +126,7 @@ class Cluster:
         )
 
     def _ready(self) -> bool:
-        trusted = ssl.create_default_context(cafile=str(self._files.certificate))
+        trusted = ssl.create_default_context(cafile=str(self._files.ca))
         bearer = {"Authorization": f"Bearer {_token(ADMIN)}"}
         request = urllib.request.Request(f"{self.url}/readyz", headers=bearer)
         try:
@@ -173,8 +176,8 @@ class Cluster:
             f"--token-auth-file={self._folder / 'tokens.csv'}",
             *("--authorization-mode=RBAC", "--anonymous-auth=false"),
             "--service-account-issuer=https://kubernetes.default.svc",
-            f"--service-account-key-file={files.accounts_key}",
-            f"--service-account-signing-key-file={files.accounts_key}",
+            f"--service-account-key-file={self._accounts.certificate}",
+            f"--service-account-signing-key-file={self._accounts.key}",
             *("--api-audiences=https://kubernetes.default.svc",),
             "--service-cluster-ip-range=10.96.0.0/16",
             "--disable-admission-plugins=ServiceAccount",

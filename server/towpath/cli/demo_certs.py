@@ -1,0 +1,133 @@
+"""`towpath demo-certs`: certificates for tests and demos, by an authority of their own."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from towpath.model.names import Account
+
+if TYPE_CHECKING:
+    from towpath.ca import Authority, Pair
+
+LIFETIME = timedelta(days=30)
+NAME = "Towpath demo authority (not for production)"
+
+
+@click.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@click.option(
+    "--trust-domain",
+    default="cluster.local",
+    show_default=True,
+    help="Trust domain of the SPIFFE ids (the server's --tls-trust-domain).",
+)
+@click.option(
+    "--server-name",
+    "server_names",
+    multiple=True,
+    default=("localhost", "127.0.0.1"),
+    show_default=True,
+    help="DNS name or address under which sidecars reach the server.",
+)
+@click.option(
+    "--sidecar",
+    "sidecars",
+    multiple=True,
+    metavar="NAMESPACE/SERVICEACCOUNT",
+    help="Make a certificate for the sidecars of this service account.",
+)
+@click.option(
+    "--person",
+    "people",
+    multiple=True,
+    metavar="NAME",
+    help="Make a certificate for a person, to be named in the server's --inspector-identities.",
+)
+def demo_certs(
+    *,
+    folder: Path,
+    trust_domain: str,
+    server_names: tuple[str, ...],
+    sidecars: tuple[str, ...],
+    people: tuple[str, ...],
+) -> None:
+    """Make certificates for tests and demos in DIR. Not for production.
+
+    The authority's private key lies beside them, in ca.key. All are valid for 30 days. Where DIR
+    has an authority already, that one issues the new ones: so identities are added, and renewed.
+
+    Each option can be given several times.
+    """
+    try:
+        accounts = [Account.parse(text) for text in sidecars]
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--sidecar") from error
+    for person in people:
+        if not re.fullmatch(r"[A-Za-z0-9._-]+", person):
+            text = f"{person!r}: allowed are letters, digits, '.', '_' and '-'"
+            raise click.BadParameter(text, param_hint="--person")
+    folder.mkdir(parents=True, exist_ok=True)
+    authority = _authority(folder)
+    addresses = [name for name in server_names if _is_address(name)]
+    names = [name for name in server_names if name not in addresses]
+    server = authority.issue("towpath", lifetime=LIFETIME, dns=names, addresses=addresses)
+    _write(folder / "server", server, ", ".join(server_names))
+    for account in accounts:
+        name = f"sidecar.{account.namespace}.{account.name}"
+        uri = f"spiffe://{trust_domain}/ns/{account.namespace}/sa/{account.name}"
+        _write(folder / name, authority.issue(name, lifetime=LIFETIME, uris=[uri]), uri)
+    for person in people:
+        name, uri = f"person.{person}", f"spiffe://{trust_domain}/person/{person}"
+        _write(folder / name, authority.issue(name, lifetime=LIFETIME, uris=[uri]), uri)
+
+
+def _authority(folder: Path) -> Authority:
+    """The folder's own, made if there is none."""
+    # A tenth of a second of imports that no other command needs.
+    from towpath.ca import Authority, Pair
+
+    held = folder / "ca.crt", folder / "ca.key"
+    if all(path.exists() for path in held):
+        try:
+            pair = Pair(*(path.read_bytes() for path in held))
+            return Authority.load(pair, clock=_now)
+        except (ValueError, TypeError) as error:
+            raise click.ClickException(f"{held[0]} and {held[1]}: {error}") from error
+    made = Authority.create(NAME, lifetime=LIFETIME, clock=_now)
+    _write(folder / "ca", made.pair, NAME)
+    return made
+
+
+def _write(path: Path, pair: Pair, meaning: str) -> None:
+    certificate, key = path.with_name(f"{path.name}.crt"), path.with_name(f"{path.name}.key")
+    _replace(key, pair.key, mode=0o600)
+    _replace(certificate, pair.certificate, mode=0o644)
+    click.echo(f"{certificate}, {key}: {meaning}")
+
+
+def _replace(path: Path, data: bytes, *, mode: int) -> None:
+    """Write the file in one step: a server may be reading it."""
+    fresh = path.with_name(f"{path.name}.new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(data)
+    fresh.replace(path)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
