@@ -17,6 +17,7 @@ from towpath_client.resource_types import (
     SIDECAR_CONFIG,
 )
 from towpath_client.subscription import Subscription
+from towpath_client.tls import TlsFiles
 from towpath_client.update import Resource, ResourceFault, SubscriptionRefused, Update
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "ResourceFault",
     "Subscription",
     "SubscriptionRefused",
+    "TlsFiles",
     "Update",
     "subscribe",
 ]

@@ -19,6 +19,7 @@ from towpath_client.delta import DeltaExchange
 from towpath_client.exchange import Exchange, Request, Response
 from towpath_client.sotw import SotwExchange
 from towpath_client.subscription import Subscription, checked_names
+from towpath_client.tls import TlsFiles
 from towpath_client.update import SubscriptionRefused, Update
 
 log = logging.getLogger(__name__)
@@ -55,7 +56,8 @@ class AdsClient:
     """One stream to a control plane, as an async context manager; leaving it ends everything.
 
     `address` is what gRPC takes as a target; without `credentials` the connection is plaintext.
-    A broken stream is opened again after `backoff`, and the server is told what is held.
+    A broken stream is opened again after `backoff`, and the server is told what is held. TLS files
+    that cannot be read are an OSError on entering, and later a reason to try again.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class AdsClient:
         node_id: str,
         *,
         mode: Mode = "delta",
-        credentials: grpc.ChannelCredentials | None = None,
+        credentials: TlsFiles | grpc.ChannelCredentials | None = None,
         user_agent: str = "towpath-client",
         metadata: Sequence[tuple[str, str]] = (),
         channel_options: Sequence[tuple[str, str | int]] = (),
@@ -100,6 +102,8 @@ class AdsClient:
         return subscription
 
     async def __aenter__(self) -> AdsClient:
+        if isinstance(self._credentials, TlsFiles):
+            self._credentials.credentials()
         self._task = asyncio.create_task(self._run(), name=f"ads client of {self._address}")
         return self
 
@@ -130,7 +134,11 @@ class AdsClient:
 
     async def _stream(self) -> str:
         """Run one stream to its end; returns why it ended if it may be tried again."""
-        async with self._channel() as channel:
+        try:
+            opened = self._channel()
+        except OSError as error:
+            return f"the TLS files cannot be read: {error}"
+        async with opened as channel:
             stub = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel)
             open_stream = {
                 "delta": stub.DeltaAggregatedResources,
@@ -159,9 +167,13 @@ class AdsClient:
         return f"{status.name} {details}"
 
     def _channel(self) -> grpc.aio.Channel:
-        if self._credentials is None:
-            return grpc.aio.insecure_channel(self._address, options=self._options)
-        return grpc.aio.secure_channel(self._address, self._credentials, options=self._options)
+        credentials, options = self._credentials, self._options
+        if credentials is None:
+            return grpc.aio.insecure_channel(self._address, options=options)
+        if isinstance(credentials, TlsFiles):
+            options = (*options, *credentials.channel_options())
+            credentials = credentials.credentials()
+        return grpc.aio.secure_channel(self._address, credentials, options=options)
 
     async def _read(self, call: Call) -> None:
         """Hand out the stream's responses until it ends, for whatever reason."""
@@ -197,7 +209,7 @@ async def subscribe(
     names: Iterable[str] = ("*",),
     *,
     mode: Mode = "delta",
-    credentials: grpc.ChannelCredentials | None = None,
+    credentials: TlsFiles | grpc.ChannelCredentials | None = None,
     user_agent: str = "towpath-client",
     metadata: Sequence[tuple[str, str]] = (),
     channel_options: Sequence[tuple[str, str | int]] = (),

@@ -19,9 +19,10 @@ DEADLINE_S = 5.0
 class ServerStream:
     """One client's stream; requests and responses are the messages of its mode."""
 
-    def __init__(self, mode: str, metadata: Mapping[str, str]) -> None:
+    def __init__(self, mode: str, metadata: Mapping[str, str], peer_ids: tuple[str, ...]) -> None:
         self.mode = mode
         self.metadata = metadata
+        self.peer_ids = peer_ids
         self.closed = asyncio.Event()
         self._requests: asyncio.Queue[Any] = asyncio.Queue()
         self._responses: asyncio.Queue[Any] = asyncio.Queue()
@@ -100,18 +101,25 @@ class ScriptedServer:
 
     def _accept(self, mode: str, context: grpc.aio.ServicerContext[Any, Any]) -> ServerStream:
         metadata = {key: str(value) for key, value in context.invocation_metadata() or ()}
-        stream = ServerStream(mode, metadata)
+        # grpc.aio gives lists of bytes here; the stubs describe grpc's other server.
+        shown = context.auth_context().get("peer_spiffe_id", ())
+        stream = ServerStream(mode, metadata, tuple(one.decode() for one in shown))
         self._streams.put_nowait(stream)
         return stream
 
 
 @asynccontextmanager
-async def scripted_server(address: str = "127.0.0.1:0") -> AsyncGenerator[ScriptedServer, None]:
-    """Serve on *address*; port 0 takes a free one."""
+async def scripted_server(
+    address: str = "127.0.0.1:0", *, credentials: grpc.ServerCredentials | None = None
+) -> AsyncGenerator[ScriptedServer, None]:
+    """Serve on *address*, in plaintext without *credentials*; port 0 takes a free one."""
     script = ScriptedServer()
     server = grpc.aio.server()
     ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(script, server)
-    port = server.add_insecure_port(address)
+    if credentials is None:
+        port = server.add_insecure_port(address)
+    else:
+        port = server.add_secure_port(address, credentials)
     script.address = f"127.0.0.1:{port}"
     await server.start()
     try:

@@ -12,7 +12,7 @@ from towpath.admin.inspector import answer
 from towpath.app import Offline
 from towpath.cli.options import setting_options
 from towpath.cli.problems import offline
-from towpath.cli.server import TIMEOUT_S, inspector, server_option
+from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
 from towpath_api.v1 import inspector_pb2 as pb
 
 
@@ -30,7 +30,7 @@ from towpath_api.v1 import inspector_pb2 as pb
 def explain(
     *,
     manifests: Path | None,
-    server: str | None,
+    server: Server | None,
     account: str,
     to: str,
     method: str,

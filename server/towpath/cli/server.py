@@ -1,15 +1,20 @@
-"""Talking to a running server's Inspector: the option, the connection, the errors."""
+"""Talking to a running server's Inspector: the options, the connection, the errors."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 import click
 import grpc
 
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
+from towpath_client import TlsFiles
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -17,27 +22,115 @@ TIMEOUT_S = 10.0
 OPTIONS = (("grpc.max_receive_message_length", -1),)
 """A list of thousands of sidecars is longer than gRPC's own 4 MiB."""
 
+_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A running server's address, and what to show and to trust there (None: plaintext).
+
+    A unix socket speaks no TLS: its file mode says who may connect.
+    """
+
+    address: str
+    tls: TlsFiles | None
+
 
 def server_option(*, default: str | None = "127.0.0.1:15128") -> Callable[[F], F]:
-    """Add `--server` to a command."""
-    return click.option(
-        "--server",
-        default=default,
-        show_default=default is not None,
-        envvar="TOWPATH_ADS_ADDRESS" if default else None,
-        help="Address of a running server (its --ads-address).",
-    )
+    """Add `--server` and `--tls-…` to a command, which is given a Server, or None without one.
+
+    Beside the server (`kubectl exec`), its own settings say where it is: the local socket first.
+    """
+
+    def decorate(command: F) -> F:
+        @functools.wraps(command)
+        def with_server(
+            *args: Any,
+            server: str | None,
+            tls_ca: Path | None,
+            tls_cert: Path | None,
+            tls_key: Path | None,
+            tls_server_name: str,
+            **options: Any,
+        ) -> Any:
+            tls = _tls(tls_ca, tls_cert, tls_key, tls_server_name)
+            where = None if server is None else Server(server, tls)
+            return command(*args, server=where, **options)
+
+        options = (
+            click.option(
+                "--server",
+                default=default and (lambda: _beside() or default),
+                show_default=default is not None and default,
+                help="Address of a running server: its --ads-address, or unix:/PATH of its "
+                "--local-socket."
+                + (" $TOWPATH_LOCAL_SOCKET, then $TOWPATH_ADS_ADDRESS, if set." if default else ""),
+            ),
+            _file_option("ca", "What to trust: certificates of the server's authority (PEM)."),
+            _file_option("cert", "Certificate chain to show to the server (PEM)."),
+            _file_option("key", "Private key of that certificate (PEM)."),
+            click.option(
+                "--tls-server-name",
+                default="",
+                envvar="TOWPATH_CLIENT_TLS_SERVER_NAME",
+                show_envvar=True,
+                help="Name that the server's certificate has, if it is not that of the address.",
+            ),
+        )
+        decorated: Any = with_server
+        for option in reversed(options):
+            decorated = option(decorated)
+        return cast("F", decorated)
+
+    return decorate
 
 
 @contextlib.contextmanager
-def inspector(server: str) -> Iterator[pb_grpc.InspectorStub]:
+def inspector(server: Server) -> Iterator[pb_grpc.InspectorStub]:
     """The Inspector of that server; what it refuses becomes the command's error."""
     try:
-        with grpc.insecure_channel(server, options=OPTIONS) as channel:
+        with _channel(server) as channel:
             yield pb_grpc.InspectorStub(channel)
     except grpc.RpcError as error:
         if isinstance(error, grpc.Call):
             if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
                 raise click.UsageError(error.details() or "") from error
-            raise click.ClickException(f"{server}: {error.details()}") from error
-        raise click.ClickException(f"{server}: {error}") from error
+            raise click.ClickException(f"{server.address}: {error.details()}") from error
+        raise click.ClickException(f"{server.address}: {error}") from error
+
+
+def _channel(server: Server) -> grpc.Channel:
+    if server.tls is None or server.address.startswith("unix:"):
+        return grpc.insecure_channel(server.address, options=OPTIONS)
+    options = (*OPTIONS, *server.tls.channel_options())
+    try:
+        return grpc.secure_channel(server.address, server.tls.credentials(), options=options)
+    except OSError as error:
+        raise click.ClickException(f"{error.filename}: {error.strerror}") from error
+
+
+def _tls(
+    ca: Path | None, certificate: Path | None, key: Path | None, server_name: str
+) -> TlsFiles | None:
+    if ca is not None and certificate is not None and key is not None:
+        return TlsFiles(ca=ca, certificate=certificate, key=key, server_name=server_name)
+    if ca or certificate or key or server_name:
+        raise click.UsageError("give --tls-ca, --tls-cert and --tls-key together, or none of them")
+    return None
+
+
+def _beside() -> str | None:
+    """Where the settings in this environment have the server listen."""
+    socket = os.environ.get("TOWPATH_LOCAL_SOCKET")
+    return f"unix:{socket}" if socket else os.environ.get("TOWPATH_ADS_ADDRESS")
+
+
+def _file_option(name: str, text: str) -> Callable[[F], F]:
+    # Not TOWPATH_TLS_…: that is what the server itself shows, which is no client's certificate.
+    return click.option(
+        f"--tls-{name}",
+        type=_FILE,
+        envvar=f"TOWPATH_CLIENT_TLS_{name.upper()}",
+        show_envvar=True,
+        help=text,
+    )

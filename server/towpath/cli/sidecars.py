@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import click
 from google.protobuf.json_format import MessageToDict
 
-from towpath.cli.server import TIMEOUT_S, inspector, server_option
+from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
 from towpath.cli.table import print_table
 from towpath.model.types import SHORT_NAMES, short_name
 from towpath_api.v1 import inspector_pb2 as pb
@@ -19,7 +19,7 @@ HEADINGS = ("NODE", "KIND", "VARIANT", "STATE", "SINCE", *(n.upper() for n in SH
 @click.command()
 @server_option()
 @click.option("-o", "--output", type=click.Choice(("table", "json")), default="table")
-def sidecars(server: str, output: str) -> None:
+def sidecars(server: Server, output: str) -> None:
     """List the sidecars connected to a running server.
 
     For each resource type: «ok» when the last response sent was acknowledged, «waiting» when it

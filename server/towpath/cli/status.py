@@ -7,7 +7,7 @@ import json
 import click
 from google.protobuf.json_format import MessageToDict
 
-from towpath.cli.server import TIMEOUT_S, inspector, server_option
+from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
 from towpath.cli.table import print_table
 from towpath_api.v1 import inspector_pb2 as pb
 
@@ -17,7 +17,7 @@ HEADINGS = ("KIND", "NAME", "ACCEPTED", "CONFLICT", "SIDECARS", "PROBLEMS")
 @click.command()
 @server_option()
 @click.option("-o", "--output", type=click.Choice(("table", "json")), default="table")
-def status(server: str, output: str) -> None:
+def status(server: Server, output: str) -> None:
     """List every Egress and UpstreamTrafficSetting of a running server.
 
     SIDECARS counts those that have acknowledged its present form, of those connected that it
