@@ -26,7 +26,7 @@ from google.protobuf import any_pb2 as google_dot_protobuf_dot_any__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etowpath_api/v1/inspector.proto\x12\ntowpath.v1\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"&\n\x13ListSidecarsRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"=\n\x14ListSidecarsResponse\x12%\n\x08sidecars\x18\x01 \x03(\x0b\x32\x13.towpath.v1.Sidecar\"\x98\x04\n\x07Sidecar\x12\x11\n\tstream_id\x18\x01 \x01(\x04\x12\x0c\n\x04peer\x18\x02 \x01(\t\x12\x0f\n\x07node_id\x18\x03 \x01(\t\x12\x0b\n\x03pod\x18\x04 \x01(\t\x12\x11\n\tnamespace\x18\x05 \x01(\t\x12\x17\n\x0fservice_account\x18\x06 \x01(\t\x12\x33\n\x0b\x63lient_kind\x18\x07 \x01(\x0e\x32\x1e.towpath.v1.Sidecar.ClientKind\x12,\n\x07variant\x18\x08 \x01(\x0e\x32\x1b.towpath.v1.Sidecar.Variant\x12(\n\x05state\x18\t \x01(\x0e\x32\x19.towpath.v1.Sidecar.State\x12\x30\n\x0c\x63onnected_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\ndeliveries\x18\x0b \x03(\x0b\x32\x14.towpath.v1.Delivery\">\n\nClientKind\x12\x1b\n\x17\x43LIENT_KIND_UNSPECIFIED\x10\x00\x12\t\n\x05\x45NVOY\x10\x01\x12\x08\n\x04GRPC\x10\x02\"7\n\x07Variant\x12\x17\n\x13VARIANT_UNSPECIFIED\x10\x00\x12\x08\n\x04SOTW\x10\x01\x12\t\n\x05\x44\x45LTA\x10\x02\"@\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fWAITING_FOR_POD\x10\x01\x12\x0b\n\x07SERVING\x10\x02\"\xef\x01\n\x08\x44\x65livery\x12\x10\n\x08type_url\x18\x01 \x01(\t\x12\x1e\n\x04sent\x18\x02 \x01(\x0b\x32\x10.towpath.v1.Sent\x12.\n\x0c\x61\x63knowledged\x18\x03 \x01(\x0b\x32\x18.towpath.v1.Acknowledged\x12&\n\x08rejected\x18\x04 \x01(\x0b\x32\x14.towpath.v1.Rejected\x12\x18\n\x10subscribed_names\x18\x05 \x01(\r\x12\x11\n\tresponses\x18\x06 \x01(\x04\x12\x18\n\x10\x61\x63knowledgements\x18\x07 \x01(\x04\x12\x12\n\nrejections\x18\x08 \x01(\x04\"W\n\x04Sent\x12\x0f\n\x07version\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eresource_count\x18\x03 \x01(\r\"G\n\x0c\x41\x63knowledged\x12\x0f\n\x07version\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"l\n\x08Rejected\x12\x0f\n\x07version\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x16\n\x0eresource_names\x18\x04 \x03(\t\"8\n\x12GetSnapshotRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x11\n\ttype_urls\x18\x02 \x03(\t\"O\n\x13GetSnapshotResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\'\n\x05types\x18\x02 \x03(\x0b\x32\x18.towpath.v1.TypeSnapshot\"b\n\x0cTypeSnapshot\x12\x10\n\x08type_url\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12/\n\tresources\x18\x03 \x03(\x0b\x32\x1c.towpath.v1.SnapshotResource\"Y\n\x10SnapshotResource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12&\n\x08resource\x18\x03 \x01(\x0b\x32\x14.google.protobuf.Any\"\x15\n\x13ListProblemsRequest\"=\n\x14ListProblemsResponse\x12%\n\x08problems\x18\x01 \x03(\x0b\x32\x13.towpath.v1.Problem\"x\n\x07Problem\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x0e\n\x06source\x18\x07 \x01(\t\"\x15\n\x13ListPoliciesRequest\"B\n\x14ListPoliciesResponse\x12*\n\x08policies\x18\x01 \x03(\x0b\x32\x18.towpath.v1.PolicyStatus\"\xe1\x01\n\x0cPolicyStatus\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\x08\x12\x13\n\x0bin_conflict\x18\x05 \x01(\x08\x12\x19\n\x11\x61\x66\x66\x65\x63ted_sidecars\x18\x06 \x01(\r\x12\x1d\n\x15\x61\x63knowledged_sidecars\x18\x07 \x01(\r\x12%\n\x08problems\x18\x08 \x03(\x0b\x32\x13.towpath.v1.Problem\x12\x1a\n\x12rejecting_sidecars\x18\t \x01(\r\"\xc0\x01\n\x0e\x45xplainRequest\x12\x17\n\x0fservice_account\x18\x01 \x01(\t\x12\n\n\x02to\x18\x02 \x01(\t\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x38\n\x07headers\x18\x04 \x03(\x0b\x32\'.towpath.v1.ExplainRequest.HeadersEntry\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xf8\x01\n\x0f\x45xplainResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x0b\n\x03via\x18\x02 \x01(\t\x12\x10\n\x08policies\x18\x03 \x03(\t\x12\x0f\n\x07reasons\x18\x04 \x03(\t\x12%\n\x08problems\x18\x05 \x03(\x0b\x32\x13.towpath.v1.Problem\x12\x12\n\nsuggestion\x18\x06 \x01(\t\x12\x39\n\x07sources\x18\x07 \x03(\x0b\x32(.towpath.v1.ExplainResponse.SourcesEntry\x1a.\n\x0cSourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\x98\x03\n\tInspector\x12Q\n\x0cListSidecars\x12\x1f.towpath.v1.ListSidecarsRequest\x1a .towpath.v1.ListSidecarsResponse\x12N\n\x0bGetSnapshot\x12\x1e.towpath.v1.GetSnapshotRequest\x1a\x1f.towpath.v1.GetSnapshotResponse\x12Q\n\x0cListProblems\x12\x1f.towpath.v1.ListProblemsRequest\x1a .towpath.v1.ListProblemsResponse\x12Q\n\x0cListPolicies\x12\x1f.towpath.v1.ListPoliciesRequest\x1a .towpath.v1.ListPoliciesResponse\x12\x42\n\x07\x45xplain\x12\x1a.towpath.v1.ExplainRequest\x1a\x1b.towpath.v1.ExplainResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etowpath_api/v1/inspector.proto\x12\ntowpath.v1\x1a\x19google/protobuf/any.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"&\n\x13ListSidecarsRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\"=\n\x14ListSidecarsResponse\x12%\n\x08sidecars\x18\x01 \x03(\x0b\x32\x13.towpath.v1.Sidecar\"\x98\x04\n\x07Sidecar\x12\x11\n\tstream_id\x18\x01 \x01(\x04\x12\x0c\n\x04peer\x18\x02 \x01(\t\x12\x0f\n\x07node_id\x18\x03 \x01(\t\x12\x0b\n\x03pod\x18\x04 \x01(\t\x12\x11\n\tnamespace\x18\x05 \x01(\t\x12\x17\n\x0fservice_account\x18\x06 \x01(\t\x12\x33\n\x0b\x63lient_kind\x18\x07 \x01(\x0e\x32\x1e.towpath.v1.Sidecar.ClientKind\x12,\n\x07variant\x18\x08 \x01(\x0e\x32\x1b.towpath.v1.Sidecar.Variant\x12(\n\x05state\x18\t \x01(\x0e\x32\x19.towpath.v1.Sidecar.State\x12\x30\n\x0c\x63onnected_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12(\n\ndeliveries\x18\x0b \x03(\x0b\x32\x14.towpath.v1.Delivery\">\n\nClientKind\x12\x1b\n\x17\x43LIENT_KIND_UNSPECIFIED\x10\x00\x12\t\n\x05\x45NVOY\x10\x01\x12\x08\n\x04GRPC\x10\x02\"7\n\x07Variant\x12\x17\n\x13VARIANT_UNSPECIFIED\x10\x00\x12\x08\n\x04SOTW\x10\x01\x12\t\n\x05\x44\x45LTA\x10\x02\"@\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fWAITING_FOR_POD\x10\x01\x12\x0b\n\x07SERVING\x10\x02\"\xef\x01\n\x08\x44\x65livery\x12\x10\n\x08type_url\x18\x01 \x01(\t\x12\x1e\n\x04sent\x18\x02 \x01(\x0b\x32\x10.towpath.v1.Sent\x12.\n\x0c\x61\x63knowledged\x18\x03 \x01(\x0b\x32\x18.towpath.v1.Acknowledged\x12&\n\x08rejected\x18\x04 \x01(\x0b\x32\x14.towpath.v1.Rejected\x12\x18\n\x10subscribed_names\x18\x05 \x01(\r\x12\x11\n\tresponses\x18\x06 \x01(\x04\x12\x18\n\x10\x61\x63knowledgements\x18\x07 \x01(\x04\x12\x12\n\nrejections\x18\x08 \x01(\x04\"W\n\x04Sent\x12\x0f\n\x07version\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0eresource_count\x18\x03 \x01(\r\"G\n\x0c\x41\x63knowledged\x12\x0f\n\x07version\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"l\n\x08Rejected\x12\x0f\n\x07version\x18\x01 \x01(\t\x12&\n\x02\x61t\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x03 \x01(\t\x12\x16\n\x0eresource_names\x18\x04 \x03(\t\"m\n\x12GetSnapshotRequest\x12\x0f\n\x07node_id\x18\x01 \x01(\t\x12\x11\n\ttype_urls\x18\x02 \x03(\t\x12\x33\n\x0b\x63lient_kind\x18\x03 \x01(\x0e\x32\x1e.towpath.v1.Sidecar.ClientKind\"O\n\x13GetSnapshotResponse\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\'\n\x05types\x18\x02 \x03(\x0b\x32\x18.towpath.v1.TypeSnapshot\"b\n\x0cTypeSnapshot\x12\x10\n\x08type_url\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12/\n\tresources\x18\x03 \x03(\x0b\x32\x1c.towpath.v1.SnapshotResource\"Y\n\x10SnapshotResource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12&\n\x08resource\x18\x03 \x01(\x0b\x32\x14.google.protobuf.Any\"\x15\n\x13ListProblemsRequest\"=\n\x14ListProblemsResponse\x12%\n\x08problems\x18\x01 \x03(\x0b\x32\x13.towpath.v1.Problem\"x\n\x07Problem\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07message\x18\x06 \x01(\t\x12\x0e\n\x06source\x18\x07 \x01(\t\"\x15\n\x13ListPoliciesRequest\"B\n\x14ListPoliciesResponse\x12*\n\x08policies\x18\x01 \x03(\x0b\x32\x18.towpath.v1.PolicyStatus\"\xe1\x01\n\x0cPolicyStatus\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x11\n\tnamespace\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x04 \x01(\x08\x12\x13\n\x0bin_conflict\x18\x05 \x01(\x08\x12\x19\n\x11\x61\x66\x66\x65\x63ted_sidecars\x18\x06 \x01(\r\x12\x1d\n\x15\x61\x63knowledged_sidecars\x18\x07 \x01(\r\x12%\n\x08problems\x18\x08 \x03(\x0b\x32\x13.towpath.v1.Problem\x12\x1a\n\x12rejecting_sidecars\x18\t \x01(\r\"\xc0\x01\n\x0e\x45xplainRequest\x12\x17\n\x0fservice_account\x18\x01 \x01(\t\x12\n\n\x02to\x18\x02 \x01(\t\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x38\n\x07headers\x18\x04 \x03(\x0b\x32\'.towpath.v1.ExplainRequest.HeadersEntry\x12\x0f\n\x07\x61\x64\x64ress\x18\x05 \x01(\t\x1a.\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xf8\x01\n\x0f\x45xplainResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x0b\n\x03via\x18\x02 \x01(\t\x12\x10\n\x08policies\x18\x03 \x03(\t\x12\x0f\n\x07reasons\x18\x04 \x03(\t\x12%\n\x08problems\x18\x05 \x03(\x0b\x32\x13.towpath.v1.Problem\x12\x12\n\nsuggestion\x18\x06 \x01(\t\x12\x39\n\x07sources\x18\x07 \x03(\x0b\x32(.towpath.v1.ExplainResponse.SourcesEntry\x1a.\n\x0cSourcesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\x98\x03\n\tInspector\x12Q\n\x0cListSidecars\x12\x1f.towpath.v1.ListSidecarsRequest\x1a .towpath.v1.ListSidecarsResponse\x12N\n\x0bGetSnapshot\x12\x1e.towpath.v1.GetSnapshotRequest\x1a\x1f.towpath.v1.GetSnapshotResponse\x12Q\n\x0cListProblems\x12\x1f.towpath.v1.ListProblemsRequest\x1a .towpath.v1.ListProblemsResponse\x12Q\n\x0cListPolicies\x12\x1f.towpath.v1.ListPoliciesRequest\x1a .towpath.v1.ListPoliciesResponse\x12\x42\n\x07\x45xplain\x12\x1a.towpath.v1.ExplainRequest\x1a\x1b.towpath.v1.ExplainResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,33 +58,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REJECTED']._serialized_start=1152
   _globals['_REJECTED']._serialized_end=1260
   _globals['_GETSNAPSHOTREQUEST']._serialized_start=1262
-  _globals['_GETSNAPSHOTREQUEST']._serialized_end=1318
-  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=1320
-  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=1399
-  _globals['_TYPESNAPSHOT']._serialized_start=1401
-  _globals['_TYPESNAPSHOT']._serialized_end=1499
-  _globals['_SNAPSHOTRESOURCE']._serialized_start=1501
-  _globals['_SNAPSHOTRESOURCE']._serialized_end=1590
-  _globals['_LISTPROBLEMSREQUEST']._serialized_start=1592
-  _globals['_LISTPROBLEMSREQUEST']._serialized_end=1613
-  _globals['_LISTPROBLEMSRESPONSE']._serialized_start=1615
-  _globals['_LISTPROBLEMSRESPONSE']._serialized_end=1676
-  _globals['_PROBLEM']._serialized_start=1678
-  _globals['_PROBLEM']._serialized_end=1798
-  _globals['_LISTPOLICIESREQUEST']._serialized_start=1800
-  _globals['_LISTPOLICIESREQUEST']._serialized_end=1821
-  _globals['_LISTPOLICIESRESPONSE']._serialized_start=1823
-  _globals['_LISTPOLICIESRESPONSE']._serialized_end=1889
-  _globals['_POLICYSTATUS']._serialized_start=1892
-  _globals['_POLICYSTATUS']._serialized_end=2117
-  _globals['_EXPLAINREQUEST']._serialized_start=2120
-  _globals['_EXPLAINREQUEST']._serialized_end=2312
-  _globals['_EXPLAINREQUEST_HEADERSENTRY']._serialized_start=2266
-  _globals['_EXPLAINREQUEST_HEADERSENTRY']._serialized_end=2312
-  _globals['_EXPLAINRESPONSE']._serialized_start=2315
-  _globals['_EXPLAINRESPONSE']._serialized_end=2563
-  _globals['_EXPLAINRESPONSE_SOURCESENTRY']._serialized_start=2517
-  _globals['_EXPLAINRESPONSE_SOURCESENTRY']._serialized_end=2563
-  _globals['_INSPECTOR']._serialized_start=2566
-  _globals['_INSPECTOR']._serialized_end=2974
+  _globals['_GETSNAPSHOTREQUEST']._serialized_end=1371
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_start=1373
+  _globals['_GETSNAPSHOTRESPONSE']._serialized_end=1452
+  _globals['_TYPESNAPSHOT']._serialized_start=1454
+  _globals['_TYPESNAPSHOT']._serialized_end=1552
+  _globals['_SNAPSHOTRESOURCE']._serialized_start=1554
+  _globals['_SNAPSHOTRESOURCE']._serialized_end=1643
+  _globals['_LISTPROBLEMSREQUEST']._serialized_start=1645
+  _globals['_LISTPROBLEMSREQUEST']._serialized_end=1666
+  _globals['_LISTPROBLEMSRESPONSE']._serialized_start=1668
+  _globals['_LISTPROBLEMSRESPONSE']._serialized_end=1729
+  _globals['_PROBLEM']._serialized_start=1731
+  _globals['_PROBLEM']._serialized_end=1851
+  _globals['_LISTPOLICIESREQUEST']._serialized_start=1853
+  _globals['_LISTPOLICIESREQUEST']._serialized_end=1874
+  _globals['_LISTPOLICIESRESPONSE']._serialized_start=1876
+  _globals['_LISTPOLICIESRESPONSE']._serialized_end=1942
+  _globals['_POLICYSTATUS']._serialized_start=1945
+  _globals['_POLICYSTATUS']._serialized_end=2170
+  _globals['_EXPLAINREQUEST']._serialized_start=2173
+  _globals['_EXPLAINREQUEST']._serialized_end=2365
+  _globals['_EXPLAINREQUEST_HEADERSENTRY']._serialized_start=2319
+  _globals['_EXPLAINREQUEST_HEADERSENTRY']._serialized_end=2365
+  _globals['_EXPLAINRESPONSE']._serialized_start=2368
+  _globals['_EXPLAINRESPONSE']._serialized_end=2616
+  _globals['_EXPLAINRESPONSE_SOURCESENTRY']._serialized_start=2570
+  _globals['_EXPLAINRESPONSE_SOURCESENTRY']._serialized_end=2616
+  _globals['_INSPECTOR']._serialized_start=2619
+  _globals['_INSPECTOR']._serialized_end=3027
 # @@protoc_insertion_point(module_scope)

@@ -380,8 +380,11 @@ class GetSnapshotRequest(_message.Message):
 
     NODE_ID_FIELD_NUMBER: _builtins.int
     TYPE_URLS_FIELD_NUMBER: _builtins.int
+    CLIENT_KIND_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     """The pod, as a node id: `<pod>.<namespace>`."""
+    client_kind: Global___Sidecar.ClientKind.ValueType
+    """As a client of which kind: each kind is offered resources of its own. Unset: ENVOY."""
     @_builtins.property
     def type_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Only these resource types. Empty: all types. A type that the pod has no resources of is answered
@@ -393,10 +396,11 @@ class GetSnapshotRequest(_message.Message):
         *,
         node_id: _builtins.str = ...,
         type_urls: _abc.Iterable[_builtins.str] | None = ...,
+        client_kind: Global___Sidecar.ClientKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id", "type_urls", b"type_urls"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_kind", b"client_kind", "node_id", b"node_id", "type_urls", b"type_urls"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -80,8 +80,8 @@ class InspectorServicer:
     def GetSnapshot(self, request, context):
         """Gives the resources that one pod's sidecar is to hold now, whether or not it is connected.
 
-        Errors: INVALID_ARGUMENT if `node_id` is not of the form <pod>.<namespace>; NOT_FOUND if no such
-        pod is in the mesh; UNAVAILABLE while the server has not read its whole input yet.
+        Errors: INVALID_ARGUMENT if `node_id` is not of the form <pod>.<namespace>, or `client_kind` is
+        not one of those named here; NOT_FOUND if no such pod is in the mesh; UNAVAILABLE while the server has not read its whole input yet.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

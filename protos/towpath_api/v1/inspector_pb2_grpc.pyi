@@ -45,8 +45,8 @@ class InspectorStub:
     GetSnapshot: _grpc.UnaryUnaryMultiCallable[_inspector_pb2.GetSnapshotRequest, _inspector_pb2.GetSnapshotResponse]
     """Gives the resources that one pod's sidecar is to hold now, whether or not it is connected.
 
-    Errors: INVALID_ARGUMENT if `node_id` is not of the form <pod>.<namespace>; NOT_FOUND if no such
-    pod is in the mesh; UNAVAILABLE while the server has not read its whole input yet.
+    Errors: INVALID_ARGUMENT if `node_id` is not of the form <pod>.<namespace>, or `client_kind` is
+    not one of those named here; NOT_FOUND if no such pod is in the mesh; UNAVAILABLE while the server has not read its whole input yet.
     """
     ListProblems: _grpc.UnaryUnaryMultiCallable[_inspector_pb2.ListProblemsRequest, _inspector_pb2.ListProblemsResponse]
     """Lists everything in the input that is invalid, unknown, or in conflict."""
@@ -72,8 +72,8 @@ class InspectorAsyncStub(InspectorStub):
     GetSnapshot: _aio.UnaryUnaryMultiCallable[_inspector_pb2.GetSnapshotRequest, _inspector_pb2.GetSnapshotResponse]  # type: ignore[assignment]
     """Gives the resources that one pod's sidecar is to hold now, whether or not it is connected.
 
-    Errors: INVALID_ARGUMENT if `node_id` is not of the form <pod>.<namespace>; NOT_FOUND if no such
-    pod is in the mesh; UNAVAILABLE while the server has not read its whole input yet.
+    Errors: INVALID_ARGUMENT if `node_id` is not of the form <pod>.<namespace>, or `client_kind` is
+    not one of those named here; NOT_FOUND if no such pod is in the mesh; UNAVAILABLE while the server has not read its whole input yet.
     """
     ListProblems: _aio.UnaryUnaryMultiCallable[_inspector_pb2.ListProblemsRequest, _inspector_pb2.ListProblemsResponse]  # type: ignore[assignment]
     """Lists everything in the input that is invalid, unknown, or in conflict."""
@@ -108,8 +108,8 @@ class InspectorServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_inspector_pb2.GetSnapshotResponse, _abc.Awaitable[_inspector_pb2.GetSnapshotResponse]]:
         """Gives the resources that one pod's sidecar is to hold now, whether or not it is connected.
 
-        Errors: INVALID_ARGUMENT if `node_id` is not of the form <pod>.<namespace>; NOT_FOUND if no such
-        pod is in the mesh; UNAVAILABLE while the server has not read its whole input yet.
+        Errors: INVALID_ARGUMENT if `node_id` is not of the form <pod>.<namespace>, or `client_kind` is
+        not one of those named here; NOT_FOUND if no such pod is in the mesh; UNAVAILABLE while the server has not read its whole input yet.
         """
 
     @_abc_1.abstractmethod
