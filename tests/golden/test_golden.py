@@ -1,7 +1,8 @@
 """Golden cases: what `towpath render` and `towpath problems` print for a small mesh.
 
 The first line of a case's `in.yaml` is `# sidecar: POD.NAMESPACE [TYPE ...]`: whose snapshot, and
-which resource types of it (all, if none is named). `make golden` rewrites `out.*`.
+which resource types of it (all, if none is named); `# grpc: …` asks as gRPC's own client, and so on
+for each kind of client. `make golden` rewrites `out.*`.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import pytest
 
 from towpath.app import Offline
 from towpath.cli.render import as_text, render_snapshot
-from towpath.model.names import SidecarId
+from towpath.model.names import ClientKind, SidecarId
 
 if TYPE_CHECKING:
     from conftest import Golden
@@ -31,10 +32,10 @@ def case(request: pytest.FixtureRequest) -> Path:
 def test_what_a_sidecar_gets(case: Path, golden: Golden, tmp_path: Path) -> None:
     manifests = case / "in.yaml"
     shutil.copy(manifests, tmp_path)
-    sidecar, *types = _heading(manifests)
+    client, sidecar, types = _heading(manifests)
 
     mesh = Offline(tmp_path, mesh_name="osm", osm_namespace="osm-system")
-    rendered = render_snapshot(mesh, SidecarId.parse(sidecar))
+    rendered = render_snapshot(mesh, SidecarId.parse(sidecar), client=client)
     assert rendered is not None, f"no pod of {sidecar} in {manifests}"
     chosen = {name: held for name, held in rendered.items() if not types or name in types}
     assert chosen.keys() >= set(types)
@@ -44,8 +45,11 @@ def test_what_a_sidecar_gets(case: Path, golden: Golden, tmp_path: Path) -> None
         golden.check("out.problems.txt", "".join(f"{problem}\n" for problem in problems))
 
 
-def _heading(manifests: Path) -> list[str]:
+def _heading(manifests: Path) -> tuple[ClientKind, str, list[str]]:
     first, _ = manifests.read_text().split("\n", 1)
-    prefix = "# sidecar: "
-    assert first.startswith(prefix), f"{manifests}: the first line must begin with {prefix!r}"
-    return first.removeprefix(prefix).split()
+    prefixes = {"# sidecar: ": ClientKind.ENVOY, **{f"# {kind}: ": kind for kind in ClientKind}}
+    for prefix, kind in prefixes.items():
+        if first.startswith(prefix):
+            sidecar, *types = first.removeprefix(prefix).split()
+            return kind, sidecar, types
+    raise AssertionError(f"{manifests}: the first line must begin with one of {[*prefixes]}")

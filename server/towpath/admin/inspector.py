@@ -49,10 +49,10 @@ class Inspector(pb_grpc.InspectorServicer):
             text = "not every kind of object is listed yet"
             await context.abort(grpc.StatusCode.UNAVAILABLE, text)
         try:
-            sidecar = SidecarId.parse(request.node_id)
+            sidecar, kind = SidecarId.parse(request.node_id), _kind(request.client_kind)
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        snapshot = self._hub.snapshot(ClientKind.ENVOY, sidecar)
+        snapshot = self._hub.snapshot(kind, sidecar)
         if snapshot is None:
             text = f"no Pod {sidecar.namespace}/{sidecar.pod} in the mesh"
             await context.abort(grpc.StatusCode.NOT_FOUND, text)
@@ -155,6 +155,14 @@ def _delivery(type_url: str, held: TypeDelivery) -> pb.Delivery:
         message.rejected.message = held.rejected.message
         message.rejected.resource_names.extend(held.rejected.names)
     return message
+
+
+def _kind(asked: pb.Sidecar.ClientKind.ValueType) -> ClientKind:
+    """ValueError for a number that this version has no name for."""
+    if asked == pb.Sidecar.CLIENT_KIND_UNSPECIFIED:
+        return ClientKind.ENVOY
+    name = pb.Sidecar.ClientKind.Name(asked)
+    return ClientKind[name]
 
 
 def _type(held: ResourceSet) -> pb.TypeSnapshot:

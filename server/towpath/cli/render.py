@@ -27,26 +27,43 @@ from towpath.model.types import SHORT_NAMES
     type=click.Choice(tuple(SHORT_NAMES.values())),
     help="Only this resource type.",
 )
+@click.option(
+    "--client",
+    type=click.Choice(tuple(ClientKind)),
+    default=ClientKind.ENVOY,
+    show_default=True,
+    help="As which kind of client: each is offered resources of its own.",
+)
 @click.option("-o", "--output", type=click.Choice(("yaml", "json")), default="yaml")
 def render(
-    *, manifests: Path | None, sidecar: str, short: str | None, output: str, **mesh: str
+    *,
+    manifests: Path | None,
+    sidecar: str,
+    short: str | None,
+    client: ClientKind,
+    output: str,
+    **mesh: str,
 ) -> None:
     """Print what a sidecar would be sent: every resource, with its version."""
     try:
         who = SidecarId.parse(sidecar)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--sidecar") from error
-    rendered = render_snapshot(offline(manifests, **mesh), who, short=short)
+    rendered = render_snapshot(offline(manifests, **mesh), who, client=client, short=short)
     if rendered is None:
         raise click.UsageError(f"no Pod {who.namespace}/{who.pod} in {manifests}")
     click.echo(as_text(rendered, output=output), nl=False)
 
 
 def render_snapshot(
-    mesh: Offline, sidecar: SidecarId, *, short: str | None = None
+    mesh: Offline,
+    sidecar: SidecarId,
+    *,
+    client: ClientKind = ClientKind.ENVOY,
+    short: str | None = None,
 ) -> dict[str, Any] | None:
     """The snapshot as plain data: by short type name, a version and the resources by name."""
-    snapshot = mesh.snapshot(ClientKind.ENVOY, sidecar)
+    snapshot = mesh.snapshot(client, sidecar)
     if snapshot is None:
         return None
     return {

@@ -1,7 +1,10 @@
-"""A protobuf message into a Resource: deterministic bytes, hashed once."""
+"""A protobuf message into a Resource: deterministic bytes, hashed once; and the small messages that
+every vocabulary of xDS uses.
+"""
 
 from __future__ import annotations
 
+from envoy.config.core.v3.config_source_pb2 import AggregatedConfigSource, ApiVersion, ConfigSource
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -25,6 +28,11 @@ def resource(name: str, message: Message) -> Resource:
 def unpack(held: Resource) -> AnyMessage:
     """The Any that a resource carries, for people and tools."""
     return AnyMessage.FromString(held.packed)
+
+
+def ads() -> ConfigSource:
+    """«Subscribe to it on the stream that this came from.»"""
+    return ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)
 
 
 def seconds(value: float) -> Duration:

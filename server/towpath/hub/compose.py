@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVarTuple
 
-from towpath.encode import envoy
+from towpath.encode import envoy, grpc
+from towpath.encode.endpoints import load_assignment
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, SidecarId
-from towpath.model.plan import Destination, Destinations, Inbound, Plan
+from towpath.model.plan import Destination, Destinations, Inbound, Plan, Targets, destination_name
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
-from towpath.planning import endpoints, inbound, outbound
+from towpath.planning import endpoints, inbound, outbound, proxyless
 
 Ts = TypeVarTuple("Ts")
 
@@ -37,6 +38,8 @@ def snapshot(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | Non
     match kind:
         case ClientKind.ENVOY:
             return mesh.ask(_envoy, pod.account, mesh.ask(inbound, pod))
+        case ClientKind.GRPC:
+            return mesh.ask(_grpc, mesh.ask(proxyless, pod.account))
 
 
 def _envoy(mesh: Mesh, account: Account, let_in: Inbound) -> Snapshot:
@@ -61,8 +64,25 @@ def _envoy(mesh: Mesh, account: Account, let_in: Inbound) -> Snapshot:
             mesh.ask(_encoded, envoy.inbound_routes, let_in),
         ),
     }
-    sets = {type_url: ResourceSet(type_url, held) for type_url, held in layers.items()}
-    return Snapshot(sets, revoke=envoy.revoked)
+    return Snapshot(_sets(layers), revoke=envoy.revoked)
+
+
+def _grpc(mesh: Mesh, targets: Targets) -> Snapshot:
+    """What a gRPC client is offered; one snapshot for all that may call the same."""
+    return Snapshot(
+        _sets(
+            {
+                CLUSTER: (mesh.ask(_encoded, grpc.clusters, targets),),
+                ENDPOINTS: (mesh.ask(_assignments, targets),),
+                LISTENER: (mesh.ask(_encoded, grpc.listeners, targets),),
+                ROUTES: (mesh.ask(_encoded, grpc.routes, targets),),
+            }
+        )
+    )
+
+
+def _sets(layers: dict[str, tuple[Layer, ...]]) -> dict[str, ResourceSet]:
+    return {type_url: ResourceSet(type_url, held) for type_url, held in layers.items()}
 
 
 def _encoded(_: Mesh, encoder: Callable[[*Ts], Layer], *planned: *Ts) -> Layer:
@@ -70,10 +90,17 @@ def _encoded(_: Mesh, encoder: Callable[[*Ts], Layer], *planned: *Ts) -> Layer:
     return encoder(*planned)
 
 
-def _assignments(mesh: Mesh, reachable: Destinations) -> Layer:
-    return Layer(tuple(mesh.ask(_assignment, d) for d in reachable if not d.direct))
+def _assignments(mesh: Mesh, reachable: Destinations | Targets) -> Layer:
+    """Endpoints, but of what is dialled at the very address that the application chose."""
+    return Layer(
+        tuple(
+            mesh.ask(_assignment, one.namespace, one.service, one.port)
+            for one in reachable
+            if not (isinstance(one, Destination) and one.direct)
+        )
+    )
 
 
-def _assignment(mesh: Mesh, destination: Destination) -> Resource:
-    behind = mesh.ask(endpoints, destination.namespace, destination.service, destination.port)
-    return envoy.load_assignment(destination.name, behind)
+def _assignment(mesh: Mesh, namespace: str, service: str, port: int) -> Resource:
+    behind = mesh.ask(endpoints, namespace, service, port)
+    return load_assignment(destination_name(namespace, service, port), behind)

@@ -66,6 +66,8 @@ def policy_statuses(
         by_object.setdefault(problem.object, []).append(problem)
     streams: dict[Account, list[_Held]] = {}
     for delivery in deliveries:
+        if not delivery.kind.enforces:
+            continue
         if delivery.state is State.SERVING and delivery.account is not None:
             held = _Held.of(delivery, current(delivery))
             streams.setdefault(delivery.account, []).append(held)

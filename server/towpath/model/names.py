@@ -104,3 +104,9 @@ class ClientKind(StrEnum):
     """What sort of data plane holds a stream; each kind has its own vocabulary of resources."""
 
     ENVOY = "envoy"
+    GRPC = "grpc"
+
+    @property
+    def enforces(self) -> bool:
+        """True if it stands in the way of all its pod's traffic, and so can hold a policy."""
+        return self is not ClientKind.GRPC

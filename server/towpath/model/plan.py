@@ -3,9 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 from towpath.model.names import Protocol
 from towpath.model.ways import Ways
+
+T = TypeVar("T")
+
+
+class HashedOnce(tuple[T, ...]):  # noqa: SLOT001 - slots cannot be in a tuple
+    """A tuple that is hashed once, as the key to what many sidecars share."""
+
+    _hash: int | None = None
+
+    def __hash__(self) -> int:
+        if self._hash is None:
+            self._hash = super().__hash__()
+        return self._hash
+
+
+def destination_name(namespace: str, service: str, port: int) -> str:
+    """What a service port's cluster is called, whoever dials it."""
+    return f"{namespace}/{service}|{port}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,18 +44,32 @@ class Destination:
 
     @property
     def name(self) -> str:
-        return f"{self.namespace}/{self.service}|{self.port}"
+        return destination_name(self.namespace, self.service, self.port)
 
 
-class Destinations(tuple[Destination, ...]):  # noqa: SLOT001 - slots cannot be in a tuple
-    """Destinations, sorted; they are hashed once, as the key to what many sidecars share."""
+class Destinations(HashedOnce[Destination]):
+    """Destinations, sorted."""
 
-    _hash: int | None = None
 
-    def __hash__(self) -> int:
-        if self._hash is None:
-            self._hash = super().__hash__()
-        return self._hash
+@dataclass(frozen=True, slots=True, order=True)
+class Target:
+    """One port of an in-mesh service, as a client without a sidecar asks for it.
+
+    `names` are what it may be called in `xds:///NAME`; no two targets share one.
+    """
+
+    namespace: str
+    service: str
+    port: int
+    names: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return destination_name(self.namespace, self.service, self.port)
+
+
+class Targets(HashedOnce[Target]):
+    """Targets, sorted."""
 
 
 @dataclass(frozen=True, slots=True)

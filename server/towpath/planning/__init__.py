@@ -2,6 +2,7 @@
 
 `outbound` makes an `Outbound`, shared by a service account's sidecars;
 `inbound` makes an `Inbound`, shared by the pods that the same services select;
+`proxyless` makes the `Targets` that a service account's gRPC clients may call without a sidecar;
 `endpoints` says where each destination leads; `problems` collects what could not be planned.
 """
 
@@ -9,5 +10,6 @@ from towpath.planning.destinations import endpoints
 from towpath.planning.inbound import inbound
 from towpath.planning.outbound import outbound
 from towpath.planning.problems import problems
+from towpath.planning.proxyless import proxyless
 
-__all__ = ["endpoints", "inbound", "outbound", "problems"]
+__all__ = ["endpoints", "inbound", "outbound", "problems", "proxyless"]

@@ -146,10 +146,5 @@ def _who(first: Request) -> tuple[Node, SidecarId]:
 
 
 def _kind(node: Node) -> ClientKind:
-    """Proxyless gRPC must never be given a sidecar's resources, nor the other way round."""
-    if not node.user_agent.startswith("gRPC"):
-        return ClientKind.ENVOY
-    raise Refused(
-        grpc.StatusCode.UNIMPLEMENTED,
-        f"proxyless gRPC clients ({node.user_agent}) are not served by this version",
-    )
+    """Which resources are offered: never a sidecar's to a gRPC library, nor the other way round."""
+    return ClientKind.GRPC if node.user_agent.startswith("gRPC") else ClientKind.ENVOY

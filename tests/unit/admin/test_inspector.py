@@ -131,6 +131,28 @@ async def test_a_snapshot_can_be_asked_for_by_type(running: RunningHub) -> None:
     ]
 
 
+async def test_a_snapshot_can_be_asked_for_as_another_kind_of_client(running: RunningHub) -> None:
+    await running.holds(*MESH)
+    request = pb.GetSnapshotRequest(
+        node_id="curl.shop", client_kind=pb.Sidecar.GRPC, type_urls=[CLUSTER]
+    )
+
+    answer = await Inspector(running.hub).GetSnapshot(request, CONTEXT)
+
+    assert [[r.name for r in one.resources] for one in answer.types] == [["shop/web|80"]]
+
+
+async def test_a_kind_of_client_that_nobody_knows_is_refused(running: RunningHub) -> None:
+    await running.holds(*MESH)
+    request = pb.GetSnapshotRequest.FromString(b"\x0a\x09curl.shop\x18\x63")
+
+    with pytest.raises(AbortedError) as raised:
+        await Inspector(running.hub).GetSnapshot(request, CONTEXT)
+
+    assert raised.value.args[0] == grpc.StatusCode.INVALID_ARGUMENT
+    assert "99" in raised.value.args[1]
+
+
 @pytest.mark.parametrize(
     ("node_id", "status", "said"),
     [

@@ -22,11 +22,11 @@ from support.objects import (
     port,
     service,
 )
+from towpath.encode.endpoints import load_assignment
 from towpath.encode.envoy import (
     common_clusters,
     inbound_clusters,
     inbound_routes,
-    load_assignment,
     outbound_clusters,
     outbound_routes,
 )

@@ -52,10 +52,11 @@ OBJECTS: tuple[Object, ...] = (
 
 
 def _content(mesh: Mesh) -> list[tuple[str, ...] | tuple[str, bytes]]:
-    """Every version, and every byte, of two sidecars' snapshots."""
+    """Every version, and every byte, of the snapshots of two sidecars and a gRPC client."""
     content: list[tuple[str, ...] | tuple[str, bytes]] = []
-    for who in (CURL, WEB):
-        held = snapshot(mesh, ClientKind.ENVOY, who)
+    asked = ((ClientKind.ENVOY, CURL), (ClientKind.ENVOY, WEB), (ClientKind.GRPC, CURL))
+    for kind, who in asked:
+        held = snapshot(mesh, kind, who)
         assert held is not None
         content.append(("snapshot", held.version))
         for type_url in SHORT_NAMES:

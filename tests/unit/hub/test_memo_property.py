@@ -35,7 +35,7 @@ WEB = SidecarId(pod="web-1", namespace="shop")
 QUESTIONS: tuple[tuple[Callable[..., object], tuple[Hashable, ...]], ...] = (
     (problems, ()),
     *((plan, (who,)) for who in (CURL, WEB)),
-    *((snapshot, (ClientKind.ENVOY, who)) for who in (CURL, WEB)),
+    *((snapshot, (kind, who)) for kind in ClientKind for who in (CURL, WEB)),
 )
 
 protocols = st.sampled_from(Protocol)
@@ -71,7 +71,12 @@ objects: st.SearchStrategy[Object] = st.one_of(
         ips=st.sampled_from((("10.96.0.1",), ("10.96.0.2",))),
         selector=st.sampled_from(({"app": "web"}, {"app": "db"}, {})),
     ),
-    st.builds(headless, st.sampled_from(("web", "db")), ports, ports, in_namespace=spaces),
+    st.builds(
+        lambda name, two, space: headless(name, *two, in_namespace=space),
+        st.sampled_from(("web", "db")),
+        st.lists(ports, min_size=1, max_size=2, unique_by=lambda p: p.port),
+        spaces,
+    ),
     st.builds(
         endpoint_slice,
         st.sampled_from(("web", "db")),

@@ -18,14 +18,20 @@ def _mesh(*objects: Object) -> Mesh:
     return mesh_of(namespace("shop"), mesh_config(policies=True), *objects)
 
 
-def _stream(pod: str, *, snapshot: str = "now", settled: bool = True) -> Delivery:
+def _stream(
+    pod: str,
+    *,
+    snapshot: str = "now",
+    settled: bool = True,
+    kind: ClientKind = ClientKind.ENVOY,
+) -> Delivery:
     sidecar = SidecarId(pod, "shop")
     return Delivery(
         stream=1,
         peer="",
         node_id=str(sidecar),
         sidecar=sidecar,
-        kind=ClientKind.ENVOY,
+        kind=kind,
         variant="delta",
         connected_at=0,
         state=State.SERVING,
@@ -74,6 +80,13 @@ def test_other_accounts_do_not_count() -> None:
     status = _statuses(_mesh(policy), _stream("a"))["Egress shop/out"]
 
     assert status.counts.affected == 0
+
+
+def test_a_client_that_cannot_hold_a_policy_does_not_count() -> None:
+    streams = (_stream("a"), _stream("b", kind=ClientKind.GRPC))
+    status = _statuses(_mesh(egress()), *streams)["Egress shop/out"]
+
+    assert status.counts == Counts(affected=1, acknowledged=1)
 
 
 def test_a_policy_that_opens_nothing_is_not_accepted() -> None:

@@ -1,9 +1,8 @@
-"""The vocabulary of Envoy sidecars: listeners, clusters, endpoints and routes, a file for each."""
+"""The vocabulary of Envoy sidecars: listeners, clusters and routes, a file for each."""
 
 from towpath.encode.envoy.clusters import common_clusters, inbound_clusters, outbound_clusters
 from towpath.encode.envoy.egress_clusters import egress_clusters
 from towpath.encode.envoy.egress_routes import egress_routes, revoked
-from towpath.encode.envoy.endpoints import load_assignment
 from towpath.encode.envoy.listeners import inbound_listener, outbound_listener, prometheus_listener
 from towpath.encode.envoy.routes import inbound_routes, outbound_routes
 
@@ -14,7 +13,6 @@ __all__ = [
     "inbound_clusters",
     "inbound_listener",
     "inbound_routes",
-    "load_assignment",
     "outbound_clusters",
     "outbound_listener",
     "outbound_routes",

@@ -15,8 +15,7 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
 from towpath.encode.envoy import names
-from towpath.encode.envoy.filters import ads
-from towpath.encode.pack import pack, resource, seconds
+from towpath.encode.pack import ads, pack, resource, seconds
 from towpath.model.egress import ConnectionSettings
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Destinations, Inbound

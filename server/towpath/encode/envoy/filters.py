@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from envoy.config.core.v3.config_source_pb2 import AggregatedConfigSource, ApiVersion, ConfigSource
 from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions
 from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
@@ -14,12 +13,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from google.protobuf.message import Message
 
 from towpath.encode.envoy.names import stat_prefix
-from towpath.encode.pack import pack
-
-
-def ads() -> ConfigSource:
-    """«Subscribe to it on the stream that this came from.»"""
-    return ConfigSource(ads=AggregatedConfigSource(), resource_api_version=ApiVersion.V3)
+from towpath.encode.pack import ads, pack
 
 
 def tcp_proxy(stats: str, cluster: str) -> Filter:

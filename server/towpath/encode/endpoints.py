@@ -1,4 +1,4 @@
-"""Endpoints: the addresses behind one cluster."""
+"""Endpoints: the addresses behind one cluster, the same for every kind of client."""
 
 from __future__ import annotations
 

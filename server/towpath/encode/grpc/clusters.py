@@ -1,0 +1,31 @@
+"""Clusters: the endpoints of a target, each in its turn."""
+
+from __future__ import annotations
+
+from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+
+from towpath.encode.pack import ads, resource
+from towpath.model.plan import Target, Targets
+from towpath.model.snapshot import Layer, Resource
+
+UNLIMITED = 0xFFFFFFFF
+
+
+def clusters(targets: Targets) -> Layer:
+    """One cluster for each target."""
+    return Layer(tuple(_cluster(target) for target in targets))
+
+
+def _cluster(target: Target) -> Resource:
+    # The clients' own default of 1,024 calls at once would be a limit that nobody asked for:
+    # https://github.com/grpc/proposal/blob/master/A32-xds-circuit-breaking.md
+    thresholds = CircuitBreakers.Thresholds(max_requests={"value": UNLIMITED})
+    made = Cluster(
+        name=target.name,
+        type=Cluster.EDS,
+        eds_cluster_config=Cluster.EdsClusterConfig(eds_config=ads()),
+        lb_policy=Cluster.ROUND_ROBIN,
+        circuit_breakers=CircuitBreakers(thresholds=[thresholds]),
+    )
+    return resource(target.name, made)

@@ -1,0 +1,65 @@
+"""What a client without a sidecar may call: in-mesh services by name, and nothing else.
+
+A policy needs something that stands in the way of all traffic. A gRPC library only picks the
+endpoints of the calls that are made through it, so where a policy would have to decide, nothing
+is offered.
+"""
+
+from __future__ import annotations
+
+from towpath.model.mesh import Mesh
+from towpath.model.names import Account, Protocol
+from towpath.model.plan import Target, Targets
+from towpath.model.workloads import Service, ServicePort
+from towpath.planning.config import config
+
+CLUSTER_DOMAIN = "svc.cluster.local"
+GRPC_PORT = "grpc"
+
+
+def proxyless(mesh: Mesh, account: Account) -> Targets:
+    """What the clients of one service account may call.
+
+    As for a sidecar, that is nothing outside the mesh, without a MeshConfig, or without permissive
+    mode.
+    """
+    if not mesh.monitored(account.namespace) or not config(mesh).permissive:
+        return Targets()
+    return mesh.ask(targets)
+
+
+def targets(mesh: Mesh) -> Targets:
+    """Every port of every service of the monitored namespaces, headless ones too.
+
+    A port where the server speaks first is none: in gRPC the client does.
+    """
+    return Targets(
+        target
+        for namespace in mesh.monitored_namespaces()
+        for service in mesh.services(namespace)
+        for target in targets_of(service)
+    )
+
+
+def targets_of(service: Service) -> tuple[Target, ...]:
+    """The targets of one service, by port."""
+    usable = [p for p in service.ports if p.protocol is not Protocol.TCP_SERVER_FIRST]
+    short = f"{service.name}.{service.namespace}"
+    hosts = (short, f"{short}.{CLUSTER_DOMAIN}")
+    default = _default(usable)
+    return tuple(
+        Target(
+            namespace=service.namespace,
+            service=service.name,
+            port=port.port,
+            names=(*(hosts if port is default else ()), *(f"{h}:{port.port}" for h in hosts)),
+        )
+        for port in sorted(usable, key=lambda p: p.port)
+    )
+
+
+def _default(ports: list[ServicePort]) -> ServicePort | None:
+    """The port that a name without one means: the only one, or else the one named `grpc`."""
+    if len(ports) == 1:
+        return ports[0]
+    return next((port for port in ports if port.name == GRPC_PORT), None)

@@ -1,0 +1,69 @@
+"""gRPC's own xDS client, sync and aio, calls a real service through Towpath."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from support.control_plane import control_plane
+from support.proxyless import hello_server, hello_service, xds_client
+from towpath.model.names import ClientKind
+from towpath.model.types import SHORT_NAMES
+
+FLAVOURS = ("sync", "aio")
+NAMES = (
+    "hello.bookstore",
+    "hello.bookstore:50051",
+    "hello.bookstore.svc.cluster.local",
+    "hello.bookstore.svc.cluster.local:50051",
+)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+async def test_every_name_of_a_service_leads_to_it_and_nothing_is_rejected(
+    tmp_path: Path, flavour: str
+) -> None:
+    async with control_plane(tmp_path) as plane, hello_server("hello") as port:
+        hello_service(plane.folder, port=port)
+        async with xds_client(plane.address, flavour=flavour) as client:
+            said = {name: (await client.call(name)).said for name in NAMES}
+
+            streams = list(plane.hub.deliveries)
+            assert dict.fromkeys(NAMES, "hello") == said
+            assert {(ClientKind.GRPC, "sotw", "curl.curl")} == {
+                (s.kind, s.variant, s.node_id) for s in streams
+            }
+            for stream in streams:
+                assert set(SHORT_NAMES) == set(stream.types)
+                assert [0] * 4 == [held.rejections for held in stream.types.values()]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+async def test_calls_follow_the_endpoints(tmp_path: Path, flavour: str) -> None:
+    async with (
+        control_plane(tmp_path) as plane,
+        hello_server("one") as first,
+        hello_server("two") as second,
+    ):
+        hello_service(plane.folder, port=first)
+        async with xds_client(plane.address, flavour=flavour) as client:
+            before = await client.call("hello.bookstore")
+            hello_service(plane.folder, port=second)
+            after = await client.until(
+                "hello.bookstore", lambda o: o.said == "two", what="calls move to the new endpoint"
+            )
+
+            assert ("OK", "one") == (before.code, before.said)
+            assert "OK" == after.code
+
+
+async def test_a_service_without_endpoints_is_unavailable_until_it_has_one(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane, hello_server("hello") as port:
+        hello_service(plane.folder, port=port, ready=False)
+        async with xds_client(plane.address) as client:
+            refused = await client.call("hello.bookstore")
+            hello_service(plane.folder, port=port)
+            await client.until("hello.bookstore", lambda o: o.code == "OK", what="it is called")
+
+            assert "UNAVAILABLE" == refused.code

@@ -1,0 +1,129 @@
+"""A real gRPC xDS client in a process of its own, and a service for it to call."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+
+CALLER = Path(__file__).with_name("caller.py")
+WITHIN_S = 10.0
+
+SERVICE = """\
+apiVersion: v1
+kind: Service
+metadata: {{name: hello, namespace: bookstore}}
+spec: {{clusterIP: 10.96.0.77, ports: [{{name: grpc, port: 50051}}]}}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {{name: hello-1, namespace: bookstore, labels: {{kubernetes.io/service-name: hello}}}}
+addressType: IPv4
+ports: [{{name: grpc, port: {port}}}]
+endpoints: {endpoints}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a call: the status code, the answer or the details, the seconds it took."""
+
+    code: str
+    said: str
+    seconds: float
+
+
+class XdsClient:
+    """The program `caller.py`, which stays one client for all its calls."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    async def call(self, name: str, *, deadline: float = 5.0) -> Outcome:
+        """Call `xds:///<name>`; *deadline* is the call's own, in seconds."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        asked = {"target": f"xds:///{name}", "deadline": deadline}
+        self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+        line = await asyncio.wait_for(self._process.stdout.readline(), deadline + WITHIN_S)
+        assert line, "the client has ended"
+        return Outcome(**json.loads(line))
+
+    async def until(self, name: str, wanted: Callable[[Outcome], bool], *, what: str) -> Outcome:
+        """Call again until the outcome is as wanted."""
+        deadline = asyncio.get_running_loop().time() + WITHIN_S
+        while not wanted(outcome := await self.call(name)):
+            assert asyncio.get_running_loop().time() < deadline, f"{what}; last: {outcome}"
+            await asyncio.sleep(0.02)
+        return outcome
+
+
+@contextlib.asynccontextmanager
+async def xds_client(
+    server: str, *, flavour: str = "sync", node: str = "curl.curl", data_errors: bool = False
+) -> AsyncIterator[XdsClient]:
+    """A client whose bootstrap names *server*; *flavour* is `sync` or `aio`.
+
+    With *data_errors* it heeds `resource_errors`, which gRPC does only if told to.
+    """
+    bootstrap = {
+        "xds_servers": [{"server_uri": server, "channel_creds": [{"type": "insecure"}]}],
+        "node": {"id": node},
+    }
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(bootstrap, file)
+        file.flush()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            CALLER,
+            flavour,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            env=os.environ
+            | {
+                "GRPC_XDS_BOOTSTRAP": file.name,
+                "GRPC_EXPERIMENTAL_XDS_DATA_ERROR_HANDLING": str(data_errors).lower(),
+            },
+        )
+        try:
+            yield XdsClient(process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            await asyncio.wait_for(process.wait(), WITHIN_S)
+
+
+@contextlib.asynccontextmanager
+async def hello_server(answer: str) -> AsyncIterator[int]:
+    """A server that says *answer* to everybody, on a free port of 127.0.0.1: the port."""
+
+    async def say(_: bytes, __: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        return answer.encode()
+
+    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(say)
+    server = grpc.aio.server()
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("hello.Hello", {"SayHello": handler}),)
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        yield port
+    finally:
+        await server.stop(None)
+
+
+def hello_service(folder: Path, *, port: int, ready: bool = True) -> None:
+    """Write the Service hello.bookstore, whose one pod is where a hello server listens."""
+    endpoints = '[{addresses: ["127.0.0.1"]}]' if ready else "[]"
+    fresh = folder / "hello.new"
+    fresh.write_text(SERVICE.format(port=port, endpoints=endpoints))
+    fresh.replace(folder / "hello.yaml")
