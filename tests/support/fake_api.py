@@ -235,12 +235,13 @@ def cut(*pieces: bytes) -> Fault:
     return answer
 
 
-def silent() -> Fault:
-    """A watch that opens and never says anything."""
+def silent(*, opens: bool = True) -> Fault:
+    """A watch that opens, or not even that, and never says anything."""
 
     async def answer(request: web.Request) -> web.StreamResponse:
         stream = web.StreamResponse()
-        await stream.prepare(request)
+        if opens:
+            await stream.prepare(request)
         await asyncio.Event().wait()
         return stream
 

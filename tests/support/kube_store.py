@@ -17,10 +17,14 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import Kind
 from towpath.sources.decode import decode
 from towpath.sources.kube import KubeSource
+from towpath.sources.kube.checkpoint import Origin
+from towpath.sources.kube.keeper import Keeper, Rhythm
 from towpath.sources.kube.pace import Pace
 from towpath.store import Store
+from towpath.telemetry.metrics import Metrics
 
 PATIENCE_S = 10.0
+QUICK_RHYTHM = Rhythm(quiet_s=0.02, longest_s=0.5, every_s=0.5, patience_s=0.2, look_s=0.02)
 QUICK = Pace(first_pause_s=0.01, longest_pause_s=0.1, steady_s=0.3, idle_s=5.0)
 
 
@@ -30,6 +34,7 @@ class Held:
     def __init__(self, api: FakeApi) -> None:
         self.api = api
         self.changes = 0
+        self.metrics = Metrics()
         self._changed = asyncio.Event()
         self.store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=self._touch)
         self.source: KubeSource | None = None
@@ -46,6 +51,9 @@ class Held:
 
     def problems(self) -> list[str]:
         return [str(problem) for problem in self.mesh().problems]
+
+    def metric(self, name: str, **labels: str) -> float:
+        return self.metrics.registry.get_sample_value(name, labels) or 0.0
 
     def stale(self) -> float:
         assert self.source is not None
@@ -69,19 +77,30 @@ class Held:
 
 
 class Follow(Protocol):
-    """`async with follow(api) as held`; keywords change the pace."""
+    """`async with follow(api) as held`; *checkpoint* is a file; keywords change the pace."""
 
-    def __call__(self, api: FakeApi, **pace: Any) -> AbstractAsyncContextManager[Held]: ...
+    def __call__(
+        self, api: FakeApi, *, checkpoint: Path | None = None, **pace: Any
+    ) -> AbstractAsyncContextManager[Held]: ...
 
 
 @asynccontextmanager
-async def following(api: FakeApi, folder: Path, **pace: Any) -> AsyncIterator[Held]:
+async def following(
+    api: FakeApi, folder: Path, *, checkpoint: Path | None = None, **pace: Any
+) -> AsyncIterator[Held]:
     held = Held(api)
     client = await connect(api.kubeconfig(folder), "")
+    origin = Origin("osm", "osm-system", client.url, client.authority)
+    keeper = None
+    if checkpoint is not None:
+        keeper = Keeper(
+            checkpoint, origin, metrics=held.metrics, now=time.time, rhythm=QUICK_RHYTHM
+        )
     held.source = KubeSource(
         client,
         held.store,
         osm_namespace="osm-system",
+        keeper=keeper,
         clock=time.monotonic,
         dice=random.Random(1),
         pace=replace(QUICK, **pace),

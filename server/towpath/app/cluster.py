@@ -8,14 +8,17 @@ import time
 import uuid
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from towpath.hub.hub import Hub
 from towpath.hub.settle import Settle
-from towpath.kubeapi.client import KubeApiError
+from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.configuration import connect
 from towpath.kubeapi.lease import Lease
 from towpath.settings import Settings, SettingsError
 from towpath.sources.kube import KubeSource
+from towpath.sources.kube.checkpoint import Origin
+from towpath.sources.kube.keeper import Keeper
 from towpath.status import StatusWriter
 from towpath.status.reports import Reports
 from towpath.store import Store
@@ -34,10 +37,12 @@ async def cluster(
     except KubeApiError as error:
         text = f"{error}; give --manifests DIR or --kubeconfig FILE, or run in a cluster"
         raise SettingsError(text) from error
-    source = KubeSource(api, store, osm_namespace=settings.osm_namespace)
+    namespace, clock = settings.osm_namespace, time.monotonic
+    path = settings.checkpoint
+    keeper = None if path is None else _keeper(settings, path, api, metrics)
+    source = KubeSource(api, store, osm_namespace=namespace, keeper=keeper)
     # Two replicas never have the same name, were they started on one machine.
     identity = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
-    namespace, clock = settings.osm_namespace, time.monotonic
     writer = StatusWriter(
         hub,
         api,
@@ -52,6 +57,11 @@ async def cluster(
         yield source, writer if settings.write_status else None
     finally:
         await api.close()
+
+
+def _keeper(settings: Settings, path: Path, api: KubeApi, metrics: Metrics) -> Keeper:
+    origin = Origin(settings.mesh_name, settings.osm_namespace, api.url, api.authority)
+    return Keeper(path, origin, metrics=metrics, now=time.time)
 
 
 def _now() -> datetime:

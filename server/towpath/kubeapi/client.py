@@ -7,8 +7,10 @@ its informer are not used, as they cost many times the processor and the memory.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -36,11 +38,16 @@ class KubeApiError(Exception):
 
 
 class KubeApi:
-    """Read, watch and write, as bytes. `url` is the API server's address."""
+    """Read, watch and write, as bytes.
+
+    `url` is the API server's address; `authority` is the SHA-256 of the certificates that it is
+    trusted by, "" for the machine's own.
+    """
 
     def __init__(self, client: ApiClient) -> None:
         self._client = client
         self.url = str(client.configuration.host)
+        self.authority = _authority(client.configuration.ssl_ca_cert)
 
     async def get(self, path: str, query: Mapping[str, str], *, timeout_s: float = 60.0) -> bytes:
         """The body of a successful answer; KubeApiError otherwise."""
@@ -110,6 +117,15 @@ class KubeApi:
                 yield answer
         except (aiohttp.ClientError, ConfigException, OSError) as error:
             raise KubeApiError(0, f"{self.url}: {str(error) or type(error).__name__}") from error
+
+
+def _authority(file: str | None) -> str:
+    if not file:
+        return ""
+    try:
+        return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    except OSError as error:
+        raise KubeApiError(0, f"the certificates {file} cannot be read: {error}") from error
 
 
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:

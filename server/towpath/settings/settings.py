@@ -41,6 +41,10 @@ class Settings:
     context: str = _setting(
         default="", text="Context of the kubeconfig; without it, the current one."
     )
+    checkpoint: Path | None = _setting(
+        default=None,
+        text="File that keeps what was seen of the cluster, for a start while its API is away.",
+    )
     mesh_name: str = _setting(
         default="osm",
         text="Namespaces whose label openservicemesh.io/monitored-by has this value are served.",
@@ -94,6 +98,15 @@ class Settings:
         if self.manifests is not None and self.kubeconfig is not None:
             raise SettingsError(
                 f"{_flag('manifests')} and {_flag('kubeconfig')}: give one of them, not both"
+            )
+        if self.manifests is not None and self.checkpoint is not None:
+            raise SettingsError(
+                f"{_flag('manifests')} and {_flag('checkpoint')}: a folder needs no checkpoint"
+            )
+        if self.checkpoint is not None and not self.checkpoint.absolute().parent.is_dir():
+            raise SettingsError(
+                f"{_flag('checkpoint')} is {self.checkpoint}, but there is no such folder: "
+                "give a file in a folder that exists"
             )
         _one_of("cross_namespace_egress", self.cross_namespace_egress, ("allow", "deny"))
         _one_of("log_format", self.log_format, ("text", "json"))

@@ -47,6 +47,11 @@ class Store:
         """True once every kind has been listed: what is not held then really is not there."""
         return self._listed >= set(Kind)
 
+    def held(self, kind: Kind) -> tuple[Object, ...]:
+        """All objects of the kind, sorted by namespace and name."""
+        found = self._members.get((kind, "all"), {})
+        return tuple(found[key] for key in sorted(found))
+
     def listed(self, kind: Kind) -> None:
         """Say that all objects of the kind have been reported, were it none at all."""
         if kind not in self._listed:

@@ -66,6 +66,17 @@ class Metrics:
             "For how long the source has not been readable; 0 while it is.",
             registry=registry,
         )
+        self.checkpoint_kinds = Gauge(
+            "towpath_checkpoint_kinds",
+            "Kinds that are served from the checkpoint of an earlier run.",
+            registry=registry,
+        )
+        self.checkpoint_writes = Counter(
+            "towpath_checkpoint_writes",
+            "Times that the checkpoint was to be written.",
+            ["result"],
+            registry=registry,
+        )
         self.status_writer = Gauge(
             "towpath_status_writer",
             "1 if this replica writes status to the cluster, 0 if it stands by.",

@@ -11,6 +11,7 @@ import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException
 
+from support.certificates import Certificates
 from support.fake_api import body, fake_api, refuse
 from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.configuration import connect, refreshed
@@ -151,3 +152,27 @@ def test_a_client_says_which_server_it_asks() -> None:
         configuration = Configuration(host="https://kube.test")
 
     assert "https://kube.test" == KubeApi(cast("ApiClient", Client())).url
+
+
+async def test_an_api_server_is_known_by_the_certificates_that_it_is_trusted_by(
+    tmp_path: Path,
+) -> None:
+    async def authority(file: Path | None) -> str:
+        text = (tmp_path / "kubeconfig").read_text().replace("http:", "https:")
+        if file is not None:
+            text = text.replace("server:", f"certificate-authority: {file}\n    server:")
+        (tmp_path / "other").write_text(text)
+        kube = await connect(tmp_path / "other", "")
+        await kube.close()
+        return kube.authority
+
+    async with fake_api() as api:
+        api.kubeconfig(tmp_path)
+        files = []
+        for name in ("one", "two"):
+            (tmp_path / name).mkdir()
+            files.append(Certificates(tmp_path / name).ca)
+
+        assert await authority(None) == ""
+        assert await authority(files[0]) != await authority(files[1])
+        assert await authority(files[0]) == await authority(files[0])

@@ -96,3 +96,11 @@ def test_every_setting_is_described_and_times_have_a_unit() -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         Settings(manifests=Path()).mesh_name = "other"  # type: ignore[misc]
+
+
+def test_a_checkpoint_is_of_a_cluster_and_needs_a_folder_to_be_in(tmp_path: Path) -> None:
+    Settings(checkpoint=tmp_path / "kept")
+    with pytest.raises(SettingsError, match="--manifests and --checkpoint: a folder needs no che"):
+        Settings(checkpoint=tmp_path / "kept", manifests=tmp_path)
+    with pytest.raises(SettingsError, match=r"--checkpoint is .*/gone/kept, but there is no such"):
+        Settings(checkpoint=tmp_path / "gone" / "kept")

@@ -246,3 +246,12 @@ def _problem(message: str) -> Problem:
 def _contents(mesh: Mesh) -> object:
     members = {group: tuple(found) for group, found in mesh.members.items()}
     return dict(mesh.objects), members, mesh.problems
+
+
+def test_all_of_a_kind_are_held_in_order(store: Store) -> None:
+    store.apply(service("web"))
+    store.apply(service("api"))
+    store.apply(pod("web-1"))
+
+    assert ["api", "web"] == [held.name for held in store.held(Kind.SERVICE)]
+    assert () == store.held(Kind.EGRESS)

@@ -19,12 +19,25 @@ class Outage:
         self._since: float | None = None
         self._failing: set[Kind] = set()
         self._away: set[Kind] = set()
+        self._heard: set[Kind] = set()
+        self._serving = False
         self._said_at: float | None = None
         self._answers = asyncio.Event()
 
     def stale_seconds(self) -> float:
         """For how long a kind could not be followed; 0 while all can."""
         return 0.0 if self._since is None else self._clock() - self._since
+
+    def heard(self, kind: Kind) -> bool:
+        """True if the server's last word for the kind was an answer."""
+        return kind in self._heard
+
+    def stale(self, kind: Kind, age_s: float) -> None:
+        """What is held of the kind was last known to be true so many seconds ago."""
+        since = self._clock() - max(age_s, 0.0)
+        self._since = since if self._since is None else min(self._since, since)
+        self._failing.add(kind)
+        self._serving = True
 
     def failing(self, kind: Kind) -> None:
         """The kind is not followed at the moment."""
@@ -36,12 +49,15 @@ class Outage:
         """The server did not answer for the kind, or said that it is in trouble."""
         self.failing(kind)
         self._away.add(kind)
+        self._heard.discard(kind)
         if self._said_at is None:
             self._said_at = self._clock()
-            log.warning("%s; what was last seen is served", why)
+            served = "what was last seen is served" if self._serving else "nothing is served yet"
+            log.warning("%s; %s", why, served)
 
     def answered(self, kind: Kind) -> None:
         """The server gave an answer for the kind, were it a refusal."""
+        self._heard.add(kind)
         if kind not in self._away:
             return
         self._away.discard(kind)
@@ -55,6 +71,7 @@ class Outage:
     def working(self, kind: Kind) -> None:
         """The kind is followed, or known to have no objects."""
         self.answered(kind)
+        self._serving = True
         self._failing.discard(kind)
         if not self._failing:
             self._since = None

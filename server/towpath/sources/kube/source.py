@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable, Hashable, Iterable
+from dataclasses import replace
 from typing import Protocol
 
 from towpath.kubeapi.client import KubeApi
@@ -13,6 +14,8 @@ from towpath.model.mesh import Object
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem, Reason
 from towpath.sources.decode import Decoded
+from towpath.sources.kube.checkpoint import Picture
+from towpath.sources.kube.keeper import Keeper
 from towpath.sources.kube.kinds import Resource, resources
 from towpath.sources.kube.outage import Outage
 from towpath.sources.kube.pace import Pace
@@ -25,6 +28,9 @@ ORIGIN = "kube"
 class Store(Protocol):
     """What the source needs of a store."""
 
+    @property
+    def synced(self) -> bool: ...
+    def held(self, kind: Kind) -> tuple[Object, ...]: ...
     def replace_all(self, kind: Kind, objects: Iterable[Object]) -> None: ...
     def apply(self, obj: Object) -> None: ...
     def delete(self, kind: Kind, namespace: str, name: str) -> None: ...
@@ -32,7 +38,10 @@ class Store(Protocol):
 
 
 class KubeSource:
-    """One reflector for each kind; *clock* is monotonic, in seconds."""
+    """One reflector for each kind; *clock* is monotonic, *now* since 1970, both in seconds.
+
+    A *keeper* keeps a checkpoint of what is held.
+    """
 
     def __init__(
         self,
@@ -40,14 +49,20 @@ class KubeSource:
         store: Store,
         *,
         osm_namespace: str,
+        keeper: Keeper | None = None,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
         dice: random.Random | None = None,
         pace: Pace | None = None,
     ) -> None:
         self._store = store
+        self._keeper = keeper
+        self._now = now
         self._outage = Outage(clock)
-        self._replaced: set[Kind] = set()
-        self._troubled: dict[Kind, set[ObjectRef]] = {kind: set() for kind in Kind}
+        self._seen: set[Kind] = set()  # kinds of which all objects have been seen once
+        self._absent: set[Kind] = set()  # kinds that were never installed
+        self._problems: dict[Kind, dict[ObjectRef, tuple[Problem, ...]]] = {k: {} for k in Kind}
+        self._resources = {resource.kind: resource for resource in resources(osm_namespace)}
         self._reflectors = [
             Reflector(
                 api,
@@ -58,7 +73,7 @@ class KubeSource:
                 dice=dice or random.Random(),  # noqa: S311 - spreads load, keeps no secret
                 pace=pace or Pace(),
             )
-            for resource in resources(osm_namespace)
+            for resource in self._resources.values()
         ]
 
     async def run(self) -> None:
@@ -66,6 +81,9 @@ class KubeSource:
         async with asyncio.TaskGroup() as tasks:
             for reflector in self._reflectors:
                 tasks.create_task(reflector.run())
+            if self._keeper is not None:
+                tasks.create_task(self._keeper.write(self))
+                tasks.create_task(self._keeper.restore(self))
 
     def stale_seconds(self) -> float:
         """For how long a kind could not be followed; 0 while all can."""
@@ -73,17 +91,10 @@ class KubeSource:
 
     def replaced(self, resource: Resource, objects: Iterable[Decoded]) -> None:
         """All objects of a kind; the store finds what differs from what it has."""
-        kind = resource.kind
-        self._replaced.add(kind)
-        before, self._troubled[kind] = self._troubled[kind], set()
-        values: list[Object] = []
-        for found in objects:
-            self._report(kind, found)
-            if found.value is not None:
-                values.append(found.value)
-        for ref in before - self._troubled[kind]:
-            self._store.report((ORIGIN, ref), ())
-        self._store.replace_all(kind, values)
+        self._known(resource.kind)
+        self._seen.add(resource.kind)
+        self._absent.discard(resource.kind)
+        self._replace(resource.kind, objects)
 
     def changed(self, resource: Resource, found: Decoded) -> None:
         self._report(resource.kind, found)
@@ -92,18 +103,23 @@ class KubeSource:
         else:
             # What it has become cannot be used; what it was must not stay.
             self._store.delete(resource.kind, found.ref.namespace, found.ref.name)
+        self._touch()
 
     def deleted(self, resource: Resource, ref: ObjectRef) -> None:
         self._report(resource.kind, Decoded(ref))
         self._store.delete(resource.kind, ref.namespace, ref.name)
+        self._touch()
 
     def absent(self, resource: Resource) -> bool:
         """A kind that is not installed has no objects; one that vanishes later is stale."""
-        kind, before = resource.kind, resource.kind in self._replaced
-        if before:
+        kind = resource.kind
+        if kind in self._seen:
             self._of_kind(resource, Reason.MISSING, f"is gone; each {kind} last seen is served")
             return False
-        self._store.replace_all(kind, ())
+        self._known(kind)
+        if kind not in self._absent:
+            self._absent.add(kind)
+            self._replace(kind, ())
         self._outage.working(kind)
         self._of_kind(resource, Reason.MISSING, f"is not installed, so there is no {kind}")
         return True
@@ -115,6 +131,61 @@ class KubeSource:
         self._outage.working(resource.kind)
         self._store.report((ORIGIN, resource.kind), ())
 
+    def picture(self) -> Picture | None:
+        """What is held now, for a checkpoint."""
+        if not self._store.synced:
+            return None
+        return Picture(
+            self._now() - self.stale_seconds(),
+            {k: self._store.held(k) if k in self._seen else None for k in Kind},
+            tuple(p for of in self._problems.values() for some in of.values() for p in some),
+        )
+
+    def unheard(self) -> tuple[Kind, ...] | None:
+        """Kinds never seen for which the API server gives no answer; None if all have been."""
+        if self._store.synced:
+            return None
+        known = self._seen | self._absent
+        return tuple(k for k in Kind if k not in known and not self._outage.heard(k))
+
+    def restore(self, kinds: tuple[Kind, ...], picture: Picture) -> None:
+        """Hold what a checkpoint has of these kinds, until the API server says what there is."""
+        for kind in kinds:
+            self._outage.stale(kind, self._now() - picture.seen_at)
+            objects = picture.objects[kind]
+            (self._absent if objects is None else self._seen).add(kind)
+            found = {r: Decoded(r, value) for value in objects or () for r in (_ref(value),)}
+            for problem in picture.problems:
+                if problem.object.kind == kind:
+                    old = found.get(problem.object, Decoded(problem.object))
+                    found[old.ref] = replace(old, problems=(*old.problems, problem))
+            self._replace(kind, found.values())
+
+    def report(self, problem: Problem | None) -> None:
+        """Say that the checkpoint is what is served, or (None) that it is not any more."""
+        self._store.report((ORIGIN, "checkpoint"), () if problem is None else (problem,))
+
+    def _known(self, kind: Kind) -> None:
+        """The API server has said which objects of the kind there are."""
+        if self._keeper is not None and self._keeper.listed(kind):
+            self.report(None)
+
+    def _touch(self) -> None:
+        if self._keeper is not None:
+            self._keeper.changed()
+
+    def _replace(self, kind: Kind, objects: Iterable[Decoded]) -> None:
+        before, self._problems[kind] = self._problems[kind], {}
+        values: list[Object] = []
+        for found in objects:
+            self._report(kind, found)
+            if found.value is not None:
+                values.append(found.value)
+        for ref in before.keys() - self._problems[kind].keys():
+            self._store.report((ORIGIN, ref), ())
+        self._store.replace_all(kind, values)
+        self._touch()
+
     def _of_kind(self, resource: Resource, reason: Reason, message: str) -> None:
         what = "CustomResourceDefinition" if resource.custom else "APIResource"
         ref = ObjectRef(what, "", resource.collection.full_name)
@@ -122,11 +193,13 @@ class KubeSource:
 
     def _report(self, kind: Kind, found: Decoded) -> None:
         """Replace what was wrong with an object by what is; most objects never have a Problem."""
-        troubled = self._troubled[kind]
+        held = self._problems[kind]
         if found.problems:
-            troubled.add(found.ref)
-        elif found.ref in troubled:
-            troubled.discard(found.ref)
-        else:
+            held[found.ref] = found.problems
+        elif held.pop(found.ref, None) is None:
             return
         self._store.report((ORIGIN, found.ref), found.problems)
+
+
+def _ref(value: Object) -> ObjectRef:
+    return ObjectRef(value.kind.value, value.namespace, value.name)
