@@ -435,6 +435,66 @@ class GetSnapshotResponse(_message.Message):
 Global___GetSnapshotResponse: _TypeAlias = GetSnapshotResponse  # noqa: Y015
 
 @_typing.final
+class WatchSnapshotRequest(_message.Message):
+    """Whose snapshot to follow, and which part of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    TYPE_URLS_FIELD_NUMBER: _builtins.int
+    CLIENT_KIND_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    """The pod, as a node id: `<pod>.<namespace>`."""
+    client_kind: Global___Sidecar.ClientKind.ValueType
+    """As a client of which kind: each kind is offered resources of its own. Unset: ENVOY."""
+    @_builtins.property
+    def type_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these resource types; a change of others sends nothing. Empty: all types."""
+
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+        type_urls: _abc.Iterable[_builtins.str] | None = ...,
+        client_kind: Global___Sidecar.ClientKind.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_kind", b"client_kind", "node_id", b"node_id", "type_urls", b"type_urls"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchSnapshotRequest: _TypeAlias = WatchSnapshotRequest  # noqa: Y015
+
+@_typing.final
+class WatchSnapshotResponse(_message.Message):
+    """One version of what a sidecar is to hold: all of it, not what has changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    TYPES_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """The snapshot's version, a hash over all of its types, whichever were asked for."""
+    @_builtins.property
+    def types(self) -> _containers.RepeatedCompositeFieldContainer[Global___TypeSnapshot]:
+        """One entry for each resource type that was asked for, sorted by type URL."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        types: _abc.Iterable[Global___TypeSnapshot] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["types", b"types", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchSnapshotResponse: _TypeAlias = WatchSnapshotResponse  # noqa: Y015
+
+@_typing.final
 class TypeSnapshot(_message.Message):
     """The resources of one type in a snapshot."""
 

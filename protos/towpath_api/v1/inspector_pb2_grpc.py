@@ -47,6 +47,11 @@ class InspectorStub:
                 request_serializer=towpath__api_dot_v1_dot_inspector__pb2.GetSnapshotRequest.SerializeToString,
                 response_deserializer=towpath__api_dot_v1_dot_inspector__pb2.GetSnapshotResponse.FromString,
                 _registered_method=True)
+        self.WatchSnapshot = channel.unary_stream(
+                '/towpath.v1.Inspector/WatchSnapshot',
+                request_serializer=towpath__api_dot_v1_dot_inspector__pb2.WatchSnapshotRequest.SerializeToString,
+                response_deserializer=towpath__api_dot_v1_dot_inspector__pb2.WatchSnapshotResponse.FromString,
+                _registered_method=True)
         self.ListProblems = channel.unary_unary(
                 '/towpath.v1.Inspector/ListProblems',
                 request_serializer=towpath__api_dot_v1_dot_inspector__pb2.ListProblemsRequest.SerializeToString,
@@ -82,6 +87,18 @@ class InspectorServicer:
 
         Errors: INVALID_ARGUMENT if `node_id` is not of the form <pod>.<namespace>, or `client_kind` is
         not one of those named here; NOT_FOUND if no such pod is in the mesh; UNAVAILABLE while the server has not read its whole input yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchSnapshot(self, request, context):
+        """Follows what GetSnapshot gives: first the present snapshot, then one message for each new
+        version of the part that was asked for, until the caller ends it.
+
+        A caller that reads slower than versions come is sent the newest, and not those before it.
+
+        Errors: as GetSnapshot; NOT_FOUND also ends a stream whose pod goes away.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -123,6 +140,11 @@ def add_InspectorServicer_to_server(servicer, server):
                     servicer.GetSnapshot,
                     request_deserializer=towpath__api_dot_v1_dot_inspector__pb2.GetSnapshotRequest.FromString,
                     response_serializer=towpath__api_dot_v1_dot_inspector__pb2.GetSnapshotResponse.SerializeToString,
+            ),
+            'WatchSnapshot': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchSnapshot,
+                    request_deserializer=towpath__api_dot_v1_dot_inspector__pb2.WatchSnapshotRequest.FromString,
+                    response_serializer=towpath__api_dot_v1_dot_inspector__pb2.WatchSnapshotResponse.SerializeToString,
             ),
             'ListProblems': grpc.unary_unary_rpc_method_handler(
                     servicer.ListProblems,
@@ -197,6 +219,33 @@ class Inspector:
             '/towpath.v1.Inspector/GetSnapshot',
             towpath__api_dot_v1_dot_inspector__pb2.GetSnapshotRequest.SerializeToString,
             towpath__api_dot_v1_dot_inspector__pb2.GetSnapshotResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchSnapshot(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/towpath.v1.Inspector/WatchSnapshot',
+            towpath__api_dot_v1_dot_inspector__pb2.WatchSnapshotRequest.SerializeToString,
+            towpath__api_dot_v1_dot_inspector__pb2.WatchSnapshotResponse.FromString,
             options,
             channel_credentials,
             insecure,

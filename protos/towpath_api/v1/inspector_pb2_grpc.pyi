@@ -48,6 +48,14 @@ class InspectorStub:
     Errors: INVALID_ARGUMENT if `node_id` is not of the form <pod>.<namespace>, or `client_kind` is
     not one of those named here; NOT_FOUND if no such pod is in the mesh; UNAVAILABLE while the server has not read its whole input yet.
     """
+    WatchSnapshot: _grpc.UnaryStreamMultiCallable[_inspector_pb2.WatchSnapshotRequest, _inspector_pb2.WatchSnapshotResponse]
+    """Follows what GetSnapshot gives: first the present snapshot, then one message for each new
+    version of the part that was asked for, until the caller ends it.
+
+    A caller that reads slower than versions come is sent the newest, and not those before it.
+
+    Errors: as GetSnapshot; NOT_FOUND also ends a stream whose pod goes away.
+    """
     ListProblems: _grpc.UnaryUnaryMultiCallable[_inspector_pb2.ListProblemsRequest, _inspector_pb2.ListProblemsResponse]
     """Lists everything in the input that is invalid, unknown, or in conflict."""
     ListPolicies: _grpc.UnaryUnaryMultiCallable[_inspector_pb2.ListPoliciesRequest, _inspector_pb2.ListPoliciesResponse]
@@ -74,6 +82,14 @@ class InspectorAsyncStub(InspectorStub):
 
     Errors: INVALID_ARGUMENT if `node_id` is not of the form <pod>.<namespace>, or `client_kind` is
     not one of those named here; NOT_FOUND if no such pod is in the mesh; UNAVAILABLE while the server has not read its whole input yet.
+    """
+    WatchSnapshot: _aio.UnaryStreamMultiCallable[_inspector_pb2.WatchSnapshotRequest, _inspector_pb2.WatchSnapshotResponse]  # type: ignore[assignment]
+    """Follows what GetSnapshot gives: first the present snapshot, then one message for each new
+    version of the part that was asked for, until the caller ends it.
+
+    A caller that reads slower than versions come is sent the newest, and not those before it.
+
+    Errors: as GetSnapshot; NOT_FOUND also ends a stream whose pod goes away.
     """
     ListProblems: _aio.UnaryUnaryMultiCallable[_inspector_pb2.ListProblemsRequest, _inspector_pb2.ListProblemsResponse]  # type: ignore[assignment]
     """Lists everything in the input that is invalid, unknown, or in conflict."""
@@ -110,6 +126,20 @@ class InspectorServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_ARGUMENT if `node_id` is not of the form <pod>.<namespace>, or `client_kind` is
         not one of those named here; NOT_FOUND if no such pod is in the mesh; UNAVAILABLE while the server has not read its whole input yet.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchSnapshot(
+        self,
+        request: _inspector_pb2.WatchSnapshotRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_inspector_pb2.WatchSnapshotResponse], _abc.AsyncIterator[_inspector_pb2.WatchSnapshotResponse]]:
+        """Follows what GetSnapshot gives: first the present snapshot, then one message for each new
+        version of the part that was asked for, until the caller ends it.
+
+        A caller that reads slower than versions come is sent the newest, and not those before it.
+
+        Errors: as GetSnapshot; NOT_FOUND also ends a stream whose pod goes away.
         """
 
     @_abc_1.abstractmethod
