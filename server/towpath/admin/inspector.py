@@ -4,8 +4,8 @@ wrong with the input.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -18,7 +18,7 @@ from towpath.hub.status import PolicyStatus
 from towpath.hub.suggest import suggestion
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.problem import Problem
-from towpath.model.snapshot import ResourceSet
+from towpath.model.snapshot import ResourceSet, Snapshot
 from towpath.planning.egress.decide import Attempt
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
@@ -45,21 +45,37 @@ class Inspector(pb_grpc.InspectorServicer):
     async def GetSnapshot(
         self, request: pb.GetSnapshotRequest, context: Context
     ) -> pb.GetSnapshotResponse:
+        kind, sidecar = await self._whose(request, context)
+        snapshot = self._hub.snapshot(kind, sidecar)
+        if snapshot is None:
+            await _no_pod(sidecar, context)
+        asked = _asked(snapshot, request)
+        return pb.GetSnapshotResponse(version=snapshot.version, types=[_type(s) for s in asked])
+
+    async def WatchSnapshot(
+        self, request: pb.WatchSnapshotRequest, context: Context
+    ) -> AsyncIterator[pb.WatchSnapshotResponse]:
+        kind, sidecar = await self._whose(request, context)
+        told: list[str] | None = None
+        with self._hub.watch(kind, sidecar) as watch:
+            while (snapshot := await watch.next()) is not None:
+                asked = _asked(snapshot, request)
+                if told != (told := [held.version for held in asked]):
+                    yield pb.WatchSnapshotResponse(
+                        version=snapshot.version, types=[_type(held) for held in asked]
+                    )
+        await _no_pod(sidecar, context)
+
+    async def _whose(
+        self, request: pb.GetSnapshotRequest | pb.WatchSnapshotRequest, context: Context
+    ) -> tuple[ClientKind, SidecarId]:
         if not self._hub.ready:
             text = "not every kind of object is listed yet"
             await context.abort(grpc.StatusCode.UNAVAILABLE, text)
         try:
-            sidecar, kind = SidecarId.parse(request.node_id), _kind(request.client_kind)
+            return _kind(request.client_kind), SidecarId.parse(request.node_id)
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
-        snapshot = self._hub.snapshot(kind, sidecar)
-        if snapshot is None:
-            text = f"no Pod {sidecar.namespace}/{sidecar.pod} in the mesh"
-            await context.abort(grpc.StatusCode.NOT_FOUND, text)
-        type_urls = sorted(set(request.type_urls) or snapshot.sets)
-        return pb.GetSnapshotResponse(
-            version=snapshot.version, types=[_type(snapshot.of(url)) for url in type_urls]
-        )
 
     async def ListProblems(
         self, request: pb.ListProblemsRequest, context: Context
@@ -155,6 +171,17 @@ def _delivery(type_url: str, held: TypeDelivery) -> pb.Delivery:
         message.rejected.message = held.rejected.message
         message.rejected.resource_names.extend(held.rejected.names)
     return message
+
+
+async def _no_pod(sidecar: SidecarId, context: Context) -> NoReturn:
+    text = f"no Pod {sidecar.namespace}/{sidecar.pod} in the mesh"
+    await context.abort(grpc.StatusCode.NOT_FOUND, text)
+
+
+def _asked(
+    snapshot: Snapshot, request: pb.GetSnapshotRequest | pb.WatchSnapshotRequest
+) -> list[ResourceSet]:
+    return [snapshot.of(url) for url in sorted(set(request.type_urls) or snapshot.sets)]
 
 
 def _kind(asked: pb.Sidecar.ClientKind.ValueType) -> ClientKind:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 
 from towpath.hub.compose import snapshot
 from towpath.hub.deliveries import Deliveries, Delivery, State
@@ -13,6 +14,7 @@ from towpath.hub.memo import Memo, Question
 from towpath.hub.settle import Settle
 from towpath.hub.status import PolicyStatus, effect, policy_statuses
 from towpath.hub.stream import Stream
+from towpath.hub.watch import Watch
 from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, Kind, SidecarId
@@ -61,6 +63,7 @@ class Hub:
         mesh, _ = store.drain()
         self._memo = Memo(mesh)
         self._streams: dict[Question, set[Stream]] = {}
+        self._watches: dict[Question, set[Watch]] = {}
         self._synced = asyncio.Event()
         self.deliveries = deliveries
 
@@ -106,16 +109,28 @@ class Hub:
         streams.discard(stream)
         if not streams:
             self._streams.pop(question, None)
-            self._memo.forget(question[0], *question[1])
+            self._forget_unused(question)
         self.deliveries.close(delivery)
+
+    @contextlib.contextmanager
+    def watch(self, kind: ClientKind, sidecar: SidecarId) -> Iterator[Watch]:
+        """Look on as the snapshot of a sidecar, connected or not, changes."""
+        question = self._question(kind, sidecar)
+        watches = self._watches.setdefault(question, set())
+        watch = Watch(kind, sidecar, self.snapshot(kind, sidecar))
+        watches.add(watch)
+        try:
+            yield watch
+        finally:
+            watches.discard(watch)
+            if not watches:
+                self._watches.pop(question, None)
+                self._forget_unused(question)
 
     def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
         """What a sidecar is to hold now; None for a pod that does not exist."""
         held = self._memo.ask(self._compose, kind, sidecar)
-        if self._question(kind, sidecar) not in self._streams:
-            self._memo.forget(
-                self._compose, kind, sidecar
-            )  # whoever asks of any name leaves no trace
+        self._forget_unused(self._question(kind, sidecar))
         return held
 
     def problems(self) -> tuple[Problem, ...]:
@@ -152,9 +167,11 @@ class Hub:
         begun = self._clock()
         changed = self._memo.update(*self._store.drain())
         first, slice_began = not self._synced.is_set(), begun
-        concerned = self._streams.keys() if first else changed & self._streams.keys()
-        for question in tuple(concerned):
+        followed = self._streams.keys() | self._watches.keys()
+        for question in followed if first else changed & followed:
             self._offer(self._streams.get(question, ()), changed_at=changed_at)
+            for watch in self._watches.get(question, ()):
+                watch.offer(self.snapshot(watch.kind, watch.sidecar))
             if self._clock() - slice_began > YIELD_SECONDS:
                 await asyncio.sleep(0)
                 slice_began = self._clock()
@@ -172,6 +189,11 @@ class Hub:
                 delivery.state = State.SERVING
                 delivery.account = pod.account
                 stream.publish(held, revision=self._memo.revision, changed_at=changed_at)
+
+    def _forget_unused(self, question: Question) -> None:
+        """Whoever asks of any name leaves no trace."""
+        if question not in self._streams and question not in self._watches:
+            self._memo.forget(question[0], *question[1])
 
     def _question(self, kind: ClientKind, sidecar: SidecarId) -> Question:
         return self._compose, (kind, sidecar)
