@@ -38,10 +38,12 @@ class ControlPlane:
     metrics: Metrics
 
     @contextlib.asynccontextmanager
-    async def stream(self, method: str = "StreamAggregatedResources") -> AsyncIterator[RawStream]:
+    async def stream(
+        self, method: str = "StreamAggregatedResources", *, service: str = SERVICE
+    ) -> AsyncIterator[RawStream]:
         """A stream on which a test says exactly what it wants, bytes included."""
         async with grpc.aio.insecure_channel(self.address) as channel:
-            yield RawStream(channel.stream_stream(f"/{SERVICE}/{method}")())
+            yield RawStream(channel.stream_stream(f"/{service}/{method}")())
 
     def switch_egress(self, *, on: bool) -> None:
         """Change the MeshConfig in the folder, as an editor would."""

@@ -11,7 +11,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from towpath.admin.inspector import Inspector
-from towpath.xds.service import SERVICE, AdsService
+from towpath.xds.service import SERVICES, AdsService
 from towpath_api.v1 import inspector_pb2, inspector_pb2_grpc
 
 INSPECTOR = inspector_pb2.DESCRIPTOR.services_by_name["Inspector"].full_name
@@ -38,12 +38,12 @@ async def start_grpc(
     """
     server = grpc.aio.server(options=OPTIONS)
     health = HealthServicer()
-    server.add_generic_rpc_handlers((ads.handler(),))
+    server.add_generic_rpc_handlers(ads.handlers())
     inspector_pb2_grpc.add_InspectorServicer_to_server(inspector, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection(
         (
-            SERVICE,
+            *SERVICES,
             INSPECTOR,
             health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
             reflection.SERVICE_NAME,
@@ -55,7 +55,7 @@ async def start_grpc(
     except RuntimeError as error:
         raise OSError(f"--ads-address {address} cannot be bound: {error}") from error
     await server.start()
-    for service in ("", SERVICE, INSPECTOR):
+    for service in ("", *SERVICES, INSPECTOR):
         await health.set(service, health_pb2.HealthCheckResponse.SERVING)
     try:
         yield

@@ -75,7 +75,7 @@ def render_snapshot(
             },
         }
         for type_url, name in SHORT_NAMES.items()
-        if short in (None, name)
+        if type_url in snapshot.sets and short in (None, name)
     }
 
 

@@ -64,7 +64,7 @@ def _envoy(mesh: Mesh, account: Account, let_in: Inbound) -> Snapshot:
             mesh.ask(_encoded, envoy.inbound_routes, let_in),
         ),
     }
-    return Snapshot(_sets(layers), revoke=envoy.revoked)
+    return Snapshot(_sets(layers), revoke=envoy.revoked, closed=envoy.closed)
 
 
 def _grpc(mesh: Mesh, targets: Targets) -> Snapshot:

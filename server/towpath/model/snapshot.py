@@ -110,7 +110,7 @@ class ResourceSet(Mapping[str, Resource]):
         return frozenset(n for n in touched if self.get(n) != old.get(n))
 
 
-def _never(type_url: str, name: str) -> Resource | None:  # noqa: ARG001
+def _never(type_url: str, name: str) -> None:  # noqa: ARG001
     return None
 
 
@@ -119,11 +119,15 @@ class Snapshot:
     """What one sidecar is to hold, by type URL.
 
     `revoke(type_url, name)` gives what to send in place of a resource that is gone, if leaving it
-    out would leave the client's old one in force.
+    out would leave the client's old one in force; `closed(type_url, name)` the resource of that
+    name that lets nothing through; `forbidden(type_url, name)` why a name that exists elsewhere
+    is not for this client.
     """
 
     sets: Mapping[str, ResourceSet]
     revoke: Callable[[str, str], Resource | None] = _never
+    closed: Callable[[str, str], Resource | None] = _never
+    forbidden: Callable[[str, str], str | None] = _never
 
     def of(self, type_url: str) -> ResourceSet:
         return self.sets.get(type_url) or ResourceSet(type_url)

@@ -8,14 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from towpath.model.snapshot import Resource, ResourceSet
-from towpath.model.types import ROUTES
+from towpath.xds.absence import Fault
 from towpath.xds.messages import Ack, DeltaRequest, Event, Reply
 from towpath.xds.rejections import Rejections
 from towpath.xds.session import FOLLOWED, WILDCARD, WILDCARD_TYPES, Session
 from towpath.xds.wire import Composer
-
-SILENT_WHEN_ABSENT = frozenset({ROUTES})
-"""Told that routes it waits for do not exist, Envoy stops its timer and waits without end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +40,12 @@ class _Subscription:
 
 
 class DeltaSession(Session[DeltaRequest]):
-    """One stream of `DeltaAggregatedResources`."""
+    """One stream of `DeltaAggregatedResources`, or of one type's own service."""
 
-    def __init__(self, *, composer: Composer, rejections: Rejections) -> None:
-        super().__init__(composer=composer, rejections=rejections)
+    def __init__(
+        self, *, composer: Composer, rejections: Rejections, only_type: str | None = None
+    ) -> None:
+        super().__init__(composer=composer, rejections=rejections, only_type=only_type)
         self._by_type: dict[str, _Subscription] = {}
 
     def subscribed(self, type_url: str) -> int | None:
@@ -138,11 +137,14 @@ class DeltaSession(Session[DeltaRequest]):
         candidates.discard(WILDCARD)
         new, removed = self._difference(known, held, candidates, again=again - {WILDCARD})
         first = not known.responded and known.wildcard and not known.held
+        # An absent name that is asked for is told, whether it was held or not.
+        missing = {name for name in removed if name in again}
         if new or removed or first:
             known.held.update((r.name, r.version) for r in new)
             for name in removed:
                 known.held.pop(name, None)
-            yield self._reply(known, held, new, removed)
+            faults = self._faults(type_url, missing)
+            yield self._reply(known, held, new, removed, faults)
             yield from self._follow(type_url, {r.name for r in new})
 
     def _difference(
@@ -155,7 +157,7 @@ class DeltaSession(Session[DeltaRequest]):
             if resource is None and name in known.held:
                 resource = self._snapshot.revoke(held.type_url, name)
             if resource is None:
-                asked = name in again and held.type_url not in SILENT_WHEN_ABSENT
+                asked = name in again and held.type_url not in self._manners.silent
                 if name in known.held or asked:
                     removed.append(name)
             elif name in again or known.held.get(name) != resource.version:
@@ -180,9 +182,12 @@ class DeltaSession(Session[DeltaRequest]):
         held: ResourceSet,
         resources: tuple[Resource, ...],
         removed: tuple[str, ...],
+        faults: tuple[Fault, ...] = (),
     ) -> Reply:
         names = tuple(r.name for r in resources)
-        body = self._composer.delta(held.type_url, held.version, resources, removed=removed)
+        body = self._composer.delta(
+            held.type_url, held.version, resources, removed=removed, faults=faults
+        )
         reply = Reply(held.type_url, held.version, self._nonce(), names, body)
         known.unanswered[reply.nonce] = _Sent(held.version, {r.name: r.version for r in resources})
         known.sent.update(names)

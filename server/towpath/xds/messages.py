@@ -12,10 +12,11 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Who speaks: the node id, and the name of its software ("envoy", "gRPC C-core …")."""
+    """Who speaks: the node id, and its software's name ("envoy", "gRPC C-core …") and version."""
 
     id: str
     user_agent: str
+    version: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,13 +5,20 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
 import grpc
+from envoy.service.cluster.v3 import cds_pb2
 from envoy.service.discovery.v3 import ads_pb2
+from envoy.service.endpoint.v3 import eds_pb2
+from envoy.service.listener.v3 import lds_pb2
+from envoy.service.route.v3 import rds_pb2
+from envoy.service.secret.v3 import sds_pb2
 
 from towpath.hub.hub import Hub
 from towpath.model.names import ClientKind, SidecarId
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.conversation import Context, Conversation, Refused
 from towpath.xds.delta import DeltaSession
@@ -24,11 +31,29 @@ from towpath.xds.wire import Composer, parse_delta, parse_sotw
 log = logging.getLogger(__name__)
 
 SERVICE = ads_pb2.DESCRIPTOR.services_by_name["AggregatedDiscoveryService"].full_name
+ONE_TYPE = {
+    cds_pb2.DESCRIPTOR.services_by_name["ClusterDiscoveryService"].full_name: (CLUSTER, "Clusters"),
+    eds_pb2.DESCRIPTOR.services_by_name["EndpointDiscoveryService"].full_name: (
+        ENDPOINTS,
+        "Endpoints",
+    ),
+    lds_pb2.DESCRIPTOR.services_by_name["ListenerDiscoveryService"].full_name: (
+        LISTENER,
+        "Listeners",
+    ),
+    rds_pb2.DESCRIPTOR.services_by_name["RouteDiscoveryService"].full_name: (ROUTES, "Routes"),
+    sds_pb2.DESCRIPTOR.services_by_name["SecretDiscoveryService"].full_name: (SECRET, "Secrets"),
+}
+"""Services of a single type: their type, and how their methods are named after it."""
+
+SERVICES = (SERVICE, *ONE_TYPE)
 REMEMBERED_CLIENTS = 20_000
+
+Parse = Callable[[bytes], Any]
 
 
 class AdsService:
-    """The AggregatedDiscoveryService, for any number of streams.
+    """The AggregatedDiscoveryService and the services of a single type, for any number of streams.
 
     *clock* is monotonic, in seconds; *unknown_pod_wait* is in seconds.
     """
@@ -49,31 +74,45 @@ class AdsService:
         self._composer = Composer(identifier=identifier)
         self._rejections: OrderedDict[str, Rejections] = OrderedDict()
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """What a server registers: both variants, as bytes in and bytes out."""
-        return grpc.method_handlers_generic_handler(
-            SERVICE,
-            {
-                "StreamAggregatedResources": grpc.stream_stream_rpc_method_handler(self._sotw),
-                "DeltaAggregatedResources": grpc.stream_stream_rpc_method_handler(self._delta),
-            },
+    def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
+        """What a server registers: both variants of each service, as bytes in and bytes out.
+
+        Unary Fetch methods are left out: a poll would pass by everything a stream goes through.
+        """
+        return (
+            self._handler(SERVICE, None, "AggregatedResources"),
+            *(self._handler(service, *named) for service, named in ONE_TYPE.items()),
         )
 
-    async def _sotw(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        await self._serve(requests, context, parse_sotw, SotwSession)
+    def _handler(self, service: str, only_type: str | None, what: str) -> grpc.GenericRpcHandler:
+        def method(
+            parse: Parse, session_type: Callable[..., Session[Any]]
+        ) -> grpc.RpcMethodHandler[Any, Any]:
+            async def serve(requests: AsyncIterator[bytes], context: Context) -> None:
+                session = partial(session_type, only_type=only_type)
+                variant = "delta" if session_type is DeltaSession else "sotw"
+                await self._serve(requests, context, parse, session, variant)
 
-    async def _delta(self, requests: AsyncIterator[bytes], context: Context) -> None:
-        await self._serve(requests, context, parse_delta, DeltaSession)
+            return grpc.stream_stream_rpc_method_handler(serve)
+
+        return grpc.method_handlers_generic_handler(
+            service,
+            {
+                f"Stream{what}": method(parse_sotw, SotwSession),
+                f"Delta{what}": method(parse_delta, DeltaSession),
+            },
+        )
 
     async def _serve(
         self,
         requests: AsyncIterator[bytes],
         context: Context,
-        parse: Callable[[bytes], Any],
-        session_type: Callable[..., Session[Any]],
+        parse: Parse,
+        new_session: Callable[..., Session[Any]],
+        variant: str,
     ) -> None:
         try:
-            await self._serve_stream(requests, context, parse, session_type)
+            await self._serve_stream(requests, context, parse, new_session, variant)
         except Refused as refused:
             log.warning(
                 "stream of %s ended: %s: %s", context.peer(), refused.status.name, refused.details
@@ -85,8 +124,9 @@ class AdsService:
         self,
         requests: AsyncIterator[bytes],
         context: Context,
-        parse: Callable[[bytes], Any],
-        session_type: Callable[..., Session[Any]],
+        parse: Parse,
+        new_session: Callable[..., Session[Any]],
+        variant: str,
     ) -> None:
         if not self._hub.ready:
             raise Refused(grpc.StatusCode.UNAVAILABLE, "not every kind of object is listed yet")
@@ -104,9 +144,9 @@ class AdsService:
             node_id=node.id,
             sidecar=sidecar,
             kind=kind,
-            variant="delta" if session_type is DeltaSession else "sotw",
+            variant=variant,
         )
-        session = session_type(composer=self._composer, rejections=self._rejections_of(node.id))
+        session = new_session(composer=self._composer, rejections=self._rejections_of(node.id))
         conversation = Conversation(
             stream,
             session,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Generic, TypeVar
 
 from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, SHORT_NAMES
+from towpath.xds.absence import Fault, Manners, fault, manners_of
 from towpath.xds.messages import Event, Nack, Node, ProtocolError, Request
 from towpath.xds.rejections import Rejections, named_in
 from towpath.xds.wire import Composer
@@ -28,12 +30,17 @@ class Session(ABC, Generic[R]):
     """One stream: `on_request` and `on_snapshot` say what is to be sent, and what was learnt.
 
     Give it the first snapshot before the first request. A request for a type that is not served
-    is answered with nothing; the stream's other types go on.
+    is answered with nothing; the stream's other types go on. A stream of *only_type* is of that
+    type, named or not.
     """
 
-    def __init__(self, *, composer: Composer, rejections: Rejections) -> None:
+    def __init__(
+        self, *, composer: Composer, rejections: Rejections, only_type: str | None = None
+    ) -> None:
         self._composer = composer
         self._rejections = rejections
+        self._only_type = only_type
+        self._manners = Manners()
         self._snapshot = Snapshot({})
         self._node: Node | None = None
         self._nonces = 0
@@ -41,6 +48,11 @@ class Session(ABC, Generic[R]):
     def on_request(self, request: R) -> list[Event]:
         """Take one request. Raises ProtocolError if the peer broke the protocol."""
         self._check_node(request.node)
+        if self._only_type is not None and request.type_url in ("", self._only_type):
+            request = replace(request, type_url=self._only_type)
+        elif self._only_type is not None:
+            text = f"this stream is of {self._only_type}, and cannot carry {request.type_url}"
+            raise ProtocolError(text)
         if not request.type_url:
             raise ProtocolError("a request on an aggregated stream must have a type_url")
         if request.type_url not in SHORT_NAMES:
@@ -81,6 +93,7 @@ class Session(ABC, Generic[R]):
             if node is None or not node.id:
                 raise ProtocolError("the first request on a stream must have a node with an id")
             self._node = node
+            self._manners = manners_of(node)
         elif node is not None and node.id and node.id != self._node.id:
             raise ProtocolError(
                 f"node id {node.id!r} differs from {self._node.id!r}, which this stream began with"
@@ -90,6 +103,13 @@ class Session(ABC, Generic[R]):
         """Unique over the stream, so that no type's nonce is ever taken for another's."""
         self._nonces += 1
         return str(self._nonces)
+
+    def _faults(self, type_url: str, names: Iterable[str]) -> tuple[Fault, ...]:
+        """Why each of *names*, which are not there, is not; nothing for who cannot be told."""
+        if not self._manners.faults:
+            return ()
+        held, forbidden = self._snapshot.of(type_url), self._snapshot.forbidden
+        return tuple(fault(n, held, forbidden=forbidden(type_url, n)) for n in sorted(names))
 
     def _sendable(self, resources: Iterable[Resource]) -> tuple[Resource, ...]:
         return tuple(r for r in resources if not self._rejections.resource(r))

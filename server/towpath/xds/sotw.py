@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from towpath.model.snapshot import Resource, ResourceSet, content_hash
+from towpath.model.types import ENDPOINTS
+from towpath.xds.absence import Fault
 from towpath.xds.messages import Ack, Event, Reply, SotwRequest
 from towpath.xds.rejections import Rejections
 from towpath.xds.session import FOLLOWED, WILDCARD, WILDCARD_TYPES, Session
@@ -29,13 +31,16 @@ class _Subscription:
     unanswered: dict[str, str] | None = None  # name -> version in the latest response
     held: dict[str, str] = field(default_factory=dict)  # name -> version, as last sent
     owed: frozenset[str] = frozenset()  # to be sent though unchanged
+    missed: frozenset[str] = frozenset()  # told to be absent, and why
 
 
 class SotwSession(Session[SotwRequest]):
-    """One stream of `StreamAggregatedResources`."""
+    """One stream of `StreamAggregatedResources`, or of one type's own service."""
 
-    def __init__(self, *, composer: Composer, rejections: Rejections) -> None:
-        super().__init__(composer=composer, rejections=rejections)
+    def __init__(
+        self, *, composer: Composer, rejections: Rejections, only_type: str | None = None
+    ) -> None:
+        super().__init__(composer=composer, rejections=rejections, only_type=only_type)
         self._by_type: dict[str, _Subscription] = {}
 
     def subscribed(self, type_url: str) -> int | None:
@@ -125,24 +130,46 @@ class SotwSession(Session[SotwRequest]):
         version = self._version(held.type_url, visible)
         asked_again = any(resource.name in known.owed for resource in visible)
         known.owed = frozenset()
-        if version == known.version and not asked_again:
+        faults = self._missing(known, held)
+        if version == known.version and not asked_again and not faults:
             return
         if self._rejections.response(held.type_url, version):
             return
         before, known.held = known.held, {r.name: r.version for r in visible}
-        yield self._reply(known, held.type_url, version, visible)
+        yield self._reply(known, held.type_url, version, visible, faults)
         yield from self._follow(held.type_url, known.held.items() - before.items())
 
     def _push_new(self, known: _Subscription, held: ResourceSet) -> Iterable[Event]:
-        wanted = [held[name] for name in sorted(known.names) if name in held]
+        wanted = [r for name in sorted(known.names) if (r := self._wanted(known, held, name))]
         sending = self._sendable(
             r for r in wanted if r.name in known.owed or known.held.get(r.name) != r.version
         )
-        known.owed = frozenset(name for name in known.owed if name not in held)
-        if sending:
+        known.owed -= {r.name for r in wanted}
+        faults = self._missing(known, held)
+        if sending or faults:
             known.held.update((r.name, r.version) for r in sending)
             version = self._version(held.type_url, tuple(wanted))
-            yield self._reply(known, held.type_url, version, sending)
+            yield self._reply(known, held.type_url, version, sending, faults)
+
+    def _wanted(self, known: _Subscription, held: ResourceSet, name: str) -> Resource | None:
+        """What is there, or what stands in for a name that never was."""
+        resource = held.get(name)
+        stands_in = self._manners.stand_ins and held.type_url == ENDPOINTS
+        if resource is None and stands_in and name not in known.held:
+            return self._snapshot.closed(held.type_url, name)
+        return resource
+
+    def _missing(self, known: _Subscription, held: ResourceSet) -> tuple[Fault, ...]:
+        """What the client must be told anew of names that are not there.
+
+        What it holds of a type that is not full state ends with its parent, and is no fault.
+        """
+        absent = {name for name in known.names if name not in held}
+        if held.type_url not in FULL_STATE:
+            absent -= known.held.keys()
+        faults = self._faults(held.type_url, absent - known.missed)
+        known.missed = frozenset(absent)
+        return faults
 
     def _follow(self, type_url: str, sent: Iterable[tuple[str, str]]) -> Iterable[Event]:
         follower = FOLLOWED.get(type_url, "")
@@ -151,11 +178,17 @@ class SotwSession(Session[SotwRequest]):
             yield from self._push(follower)
 
     def _reply(
-        self, known: _Subscription, type_url: str, version: str, resources: tuple[Resource, ...]
+        self,
+        known: _Subscription,
+        type_url: str,
+        version: str,
+        resources: tuple[Resource, ...],
+        faults: tuple[Fault, ...] = (),
     ) -> Reply:
         known.nonce, known.version = self._nonce(), version
         known.unanswered = {r.name: r.version for r in resources}
-        body = self._composer.sotw(type_url, version, resources, whole=type_url in FULL_STATE)
+        whole = type_url in FULL_STATE
+        body = self._composer.sotw(type_url, version, resources, whole=whole, faults=faults)
         return Reply(type_url, version, known.nonce, tuple(known.unanswered), body)
 
     def _visible(self, type_url: str, known: _Subscription) -> tuple[Resource, ...]:

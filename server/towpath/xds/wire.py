@@ -11,17 +11,22 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 
 from envoy.config.core.v3.base_pb2 import ControlPlane
-from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
+from envoy.service.discovery.v3.discovery_pb2 import (
+    DeltaDiscoveryRequest,
+    DiscoveryRequest,
+    ResourceError,
+)
 from google.protobuf.message import DecodeError
 
 from towpath.model.snapshot import Resource
+from towpath.xds.absence import Fault
 from towpath.xds.messages import DeltaRequest, Node, ProtocolError, SotwRequest
 
 # Field numbers, with wire type 2 (length-delimited), of the messages in
 # https://github.com/envoyproxy/envoy/blob/main/api/envoy/service/discovery/v3/discovery.proto
 _VERSION, _RESOURCES, _TYPE_URL, _NONCE = 1, 2, 4, 5
-_SOTW_CONTROL_PLANE = 6
-_DELTA_REMOVED, _DELTA_CONTROL_PLANE = 6, 7
+_SOTW_CONTROL_PLANE, _SOTW_ERRORS = 6, 7
+_DELTA_REMOVED, _DELTA_CONTROL_PLANE, _DELTA_ERRORS = 6, 7, 9
 _RESOURCE_VERSION, _RESOURCE_ANY, _RESOURCE_NAME = 1, 2, 3
 
 
@@ -63,7 +68,13 @@ class Composer:
         self._bodies: OrderedDict[Hashable, bytes] = OrderedDict()
 
     def sotw(
-        self, type_url: str, version: str, resources: tuple[Resource, ...], *, whole: bool
+        self,
+        type_url: str,
+        version: str,
+        resources: tuple[Resource, ...],
+        *,
+        whole: bool,
+        faults: tuple[Fault, ...] = (),
     ) -> bytes:
         """The body of a DiscoveryResponse, without its nonce; *whole* if the version stands for
         just these resources.
@@ -75,8 +86,11 @@ class Composer:
                 yield _field(_RESOURCES, resource.packed)
             yield _text(_TYPE_URL, type_url)
             yield _field(_SOTW_CONTROL_PLANE, self._plane)
+            for fault in faults:
+                yield _field(_SOTW_ERRORS, _resource_error(fault))
 
-        return self._shared(("sotw", type_url, version, None if whole else resources), compose)
+        key = ("sotw", type_url, version, None if whole else resources, faults)
+        return self._shared(key, compose)
 
     def delta(
         self,
@@ -85,6 +99,7 @@ class Composer:
         resources: tuple[Resource, ...],
         *,
         removed: tuple[str, ...],
+        faults: tuple[Fault, ...] = (),
     ) -> bytes:
         """The body of a DeltaDiscoveryResponse, without its nonce."""
 
@@ -96,8 +111,10 @@ class Composer:
             for name in removed:
                 yield _text(_DELTA_REMOVED, name)
             yield _field(_DELTA_CONTROL_PLANE, self._plane)
+            for fault in faults:
+                yield _field(_DELTA_ERRORS, _resource_error(fault))
 
-        return self._shared(("delta", type_url, version, resources, removed), compose)
+        return self._shared(("delta", type_url, version, resources, removed, faults), compose)
 
     def _shared(self, key: Hashable, compose: Callable[[], Iterable[bytes]]) -> bytes:
         body = self._bodies.get(key)
@@ -126,7 +143,20 @@ def _parse(message: DiscoveryRequest | DeltaDiscoveryRequest, data: bytes) -> No
 def _node(message: DiscoveryRequest | DeltaDiscoveryRequest) -> Node | None:
     if not message.HasField("node"):
         return None
-    return Node(id=message.node.id, user_agent=message.node.user_agent_name)
+    node = message.node
+    build = node.user_agent_build_version.version
+    version = f"{build.major_number}.{build.minor_number}.{build.patch}"
+    return Node(
+        id=node.id,
+        user_agent=node.user_agent_name,
+        version=node.user_agent_version if version == "0.0.0" else version,
+    )
+
+
+def _resource_error(fault: Fault) -> bytes:
+    error = ResourceError(resource_name={"name": fault.name})
+    error.error_detail.code, error.error_detail.message = fault.code, fault.message
+    return bytes(error.SerializeToString(deterministic=True))
 
 
 def _delta_resource(resource: Resource) -> bytes:

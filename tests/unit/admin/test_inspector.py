@@ -106,7 +106,7 @@ async def test_a_snapshot_is_what_the_sidecar_is_to_hold(running: RunningHub) ->
 
     assert answer.version == held.version
     assert {one.type_url: one.version for one in answer.types} == {
-        type_url: held.of(type_url).version for type_url in SHORT_NAMES
+        type_url: one.version for type_url, one in held.sets.items()
     }
     assert {
         (one.type_url, r.name): (r.version, r.resource.SerializeToString())

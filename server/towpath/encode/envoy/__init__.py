@@ -5,8 +5,10 @@ from towpath.encode.envoy.egress_clusters import egress_clusters
 from towpath.encode.envoy.egress_routes import egress_routes, revoked
 from towpath.encode.envoy.listeners import inbound_listener, outbound_listener, prometheus_listener
 from towpath.encode.envoy.routes import inbound_routes, outbound_routes
+from towpath.encode.envoy.stand_ins import closed
 
 __all__ = [
+    "closed",
     "common_clusters",
     "egress_clusters",
     "egress_routes",
