@@ -47,7 +47,10 @@ wheel() (
   "$work/venv/bin/python" -m pip check
   "${import[@]}" towpath towpath_api towpath_client
   "$work/venv/bin/towpath" --help >/dev/null
-  "$work/venv/bin/towpath" version
+  "$work/venv/bin/towpath" version --client-only
+  "$work/venv/bin/osm" install --dry-run --set osm.enableEgress=true >"$work/manifests"
+  grep -q '"enableEgress": true' "$work/manifests"
+  [ "$(grep -c '^kind: CustomResourceDefinition' "$work/manifests")" = 4 ]
 )
 
 # Builds the API server that tests/kube runs against; where that cannot be, those tests are skipped

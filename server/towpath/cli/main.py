@@ -5,13 +5,19 @@ from __future__ import annotations
 import click
 
 from towpath import __version__
+from towpath.cli.check import check
 from towpath.cli.demo_certs import demo_certs
 from towpath.cli.explain import explain
+from towpath.cli.install import install
+from towpath.cli.namespace import namespace
 from towpath.cli.problems import problems
 from towpath.cli.render import render
 from towpath.cli.serve import serve
 from towpath.cli.sidecars import sidecars
 from towpath.cli.status import status
+from towpath.cli.uninstall import uninstall
+from towpath.cli.upgrade import upgrade
+from towpath.cli.version import version
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -20,11 +26,8 @@ def main() -> None:
     """A control plane for service-mesh sidecars: Kubernetes in, versioned snapshots out."""
 
 
-@click.command()
-def version() -> None:
-    """Print the version."""
-    click.echo(__version__)
-
-
-for command in (serve, render, explain, problems, status, sidecars, demo_certs, version):
+for command in (
+    *(serve, render, explain, problems, status, sidecars),
+    *(install, upgrade, uninstall, namespace, check, demo_certs, version),
+):
     main.add_command(command)

@@ -72,7 +72,19 @@ class KubeApi:
     async def apply(self, path: str, body: Mapping[str, Any], *, manager: str) -> bytes:
         """Server-side apply as *manager*, which takes the fields over from whoever had them."""
         query = {"fieldManager": manager, "force": "true"}
-        return await self.write("PATCH", path, body, query=query)
+        return await self._patch(path, body, "application/apply-patch+yaml", query)
+
+    async def merge(self, path: str, body: Mapping[str, Any], *, manager: str) -> bytes:
+        """Change the fields that *body* has (RFC 7396: null removes one), as *manager*."""
+        query = {"fieldManager": manager}
+        return await self._patch(path, body, "application/merge-patch+json", query)
+
+    async def _patch(
+        self, path: str, body: Mapping[str, Any], form: str, query: Mapping[str, str]
+    ) -> bytes:
+        limits = aiohttp.ClientTimeout(total=10.0, connect=CONNECT_S)
+        async with self._request("PATCH", path, query, limits, body=body, form=form) as answer:
+            return bytes(await answer.read())
 
     @contextlib.asynccontextmanager
     async def watch(
@@ -95,11 +107,12 @@ class KubeApi:
         limits: aiohttp.ClientTimeout,
         *,
         body: Mapping[str, Any] | None = None,
+        form: str = "",
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         # Compression would cost both ends more time than it saves inside a cluster.
         headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-        if method == "PATCH":
-            headers["Content-Type"] = "application/apply-patch+yaml"
+        if form:
+            headers["Content-Type"] = form
         try:
             _, url, headers, _, _ = await self._client.param_serialize(
                 method,

@@ -1,0 +1,83 @@
+"""`towpath check`: is all well with an installation."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import grpc
+
+from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
+from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
+from towpath.model.types import short_name
+from towpath_api.v1 import inspector_pb2 as pb
+
+if TYPE_CHECKING:
+    from towpath.install.check import Finding
+    from towpath.kubeapi.client import KubeApi
+
+STALE_AFTER_S = 10.0
+"""A sidecar that has not answered for this long holds an older configuration."""
+_COLOURS = {"ok": "green", "FAIL": "red", "?": "yellow"}
+
+
+@click.command()
+@cluster_options
+@namespace_option
+@server_option(default=None)
+def check(*, kubeconfig: Path, context: str, osm_namespace: str, server: Server | None) -> None:
+    """Look at an installation: definitions, rights, replicas, switches; with --server, sidecars.
+
+    Exit code 0: nothing is wrong; 1: something is, and is named.
+    """
+    from towpath.install.check import Verdict
+    from towpath.install.check import check as look
+
+    async def act(api: KubeApi) -> list[Finding]:
+        return await look(api, osm_namespace)
+
+    findings = [*on_cluster(kubeconfig, context, act), _sidecars(server)]
+    for finding in findings:
+        # click leaves colours out where output is no terminal.
+        verdict = click.style(f"{finding.verdict:4}", fg=_COLOURS[finding.verdict])
+        click.echo(f"{verdict}  {finding.subject:13}  {finding.text}")
+        for detail in finding.details:
+            click.echo(f"        {detail}")
+    raise SystemExit(any(finding.verdict is Verdict.BAD for finding in findings))
+
+
+def _sidecars(server: Server | None) -> Finding:
+    from towpath.install.check import Finding, Verdict
+
+    if server is None:
+        text = "not asked: give --server (docs/operate.md says how to reach it)"
+        return Finding("sidecars", Verdict.UNKNOWN, text)
+    try:
+        with inspector(server) as stub:
+            answer = stub.ListSidecars(pb.ListSidecarsRequest(), timeout=TIMEOUT_S)
+    except (click.ClickException, grpc.RpcError) as error:
+        return Finding("sidecars", Verdict.BAD, str(error))
+    wrong = [
+        f"{sidecar.node_id} {said}"
+        for sidecar in answer.sidecars
+        for delivery in sidecar.deliveries
+        if (said := _wrong(delivery, now=time.time()))
+    ]
+    count = len(answer.sidecars)
+    if wrong:
+        text = f"{count} connected; stale or rejecting:"
+        return Finding("sidecars", Verdict.BAD, text, tuple(wrong))
+    return Finding("sidecars", Verdict.OK, f"{count} connected, all up to date")
+
+
+def _wrong(delivery: pb.Delivery, *, now: float) -> str:
+    """What is wrong with what a sidecar holds of one type; "" if nothing."""
+    kind = short_name(delivery.type_url)
+    if not delivery.HasField("sent") or delivery.acknowledged.version == delivery.sent.version:
+        return ""
+    if delivery.HasField("rejected") and delivery.rejected.version == delivery.sent.version:
+        return f"rejects {kind}: {delivery.rejected.message}"
+    silent = now - delivery.sent.at.seconds
+    return f"has not answered {kind} for {silent:.0f} s" if silent > STALE_AFTER_S else ""

@@ -1,0 +1,128 @@
+"""`towpath namespace`: which namespaces are in the mesh."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
+from towpath.cli.table import print_table
+from towpath.kubeapi.paths import COLLECTIONS
+from towpath.model.names import Kind
+
+if TYPE_CHECKING:
+    from towpath.kubeapi.client import KubeApi
+
+MONITORED = "openservicemesh.io/monitored-by"
+INJECTION = "openservicemesh.io/sidecar-injection"
+IGNORED = "openservicemesh.io/ignore"
+MANAGER = "towpath-namespace"
+_NAMESPACES = COLLECTIONS[Kind.NAMESPACE]
+
+mesh_name_option = click.option(
+    "--mesh-name", default="osm", show_default=True, help="Name of the mesh."
+)
+names_argument = click.argument("names", nargs=-1, required=True, metavar="NAMESPACE...")
+
+
+@click.group()
+def namespace() -> None:
+    """Let namespaces join the mesh, or leave it."""
+
+
+@namespace.command()
+@names_argument
+@mesh_name_option
+@namespace_option
+@click.option("--disable-sidecar-injection", is_flag=True, help="Its pods get no sidecar.")
+@cluster_options
+def add(
+    *,
+    names: tuple[str, ...],
+    mesh_name: str,
+    osm_namespace: str,
+    disable_sidecar_injection: bool,
+    kubeconfig: Path,
+    context: str,
+) -> None:
+    """Let namespaces join the mesh: pods in them are served."""
+    injection = "disabled" if disable_sidecar_injection else "enabled"
+    change = _change(mesh_name, injection)
+    if osm_namespace in names:
+        text = f"{osm_namespace} is the control plane's own namespace: it cannot join a mesh"
+        raise click.UsageError(text)
+
+    async def act(api: KubeApi) -> None:
+        held = {name: await _labels(api, name) for name in names}
+        for name, labels in held.items():
+            other = labels.get(MONITORED, mesh_name)
+            if other != mesh_name:
+                text = f"namespace {name} is in mesh {other}: remove it from there first"
+                raise click.ClickException(text)
+            if IGNORED in labels:
+                text = f"namespace {name} has the label {IGNORED}: it is to be in no mesh"
+                raise click.ClickException(text)
+        for name in names:
+            await api.merge(_NAMESPACES.path(name=name), change, manager=MANAGER)
+            click.echo(f"{name} is in mesh {mesh_name}")
+
+    on_cluster(kubeconfig, context, act)
+
+
+@namespace.command()
+@names_argument
+@mesh_name_option
+@cluster_options
+def remove(*, names: tuple[str, ...], mesh_name: str, kubeconfig: Path, context: str) -> None:
+    """Let namespaces leave the mesh: pods in them are no longer served."""
+
+    async def act(api: KubeApi) -> None:
+        for name in names:
+            mesh = (await _labels(api, name)).get(MONITORED)
+            if mesh != mesh_name:
+                where = f"in mesh {mesh}" if mesh else "in no mesh"
+                raise click.ClickException(f"namespace {name} is {where}, not in {mesh_name}")
+            await api.merge(_NAMESPACES.path(name=name), _change(None, None), manager=MANAGER)
+            click.echo(f"{name} is no longer in mesh {mesh_name}")
+
+    on_cluster(kubeconfig, context, act)
+
+
+@namespace.command("list")
+@click.option("--mesh-name", default="", help="Only those of this mesh.")
+@cluster_options
+def list_(*, mesh_name: str, kubeconfig: Path, context: str) -> None:
+    """List the namespaces that are in a mesh."""
+    from towpath.install.objects import listed
+
+    selector = f"{MONITORED}={mesh_name}" if mesh_name else MONITORED
+
+    async def act(api: KubeApi) -> list[Any]:
+        return await listed(api, _NAMESPACES, {"labelSelector": selector})
+
+    rows = [
+        (
+            one["metadata"]["name"],
+            one["metadata"]["labels"][MONITORED],
+            (one["metadata"].get("annotations") or {}).get(INJECTION, "-"),
+        )
+        for one in on_cluster(kubeconfig, context, act)
+    ]
+    print_table(("NAMESPACE", "MESH", "SIDECAR-INJECTION"), rows)
+
+
+def _change(mesh: str | None, injection: str | None) -> dict[str, Any]:
+    labels, annotations = {MONITORED: mesh}, {INJECTION: injection}
+    return {"metadata": {"labels": labels, "annotations": annotations}}
+
+
+async def _labels(api: KubeApi, name: str) -> dict[str, str]:
+    from towpath.install.objects import read, stub
+
+    held = await read(api, stub("v1", "Namespace", name))
+    if held is None:
+        raise click.ClickException(f"there is no namespace {name}")
+    labels: dict[str, str] = held["metadata"].get("labels") or {}
+    return labels

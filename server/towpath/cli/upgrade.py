@@ -1,0 +1,69 @@
+"""`towpath upgrade`: an installed control plane, brought to this version."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+import yaml
+
+from towpath import __version__
+from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
+from towpath.cli.install import SET_HELP, apply_all, read_values, rollout_options, wait_for_rollout
+from towpath.install.manifests import PRESET, manifests
+from towpath.install.values import KEYS, Values
+
+if TYPE_CHECKING:
+    from towpath.kubeapi.client import KubeApi
+
+
+@click.command(help=f"Bring an installed control plane to this version.\n\n{SET_HELP}")
+@cluster_options
+@namespace_option
+@rollout_options
+def upgrade(
+    *,
+    kubeconfig: Path,
+    context: str,
+    osm_namespace: str,
+    pairs: tuple[str, ...],
+    dry_run: bool,
+    wait: bool,
+    timeout: float,
+) -> None:
+    """Apply the manifests of this version, with the values that it was installed with.
+
+    The MeshConfig and its preset are left as they are.
+    """
+    from towpath.install.installed import find
+
+    async def act(api: KubeApi) -> None:
+        installed = await find(api, osm_namespace)
+        if installed is None:
+            text = f"nothing is installed in {osm_namespace}: use `towpath install`"
+            raise click.ClickException(text)
+        values = dataclasses.replace(installed.values, image_tag="")
+        values = read_values(pairs, values)
+        _refuse_what_is_fixed(values, installed.values)
+        documents = [one for one in manifests(values) if one["metadata"]["name"] != PRESET]
+        if dry_run:
+            click.echo(yaml.safe_dump_all(documents, sort_keys=False), nl=False)
+            return
+        goal = values.image_tag or __version__
+        click.echo(f"Towpath {installed.version} -> {goal}: mesh {values.mesh_name}")
+        await apply_all(api, documents)
+        if wait:
+            await wait_for_rollout(api, values, within_s=timeout)
+
+    on_cluster(kubeconfig, context, act)
+
+
+def _refuse_what_is_fixed(values: Values, installed: Values) -> None:
+    fixed = [name for name, key in KEYS.items() if key.sets in values.preset]
+    if values.osm_namespace != installed.osm_namespace:
+        fixed.append("osm.osmNamespace")
+    if fixed:
+        text = f"{', '.join(fixed)}: only `towpath install` takes it; patch the MeshConfig instead"
+        raise click.BadParameter(text, param_hint="--set")

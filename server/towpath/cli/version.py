@@ -1,0 +1,34 @@
+"""`towpath version`: of this command, and of the control planes that a cluster runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from towpath import __version__
+from towpath.cli.cluster import cluster_options, on_cluster
+from towpath.cli.table import print_table
+
+ANSWERS_WITHIN_S = 5.0
+
+
+@click.command()
+@click.option("--client-only", is_flag=True, help="Ask no cluster.")
+@cluster_options
+def version(*, client_only: bool, kubeconfig: Path, context: str) -> None:
+    """Print the version, and those of the control planes in the cluster, if there is one."""
+    click.echo(__version__)
+    if client_only or not kubeconfig.exists():
+        return
+    from towpath.install.installed import find_all
+
+    try:
+        found = on_cluster(kubeconfig, context, find_all, within_s=ANSWERS_WITHIN_S)
+    except click.ClickException as error:
+        click.echo(f"the cluster's control planes are not known: {error.message}", err=True)
+        return
+    rows = [
+        (one.values.osm_namespace, one.values.mesh_name, one.version, one.replicas) for one in found
+    ]
+    print_table(("NAMESPACE", "MESH", "VERSION", "AVAILABLE"), rows)

@@ -1,0 +1,96 @@
+"""An installation as a cluster has it: with which values, and what has become of its MeshConfig."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from towpath.install.manifests import CONFIG, NAME
+from towpath.install.objects import listed, read, stub
+from towpath.install.packaged import Document
+from towpath.install.values import Values
+from towpath.kubeapi.client import KubeApi
+from towpath.kubeapi.paths import COLLECTIONS, Collection
+from towpath.model.names import Kind
+
+MESH_CONFIG = COLLECTIONS[Kind.MESH_CONFIG].api_version
+_DEPLOYMENTS = Collection("apps/v1", "deployments")
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """A control plane: its values, and its Deployment."""
+
+    values: Values
+    deployment: Any
+
+    @property
+    def version(self) -> str:
+        return self.values.image_tag
+
+    @property
+    def replicas(self) -> str:
+        """How many of how many are available."""
+        status = self.deployment.get("status") or {}
+        return f"{status.get('availableReplicas', 0)}/{self.deployment['spec'].get('replicas', 1)}"
+
+
+def deployment(namespace: str) -> Document:
+    return stub("apps/v1", "Deployment", NAME, namespace)
+
+
+def mesh_config(namespace: str) -> Document:
+    return stub(MESH_CONFIG, "MeshConfig", CONFIG, namespace)
+
+
+async def find(api: KubeApi, namespace: str) -> Installation | None:
+    """The installation in that namespace."""
+    held = await read(api, deployment(namespace))
+    return None if held is None else _installation(held)
+
+
+async def find_all(api: KubeApi) -> list[Installation]:
+    """Every installation of the cluster."""
+    query = {"labelSelector": f"app.kubernetes.io/name={NAME}"}
+    return [_installation(one) for one in await listed(api, _DEPLOYMENTS, query)]
+
+
+def _installation(held: Any) -> Installation:
+    pod = held["spec"]["template"]["spec"]
+    (container,) = [one for one in pod["containers"] if one["name"] == NAME]
+    variables = {one["name"]: one.get("value", "") for one in container.get("env", ())}
+    repository, _, tag = container["image"].rpartition(":")
+    values = Values(
+        mesh_name=variables.get("TOWPATH_MESH_NAME") or "osm",
+        osm_namespace=held["metadata"]["namespace"],
+        image_registry=repository.rpartition("/")[0],
+        image_tag=tag,
+        pull_policy=container.get("imagePullPolicy", ""),
+        replicas=held["spec"].get("replicas"),
+        log_level=variables.get("TOWPATH_LOG_LEVEL", ""),
+    )
+    return Installation(values, held)
+
+
+def differing(config: Any, preset: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """Fields that the MeshConfig has otherwise than *preset*: what it has, and what is wanted."""
+    spec = config.get("spec") or {}
+    found = {}
+    for path, wanted in preset.items():
+        held: Any = spec
+        for name in path.split("."):
+            held = held.get(name) if isinstance(held, dict) else None
+        if held != wanted:
+            found[path] = (held, wanted)
+    return found
+
+
+def patch_command(namespace: str, path: str, value: Any) -> str:
+    """The command that sets that field of the MeshConfig's spec."""
+    change: Any = value
+    for name in reversed(("spec", *path.split("."))):
+        change = {name: change}
+    text = json.dumps(change, separators=(",", ":"))
+    return f"kubectl patch meshconfig {CONFIG} -n {namespace} --type=merge -p '{text}'"

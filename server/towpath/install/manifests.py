@@ -1,0 +1,76 @@
+"""The manifests as one installation has them: the packaged ones, with its values."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from towpath import __version__
+from towpath.install.packaged import Document, documents
+from towpath.install.values import Values
+
+NAME = "towpath"
+NAMESPACE = "osm-system"
+"""The namespace that the packaged manifests name."""
+CONFIG = "osm-mesh-config"
+PRESET = "preset-mesh-config"
+PRESET_KEY = "preset-mesh-config.json"
+
+
+def manifests(values: Values) -> list[Document]:
+    """All objects of an installation, definitions first."""
+    made = documents("base")
+    for document in made:
+        _move(document, values.osm_namespace)
+        if document["kind"] == "Deployment":
+            _deployment(document["spec"], values)
+        elif document["kind"] == "ConfigMap" and document["metadata"]["name"] == PRESET:
+            document["data"][PRESET_KEY] = _preset(document["data"][PRESET_KEY], values)
+    return made
+
+
+def _move(document: Document, namespace: str) -> None:
+    """Put it into another namespace; rights in the whole cluster get a name of their own there."""
+    if namespace == NAMESPACE:
+        return
+    metadata = document["metadata"]
+    if document["kind"] == "Namespace":
+        metadata["name"] = namespace
+    elif "namespace" in metadata:
+        metadata["namespace"] = namespace
+    elif document["kind"] in ("ClusterRole", "ClusterRoleBinding"):
+        metadata["name"] = f"{NAME}-{namespace}"
+    for subject in document.get("subjects", ()):
+        subject["namespace"] = namespace
+    if document["kind"] == "ClusterRoleBinding":
+        document["roleRef"]["name"] = f"{NAME}-{namespace}"
+
+
+def _deployment(spec: Document, values: Values) -> None:
+    if values.replicas is not None:
+        spec["replicas"] = values.replicas
+    pod = spec["template"]["spec"]
+    for container in (*pod["containers"], *pod.get("initContainers", ())):
+        registry = f"{values.image_registry.rstrip('/')}/" if values.image_registry else ""
+        container["image"] = f"{registry}{NAME}:{values.image_tag or __version__}"
+        if values.pull_policy:
+            container["imagePullPolicy"] = values.pull_policy
+        for variable in container.get("env", ()):
+            if variable["name"] == "TOWPATH_MESH_NAME":
+                variable["value"] = values.mesh_name
+            elif variable["name"] == "TOWPATH_LOG_LEVEL" and values.log_level:
+                variable["value"] = values.log_level
+
+
+def _preset(text: str, values: Values) -> str:
+    """The new MeshConfig's spec as JSON; text that nothing changes stays as it is."""
+    if not values.preset:
+        return text
+    spec: Any = json.loads(text)
+    for path, value in values.preset.items():
+        *parents, name = path.split(".")
+        held = spec
+        for parent in parents:
+            held = held.setdefault(parent, {})
+        held[name] = value
+    return json.dumps(spec, indent=2) + "\n"
