@@ -8,14 +8,19 @@ import shutil
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
 from envoy.config.core.v3.base_pb2 import Node
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
 
+from support.certificates import TRUST_DOMAIN
+from support.kube.cluster import free_ports
+from towpath.access import Gate
+from towpath.access.tls import ServerTls
 from towpath.admin.inspector import Inspector
-from towpath.app.grpc_server import start_grpc
+from towpath.app.grpc_server import RULES, Ports, start_grpc
 from towpath.hub.compose import snapshot
 from towpath.hub.deliveries import Deliveries
 from towpath.hub.hub import Compose, Hub
@@ -24,6 +29,7 @@ from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.service import SERVICE, AdsService
+from towpath_client import TlsFiles
 
 DEMO = Path(__file__).parents[2] / "deploy" / "demo" / "mesh"
 
@@ -36,14 +42,27 @@ class ControlPlane:
     folder: Path
     hub: Hub
     metrics: Metrics
+    local_socket: Path
+    tls: ServerTls | None
 
     @contextlib.asynccontextmanager
     async def stream(
-        self, method: str = "StreamAggregatedResources", *, service: str = SERVICE
+        self,
+        method: str = "StreamAggregatedResources",
+        *,
+        service: str = SERVICE,
+        tls: TlsFiles | None = None,
     ) -> AsyncIterator[RawStream]:
         """A stream on which a test says exactly what it wants, bytes included."""
-        async with grpc.aio.insecure_channel(self.address) as channel:
+        async with self.channel(tls) as channel:
             yield RawStream(channel.stream_stream(f"/{service}/{method}")())
+
+    def channel(self, tls: TlsFiles | None = None) -> grpc.aio.Channel:
+        """A connection of its own to the ADS address."""
+        options = (("grpc.use_local_subchannel_pool", 1),)
+        if tls is None:
+            return grpc.aio.insecure_channel(self.address, options=options)
+        return grpc.aio.secure_channel(self.address, tls.credentials(), options=options)
 
     def switch_egress(self, *, on: bool) -> None:
         """Change the MeshConfig in the folder, as an editor would."""
@@ -95,9 +114,12 @@ async def control_plane(
     unknown_pod_wait: float = 30.0,
     follow: bool = True,
     compose: Compose = snapshot,
+    tls: TlsFiles | None = None,
+    people: frozenset[str] = frozenset(),
 ) -> AsyncIterator[ControlPlane]:
     """Serve a copy of the demo mesh; with *follow* off nothing is ever listed, and *compose* may
-    serve other resources than those of the mesh.
+    serve other resources than those of the mesh. With *tls*, the server's files, it is served on
+    loopback, and *people* may call the Inspector.
     """
     folder = tmp_path / "mesh"
     shutil.copytree(DEMO, folder)
@@ -113,27 +135,48 @@ async def control_plane(
         clock=time.monotonic,
         compose=compose,
     )
+    server_tls = None if tls is None else _server_tls(tls, metrics)
+    gate = Gate(
+        RULES,
+        plaintext=tls is None,
+        trust_domain=TRUST_DOMAIN,
+        people=people,
+        metrics=metrics,
+    )
     ads = AdsService(
         hub,
+        gate=gate,
         metrics=metrics,
         clock=time.monotonic,
         unknown_pod_wait=unknown_pod_wait,
         identifier="towpath/test",
     )
     source = FilesSource(folder, store)
-    address = f"unix:{tmp_path}/ads.sock"
+    address = f"unix:{tmp_path}/ads.sock" if tls is None else f"localhost:{free_ports(1)[0]}"
+    local_socket = tmp_path / "local.sock"
+    ports = Ports(address, server_tls.credentials() if server_tls else None, local_socket)
     running = [asyncio.create_task(hub.run())]
     if follow:
         source.load()
         running.append(asyncio.create_task(source.run()))
     try:
-        async with start_grpc(address, ads, Inspector(hub), grace=0.1):
+        async with start_grpc(ports, ads, Inspector(hub), gate=gate, grace=0.1):
             if follow:
                 async with asyncio.timeout(5):
                     while not hub.ready:
                         await asyncio.sleep(0.005)
-            yield ControlPlane(address, folder, hub, metrics)
+            yield ControlPlane(address, folder, hub, metrics, local_socket, server_tls)
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def _server_tls(files: TlsFiles, metrics: Metrics) -> ServerTls:
+    return ServerTls(
+        certificate=files.certificate,
+        key=files.key,
+        client_ca=files.ca,
+        metrics=metrics,
+        clock=lambda: datetime.now(UTC),
+    )

@@ -16,7 +16,7 @@ from towpath.hub.hub import Compose, Hub
 from towpath.hub.settle import Settle
 from towpath.hub.stream import Stream
 from towpath.model.mesh import Object
-from towpath.model.names import ClientKind, SidecarId
+from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
@@ -32,13 +32,21 @@ class RunningHub:
     store: Store
     metrics: Metrics
 
-    def attach(self, pod: str, *, namespace: str = "shop", variant: str = "sotw") -> Stream:
+    def attach(
+        self,
+        pod: str,
+        *,
+        namespace: str = "shop",
+        variant: str = "sotw",
+        subscriber: Account | None = None,
+    ) -> Stream:
         return self.hub.attach(
             peer="test",
             node_id=f"{pod}.{namespace}",
             sidecar=SidecarId(pod=pod, namespace=namespace),
             kind=ClientKind.ENVOY,
             variant=variant,
+            subscriber=subscriber,
         )
 
     async def holds(self, *objects: Object) -> None:

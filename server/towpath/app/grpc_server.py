@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
+from towpath.access import Audience, Gate
 from towpath.admin.inspector import Inspector
 from towpath.xds.service import SERVICES, AdsService
 from towpath_api.v1 import inspector_pb2, inspector_pb2_grpc
 
 INSPECTOR = inspector_pb2.DESCRIPTOR.services_by_name["Inspector"].full_name
+HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+
+RULES = {
+    **dict.fromkeys(SERVICES, Audience.SIDECARS),
+    INSPECTOR: Audience.PEOPLE,
+    reflection.SERVICE_NAME: Audience.PEOPLE,
+    HEALTH: Audience.ANYONE,
+}
+"""For whom each service is; one that is not here answers nobody."""
 
 OPTIONS = (
     # A sidecar that reconnects states every version it holds: gRPC's own 4 MiB is too little.
@@ -28,15 +42,36 @@ OPTIONS = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where to listen: the ADS address (in plaintext without credentials), and the local socket."""
+
+    address: str
+    credentials: grpc.ServerCredentials | None = None
+    local_socket: Path | None = None
+
+    def bind(self, server: grpc.aio.Server) -> None:
+        """Raises OSError if one of them cannot be bound."""
+        try:
+            if self.credentials is None:
+                server.add_insecure_port(self.address)
+            else:
+                server.add_secure_port(self.address, self.credentials)
+        except RuntimeError as error:
+            raise OSError(f"--ads-address {self.address} cannot be bound: {error}") from error
+        if self.local_socket is not None:
+            _bind_local(server, self.local_socket)
+
+
 @contextlib.asynccontextmanager
 async def start_grpc(
-    address: str, ads: AdsService, inspector: Inspector, *, grace: float
+    ports: Ports, ads: AdsService, inspector: Inspector, *, gate: Gate, grace: float
 ) -> AsyncIterator[None]:
-    """Serve on *address*; streams that are open at the end get *grace* seconds.
+    """Serve on *ports*; streams that are open at the end get *grace* seconds.
 
-    Raises OSError if the address cannot be bound.
+    Raises OSError if a port cannot be bound.
     """
-    server = grpc.aio.server(options=OPTIONS)
+    server = grpc.aio.server(interceptors=(gate,), options=OPTIONS)
     health = HealthServicer()
     server.add_generic_rpc_handlers(ads.handlers())
     inspector_pb2_grpc.add_InspectorServicer_to_server(inspector, server)
@@ -45,15 +80,12 @@ async def start_grpc(
         (
             *SERVICES,
             INSPECTOR,
-            health_pb2.DESCRIPTOR.services_by_name["Health"].full_name,
+            HEALTH,
             reflection.SERVICE_NAME,
         ),
         server,
     )
-    try:
-        server.add_insecure_port(address)
-    except RuntimeError as error:
-        raise OSError(f"--ads-address {address} cannot be bound: {error}") from error
+    ports.bind(server)
     await server.start()
     for service in ("", *SERVICES, INSPECTOR):
         await health.set(service, health_pb2.HealthCheckResponse.SERVING)
@@ -62,3 +94,20 @@ async def start_grpc(
     finally:
         await health.enter_graceful_shutdown()
         await server.stop(grace)
+
+
+def _bind_local(server: grpc.aio.Server, path: Path) -> None:
+    """Listen on a socket that only its owner may open, and replace one that nobody listens on."""
+    # gRPC would take the path over from a server that is alive.
+    with socket.socket(socket.AF_UNIX) as other:
+        if other.connect_ex(str(path)) == 0:
+            raise OSError(f"--local-socket {path} cannot be bound: another process listens there")
+    before = os.umask(0o177)
+    try:
+        server.add_secure_port(
+            f"unix:{path}", grpc.local_server_credentials(grpc.LocalConnectionType.UDS)
+        )
+    except RuntimeError as error:
+        raise OSError(f"--local-socket {path} cannot be bound: {error}") from error
+    finally:
+        os.umask(before)

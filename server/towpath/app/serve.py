@@ -8,14 +8,16 @@ import logging
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from towpath import __version__
+from towpath.access import Gate
 from towpath.admin.http import HttpEndpoints
 from towpath.admin.inspector import Inspector
-from towpath.app.grpc_server import start_grpc
+from towpath.app.grpc_server import RULES, Ports, start_grpc
 from towpath.hub.deliveries import Deliveries
 from towpath.hub.hub import Hub
 from towpath.hub.settle import Settle
@@ -26,6 +28,7 @@ from towpath.telemetry.metrics import Metrics
 from towpath.xds.service import AdsService
 
 if TYPE_CHECKING:
+    from towpath.access.tls import ServerTls
     from towpath.sources.kube import KubeSource
     from towpath.status import StatusWriter
 
@@ -34,13 +37,21 @@ log = logging.getLogger(__name__)
 STATUS_QUIET_S, STATUS_LONGEST_S = 0.5, 2.0
 """How long acknowledgements are gathered before they are counted for people."""
 
-Announce = Callable[[str, str], None]
-"""Called with the ADS and the HTTP address once both are served."""
 
+async def serve(settings: Settings, *, announce: Callable[[], None]) -> None:
+    """Serve until SIGINT or SIGTERM; *announce* is called once all is served.
 
-async def serve(settings: Settings, *, announce: Announce) -> None:
-    """Serve until SIGINT or SIGTERM. Raises SourceError, SettingsError or OSError at start."""
+    Raises SourceError, SettingsError or OSError at start.
+    """
     metrics = Metrics()
+    tls = _tls(settings, metrics)
+    gate = Gate(
+        RULES,
+        plaintext=tls is None,
+        trust_domain=settings.tls_trust_domain,
+        people=settings.people,
+        metrics=metrics,
+    )
     settle = Settle(quiet=settings.settle_quiet, longest=settings.settle_max, clock=time.monotonic)
     store = Store(
         mesh_name=settings.mesh_name,
@@ -59,6 +70,7 @@ async def serve(settings: Settings, *, announce: Announce) -> None:
     )
     ads = AdsService(
         hub,
+        gate=gate,
         metrics=metrics,
         clock=time.monotonic,
         unknown_pod_wait=settings.unknown_pod_wait,
@@ -74,16 +86,38 @@ async def serve(settings: Settings, *, announce: Announce) -> None:
         running = [tasks.create_task(hub.run()), tasks.create_task(source.run())]
         if writer is not None:
             running.append(tasks.create_task(writer.run()))
+        if tls is not None:
+            running.append(tasks.create_task(tls.follow()))
         async with contextlib.AsyncExitStack() as served:
             await served.enter_async_context(_http(pages, settings.http_address))
-            await served.enter_async_context(
-                start_grpc(settings.ads_address, ads, Inspector(hub), grace=settings.shutdown_grace)
+            ports = Ports(
+                settings.ads_address, tls.credentials() if tls else None, settings.local_socket
             )
-            announce(settings.ads_address, settings.http_address)
+            inspector, grace = Inspector(hub), settings.shutdown_grace
+            await served.enter_async_context(
+                start_grpc(ports, ads, inspector, gate=gate, grace=grace)
+            )
+            announce()
             await _told_to_stop()
             log.info("stopping: sidecars keep the configuration they have")
         for task in running:
             task.cancel()
+
+
+def _tls(settings: Settings, metrics: Metrics) -> ServerTls | None:
+    """What the TLS files hold, if there are any. Raises SettingsError."""
+    if settings.tls_cert is None or settings.tls_key is None or settings.tls_client_ca is None:
+        return None
+    # The library that reads certificates takes a tenth of a second to import.
+    from towpath.access.tls import ServerTls
+
+    return ServerTls(
+        certificate=settings.tls_cert,
+        key=settings.tls_key,
+        client_ca=settings.tls_client_ca,
+        metrics=metrics,
+        clock=lambda: datetime.now(UTC),
+    )
 
 
 @contextlib.asynccontextmanager

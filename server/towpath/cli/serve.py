@@ -14,9 +14,9 @@ from towpath.sources import SourceError
 from towpath.telemetry.logs import configure
 
 TRY = """\
-  grpcurl -plaintext {ads} list
-  grpcurl -plaintext {ads} towpath.v1.Inspector/ListProblems
-  grpcurl -plaintext -d '{{"node_id": "curl.curl"}}' {ads} towpath.v1.Inspector/GetSnapshot"""
+  grpcurl {how} list
+  grpcurl {how} towpath.v1.Inspector/ListProblems
+  grpcurl -d '{{"node_id": "curl.curl"}}' {how} towpath.v1.Inspector/GetSnapshot"""
 
 
 @click.command()
@@ -26,12 +26,21 @@ def serve(**options: Any) -> None:
     try:
         settings = Settings(**options)
         configure(level=settings.log_level, form=settings.log_format)
-        asyncio.run(run(settings, announce=_announce))
+        asyncio.run(run(settings, announce=lambda: _announce(settings)))
     except (SettingsError, SourceError, OSError) as error:
         raise click.ClickException(str(error)) from error
 
 
-def _announce(ads_address: str, http_address: str) -> None:
-    click.echo(f"ADS, Inspector, reflection and health (gRPC): {ads_address}")
-    click.echo(f"/health/ready, /health/alive, /metrics, /version (HTTP): {http_address}")
-    click.echo("Try:\n" + TRY.format(ads=ads_address))
+def _announce(settings: Settings) -> None:
+    ads, local = settings.ads_address, settings.local_socket
+    over = "gRPC over mutual TLS" if settings.tls else "gRPC"
+    click.echo(f"ADS, Inspector, reflection and health ({over}): {ads}")
+    if local is not None:
+        click.echo(f"Inspector, reflection and health (gRPC, for this user): unix:{local}")
+    click.echo(f"/health/ready, /health/alive, /metrics, /version (HTTP): {settings.http_address}")
+    how = f"-plaintext {ads}"
+    if settings.tls:
+        how = f"-cacert CA.crt -cert PERSON.crt -key PERSON.key {ads}"
+    if local is not None:
+        how = f"-plaintext -unix {local}"
+    click.echo("Try:\n" + TRY.format(how=how))

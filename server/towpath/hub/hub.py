@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 
 from towpath.hub.compose import snapshot
-from towpath.hub.deliveries import Deliveries, Delivery, State
+from towpath.hub.deliveries import Deliveries, Delivery
 from towpath.hub.explain import Explanation, explain
 from towpath.hub.memo import Memo, Question
 from towpath.hub.settle import Settle
@@ -89,13 +89,23 @@ class Hub:
                 await self._publish(changed_at)
 
     def attach(
-        self, *, peer: str, node_id: str, sidecar: SidecarId, kind: ClientKind, variant: str
+        self,
+        *,
+        peer: str,
+        node_id: str,
+        sidecar: SidecarId,
+        kind: ClientKind,
+        variant: str,
+        subscriber: Account | None,
     ) -> Stream:
-        """Open a stream; it has a snapshot at once if its pod is known, else when it appears."""
+        """Open a stream; it has a snapshot at once if its pod is known, else when it appears.
+
+        It never has that of a pod of another account than *subscriber* (None: of any).
+        """
         delivery = self.deliveries.open(
             peer=peer, node_id=node_id, sidecar=sidecar, kind=kind, variant=variant
         )
-        stream = Stream(delivery)
+        stream = Stream(delivery, subscriber=subscriber)
         question = self._question(kind, sidecar)
         self._streams.setdefault(question, set()).add(stream)
         self._offer([stream], changed_at=None)
@@ -186,9 +196,8 @@ class Hub:
             pod = self.mesh.pod(delivery.sidecar)
             held = self.snapshot(delivery.kind, delivery.sidecar)
             if pod is not None and held is not None:
-                delivery.state = State.SERVING
-                delivery.account = pod.account
-                stream.publish(held, revision=self._memo.revision, changed_at=changed_at)
+                revision = self._memo.revision
+                stream.publish(held, account=pod.account, revision=revision, changed_at=changed_at)
 
     def _forget_unused(self, question: Question) -> None:
         """Whoever asks of any name leaves no trace."""

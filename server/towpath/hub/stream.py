@@ -4,27 +4,49 @@ from __future__ import annotations
 
 import asyncio
 
-from towpath.hub.deliveries import Delivery
+from towpath.hub.deliveries import Delivery, State
+from towpath.model.names import Account
 from towpath.model.snapshot import Snapshot
+
+
+class NotItsPodError(Exception):
+    """The stream's node id names a pod of another service account than *subscriber*."""
+
+    def __init__(self, subscriber: Account) -> None:
+        super().__init__(f"the pod is not one of {subscriber}")
+        self.subscriber = subscriber
 
 
 class Stream:
     """Where the hub puts a snapshot, and where its reader takes the newest one from.
 
-    A reader that is busy skips what came in between; an equal snapshot wakes nobody.
+    A reader that is busy skips what came in between; an equal snapshot wakes nobody. *subscriber*
+    is the only service account whose pod it is for; None: any.
     """
 
-    def __init__(self, delivery: Delivery) -> None:
+    def __init__(self, delivery: Delivery, *, subscriber: Account | None) -> None:
         self.delivery = delivery
+        self._subscriber = subscriber
+        self._refused: Account | None = None
         self._snapshot: Snapshot | None = None
         self._changed_at: float | None = None
         self._new = asyncio.Event()
 
-    def publish(self, snapshot: Snapshot, *, revision: int, changed_at: float | None) -> None:
-        """Offer the snapshot of a revision of the mesh.
+    def publish(
+        self, snapshot: Snapshot, *, account: Account, revision: int, changed_at: float | None
+    ) -> None:
+        """Offer the snapshot of a revision of the mesh to a pod of *account*.
 
-        *changed_at* is the monotonic time of the change that led to it.
+        *changed_at* is the monotonic time of the change that led to it. If the account is not the
+        subscriber's, the stream is over: its reader gets NotItsPodError, and nothing else any more.
         """
+        if self._subscriber not in (None, account):
+            self._refused = self._subscriber
+            self._new.set()
+        if self._refused is not None:
+            return
+        self.delivery.state = State.SERVING
+        self.delivery.account = account
         if snapshot == self._snapshot:
             return
         if self._snapshot is not None and self.delivery.acknowledged(self._snapshot.version):
@@ -37,6 +59,8 @@ class Stream:
     async def next(self) -> tuple[Snapshot, float | None]:
         """Wait for a snapshot that was not taken yet; gives it and its change's time."""
         await self._new.wait()
+        if self._refused is not None:
+            raise NotItsPodError(self._refused)
         self._new.clear()
         assert self._snapshot is not None
         return self._snapshot, self._changed_at

@@ -7,9 +7,14 @@ Each is also read from the environment: `ads_address` is `--ads-address` and
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import Field, dataclass, field
 from pathlib import Path
 from typing import Any
+
+_TRUST_DOMAIN = re.compile(r"[a-z0-9._-]+")
+SOCKET_PATH_BYTES = 107
+"""The longest path that a unix socket can have."""
 
 
 class SettingsError(Exception):
@@ -68,6 +73,30 @@ class Settings:
         default=False,
         text="Allow an ads_address that is not loopback although the connection is plaintext.",
     )
+    tls_cert: Path | None = _setting(
+        default=None,
+        text="Certificate chain of the ADS port (PEM); TLS needs tls_key and tls_client_ca too. "
+        "The three files are read again when they change.",
+    )
+    tls_key: Path | None = _setting(
+        default=None, text="Private key of tls_cert (PEM, not encrypted)."
+    )
+    tls_client_ca: Path | None = _setting(
+        default=None,
+        text="Authorities that issue clients' certificates (PEM): every client must have one.",
+    )
+    tls_trust_domain: str = _setting(
+        default="cluster.local",
+        text="Trust domain of sidecars' SPIFFE ids: spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT.",
+    )
+    inspector_identities: str = _setting(
+        default="",
+        text="SPIFFE ids, comma-separated, that may call the Inspector and reflection over TLS.",
+    )
+    local_socket: Path | None = _setting(
+        default=None,
+        text="Unix socket, for its owner only, of the Inspector, reflection and health.",
+    )
     write_status: bool = _setting(
         default=True,
         text="Write conditions and Events to the cluster (one replica of all does, by a Lease).",
@@ -117,12 +146,50 @@ class Settings:
         _port("http_address", self.http_address)
         if not self.ads_address.startswith("unix:"):
             _port("ads_address", self.ads_address)
-            if not self.plaintext and not _loopback(self.ads_address):
+        self._check_access()
+
+    @property
+    def tls(self) -> bool:
+        """True if the ADS port speaks TLS."""
+        return self.tls_cert is not None
+
+    @property
+    def people(self) -> frozenset[str]:
+        """The identities of `inspector_identities`."""
+        return frozenset(filter(None, map(str.strip, self.inspector_identities.split(","))))
+
+    def _check_access(self) -> None:
+        """The settings that say who may connect, and as whom."""
+        files = [getattr(self, name) is None for name in ("tls_cert", "tls_key", "tls_client_ca")]
+        if any(files) and not all(files):
+            raise SettingsError("give --tls-cert, --tls-key and --tls-client-ca together, or none")
+        if self.tls and (self.plaintext or self.ads_address.startswith("unix:")):
+            other = "--plaintext" if self.plaintext else f"--ads-address {self.ads_address}"
+            raise SettingsError(f"--tls-cert and {other}: give one of them, not both")
+        tcp = not self.ads_address.startswith("unix:")
+        if tcp and not self.tls and not self.plaintext and not _loopback(self.ads_address):
+            raise SettingsError(
+                f"{_flag('ads_address')} is {self.ads_address}, which is not loopback, and the "
+                "connection is plaintext: anyone who reaches it could read every sidecar's "
+                "configuration. Use a loopback address, set --tls-cert, --tls-key and "
+                "--tls-client-ca, or allow it with --plaintext"
+            )
+        if not _TRUST_DOMAIN.fullmatch(self.tls_trust_domain):
+            raise SettingsError(
+                f"{_flag('tls_trust_domain')} is {self.tls_trust_domain!r}: allowed are lower-case "
+                "letters, digits, '.', '-' and '_'"
+            )
+        for identity in sorted(self.people):
+            if not identity.startswith("spiffe://"):
                 raise SettingsError(
-                    f"{_flag('ads_address')} is {self.ads_address}, which is not loopback, and the "
-                    "connection is plaintext: anyone who reaches it could read every sidecar's "
-                    "configuration. Use a loopback address, or allow it with --plaintext"
+                    f"{_flag('inspector_identities')} has {identity!r}, which is no SPIFFE id "
+                    "(spiffe://…)"
                 )
+        if len(str(self.local_socket).encode()) > SOCKET_PATH_BYTES:
+            raise SettingsError(
+                f"{_flag('local_socket')} is longer than {SOCKET_PATH_BYTES} bytes, which is all "
+                "that the path of a unix socket can have"
+            )
 
 
 def split_address(address: str) -> tuple[str, int]:

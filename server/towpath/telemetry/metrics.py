@@ -39,6 +39,23 @@ class Metrics:
             ["status"],
             registry=registry,
         )
+        self.access_refused = Counter(
+            "towpath_access_refused",
+            "Calls and streams refused with PERMISSION_DENIED, by whom the method is for, and why.",
+            ["audience", "reason"],
+            registry=registry,
+        )
+        self.tls_reloads = Counter(
+            "towpath_tls_reloads",
+            "Changed TLS files: taken into use (ok), or broken and not used (failed).",
+            ["result"],
+            registry=registry,
+        )
+        self.tls_expiry = Gauge(
+            "towpath_tls_certificate_expiry_seconds",
+            "When the server's certificate expires, in seconds since the epoch; 0 without TLS.",
+            registry=registry,
+        )
         self.push_seconds = Histogram(
             "towpath_xds_push_seconds",
             "From a change in a source to the response written.",

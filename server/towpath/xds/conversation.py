@@ -86,7 +86,7 @@ class Conversation:
                         return
                     await self._take(request)
                     reading = asyncio.ensure_future(anext(reader))
-                elif pushing.done():
+                if pushing.done():
                     snapshot, changed_at = pushing.result()
                     pushing = asyncio.ensure_future(self._stream.next())
                     await self._step_to(snapshot, changed_at=changed_at)

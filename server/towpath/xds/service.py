@@ -16,8 +16,10 @@ from envoy.service.listener.v3 import lds_pb2
 from envoy.service.route.v3 import rds_pb2
 from envoy.service.secret.v3 import sds_pb2
 
+from towpath.access import Audience, Caller, Gate
 from towpath.hub.hub import Hub
-from towpath.model.names import ClientKind, SidecarId
+from towpath.hub.stream import NotItsPodError
+from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.conversation import Context, Conversation, Refused
@@ -62,12 +64,14 @@ class AdsService:
         self,
         hub: Hub,
         *,
+        gate: Gate,
         metrics: Metrics,
         clock: Callable[[], float],
         unknown_pod_wait: float,
         identifier: str,
     ) -> None:
         self._hub = hub
+        self._gate = gate
         self._metrics = metrics
         self._clock = clock
         self._unknown_pod_wait = unknown_pod_wait
@@ -114,9 +118,8 @@ class AdsService:
         try:
             await self._serve_stream(requests, context, parse, new_session, variant)
         except Refused as refused:
-            log.warning(
-                "stream of %s ended: %s: %s", context.peer(), refused.status.name, refused.details
-            )
+            who = Caller.of(context)
+            log.warning("stream of %s ended: %s: %s", who, refused.status.name, refused.details)
             self._metrics.refused.labels(refused.status.name).inc()
             await context.abort(refused.status, refused.details)
 
@@ -139,12 +142,16 @@ class AdsService:
             raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
         node, sidecar = _who(first)
         kind = _kind(node)
+        subscriber = self._gate.subscriber(context)
+        if subscriber is not None and subscriber.namespace != sidecar.namespace:
+            raise self._not_its_pod(subscriber, sidecar)
         stream = self._hub.attach(
             peer=context.peer(),
             node_id=node.id,
             sidecar=sidecar,
             kind=kind,
             variant=variant,
+            subscriber=subscriber,
         )
         session = new_session(composer=self._composer, rejections=self._rejections_of(node.id))
         conversation = Conversation(
@@ -162,10 +169,20 @@ class AdsService:
             await conversation.go_on(reader, parse)
         except ProtocolError as error:
             raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
+        except NotItsPodError as error:
+            raise self._not_its_pod(error.subscriber, sidecar) from error
         finally:
             self._metrics.sidecars.labels(kind).dec()
             self._hub.detach(stream)
             log.info("%s (%s) disconnected", node.id, kind)
+
+    def _not_its_pod(self, subscriber: Account, sidecar: SidecarId) -> Refused:
+        self._gate.count_refusal(Audience.SIDECARS, "other-account")
+        return Refused(
+            grpc.StatusCode.PERMISSION_DENIED,
+            f"service account {subscriber} asked for what Pod {sidecar.namespace}/{sidecar.pod} "
+            "is to hold, which runs as another",
+        )
 
     def _rejections_of(self, node_id: str) -> Rejections:
         known = self._rejections.setdefault(node_id, Rejections())

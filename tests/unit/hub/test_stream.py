@@ -7,15 +7,16 @@ import asyncio
 from support.resources import snapshot
 from towpath.hub.deliveries import Deliveries
 from towpath.hub.stream import Stream
-from towpath.model.names import ClientKind, SidecarId
+from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.types import CLUSTER
 
+CURL = Account("shop", "curl")
 FIRST = snapshot({CLUSTER: {"a": "1"}})
 SECOND = snapshot({CLUSTER: {"a": "2"}})
 THIRD = snapshot({CLUSTER: {"a": "3"}})
 
 
-def _stream() -> Stream:
+def _stream(subscriber: Account | None = None) -> Stream:
     return Stream(
         Deliveries(clock=lambda: 0.0).open(
             peer="test",
@@ -23,7 +24,8 @@ def _stream() -> Stream:
             sidecar=SidecarId(pod="curl", namespace="shop"),
             kind=ClientKind.ENVOY,
             variant="sotw",
-        )
+        ),
+        subscriber=subscriber,
     )
 
 
@@ -33,7 +35,7 @@ async def test_a_reader_that_waits_is_given_what_is_published() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
 
-    stream.publish(FIRST, revision=1, changed_at=5.0)
+    stream.publish(FIRST, account=CURL, revision=1, changed_at=5.0)
 
     assert (FIRST, 5.0) == await waiting
 
@@ -42,7 +44,7 @@ async def test_a_busy_reader_gets_the_newest_and_never_the_backlog() -> None:
     stream = _stream()
 
     for snap in (FIRST, SECOND, THIRD):
-        stream.publish(snap, revision=1, changed_at=None)
+        stream.publish(snap, account=CURL, revision=1, changed_at=None)
 
     assert (THIRD, None) == await stream.next()
     assert await _asleep(stream)
@@ -50,21 +52,21 @@ async def test_a_busy_reader_gets_the_newest_and_never_the_backlog() -> None:
 
 async def test_the_time_is_that_of_the_first_change_not_yet_taken() -> None:
     stream = _stream()
-    stream.publish(FIRST, revision=1, changed_at=1.0)
-    stream.publish(SECOND, revision=1, changed_at=2.0)
+    stream.publish(FIRST, account=CURL, revision=1, changed_at=1.0)
+    stream.publish(SECOND, account=CURL, revision=1, changed_at=2.0)
 
     assert (SECOND, 1.0) == await stream.next()
 
-    stream.publish(THIRD, revision=1, changed_at=3.0)
+    stream.publish(THIRD, account=CURL, revision=1, changed_at=3.0)
     assert (THIRD, 3.0) == await stream.next()
 
 
 async def test_an_equal_snapshot_wakes_nobody() -> None:
     stream = _stream()
-    stream.publish(FIRST, revision=1, changed_at=None)
+    stream.publish(FIRST, account=CURL, revision=1, changed_at=None)
     await stream.next()
 
-    stream.publish(snapshot({CLUSTER: {"a": "1"}}), revision=1, changed_at=9.0)
+    stream.publish(snapshot({CLUSTER: {"a": "1"}}), account=CURL, revision=1, changed_at=9.0)
 
     assert await _asleep(stream)
 

@@ -1,0 +1,71 @@
+"""Caller: what the connection itself proves of who is calling."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import grpc
+
+from towpath.model.names import Account
+
+Context = grpc.aio.ServicerContext[Any, Any]
+
+_ACCOUNT = re.compile(
+    # A namespace is a DNS label, a service account's name a DNS subdomain.
+    r"spiffe://(?P<domain>[a-z0-9._-]+)"
+    r"/ns/(?P<namespace>[a-z0-9]([-a-z0-9]*[a-z0-9])?)"
+    r"/sa/(?P<name>[a-z0-9]([-a-z0-9.]*[a-z0-9])?)"
+)
+
+
+class Transport(StrEnum):
+    """How a caller is connected; the values are gRPC's."""
+
+    TLS = "ssl"
+    LOCAL = "local"
+    PLAINTEXT = "insecure"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """One call's other end. `transport` is None if it is none that we know; `spiffe_id` is "" if
+    the certificate has none, or has other URIs beside it.
+    """
+
+    peer: str
+    transport: Transport | None
+    spiffe_id: str = ""
+
+    @classmethod
+    def of(cls, context: Context) -> Caller:
+        """Who makes the call of that context."""
+        shown = context.auth_context()
+        security = _only(shown.get("transport_security_type"))
+        known = security in {transport.value for transport in Transport}
+        return cls(
+            peer=context.peer(),
+            transport=Transport(security) if known else None,
+            spiffe_id=_only(shown.get("peer_spiffe_id")),
+        )
+
+    def account(self, trust_domain: str) -> Account | None:
+        """The service account that the SPIFFE id stands for, if it is one of *trust_domain*.
+
+        https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md
+        """
+        found = _ACCOUNT.fullmatch(self.spiffe_id)
+        if found is None or found["domain"] != trust_domain:
+            return None
+        return Account(namespace=found["namespace"], name=found["name"])
+
+    def __str__(self) -> str:
+        return f"{self.spiffe_id or 'a caller without SPIFFE id'} at {self.peer}"
+
+
+def _only(values: Any) -> str:
+    """The one value of a connection's property, "" if there is none or are several."""
+    found = [value.decode(errors="replace") for value in values or ()]
+    return found[0] if len(found) == 1 else ""

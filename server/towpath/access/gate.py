@@ -1,0 +1,160 @@
+"""Gate: the one place that says who may call which method, and in whose name it subscribes.
+
+It stands before every method that the server has. What no rule speaks of is refused.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import aclosing
+from enum import StrEnum
+from inspect import isasyncgen
+from typing import Any, TypeAlias
+
+import grpc
+
+from towpath.access.caller import Caller, Context, Transport
+from towpath.model.names import Account
+from towpath.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
+Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
+
+
+class Audience(StrEnum):
+    """For whom a service is."""
+
+    SIDECARS = "sidecars"
+    """Service accounts of the mesh; each stream then only for a pod of its own account."""
+    PEOPLE = "people"
+    """The identities of the allow-list, and whoever may open the local socket."""
+    ANYONE = "anyone"
+    """Everybody audience is authenticated."""
+
+
+class Gate(grpc.aio.ServerInterceptor):
+    """Lets calls in by *rules*, which say by a service's full name for whom it is.
+
+    With *plaintext* nobody is authenticated: every call that a rule speaks of is let in, and any
+    stream may be any pod's. Without, a caller in plaintext is refused everything. *people* are
+    SPIFFE ids.
+    """
+
+    def __init__(
+        self,
+        rules: Mapping[str, Audience],
+        *,
+        plaintext: bool,
+        trust_domain: str,
+        people: frozenset[str],
+        metrics: Metrics,
+    ) -> None:
+        self._rules = rules
+        self._plaintext = plaintext
+        self._trust_domain = trust_domain
+        self._people = people
+        self._metrics = metrics
+
+    def subscriber(self, context: Context) -> Account | None:
+        """The service account that a stream is opened for; None: nobody is authenticated.
+
+        PermissionError for a caller who is none: the gate lets no such one in.
+        """
+        caller = Caller.of(context)
+        if caller.transport is Transport.PLAINTEXT and self._plaintext:
+            return None
+        account = caller.account(self._trust_domain)
+        if account is None or caller.transport is not Transport.TLS:
+            raise PermissionError(f"{caller} is no sidecar")
+        return account
+
+    def count_refusal(self, audience: Audience | None, reason: str) -> None:
+        """*reason* is one of a few fixed words; None: no rule said for whom it is."""
+        self._metrics.access_refused.labels(audience or "nobody", reason).inc()
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails
+    ) -> Handler | None:
+        """Put the check before the method; gRPC gives the caller only to the method itself."""
+        handler = await continuation(handler_call_details)
+        return None if handler is None else self._guarded(handler, handler_call_details.method)
+
+    def _guarded(self, handler: Handler, method: str) -> Handler:
+        service = method.strip("/").rpartition("/")[0]
+        inner: Any = (
+            handler.unary_unary
+            or handler.unary_stream
+            or handler.stream_unary
+            or handler.stream_stream
+        )
+
+        async def unary(request: Any, context: Context) -> Any:
+            await self._check(service, method, context)
+            try:
+                return await inner(request, context)
+            except NotImplementedError:  # registered by generated code, and written by nobody
+                await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not implemented")
+
+        async def stream(request: Any, context: Context) -> None:
+            await self._check(service, method, context)
+            answered = inner(request, context)
+            if not isasyncgen(answered):
+                await answered
+                return
+            async with aclosing(answered):
+                async for message in answered:
+                    await context.write(message)
+
+        make: Any = {
+            (False, False): grpc.unary_unary_rpc_method_handler,
+            (False, True): grpc.unary_stream_rpc_method_handler,
+            (True, False): grpc.stream_unary_rpc_method_handler,
+            (True, True): grpc.stream_stream_rpc_method_handler,
+        }[handler.request_streaming, handler.response_streaming]
+        guarded: Handler = make(
+            stream if handler.response_streaming else unary,
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+        return guarded
+
+    async def _check(self, service: str, method: str, context: Context) -> None:
+        caller = Caller.of(context)
+        refusal = self._refusal(service, caller)
+        if refusal is not None:
+            reason, details = refusal
+            self.count_refusal(self._rules.get(service), reason)
+            log.warning("refused %s to %s (%s)", method, caller, reason)
+            await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{caller}: {details}")
+
+    def _refusal(self, service: str, caller: Caller) -> tuple[str, str] | None:
+        """Why a caller may not call a service: for the metric and the log, and in words."""
+        audience = self._rules.get(service)
+        if audience is None:
+            return "no-rule", f"no rule says who may call {service}"
+        match caller.transport:
+            case Transport.PLAINTEXT if self._plaintext:
+                return None
+            case Transport.LOCAL:
+                return self._refusal_of_local(service, audience)
+            case Transport.TLS:
+                return self._refusal_of_identity(service, audience, caller)
+        return "transport", "only authenticated callers are served"
+
+    def _refusal_of_local(self, service: str, audience: Audience) -> tuple[str, str] | None:
+        if audience is Audience.SIDECARS:
+            return "local", f"{service} is for sidecars; this socket is for people and their tools"
+        return None
+
+    def _refusal_of_identity(
+        self, service: str, audience: Audience, caller: Caller
+    ) -> tuple[str, str] | None:
+        if audience is Audience.SIDECARS and caller.account(self._trust_domain) is None:
+            wanted = f"spiffe://{self._trust_domain}/ns/<namespace>/sa/<service account>"
+            return "no-account", f"{service} needs a certificate whose one URI is {wanted}"
+        if audience is Audience.PEOPLE and caller.spiffe_id not in self._people:
+            return "not-listed", f"{service} is for the identities of --inspector-identities"
+        return None

@@ -1,0 +1,316 @@
+"""Who is served what on a server with TLS: every method, every identity, on real connections."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from cryptography import x509
+from envoy.config.core.v3.base_pb2 import Node
+from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from support.calls import call
+from support.certificates import Certificates, spiffe_id
+from support.control_plane import ControlPlane, control_plane
+from towpath.access import Audience
+from towpath.app.grpc_server import RULES
+from towpath.model.types import LISTENER
+from towpath_client import TlsFiles
+
+PERMISSION_DENIED = grpc.StatusCode.PERMISSION_DENIED
+UNAVAILABLE = grpc.StatusCode.UNAVAILABLE
+INVALID_ARGUMENT = grpc.StatusCode.INVALID_ARGUMENT
+UNIMPLEMENTED = grpc.StatusCode.UNIMPLEMENTED
+JO = "spiffe://cluster.local/person/jo"
+POD = """\
+apiVersion: v1
+kind: Pod
+metadata: {name: %s, namespace: curl, labels: {app: curl}}
+spec:
+  serviceAccountName: %s
+  containers: [{name: curl, image: curl}]
+"""
+
+
+class Registered:
+    """Every method that any server of this process has had registered, by its path."""
+
+    def __init__(self) -> None:
+        self.methods: set[str] = set()
+
+    def server(self, *arguments: Any, **options: Any) -> grpc.aio.Server:
+        made: Any = self._make(*arguments, **options)
+        add = made.add_generic_rpc_handlers
+
+        def note(handlers: Iterable[Any]) -> None:
+            for handler in handlers:
+                self.methods |= handler._method_handlers.keys()
+            add(tuple(handlers))
+
+        made.add_generic_rpc_handlers = note
+        server: grpc.aio.Server = made
+        return server
+
+    _make = staticmethod(grpc.aio.server)
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> Registered:
+    noted = Registered()
+    monkeypatch.setattr(grpc.aio, "server", noted.server)
+    return noted
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    return Certificates(tmp_path)
+
+
+def _question(method: str) -> bytes:
+    """What is worth asking of a method: a sidecar's subscription where that is understood."""
+    if "DiscoveryService/" not in method:
+        return b""
+    # A service of one type knows which; it takes no other.
+    type_url = LISTENER if "Aggregated" in method else ""
+    request = DeltaDiscoveryRequest if "/Delta" in method else DiscoveryRequest
+    return bytes(request(node=Node(id="curl.curl"), type_url=type_url).SerializeToString())
+
+
+async def _answers(
+    plane: ControlPlane, methods: Iterable[str], tls: TlsFiles | None
+) -> dict[str, grpc.StatusCode]:
+    """What becomes of a call of each method; an answer counts as OK."""
+    results = {}
+    async with plane.channel(tls) as channel:
+        for method in sorted(methods):
+            answer = await call(channel, method, _question(method))
+            results[method] = grpc.StatusCode.OK if isinstance(answer, bytes) else answer
+    return results
+
+
+def _of(audience: Audience, methods: Iterable[str]) -> set[str]:
+    return {m for m in methods if RULES[m.strip("/").rpartition("/")[0]] is audience}
+
+
+async def _reflected(channel: grpc.aio.Channel) -> set[str]:
+    """The services that the server says it has."""
+    asked = reflection_pb2.ServerReflectionRequest(list_services="").SerializeToString()
+    answer = await call(channel, f"/{reflection.SERVICE_NAME}/ServerReflectionInfo", asked)
+    assert isinstance(answer, bytes)
+    listed = reflection_pb2.ServerReflectionResponse.FromString(answer).list_services_response
+    return {service.name for service in listed.service}
+
+
+async def test_every_method_refuses_whom_it_is_not_for(
+    tmp_path: Path, certificates: Certificates, registered: Registered
+) -> None:
+    jo = certificates.issue("jo", uris=(JO,))
+    no_id = certificates.issue("no-id", dns=("curl.curl",))
+    curl, other = certificates.sidecar("curl", "curl"), certificates.sidecar("curl", "other")
+    foreign = certificates.issue("f", uris=(spiffe_id("curl", "curl", trust_domain="other.local"),))
+    stranger = Certificates(tmp_path, name="strangers").sidecar("curl", "stranger")
+    untrusted = TlsFiles(certificates.ca, stranger.certificate, stranger.key)
+    async with control_plane(tmp_path, tls=certificates.server(), people=frozenset({JO})) as plane:
+        methods = registered.methods
+        seen = {
+            "without TLS": await _answers(plane, methods, None),
+            "untrusted": await _answers(plane, methods, untrusted),
+            "no id": await _answers(plane, methods, no_id),
+            "foreign": await _answers(plane, methods, foreign),
+            "other": await _answers(plane, methods, other),
+            "curl": await _answers(plane, methods, curl),
+            "jo": await _answers(plane, methods, jo),
+        }
+        async with grpc.aio.insecure_channel(f"unix:{plane.local_socket}") as local:
+            by_socket = {m: await call(local, m, _question(m)) for m in methods}
+            reflected = await _reflected(local)
+
+    sidecars, people, anyone = (_of(audience, methods) for audience in Audience)
+    assert (len(sidecars) >= 2, len(people) >= 6, len(anyone) >= 2) == (True, True, True)
+    assert RULES.keys() == reflected
+    denied = {who: {m for m, s in by.items() if s is PERMISSION_DENIED} for who, by in seen.items()}
+    assert {
+        "without TLS": set(),
+        "untrusted": set(),
+        "no id": sidecars | people,
+        "foreign": sidecars | people,
+        "other": sidecars | people,
+        "curl": people,
+        "jo": sidecars,
+    } == denied
+    # These do not even get a connection.
+    assert {UNAVAILABLE} == {*seen["without TLS"].values(), *seen["untrusted"].values()}
+    assert sidecars == {m for m, answer in by_socket.items() if answer is PERMISSION_DENIED}
+    let_in = [status for by in seen.values() for status in by.values()]
+    # Who is let in may still have asked nothing that makes sense.
+    sensible = {UNAVAILABLE, PERMISSION_DENIED, grpc.StatusCode.OK}
+    assert {*let_in} - sensible <= {INVALID_ARGUMENT, UNIMPLEMENTED}
+
+
+async def test_a_connection_without_a_certificate_is_refused(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    async with control_plane(tmp_path, tls=certificates.server()) as plane:
+        trusting = grpc.ssl_channel_credentials(certificates.ca.read_bytes())
+        async with grpc.aio.secure_channel(plane.address, trusting) as channel:
+            answer = await call(channel, "/grpc.health.v1.Health/Check")
+
+    assert UNAVAILABLE is answer
+
+
+@pytest.mark.parametrize("method", ["StreamAggregatedResources", "DeltaAggregatedResources"])
+async def test_the_node_must_be_a_pod_of_the_callers_account(
+    tmp_path: Path,
+    certificates: Certificates,
+    method: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    other = certificates.sidecar("curl", "other")
+    async with control_plane(tmp_path, tls=certificates.server()) as plane:
+        async with plane.stream(method, tls=other) as stream:
+            await stream.say_bytes(_question(f"Aggregated{method}DiscoveryService/{method}"))
+            status, details = await stream.end()
+        count = plane.metrics.access_refused.labels("sidecars", "other-account")._value.get()
+
+    assert (PERMISSION_DENIED, 1) == (status, count)
+    assert "service account curl/other asked for what Pod curl/curl is to hold" in details
+    lines = [line for line in caplog.messages if "PERMISSION_DENIED" in line]
+    assert [True] == [spiffe_id("curl", "other") in line and details in line for line in lines]
+
+
+async def test_another_namespace_is_refused_before_its_pod_appears(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    curl = certificates.sidecar("curl", "curl")
+    async with (
+        control_plane(tmp_path, tls=certificates.server()) as plane,
+        plane.stream(tls=curl) as stream,
+    ):
+        await stream.say(LISTENER, node="nobody.bookstore")
+
+        assert PERMISSION_DENIED is (await stream.end())[0]
+
+
+async def test_a_pod_that_appears_late_is_checked_when_it_does(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    async with (
+        control_plane(tmp_path, tls=certificates.server()) as plane,
+        plane.stream(tls=certificates.sidecar("curl", "late")) as mine,
+        plane.stream(tls=certificates.sidecar("curl", "curl")) as others,
+    ):
+        await mine.say(LISTENER, node="late.curl")
+        await others.say(LISTENER, node="late.curl")
+        async with asyncio.timeout(5):
+            while len(plane.hub.deliveries) < 2:
+                await asyncio.sleep(0.005)
+        _replace(plane.folder / "late.yaml", POD % ("late", "late"))
+
+        assert PERMISSION_DENIED is (await others.end())[0]
+        assert LISTENER == (await mine.hear()).type_url
+
+
+async def test_a_pod_of_that_name_with_another_account_ends_the_stream(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    async with (
+        control_plane(tmp_path, tls=certificates.server()) as plane,
+        plane.stream(tls=certificates.sidecar("curl", "job")) as stream,
+    ):
+        path = plane.folder / "job.yaml"
+        _replace(path, POD % ("job", "job"))
+        await stream.say(LISTENER, node="job.curl")
+        first = await stream.hear()
+        _replace(path, POD % ("job", "curl"))
+        status, details = await stream.end()
+        async with plane.stream(tls=certificates.sidecar("curl", "curl")) as successor:
+            await successor.say(LISTENER, node="job.curl")
+
+            assert LISTENER == (await successor.hear()).type_url
+
+    assert LISTENER == first.type_url
+    assert (PERMISSION_DENIED, True) == (status, "curl/job" in details)
+
+
+async def test_a_deleted_pods_stream_keeps_what_it_has(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    async with (
+        control_plane(tmp_path, tls=certificates.server()) as plane,
+        plane.stream(tls=certificates.sidecar("curl", "job")) as stream,
+    ):
+        path = plane.folder / "job.yaml"
+        _replace(path, POD % ("job", "job"))
+        await stream.say(LISTENER, node="job.curl")
+        await stream.hear()
+        path.unlink()
+
+        assert await stream.silent_for(0.5)
+
+
+async def test_new_connections_see_the_new_certificate_and_old_streams_go_on(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    files = certificates.server()
+    curl = certificates.sidecar("curl", "curl")
+    async with (
+        control_plane(tmp_path, tls=files) as plane,
+        plane.stream(tls=curl) as stream,
+    ):
+        await stream.say(LISTENER)
+        before = await stream.hear()
+        serial = await _serial(plane)
+        certificates.server()
+        assert plane.tls is not None
+        plane.tls.look()
+
+        assert serial != await _serial(plane)
+        async with plane.stream(tls=curl) as second:
+            await second.say(LISTENER)
+            await second.hear()
+        await stream.say(LISTENER, version_info=before.version_info, response_nonce=before.nonce)
+        plane.switch_egress(on=True)
+        assert before.version_info != (await stream.hear()).version_info
+
+
+async def test_an_authority_that_is_taken_away_opens_nothing_any_more(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    curl = certificates.sidecar("curl", "curl")
+    async with control_plane(tmp_path, tls=certificates.server()) as plane:
+        trusted = certificates.ca.read_bytes()
+        certificates.ca.write_bytes(Certificates(tmp_path, name="next").ca.read_bytes())
+        assert plane.tls is not None
+        plane.tls.look()
+        credentials = grpc.ssl_channel_credentials(
+            trusted, curl.key.read_bytes(), curl.certificate.read_bytes()
+        )
+        async with grpc.aio.secure_channel(plane.address, credentials) as channel:
+            answer = await call(channel, "/grpc.health.v1.Health/Check")
+
+    assert UNAVAILABLE is answer
+
+
+async def test_the_local_socket_is_its_owners_alone(tmp_path: Path) -> None:
+    async with control_plane(tmp_path) as plane:
+        assert 0o600 == plane.local_socket.stat().st_mode & 0o777
+    assert not plane.local_socket.exists()
+
+
+async def _serial(plane: ControlPlane) -> int:
+    """Serial number of the certificate that the server shows to a new connection."""
+    host, port = plane.address.split(":")
+    shown = await asyncio.to_thread(ssl.get_server_certificate, (host, int(port)), timeout=5)
+    return x509.load_pem_x509_certificate(shown.encode()).serial_number
+
+
+def _replace(path: Path, text: str) -> None:
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.replace(path)

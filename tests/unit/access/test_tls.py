@@ -1,0 +1,174 @@
+"""The server's TLS files: what is refused at the start, and what is kept when they break later."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519
+
+from support.certificates import Certificates
+from towpath.access.tls import ServerTls
+from towpath.settings import SettingsError
+from towpath.telemetry.metrics import Metrics
+from towpath_client import TlsFiles
+
+Break = Callable[[TlsFiles, Certificates], object]
+
+
+def _server(files: TlsFiles, metrics: Metrics | None = None) -> ServerTls:
+    return ServerTls(
+        certificate=files.certificate,
+        key=files.key,
+        client_ca=files.ca,
+        metrics=metrics or Metrics(),
+        clock=lambda: datetime.now(UTC),
+    )
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    return Certificates(tmp_path)
+
+
+@pytest.fixture
+def files(certificates: Certificates) -> TlsFiles:
+    return certificates.server()
+
+
+def _of_another_certificate(files: TlsFiles, certificates: Certificates) -> None:
+    files.key.write_bytes(certificates.issue("other").key.read_bytes())
+
+
+def _encrypted(files: TlsFiles, _: Certificates) -> None:
+    key = serialization.load_pem_private_key(files.key.read_bytes(), password=None)
+    cipher = serialization.BestAvailableEncryption(b"secret")
+    form = serialization.PrivateFormat.PKCS8
+    files.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, cipher))
+
+
+def _of_a_kind_that_grpc_has_not(files: TlsFiles, _: Certificates) -> None:
+    form, cipher = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    key = ed25519.Ed25519PrivateKey.generate()
+    files.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, cipher))
+
+
+BROKEN: dict[str, tuple[Break, str]] = {
+    "certificate missing": (lambda f, _: f.certificate.unlink(), r"--tls-cert \S+ cannot be read"),
+    "key missing": (lambda f, _: f.key.unlink(), r"--tls-key \S+/server.key cannot be read: No"),
+    "ca missing": (lambda f, _: f.ca.unlink(), r"--tls-client-ca \S+ cannot be read"),
+    "certificate empty": (lambda f, _: f.certificate.write_text(""), "--tls-cert .* no certif"),
+    "key no key": (lambda f, _: f.key.write_text("key"), "--tls-key .* holds no private key"),
+    "ca no certificate": (lambda f, _: f.ca.write_text("ca"), "--tls-client-ca .* no certif"),
+    "key another's": (_of_another_certificate, "--tls-key .* is not the key of --tls-cert"),
+    "key encrypted": (_encrypted, "--tls-key .* is encrypted"),
+    "key of another kind": (_of_a_kind_that_grpc_has_not, "neither an RSA nor an elliptic-curve"),
+    "expired": (
+        lambda _, c: c.issue("server", lifetime=timedelta(seconds=-1)),
+        "--tls-cert .* expired at 20",
+    ),
+}
+
+
+@pytest.mark.parametrize(("break_", "message"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_file_at_the_start_is_a_settings_error_that_names_it(
+    certificates: Certificates, files: TlsFiles, break_: Break, message: str
+) -> None:
+    break_(files, certificates)
+
+    with pytest.raises(SettingsError, match=message):
+        _server(files)
+
+
+@pytest.mark.parametrize(("break_", "message"), BROKEN.values(), ids=BROKEN.keys())
+def test_a_broken_file_later_keeps_what_was_good_and_is_told_of_once(
+    certificates: Certificates,
+    files: TlsFiles,
+    break_: Break,
+    message: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    metrics = Metrics()
+    server = _server(files, metrics)
+    break_(files, certificates)
+    for _ in range(3):
+        server.look()
+
+    assert server._news() is None
+    assert [True] == [bool(re.search(message, line)) for line in caplog.messages]
+    assert (1, 0) == _reloads(metrics)
+
+
+def test_new_files_are_handed_to_the_next_connection_once(
+    certificates: Certificates, files: TlsFiles
+) -> None:
+    metrics = Metrics()
+    server = _server(files, metrics)
+    server.look()
+    before = server._news()
+    certificates.server()
+    server.look()
+
+    assert before is None
+    assert server._news() is not None
+    assert server._news() is None
+    assert (0, 1) == _reloads(metrics)
+
+
+def test_new_authorities_alone_are_news(files: TlsFiles, tmp_path: Path) -> None:
+    server = _server(files)
+    both = files.ca.read_bytes() + Certificates(tmp_path, name="second").ca.read_bytes()
+    files.ca.write_bytes(both)
+    server.look()
+
+    assert server._news() is not None
+
+
+def test_a_file_that_breaks_again_is_told_of_again(
+    files: TlsFiles, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = _server(files)
+    good = files.key.read_bytes()
+    for _ in range(2):
+        files.key.unlink()
+        server.look()
+        files.key.write_bytes(good)
+        server.look()
+
+    assert 2 == len(caplog.messages)
+    assert server._news() is None
+
+
+def test_the_expiry_is_that_of_the_certificate_in_use(
+    certificates: Certificates, files: TlsFiles
+) -> None:
+    metrics = Metrics()
+    server = _server(files, metrics)
+    first = metrics.tls_expiry._value.get()
+    certificates.issue("server", lifetime=timedelta(days=9))
+    server.look()
+    certificates.issue("server", lifetime=timedelta(seconds=-1))
+    server.look()
+
+    assert 1 == round((metrics.tls_expiry._value.get() - first) / 86400 / 8)
+
+
+def test_a_chain_begins_with_the_servers_own_certificate(files: TlsFiles) -> None:
+    chain = files.certificate.read_bytes() + files.ca.read_bytes()
+    files.certificate.write_bytes(chain)
+    _server(files)
+    files.certificate.write_bytes(files.ca.read_bytes() + chain)
+
+    with pytest.raises(SettingsError, match="is not the key of"):
+        _server(files)
+
+
+def _reloads(metrics: Metrics) -> tuple[float, float]:
+    """How many failed, and how many were taken into use."""
+    counted = (metrics.tls_reloads.labels(result)._value.get() for result in ("failed", "ok"))
+    failed, taken = counted
+    return failed, taken

@@ -1,0 +1,84 @@
+"""A stream that somebody subscribed in an account's name is given only that account's snapshots."""
+
+from __future__ import annotations
+
+import pytest
+
+from support.objects import mesh_config, namespace, pod
+from support.running_hub import RunningHub, newest
+from towpath.hub.deliveries import State
+from towpath.hub.stream import NotItsPodError
+from towpath.model.names import Account, Kind
+
+BUYER, DEFAULT = Account("shop", "buyer"), Account("shop", "default")
+MESH = (namespace("shop"), mesh_config(), pod("curl", app="curl"))
+
+
+async def test_the_pods_own_account_is_served(running: RunningHub) -> None:
+    await running.holds(*MESH)
+
+    assert await newest(running.attach("curl", subscriber=DEFAULT)) is not None
+
+
+async def test_another_account_gets_an_error_and_is_not_shown_as_the_pods(
+    running: RunningHub,
+) -> None:
+    await running.holds(*MESH)
+    stream = running.attach("curl", subscriber=BUYER)
+
+    with pytest.raises(NotItsPodError) as raised:
+        await stream.next()
+
+    assert BUYER == raised.value.subscriber
+    assert (State.WAITING_FOR_POD, None) == (stream.delivery.state, stream.delivery.account)
+
+
+async def test_a_pod_that_appears_is_checked(running: RunningHub) -> None:
+    await running.holds(*MESH)
+    mine = running.attach("late", subscriber=BUYER)
+    others = running.attach("late", subscriber=DEFAULT)
+    running.store.apply(pod("late", account="buyer"))
+    await running.published()
+
+    assert await newest(mine) is not None
+    with pytest.raises(NotItsPodError):
+        await others.next()
+
+
+@pytest.mark.parametrize("seen_away", [True, False])
+async def test_a_pod_of_that_name_with_another_account_is_not_served_to_the_first(
+    running: RunningHub, *, seen_away: bool
+) -> None:
+    await running.holds(*MESH)
+    stream = running.attach("curl", subscriber=DEFAULT)
+    await stream.next()
+    running.store.delete(Kind.POD, "shop", "curl")
+    if seen_away:
+        await running.published()
+    running.store.apply(pod("curl", app="curl", account="buyer"))
+    await running.published()
+
+    with pytest.raises(NotItsPodError):
+        await stream.next()
+
+
+async def test_a_snapshot_that_was_not_taken_yet_is_not_given_any_more(
+    running: RunningHub,
+) -> None:
+    await running.holds(*MESH)
+    stream = running.attach("curl", subscriber=DEFAULT)
+    running.store.apply(pod("curl", app="curl", account="buyer"))
+    await running.published()
+
+    with pytest.raises(NotItsPodError):
+        await stream.next()
+
+
+async def test_a_stream_once_refused_stays_so(running: RunningHub) -> None:
+    await running.holds(*MESH)
+    stream = running.attach("curl", subscriber=BUYER)
+    running.store.apply(pod("curl", app="curl", account="buyer"))
+    await running.published()
+
+    with pytest.raises(NotItsPodError):
+        await stream.next()
