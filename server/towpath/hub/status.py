@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from bisect import bisect_left
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
@@ -9,7 +11,7 @@ from typing import cast
 from towpath.hub.deliveries import Delivery, State
 from towpath.model.egress import Egress, UpstreamTrafficSetting
 from towpath.model.mesh import Mesh
-from towpath.model.names import Account, Kind, ObjectRef, Stamp
+from towpath.model.names import Account, Kind, ObjectRef, SidecarId, Stamp
 from towpath.model.problem import Problem, Reason
 from towpath.planning.egress.rules import Rule, rules
 
@@ -64,13 +66,7 @@ def policy_statuses(
     by_object: dict[ObjectRef, list[Problem]] = {}
     for problem in problems:
         by_object.setdefault(problem.object, []).append(problem)
-    streams: dict[Account, list[_Held]] = {}
-    for delivery in deliveries:
-        if not delivery.kind.enforces:
-            continue
-        if delivery.state is State.SERVING and delivery.account is not None:
-            held = _Held.of(delivery, current(delivery))
-            streams.setdefault(delivery.account, []).append(held)
+    fleets = _fleets(deliveries, current)
 
     def status(policy: Policy, users: tuple[Egress, ...], *, accepted: bool = True) -> PolicyStatus:
         since: dict[Account, int] = {}
@@ -79,7 +75,7 @@ def policy_statuses(
             for source in user.sources:
                 since[source] = max(changed, since.get(source, 0))
         counts = sum(
-            (held.counts(at) for account, at in since.items() for held in streams.get(account, ())),
+            (fleets[account].counts(at) for account, at in since.items() if account in fleets),
             Counts(),
         )
         found = tuple(sorted(by_object.get(policy.ref, ())))
@@ -117,19 +113,40 @@ def _opens(allowed: tuple[Rule, ...]) -> bool:
     return any(() not in (rule.hosts, rule.ranges, rule.matches) for rule in allowed)
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """How far one stream has come: it has accepted all there is, or all up to a revision."""
+_ALL = sys.maxsize
+"""A revision later than every other: that of a sidecar which has accepted all there is."""
 
-    everything: bool
-    through: int
-    rejects: bool
 
-    @classmethod
-    def of(cls, delivery: Delivery, current: str) -> _Held:
-        everything = delivery.acknowledged(current)
-        return cls(everything, delivery.acknowledged_through, delivery.rejects)
+class _Fleet:
+    """The sidecars of one account, by the revision of the mesh through which each has accepted.
+
+    Both lists are sorted, so that thousands of policies can ask about thousands of sidecars.
+    """
+
+    def __init__(self, sidecars: Iterable[tuple[int, bool]]) -> None:
+        held = tuple(sidecars)
+        self._through = sorted(through for through, _ in held)
+        self._rejecting = sorted(through for through, rejects in held if rejects)
 
     def counts(self, since: int) -> Counts:
-        held = self.everything or self.through >= since
-        return Counts(1, int(held), int(self.rejects and not held))
+        """Of all of them, for what has its present form since that revision."""
+        affected = len(self._through)
+        behind = bisect_left(self._through, since)
+        return Counts(affected, affected - behind, bisect_left(self._rejecting, since))
+
+
+def _fleets(
+    deliveries: Iterable[Delivery], current: Callable[[Delivery], str]
+) -> dict[Account, _Fleet]:
+    """Every account's sidecars; one with several streams has accepted what all of them have."""
+    found: dict[Account, dict[SidecarId, tuple[int, bool]]] = {}
+    for delivery in deliveries:
+        if not delivery.kind.enforces:
+            continue
+        if delivery.state is State.SERVING and delivery.account is not None:
+            everything = delivery.acknowledged(current(delivery))
+            through = _ALL if everything else delivery.acknowledged_through
+            others = found.setdefault(delivery.account, {})
+            at, rejects = others.get(delivery.sidecar, (_ALL, False))
+            others[delivery.sidecar] = min(at, through), rejects or delivery.rejects
+    return {account: _Fleet(sidecars.values()) for account, sidecars in found.items()}

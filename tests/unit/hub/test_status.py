@@ -75,6 +75,13 @@ def test_what_comes_after_a_policys_last_change_does_not_count() -> None:
     assert status.counts == Counts(affected=2, acknowledged=1)
 
 
+def test_a_sidecar_with_several_streams_is_one_that_has_accepted_what_all_of_them_have() -> None:
+    one, other = _stream("a"), _stream("a", snapshot="before")
+    status = _statuses(_mesh(egress()), one, other, _stream("b"), _stream("b"))["Egress shop/out"]
+
+    assert status.counts == Counts(affected=2, acknowledged=1)
+
+
 def test_other_accounts_do_not_count() -> None:
     policy = egress(sources=(Account("shop", "other"),))
     status = _statuses(_mesh(policy), _stream("a"))["Egress shop/out"]
