@@ -14,7 +14,7 @@ from towpath.hub.hub import Hub
 from towpath.hub.settle import Settle
 from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.configuration import connect
-from towpath.kubeapi.lease import Lease
+from towpath.kubeapi.lease import Lease, replica_name
 from towpath.settings import Settings, SettingsError
 from towpath.sources.kube import KubeSource
 from towpath.sources.kube.checkpoint import Origin
@@ -41,8 +41,7 @@ async def cluster(
     path = settings.checkpoint
     keeper = None if path is None else _keeper(settings, path, api, metrics)
     source = KubeSource(api, store, osm_namespace=namespace, keeper=keeper)
-    # Two replicas never have the same name, were they started on one machine.
-    identity = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+    identity = replica_name(socket.gethostname(), uuid.uuid4().hex)
     writer = StatusWriter(
         hub,
         api,
@@ -51,6 +50,7 @@ async def cluster(
         news=news,
         identity=identity,
         metrics=metrics,
+        clock=clock,
         now=_now,
     )
     try:

@@ -30,8 +30,11 @@ def setting_options(*names: str) -> Callable[[F], F]:
     def decorate(command: F) -> F:
         for name in reversed(names or tuple(declared)):
             field = declared[name]
+            flag = "--" + name.replace("_", "-")
+            if field.default is True:
+                flag += f"/--no-{flag[2:]}"
             click.option(
-                "--" + name.replace("_", "-"),
+                flag,
                 name,
                 type=_TYPES[types[name]],
                 is_flag=types[name] is bool,

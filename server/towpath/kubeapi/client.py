@@ -9,16 +9,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
+import msgspec
 from kubernetes.aio.client import ApiClient
 from kubernetes.aio.config import ConfigException
 
+from towpath.kubeapi.jsonbytes import read_json
+
+T = TypeVar("T")
+
+_FORBIDDEN = 403
 CONNECT_S = 10.0
+WRITE_S = 10.0
 NOTHING: Mapping[str, str] = MappingProxyType({})
 LONGEST_LINE = 64 * 1024 * 1024
 """Bytes of one event of a watch; etcd holds objects of a few MiB at most."""
@@ -35,6 +42,10 @@ class KubeApiError(Exception):
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
+
+
+class NoRightError(KubeApiError):
+    """RBAC does not grant it; the message says to whom, and which verb on which resource."""
 
 
 class KubeApi:
@@ -62,27 +73,34 @@ class KubeApi:
         body: Mapping[str, Any],
         *,
         query: Mapping[str, str] = NOTHING,
-        timeout_s: float = 10.0,
+        timeout_s: float = WRITE_S,
     ) -> bytes:
         """POST, PUT or DELETE a document; the answer's body, KubeApiError if it is refused."""
         limits = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_S)
         async with self._request(method, path, query, limits, body=body) as answer:
             return bytes(await answer.read())
 
-    async def apply(self, path: str, body: Mapping[str, Any], *, manager: str) -> bytes:
+    async def apply(
+        self, path: str, body: Mapping[str, Any], *, manager: str, timeout_s: float = WRITE_S
+    ) -> bytes:
         """Server-side apply as *manager*, which takes the fields over from whoever had them."""
         query = {"fieldManager": manager, "force": "true"}
-        return await self._patch(path, body, "application/apply-patch+yaml", query)
+        return await self._patch(path, body, "application/apply-patch+yaml", query, timeout_s)
 
     async def merge(self, path: str, body: Mapping[str, Any], *, manager: str) -> bytes:
         """Change the fields that *body* has (RFC 7396: null removes one), as *manager*."""
         query = {"fieldManager": manager}
-        return await self._patch(path, body, "application/merge-patch+json", query)
+        return await self._patch(path, body, "application/merge-patch+json", query, WRITE_S)
 
     async def _patch(
-        self, path: str, body: Mapping[str, Any], form: str, query: Mapping[str, str]
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        form: str,
+        query: Mapping[str, str],
+        timeout_s: float,
     ) -> bytes:
-        limits = aiohttp.ClientTimeout(total=10.0, connect=CONNECT_S)
+        limits = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_S)
         async with self._request("PATCH", path, query, limits, body=body, form=form) as answer:
             return bytes(await answer.read())
 
@@ -141,6 +159,23 @@ def _authority(file: str | None) -> str:
         raise KubeApiError(0, f"the certificates {file} cannot be read: {error}") from error
 
 
+async def needing(request: Awaitable[T], grant: str) -> T:
+    """The answer; where RBAC refuses it, the error names the rule to *grant*."""
+    try:
+        return await request
+    except NoRightError as error:
+        text = f"{error} (grant by RBAC: {grant})"
+        raise NoRightError(error.status, text) from error
+
+
+def decoded(answer: bytes, decoder: msgspec.json.Decoder[T]) -> T:
+    """What an answer holds; KubeApiError if it is no such thing, as from a proxy in between."""
+    try:
+        return read_json(answer, decoder)
+    except msgspec.DecodeError as error:
+        raise KubeApiError(0, f"the answer cannot be read: {error}") from error
+
+
 async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
     """Whole lines; all that has come is split at once, as a burst comes many lines at a time."""
     rest = b""
@@ -157,10 +192,11 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
 
 async def _refusal(answer: aiohttp.ClientResponse) -> KubeApiError:
     wait = answer.headers.get("Retry-After", "")
-    return KubeApiError(
-        answer.status,
-        _message(await answer.read(), answer.status),
-        retry_after_s=float(wait) if wait.isdecimal() else 0.0,
+    message = _message(await answer.read(), answer.status)
+    # An admission that denies an object answers 403 as well, in words of its own.
+    by_rbac = answer.status == _FORBIDDEN and "is forbidden: User " in message
+    return (NoRightError if by_rbac else KubeApiError)(
+        answer.status, message, retry_after_s=float(wait) if wait.isdecimal() else 0.0
     )
 
 

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from towpath.kubeapi.client import KubeApi, KubeApiError
+import msgspec
+
+from towpath.kubeapi.client import KubeApi, KubeApiError, decoded, needing
 from towpath.kubeapi.paths import LEASES
 
 log = logging.getLogger(__name__)
@@ -24,11 +26,20 @@ RENEW_WITHIN_S = 10.0
 """A holder that could not renew for this long no longer counts on holding it."""
 RETRY_S = 2.0
 _NOT_FOUND, _CONFLICT = 404, 409
+_DOCUMENT = msgspec.json.Decoder(dict[str, Any])
 
 
 def micro_time(now: datetime) -> str:
     """As Kubernetes reads a time with microseconds: always with six digits, always with Z."""
     return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def replica_name(host: str, unique: str) -> str:
+    """Who holds a Lease: a name that an object may have, and that no other replica has, were it
+    started on the same machine.
+    """
+    allowed = re.sub("[^a-z0-9]+", "-", host.lower()).strip("-")
+    return "-".join(filter(None, (allowed[:63].rstrip("-"), unique[:8])))
 
 
 class Lease:
@@ -59,7 +70,6 @@ class Lease:
         self._seen: tuple[object, object] = (None, None)  # another's holder and renewTime,
         self._seen_at = 0.0  # since when they are the same
         self._renewed_at: float | None = None
-        self._holds = asyncio.Event()
         self._said = ""
 
     @property
@@ -67,12 +77,6 @@ class Lease:
         """True while no other replica can hold it."""
         renewed = self._renewed_at
         return renewed is not None and self._clock() - renewed < RENEW_WITHIN_S
-
-    async def acquired(self) -> None:
-        """Wait until it is held."""
-        while not self.held:
-            self._holds.clear()
-            await self._holds.wait()
 
     async def run(self) -> None:
         """Claim and renew until cancelled; what is held is given back then."""
@@ -93,24 +97,22 @@ class Lease:
         except KubeApiError as error:
             if error.status == _CONFLICT:
                 return  # somebody else was first; the next look says who
-            grant = f" (grant by RBAC: {LEASES.grant('get', 'create', 'update')})"
-            hint = grant if error.status == 403 else ""
-            self._tell(f"Lease {self._namespace}/{self._name}: {error}{hint}")
+            self._tell(f"Lease {self._namespace}/{self._name}: {error}")
             return
         before, self._renewed_at = self.held, began if holds else None
         if holds:
             self._said = ""
-            self._holds.set()
         if holds != before:
-            doing = "writes status from now on" if holds else "stands by"
-            log.info("%s %s (Lease %s/%s)", self._identity, doing, self._namespace, self._name)
+            doing = "holds" if holds else "has lost"
+            log.info("%s %s the Lease %s/%s", self._identity, doing, self._namespace, self._name)
 
     async def _claim(self) -> bool:
         """Take or renew it if we may; true if it is ours now."""
         found = await self._read()
         if found is None:
             body = self._document({}, {"leaseTransitions": 0, "acquireTime": self._time()})
-            await self._api.write("POST", LEASES.path(self._namespace), body)
+            written = self._api.write("POST", LEASES.path(self._namespace), body)
+            await needing(written, LEASES.grant("create"))
             return True
         spec = found.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
@@ -139,18 +141,18 @@ class Lease:
         self._renewed_at = None
 
     async def _read(self) -> dict[str, Any] | None:
+        asked = self._api.get(self._path, {}, timeout_s=RENEW_WITHIN_S / 2)
         try:
-            answer = await self._api.get(self._path, {}, timeout_s=RENEW_WITHIN_S / 2)
+            return decoded(await needing(asked, LEASES.grant("get")), _DOCUMENT)
         except KubeApiError as error:
             if error.status == _NOT_FOUND:
                 return None
             raise
-        found: dict[str, Any] = json.loads(answer)
-        return found
 
     async def _put(self, body: dict[str, Any]) -> None:
         """Replace it; if it has changed since it was read, that is refused as a conflict."""
-        await self._api.write("PUT", self._path, body, timeout_s=RENEW_WITHIN_S / 2)
+        written = self._api.write("PUT", self._path, body, timeout_s=RENEW_WITHIN_S / 2)
+        await needing(written, LEASES.grant("update"))
 
     def _document(self, metadata: dict[str, Any], spec: dict[str, Any]) -> dict[str, Any]:
         return {

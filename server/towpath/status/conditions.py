@@ -13,6 +13,7 @@ from towpath.model.problem import Problem, Reason
 Document = Mapping[str, Any]
 
 ACCEPTED, PROGRAMMED = "Accepted", "Programmed"
+_COUNTED = ("observedGeneration", "affectedSidecars", "acknowledgedSidecars")
 _LISTED_PROBLEMS = 10
 _LONGEST_MESSAGE = 4096
 _DECIDING = (
@@ -48,6 +49,23 @@ def status_document(
     }
 
 
+def ours(held: object) -> Document:
+    """Of a status that the cluster holds what `status_document` writes, whatever else is there."""
+    if not isinstance(held, Mapping):
+        return {}
+    found = held.get("conditions")
+    conditions = {
+        one.get("type"): one
+        for one in (found if isinstance(found, list) else ())
+        if isinstance(one, Mapping)
+    }
+    document = {key: held[key] for key in _COUNTED if key in held}
+    return {
+        "conditions": [conditions[kind] for kind in (ACCEPTED, PROGRAMMED) if kind in conditions],
+        **document,
+    }
+
+
 def apply_document(status: PolicyStatus, document: Document) -> Document:
     """The object to apply; its uid makes sure that no later object of that name is meant."""
     ref = status.ref
@@ -70,7 +88,7 @@ def summary(problems: tuple[Problem, ...], *, longest: int = _LONGEST_MESSAGE) -
 
 def verdicts(document: Document) -> tuple[object, ...]:
     """Each condition's status: what somebody may wait for, so its change is written first."""
-    return tuple((c.get("type"), c.get("status")) for c in document.get("conditions") or ())
+    return tuple((c["type"], c.get("status")) for c in document.get("conditions", ()))
 
 
 Verdict = tuple[bool, str, str]
@@ -110,7 +128,7 @@ def _condition(
 ) -> dict[str, Any]:
     holds, reason, message = verdict
     word = "True" if holds else "False"
-    before: Document = next((c for c in held.get("conditions") or () if c.get("type") == kind), {})
+    before: Document = next((c for c in held.get("conditions", ()) if c["type"] == kind), {})
     since = before.get("lastTransitionTime") if before.get("status") == word else None
     return {
         "type": kind,

@@ -38,7 +38,7 @@ class Event:
     @property
     def name(self) -> str:
         said = hashlib.sha256(f"{self.uid}\n{self.reason}\n{self.note}".encode()).hexdigest()[:16]
-        return f"{self.ref.name[: _LONGEST_NAME - 17]}.{said}"
+        return f"{self.ref.name[: _LONGEST_NAME - 17].rstrip('.-')}.{said}"
 
     @property
     def path(self) -> str:

@@ -7,16 +7,16 @@ counts are its annotation. Nothing else is shared, and no replica has to reach a
 from __future__ import annotations
 
 import base64
-import json
 import logging
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+
+import msgspec
 
 from towpath.hub.status import Counts, PolicyStatus
-from towpath.kubeapi.client import KubeApi, KubeApiError
+from towpath.kubeapi.client import KubeApi, KubeApiError, decoded, needing
 from towpath.kubeapi.lease import micro_time
 from towpath.kubeapi.paths import LEASES
 from towpath.model.names import Stamp
@@ -42,9 +42,32 @@ Heard = Mapping[Stamp, Counts]
 class _Other:
     """Another replica's report, and since when (monotonic) it has not been renewed."""
 
-    renewed: object
+    renewed: str | None
     seen_at: float
     heard: Heard
+    swept: bool = False  # its deletion was asked for
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    name: str
+    annotations: dict[str, str] | None = None
+
+
+class _Spec(msgspec.Struct, frozen=True):
+    renewed: str | None = msgspec.field(default=None, name="renewTime")
+
+
+class _Lease(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+    spec: _Spec = _Spec()
+
+
+class _Leases(msgspec.Struct, frozen=True):
+    items: list[_Lease] | None = None
+
+
+_LEASES = msgspec.json.Decoder(_Leases)
+_ROWS = msgspec.json.Decoder(list[tuple[str, int, int, int, int]])
 
 
 class Reports:
@@ -70,6 +93,12 @@ class Reports:
         self._path = LEASES.path(namespace, PREFIX + identity)
         self._told: tuple[str, float] | None = None  # what our report says, and when it was renewed
         self._others: dict[str, _Other] = {}
+        self._counted: tuple[str, ...] = ()  # whose reports were counted when we last listened
+
+    @property
+    def due(self) -> bool:
+        """True if our report has to be written even though it says nothing new."""
+        return self._told is None or self._clock() - self._told[1] >= RENEW_S
 
     async def tell(self, statuses: Iterable[PolicyStatus]) -> None:
         """Write our report, if it says something new or is due to be renewed."""
@@ -77,11 +106,9 @@ class Reports:
         if len(counts) > LARGEST:
             log.warning("too many policies for one report: the writer sees them as not heard of")
             counts = _packed({})
+        if not self.due and self._told is not None and self._told[0] == counts:
+            return
         now = self._clock()
-        if self._told is not None:
-            said, at = self._told
-            if said == counts and now - at < RENEW_S:
-                return
         name, value = LABEL
         document = {
             "apiVersion": LEASES.api_version,
@@ -98,37 +125,38 @@ class Reports:
                 "renewTime": micro_time(self._now()),
             },
         }
-        await self._api.apply(self._path, document, manager="towpath")
+        written = self._api.apply(self._path, document, manager="towpath")
+        await needing(written, LEASES.grant("create", "patch"))
         self._told = counts, now
 
     async def withdraw(self) -> None:
         """Delete our report, if there is one."""
         if self._told is not None:
             self._told = None
-            await self._delete(self._path)
+            await self._delete(PREFIX + self._identity)
 
     async def listen(self) -> bool:
         """Read the others' reports; true if one of them says something new."""
         query = {"labelSelector": "=".join(LABEL)}
-        answer = json.loads(await self._api.get(LEASES.path(self._namespace), query))
+        asked = self._api.get(LEASES.path(self._namespace), query)
+        leases = decoded(await needing(asked, LEASES.grant("list")), _LEASES).items or ()
         now, found, news = self._clock(), {}, False
-        for lease in answer.get("items") or ():
-            identity = str((lease.get("spec") or {}).get("holderIdentity"))
-            other = self._others.get(identity)
-            renewed = (lease.get("spec") or {}).get("renewTime")
-            if identity == self._identity:
+        for lease in leases:
+            name = lease.metadata.name.removeprefix(PREFIX)
+            if name == self._identity:
                 continue
-            if other is None or other.renewed != renewed:
-                heard = _unpacked(lease)
+            other = self._others.get(name)
+            if other is None or other.renewed != lease.spec.renewed:
+                heard = _unpacked((lease.metadata.annotations or {}).get(ANNOTATION, ""))
                 news |= other is None or other.heard != heard
-                other = _Other(renewed, now, heard)
-            found[identity] = other
-            if now - other.seen_at > LEFT_BEHIND_S:
-                await self._delete(LEASES.path(self._namespace, lease["metadata"]["name"]))
-        news |= found.keys() != self._others.keys()
-        alive = len(self._alive())
+                other = _Other(lease.spec.renewed, now, heard)
+            elif now - other.seen_at > LEFT_BEHIND_S and not other.swept:
+                other.swept = True
+                await self._delete(lease.metadata.name)
+            found[name] = other
         self._others = found
-        return news or alive != len(self._alive())
+        counted, self._counted = self._counted, tuple(name for name, _ in self._alive())
+        return news or counted != self._counted
 
     def total(self, status: PolicyStatus) -> tuple[Counts, tuple[str, ...]]:
         """Ours and the others' counts, and the replicas that have not heard of its present form."""
@@ -147,12 +175,14 @@ class Reports:
             (name, other) for name, other in sorted(self._others.items()) if other.seen_at >= oldest
         ]
 
-    async def _delete(self, path: str) -> None:
+    async def _delete(self, name: str) -> None:
+        """Delete a report; one that stays behind does no harm, as nobody counts it for long."""
+        deleted = self._api.write("DELETE", LEASES.path(self._namespace, name), {})
         try:
-            await self._api.write("DELETE", path, {})
+            await needing(deleted, LEASES.grant("delete"))
         except KubeApiError as error:
             if error.status != _NOT_FOUND:
-                raise
+                log.warning("Lease %s/%s cannot be deleted: %s", self._namespace, name, error)
 
 
 def _packed(heard: Heard) -> str:
@@ -161,17 +191,16 @@ def _packed(heard: Heard) -> str:
         [stamp.uid, stamp.generation, counts.affected, counts.acknowledged, counts.rejecting]
         for stamp, counts in sorted(heard.items(), key=lambda item: item[0])
     ]
-    return base64.b64encode(zlib.compress(json.dumps(rows).encode())).decode()
+    return base64.b64encode(zlib.compress(msgspec.json.encode(rows))).decode()
 
 
-def _unpacked(lease: Mapping[str, Any]) -> Heard:
+def _unpacked(text: str) -> Heard:
     """What a report says; nothing if it cannot be read, so that it counts as not heard."""
-    text = ((lease.get("metadata") or {}).get("annotations") or {}).get(ANNOTATION, "")
     try:
-        rows = json.loads(zlib.decompress(base64.b64decode(text)))
-        return {
-            Stamp(str(uid), int(generation)): Counts(int(affected), int(held), int(rejecting))
-            for uid, generation, affected, held, rejecting in rows
-        }
-    except (ValueError, TypeError, zlib.error):
+        rows = _ROWS.decode(zlib.decompress(base64.b64decode(text)))
+    except (ValueError, zlib.error, msgspec.DecodeError):
         return {}
+    return {
+        Stamp(uid, generation): Counts(affected, held, rejecting)
+        for uid, generation, affected, held, rejecting in rows
+    }

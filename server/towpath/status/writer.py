@@ -8,55 +8,40 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
-
-import msgspec
 
 from towpath.hub.hub import Hub
 from towpath.hub.settle import Settle
 from towpath.hub.status import PolicyStatus
 from towpath.kubeapi.client import KubeApi, KubeApiError
-from towpath.kubeapi.lease import Lease, micro_time
-from towpath.kubeapi.paths import COLLECTIONS, EVENTS
-from towpath.model.names import Kind
-from towpath.status.conditions import Document, apply_document, status_document, verdicts
-from towpath.status.events import Event, events
+from towpath.kubeapi.lease import Lease
+from towpath.status.conditions import Document, status_document, verdicts
+from towpath.status.events import events
+from towpath.status.held import read_held
+from towpath.status.pace import Pace
 from towpath.status.reports import Reports
+from towpath.status.writes import Writes
 from towpath.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-MANAGER = "towpath"
 TICK_S = 2.0
 """How often is looked at what others may have changed: the lease, and their reports."""
-LONGEST_PAUSE_S = 30.0
 STATUSES_AT_ONCE = 50
 EVENTS_AT_ONCE = 10
-_WRITTEN = (Kind.EGRESS, Kind.UPSTREAM_TRAFFIC_SETTING)
-_PAGE = "500"
-_FORBIDDEN, _CONFLICT = 403, 409
-_USELESS = (400, 404, 422)
-"""The object is gone, or its CustomResourceDefinition has no such status: asking again is vain."""
-
-
-class _Metadata(msgspec.Struct, frozen=True):
-    uid: str = ""
-    rest: str | None = msgspec.field(default=None, name="continue")
-
-
-class _Item(msgspec.Struct, frozen=True):
-    metadata: _Metadata
-    status: dict[str, object] | None = None
-
-
-class _Items(msgspec.Struct, frozen=True):
-    metadata: _Metadata
-    items: list[_Item] | None = None
+VERDICT_GAP_S, COUNTS_GAP_S = 1.0, 10.0
+"""Between two writes of one status: if a condition turns, and if only counts or texts differ."""
+READ_AGAIN_S = 600.0
+"""What others did to a status meanwhile is put right."""
+_CLUSTER = "cluster"
+_NEVER = float("inf")
 
 
 class StatusWriter:
-    """*news* says when a count or a policy may have changed; *now* is the time people read."""
+    """*news* says when a count or a policy may have changed; *clock* is monotonic, in seconds,
+    *now* the time people read.
+    """
 
     def __init__(
         self,
@@ -68,6 +53,7 @@ class StatusWriter:
         news: Settle,
         identity: str,
         metrics: Metrics,
+        clock: Callable[[], float],
         now: Callable[[], datetime],
     ) -> None:
         self._hub = hub
@@ -75,12 +61,15 @@ class StatusWriter:
         self._lease = lease
         self._reports = reports
         self._news = news
-        self._identity = identity
-        self._metrics = metrics
+        self._clock = clock
         self._now = now
+        self._pace = Pace(clock)
+        self._writes = Writes(api, pace=self._pace, identity=identity, metrics=metrics, now=now)
         self._held: dict[str, Document] | None = None  # by uid; None until it is read
-        self._told: set[str] = set()
-        self._said = ""
+        self._read_at = 0.0
+        self._told: dict[str, bool] = {}  # by name of an Event
+        self._again_at = _NEVER  # when the first of what has to wait may be written
+        metrics.status_writer.set_function(lambda: lease.held)
 
     async def run(self) -> None:
         """Write, or stand by, until cancelled; then the lease and our report are given back."""
@@ -94,27 +83,23 @@ class StatusWriter:
                         await self._reports.withdraw()
 
     async def _follow(self) -> None:
-        pause, leading = TICK_S, False
+        news = False
         while True:
-            told = await self._told_within(pause)
+            news = await self._told_within(TICK_S) or news
             if not self._hub.ready:
                 continue
-            changed = leading is not self._lease.held
-            leading = self._lease.held
-            self._metrics.status_writer.set(leading)
             try:
-                if leading:
-                    await self._lead(news=told or changed, begins=changed)
+                if self._lease.held:
+                    await self._lead(news=news)
                 else:
-                    self._held = None
-                    await self._reports.tell(self._hub.policies())
+                    await self._stand_by(news=news)
             except KubeApiError as error:
-                self._tell(f"status cannot be written: {error}")
-                self._news.touch()  # what was left undone
-                pause = min(2 * pause, LONGEST_PAUSE_S)
-                await asyncio.sleep(pause)
+                if self._pace.failed(_CLUSTER, error.status, at_least_s=error.retry_after_s):
+                    log.warning("status cannot be written: %s", error)
+                await asyncio.sleep(self._pace.at(_CLUSTER) - self._clock())
             else:
-                self._said, pause = "", TICK_S
+                self._pace.forget(_CLUSTER)
+                news = False
 
     async def _told_within(self, seconds: float) -> bool:
         """Wait for news, but not longer; true if there are some."""
@@ -125,101 +110,74 @@ class StatusWriter:
             return False
         return True
 
-    async def _lead(self, *, news: bool, begins: bool) -> None:
-        if begins:
-            await self._reports.withdraw()
+    async def _stand_by(self, *, news: bool) -> None:
+        self._held = None
+        if news or self._reports.due:
+            await self._reports.tell(self._hub.policies())
+
+    async def _lead(self, *, news: bool) -> None:
+        await self._reports.withdraw()
         heard = await self._reports.listen()
-        if self._held is None:
-            self._held = await self._read()
-        elif not (news or heard):
+        now = self._clock()
+        if self._held is None or now - self._read_at > READ_AGAIN_S:
+            self._held, self._read_at = await read_held(self._api), now
+        elif not (news or heard or now >= self._again_at):
             return
+        self._again_at = _NEVER
         await self._write_statuses(self._held, self._hub.policies())
         await self._write_events()
-
-    async def _read(self) -> dict[str, Document]:
-        """The status that every policy has now, so that only what differs is written."""
-        held: dict[str, Document] = {}
-        for kind in _WRITTEN:
-            query, rest = {"limit": _PAGE}, ""
-            while True:
-                page = {**query, "continue": rest} if rest else query
-                answer = await self._api.get(COLLECTIONS[kind].path(), page)
-                found = msgspec.json.decode(answer, type=_Items)
-                held |= {item.metadata.uid: item.status or {} for item in found.items or ()}
-                rest = found.metadata.rest or ""
-                if not rest:
-                    break
-        return held
 
     async def _write_statuses(
         self, held: dict[str, Document], statuses: tuple[PolicyStatus, ...]
     ) -> None:
         now = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        due: list[tuple[bool, PolicyStatus, Document]] = []
+        turned: list[tuple[PolicyStatus, Document, float]] = []
+        moved: list[tuple[PolicyStatus, Document, float]] = []
         for status in statuses:
-            if not status.stamp.uid:
+            if not (uid := status.stamp.uid):
                 continue
-            before = held.get(status.stamp.uid, {})
+            before = held.get(uid, {})
             counts, unheard = self._reports.total(status)
             after = status_document(status, counts, unheard=unheard, held=before, now=now)
-            if after != before:
-                due.append((verdicts(after) == verdicts(before), status, after))
-        due.sort(key=lambda one: one[0])
-        for _, status, after in due[:STATUSES_AT_ONCE]:
-            await self._write_status(held, status, after)
-        if len(due) > STATUSES_AT_ONCE:
-            self._news.touch()
-        gone = held.keys() - {status.stamp.uid for status in statuses}
-        for uid in gone:
+            if verdicts(after) != verdicts(before):
+                turned.append((status, after, VERDICT_GAP_S))
+            elif after != before:
+                moved.append((status, after, COUNTS_GAP_S))
+        turns = STATUSES_AT_ONCE
+        for status, after, gap_s in (*turned, *moved):
+            done = False
+            if turns and self._may(self._writes.status_at(status, gap_s=gap_s)):
+                turns -= 1
+                done = await self._writes.status(status, after)
+            if done:
+                held[status.stamp.uid] = after
+            else:
+                self._wait_until(self._writes.status_at(status, gap_s=gap_s))
+        for uid in held.keys() - {status.stamp.uid for status in statuses}:
             del held[uid]
-
-    async def _write_status(
-        self, held: dict[str, Document], status: PolicyStatus, document: Document
-    ) -> None:
-        ref = status.ref
-        collection = COLLECTIONS[Kind(ref.kind)]
-        path = f"{collection.path(ref.namespace, ref.name)}/status"
-        grant = collection.grant("patch", subresource="status")
-        written = self._api.apply(path, apply_document(status, document), manager=MANAGER)
-        if await self._done(written, f"{ref} status", grant):
-            held[status.stamp.uid] = document
+            self._pace.forget(uid)
 
     async def _write_events(self) -> None:
         due = {event.name: event for event in events(self._hub.mesh, self._hub.problems())}
-        self._told &= due.keys()
-        new = [event for name, event in due.items() if name not in self._told]
-        for event in new[:EVENTS_AT_ONCE]:
-            await self._write_event(event)
-        if len(new) > EVENTS_AT_ONCE:
+        for name in self._told.keys() - due.keys():
+            self._pace.forget(name)
+        self._told = {name: self._told.get(name, False) for name in due}
+        turns = EVENTS_AT_ONCE
+        for name, event in due.items():
+            if self._told[name]:
+                continue
+            if turns and self._may(self._writes.event_at(event)):
+                turns -= 1
+                self._told[name] = await self._writes.event(event)
+            if not self._told[name]:
+                self._wait_until(self._writes.event_at(event))
+
+    def _may(self, at: float) -> bool:
+        """True if something may be written now, and by us."""
+        return self._lease.held and self._clock() >= at
+
+    def _wait_until(self, at: float) -> None:
+        """Look again then; what only had no turn is news."""
+        self._again_at = min(self._again_at, at)
+        if self._clock() >= at:
             self._news.touch()
-
-    async def _write_event(self, event: Event) -> None:
-        document = event.document(now=micro_time(self._now()), instance=self._identity)
-        written = self._api.write("POST", event.path, document)
-        await self._done(written, f"Event of {event.ref}", EVENTS.grant("create"))
-        self._told.add(event.name)  # one that is there already says the same
-
-    async def _done(self, written: Awaitable[bytes], what: str, grant: str) -> bool:
-        """True if nothing more is to be done about it; KubeApiError if all should wait."""
-        kind = what.partition(" ")[0]
-        try:
-            await written
-        except KubeApiError as error:
-            self._metrics.status_writes.labels(kind, "failed").inc()
-            if error.status == _FORBIDDEN:
-                text = f"{what}: {error} (grant by RBAC: {grant})"
-                raise KubeApiError(error.status, text) from error
-            if error.status == _CONFLICT:
-                return False
-            if error.status not in _USELESS:
-                raise
-            log.warning("%s cannot be written: %s", what, error)
-        else:
-            self._metrics.status_writes.labels(kind, "written").inc()
-        return True
-
-    def _tell(self, text: str) -> None:
-        """Log what is new."""
-        if text != self._said:
-            self._said = text
-            log.warning("%s", text)

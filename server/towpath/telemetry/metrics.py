@@ -101,7 +101,7 @@ class Metrics:
         )
         self.status_writes = Counter(
             "towpath_status_writes",
-            "Statuses and Events written to the cluster, or refused.",
+            "Statuses and Events by result: written, already_there, failed.",
             ["kind", "result"],
             registry=registry,
         )

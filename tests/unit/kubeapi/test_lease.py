@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, cast
 
+import pytest
+
 from support.fake_time import Clock, run_in_fake_time
 from towpath.kubeapi.client import KubeApi, KubeApiError
-from towpath.kubeapi.lease import Lease, micro_time
+from towpath.kubeapi.lease import Lease, micro_time, replica_name
 
 
 @dataclass
@@ -21,10 +23,13 @@ class Kept:
     lease: dict[str, Any] | None = None
     version: int = 0
     away: bool = False
+    garbage: bool = False
     writes: list[str] = field(default_factory=list)
 
     async def get(self, _path: str, _query: Mapping[str, str], **_: object) -> bytes:
         self._answer()
+        if self.garbage:
+            return b"<html>"
         if self.lease is None:
             raise KubeApiError(404, "not found")
         return json.dumps(self.lease).encode()
@@ -55,12 +60,18 @@ def _claim(kept: Kept, identity: str, clock: Clock) -> Lease:
     return Lease(api, namespace="osm-system", name="one", identity=identity, clock=clock, now=now)
 
 
+async def _until_held(lease: Lease) -> None:
+    async with asyncio.timeout(120):
+        while not lease.held:
+            await asyncio.sleep(0.1)
+
+
 def test_one_of_two_holds_it_and_keeps_it() -> None:
     async def scenario(clock: Clock) -> None:
         kept = Kept()
         a, b = _claim(kept, "a", clock), _claim(kept, "b", clock)
         running = [asyncio.ensure_future(one.run()) for one in (a, b)]
-        await a.acquired()
+        await _until_held(a)
         await asyncio.sleep(120)
 
         assert (True, False) == (a.held, b.held)
@@ -77,13 +88,13 @@ def test_it_is_given_back_at_the_end_and_taken_at_once() -> None:
         kept = Kept()
         a, b = _claim(kept, "a", clock), _claim(kept, "b", clock)
         first, second = asyncio.ensure_future(a.run()), None
-        await a.acquired()
+        await _until_held(a)
         second = asyncio.ensure_future(b.run())
         await asyncio.sleep(5)
         first.cancel()
         await asyncio.wait([first])
         ended = clock()
-        await b.acquired()
+        await _until_held(b)
 
         assert clock() - ended <= 2
         assert not a.held
@@ -100,7 +111,7 @@ def test_who_stops_renewing_loses_it_before_another_takes_it() -> None:
         kept = Kept()
         a, b = _claim(kept, "a", clock), _claim(kept, "b", clock)
         first = asyncio.ensure_future(a.run())
-        await a.acquired()
+        await _until_held(a)
         kept.away = True  # it dies, and cannot say goodbye
         first.cancel()
         await asyncio.wait([first])
@@ -109,7 +120,7 @@ def test_who_stops_renewing_loses_it_before_another_takes_it() -> None:
         second = asyncio.ensure_future(b.run())
         await asyncio.sleep(10.5)
         assert (False, False) == (a.held, b.held)
-        await b.acquired()
+        await _until_held(b)
 
         assert 15 <= clock() - died <= 20
         second.cancel()
@@ -123,17 +134,48 @@ def test_a_holder_cut_off_from_the_api_no_longer_counts_on_it() -> None:
         kept = Kept()
         a = _claim(kept, "a", clock)
         running = asyncio.ensure_future(a.run())
-        await a.acquired()
+        await _until_held(a)
         kept.away = True
         await asyncio.sleep(11)
         assert not a.held
         kept.away = False
-        await a.acquired()
+        await _until_held(a)
         assert a.held
         running.cancel()
         await asyncio.wait([running])
 
     run_in_fake_time(scenario)
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("towpath-6f7-x2v", "towpath-6f7-x2v-0123abcd"),
+        ("Anna_s Laptop.local", "anna-s-laptop-local-0123abcd"),
+        ("-" + 80 * "a", 63 * "a" + "-0123abcd"),
+        ("...", "0123abcd"),
+    ],
+)
+def test_a_replica_has_a_name_that_an_object_may_have(host: str, expected: str) -> None:
+    assert expected == replica_name(host, "0123abcd4567")
+
+
+def test_what_is_no_lease_is_a_refusal_and_does_not_end_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario(clock: Clock) -> None:
+        kept = Kept(garbage=True)
+        a = _claim(kept, "a", clock)
+        running = asyncio.ensure_future(a.run())
+        await asyncio.sleep(5)
+        assert not a.held
+        kept.garbage = False
+        await _until_held(a)
+        running.cancel()
+        await asyncio.wait([running])
+
+    run_in_fake_time(scenario)
+    assert 1 == caplog.text.count("the answer cannot be read")
 
 
 def test_a_time_always_has_six_digits() -> None:

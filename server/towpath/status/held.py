@@ -1,0 +1,54 @@
+"""The statuses that the cluster holds, so that only what differs from them is written."""
+
+from __future__ import annotations
+
+import msgspec
+
+from towpath.kubeapi.client import KubeApi, KubeApiError, decoded, needing
+from towpath.kubeapi.paths import COLLECTIONS
+from towpath.model.names import Kind
+from towpath.status.conditions import Document, ours
+
+KINDS = (Kind.EGRESS, Kind.UPSTREAM_TRAFFIC_SETTING)
+_PAGE = "500"
+_NOT_FOUND = 404
+
+
+class _Metadata(msgspec.Struct, frozen=True):
+    uid: str = ""
+    rest: str | None = msgspec.field(default=None, name="continue")
+
+
+class _Item(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+    status: object = None
+
+
+class _Items(msgspec.Struct, frozen=True):
+    metadata: _Metadata
+    items: list[_Item] | None = None
+
+
+_ITEMS = msgspec.json.Decoder(_Items)
+
+
+async def read_held(api: KubeApi) -> dict[str, Document]:
+    """What we have written of every policy, by its uid; raises KubeApiError."""
+    held: dict[str, Document] = {}
+    for kind in KINDS:
+        rest = ""
+        while True:
+            query = {"limit": _PAGE, "continue": rest} if rest else {"limit": _PAGE}
+            try:
+                asked = api.get(COLLECTIONS[kind].path(), query)
+                answer = await needing(asked, COLLECTIONS[kind].grant("list"))
+            except KubeApiError as error:
+                if error.status == _NOT_FOUND:  # the kind is not installed
+                    break
+                raise
+            found = decoded(answer, _ITEMS)
+            held |= {item.metadata.uid: ours(item.status) for item in found.items or ()}
+            rest = found.metadata.rest or ""
+            if not rest:
+                break
+    return held
