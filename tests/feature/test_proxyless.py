@@ -9,7 +9,7 @@ import pytest
 from support.control_plane import control_plane
 from support.proxyless import hello_server, hello_service, xds_client
 from towpath.model.names import ClientKind
-from towpath.model.types import SHORT_NAMES
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
 FLAVOURS = ("sync", "aio")
 NAMES = (
@@ -35,7 +35,7 @@ async def test_every_name_of_a_service_leads_to_it_and_nothing_is_rejected(
                 (s.kind, s.variant, s.node_id) for s in streams
             }
             for stream in streams:
-                assert set(SHORT_NAMES) == set(stream.types)
+                assert {CLUSTER, ENDPOINTS, LISTENER, ROUTES} == set(stream.types)
                 assert [0] * 4 == [held.rejections for held in stream.types.values()]
 
 
@@ -67,3 +67,65 @@ async def test_a_service_without_endpoints_is_unavailable_until_it_has_one(tmp_p
             await client.until("hello.bookstore", lambda o: o.code == "OK", what="it is called")
 
             assert "UNAVAILABLE" == refused.code
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("helo.bookstore", "there is no 'helo.bookstore' here; did you mean 'hello.bookstore'?"),
+        ("api.example.com:443", "'api.example.com:443' is not served to gRPC clients"),
+    ],
+)
+async def test_an_unknown_name_fails_at_once_in_our_words(
+    tmp_path: Path, flavour: str, name: str, said: str
+) -> None:
+    async with control_plane(tmp_path) as plane, hello_server("hello") as port:
+        hello_service(plane.folder, port=port)
+        async with xds_client(plane.address, flavour=flavour, data_errors=True) as client:
+            await client.until("hello.bookstore", lambda o: o.code == "OK", what="it is there")
+            outcome = await client.call(name, deadline=30)
+
+            assert "UNAVAILABLE" == outcome.code
+            assert said in outcome.said
+            assert outcome.seconds < 5  # by itself the client gives up after 15 s
+
+
+async def test_a_name_that_comes_to_exist_is_served_to_who_was_told_that_it_does_not(
+    tmp_path: Path,
+) -> None:
+    async with (
+        control_plane(tmp_path) as plane,
+        hello_server("hello") as port,
+        xds_client(plane.address, data_errors=True) as client,
+    ):
+        refused = await client.call("hello.bookstore")
+        hello_service(plane.folder, port=port)
+        await client.until("hello.bookstore", lambda o: o.said == "hello", what="it is called")
+
+        assert "UNAVAILABLE" == refused.code
+        assert "there is no 'hello.bookstore' here" in refused.said
+
+
+@pytest.mark.parametrize("data_errors", [False, True])
+async def test_what_is_taken_away_is_taken_from_clients_that_keep_what_was_deleted_too(
+    tmp_path: Path, *, data_errors: bool
+) -> None:
+    async with control_plane(tmp_path) as plane, hello_server("hello") as port:
+        hello_service(plane.folder, port=port)
+        config = plane.folder / "meshconfig.yaml"
+        text = config.read_text()
+        async with (
+            xds_client(plane.address, data_errors=data_errors) as client,
+            xds_client(plane.address, data_errors=True) as late,
+        ):
+            await client.until("hello.bookstore", lambda o: o.code == "OK", what="it is there")
+            config.write_text(text.replace("PolicyMode: true", "PolicyMode: false"))
+            await client.until(
+                "hello.bookstore", lambda o: o.code == "UNAVAILABLE", what="it is refused"
+            )
+            refused = await late.call("hello.bookstore")
+            config.write_text(text)
+            await client.until("hello.bookstore", lambda o: o.code == "OK", what="it is back")
+
+            assert "permissive mode is off" in refused.said

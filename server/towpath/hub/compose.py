@@ -14,7 +14,15 @@ from towpath.encode import envoy, grpc
 from towpath.encode.endpoints import load_assignment
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, SidecarId
-from towpath.model.plan import Destination, Destinations, Inbound, Plan, Targets, destination_name
+from towpath.model.plan import (
+    Destination,
+    Destinations,
+    Inbound,
+    Offer,
+    Plan,
+    Targets,
+    destination_name,
+)
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 from towpath.planning import endpoints, inbound, outbound, proxyless
@@ -67,8 +75,9 @@ def _envoy(mesh: Mesh, account: Account, let_in: Inbound) -> Snapshot:
     return Snapshot(_sets(layers), revoke=envoy.revoked, closed=envoy.closed)
 
 
-def _grpc(mesh: Mesh, targets: Targets) -> Snapshot:
+def _grpc(mesh: Mesh, offer: Offer) -> Snapshot:
     """What a gRPC client is offered; one snapshot for all that may call the same."""
+    targets = offer.targets
     return Snapshot(
         _sets(
             {
@@ -77,7 +86,10 @@ def _grpc(mesh: Mesh, targets: Targets) -> Snapshot:
                 LISTENER: (mesh.ask(_encoded, grpc.listeners, targets),),
                 ROUTES: (mesh.ask(_encoded, grpc.routes, targets),),
             }
-        )
+        ),
+        revoke=grpc.closed,
+        closed=grpc.closed,
+        forbidden=grpc.Refusals(offer.withheld),
     )
 
 

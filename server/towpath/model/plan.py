@@ -73,6 +73,14 @@ class Targets(HashedOnce[Target]):
 
 
 @dataclass(frozen=True, slots=True)
+class Offer:
+    """What a client without a sidecar may call; `withheld` says why there is nothing at all."""
+
+    targets: Targets = Targets()
+    withheld: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Outbound:
     """What a sidecar lets out: in-mesh destinations, the ways out that policies open, and whether
     the rest passes through.

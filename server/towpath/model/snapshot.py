@@ -138,7 +138,9 @@ class Snapshot:
         return content_hash(*(f"{t}\0{s.version}".encode() for t, s in sorted(self.sets.items())))
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Snapshot) and self.version == other.version
+        if not isinstance(other, Snapshot):
+            return False
+        return (self.version, self.forbidden) == (other.version, other.forbidden)
 
     def __hash__(self) -> int:
         return hash(self.version)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Protocol
-from towpath.model.plan import Target, Targets
+from towpath.model.plan import Offer, Target, Targets
 from towpath.model.workloads import Service, ServicePort
 from towpath.planning.config import config
 
@@ -17,15 +17,20 @@ CLUSTER_DOMAIN = "svc.cluster.local"
 GRPC_PORT = "grpc"
 
 
-def proxyless(mesh: Mesh, account: Account) -> Targets:
+def proxyless(mesh: Mesh, account: Account) -> Offer:
     """What the clients of one service account may call.
 
     As for a sidecar, that is nothing outside the mesh, without a MeshConfig, or without permissive
     mode.
     """
-    if not mesh.monitored(account.namespace) or not config(mesh).permissive:
-        return Targets()
-    return mesh.ask(targets)
+    if not mesh.monitored(account.namespace):
+        return Offer(withheld=f"namespace {account.namespace} is not in the mesh")
+    if not config(mesh).permissive:
+        return Offer(
+            withheld="permissive mode is off (spec.traffic.enablePermissiveTrafficPolicyMode of "
+            "MeshConfig), and no policy can be left to a client without a sidecar"
+        )
+    return Offer(mesh.ask(targets))
 
 
 def targets(mesh: Mesh) -> Targets:

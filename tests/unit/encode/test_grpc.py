@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
@@ -19,7 +20,7 @@ from support.objects import (
     port,
     service,
 )
-from towpath.encode.grpc import clusters, listeners
+from towpath.encode.grpc import Refusals, clusters, listeners
 from towpath.encode.grpc import routes as route_configurations
 from towpath.hub.compose import snapshot
 from towpath.model.names import ClientKind, SidecarId
@@ -29,6 +30,7 @@ from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
 TARGETS = Targets((Target("shop", "web", 80, ("web.shop", "web.shop:80")),))
 CLUSTER_NAME = "shop/web|80"
+WEB = SidecarId(pod="web-1", namespace="shop")
 
 
 def test_a_listener_has_the_very_name_that_is_asked_for_and_nothing_to_listen_on() -> None:
@@ -110,6 +112,52 @@ def _snapshot(kind: ClientKind) -> Snapshot:
         endpoint_slice("db", "10.0.0.3"),
         pod("web-1"),
     )
-    held = snapshot(mesh, kind, SidecarId(pod="web-1", namespace="shop"))
+    held = snapshot(mesh, kind, WEB)
     assert held is not None
     return held
+
+
+@pytest.mark.parametrize("name", ["web.shop", "web.shop:80", "x.y.svc.cluster.local:1", "x.y"])
+def test_a_name_that_a_service_could_have_is_not_forbidden(name: str) -> None:
+    assert Refusals("")(LISTENER, name) is None
+
+
+@pytest.mark.parametrize("name", ["web", "web:80", "api.example.com:443", "10.0.0.1:80", ""])
+def test_a_name_that_no_service_can_have_is_refused_with_the_form_and_the_way(name: str) -> None:
+    said = Refusals("")(LISTENER, name)
+
+    assert said is not None
+    assert "<service>.<namespace>" in said
+    assert "dns:///" in said
+
+
+def test_where_nothing_is_offered_every_name_is_refused_with_the_reason() -> None:
+    said = Refusals("permissive mode is off")(LISTENER, "web.shop")
+
+    assert "'web.shop' is not served to gRPC clients: permissive mode is off" == said
+    assert Refusals("permissive mode is off")(CLUSTER, "shop/web|80") is None
+
+
+def test_another_reason_makes_another_snapshot() -> None:
+    """Else who asks later would be told of what held before."""
+    outside = mesh_of(namespace(mesh=None), mesh_config(), pod("web-1"))
+    off = mesh_of(namespace(), mesh_config(permissive=False), pod("web-1"))
+    one, other = (snapshot(m, ClientKind.GRPC, WEB) for m in (outside, off))
+
+    assert one is not None
+    assert other is not None
+    assert one.version == other.version
+    assert one != other
+
+
+def test_what_is_gone_is_replaced_by_what_lets_no_call_through() -> None:
+    held = _snapshot(ClientKind.GRPC)
+    gone = {t: held.revoke(t, "shop/gone|80") for t in (CLUSTER, ENDPOINTS, LISTENER, ROUTES)}
+
+    assert [CLUSTER, LISTENER] == [type_url for type_url, one in gone.items() if one is None]
+    endpoints, configuration = gone[ENDPOINTS], gone[ROUTES]
+    assert endpoints is not None
+    assert configuration is not None
+    assert not assignment(endpoints).endpoints
+    (host,) = routes(configuration).virtual_hosts
+    assert (["*"], []) == (list(host.domains), list(host.routes))

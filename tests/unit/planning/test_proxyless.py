@@ -7,7 +7,7 @@ import pytest
 from support.objects import egress, headless, mesh_config, mesh_of, namespace, port, service
 from towpath.model.mesh import Object
 from towpath.model.names import Account, Protocol
-from towpath.model.plan import Target, Targets
+from towpath.model.plan import Offer, Target, Targets
 from towpath.model.workloads import ServicePort
 from towpath.planning import proxyless
 
@@ -18,7 +18,9 @@ GRPC, ADMIN = port(50051, name="grpc"), port(8080, name="http")
 
 
 def _targets(*objects: Object) -> Targets:
-    return proxyless(mesh_of(namespace(), mesh_config(), *objects), CURL)
+    offer = proxyless(mesh_of(namespace(), mesh_config(), *objects), CURL)
+    assert "" == offer.withheld
+    return offer.targets
 
 
 def _names(*ports: ServicePort) -> dict[int, list[str]]:
@@ -62,17 +64,17 @@ def test_what_policies_allow_outside_the_mesh_is_not_offered() -> None:
         egress(sources=(CURL,)),
     )
 
-    assert Targets((WEB,)) == proxyless(mesh, CURL)
+    assert Offer(Targets((WEB,))) == proxyless(mesh, CURL)
 
 
 def test_without_permissive_mode_nothing_is_offered() -> None:
     off = mesh_of(namespace(), mesh_config(permissive=False, egress=True), service("web"))
 
-    assert Targets() == proxyless(off, CURL)
+    _nothing(proxyless(off, CURL), "permissive mode is off")
 
 
 def test_without_a_mesh_config_nothing_is_offered() -> None:
-    assert Targets() == proxyless(mesh_of(namespace(), service("web")), CURL)
+    _nothing(proxyless(mesh_of(namespace(), service("web")), CURL), "permissive mode is off")
 
 
 def test_outside_the_mesh_nothing_is_offered_and_nothing_of_it() -> None:
@@ -84,5 +86,10 @@ def test_outside_the_mesh_nothing_is_offered_and_nothing_of_it() -> None:
         service("web", in_namespace="old"),
     )
 
-    assert Targets() == proxyless(mesh, Account("old", "curl"))
-    assert Targets((WEB,)) == proxyless(mesh, CURL)
+    _nothing(proxyless(mesh, Account("old", "curl")), "namespace old is not in the mesh")
+    assert Offer(Targets((WEB,))) == proxyless(mesh, CURL)
+
+
+def _nothing(offer: Offer, reason: str) -> None:
+    assert Targets() == offer.targets
+    assert reason in offer.withheld
