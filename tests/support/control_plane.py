@@ -15,12 +15,10 @@ import grpc
 from envoy.config.core.v3.base_pb2 import Node
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
 
-from support.certificates import TRUST_DOMAIN
 from support.kube.cluster import free_ports
-from towpath.access import Gate
+from support.serving import serving
 from towpath.access.tls import ServerTls
-from towpath.admin.inspector import Inspector
-from towpath.app.grpc_server import RULES, Ports, start_grpc
+from towpath.app.grpc_server import Ports
 from towpath.hub.compose import snapshot
 from towpath.hub.deliveries import Deliveries
 from towpath.hub.hub import Compose, Hub
@@ -28,7 +26,7 @@ from towpath.hub.settle import Settle
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
-from towpath.xds.service import SERVICE, AdsService
+from towpath.xds.service import SERVICE
 from towpath_client import TlsFiles
 
 DEMO = Path(__file__).parents[2] / "deploy" / "demo" / "mesh"
@@ -136,21 +134,6 @@ async def control_plane(
         compose=compose,
     )
     server_tls = None if tls is None else _server_tls(tls, metrics)
-    gate = Gate(
-        RULES,
-        plaintext=tls is None,
-        trust_domain=TRUST_DOMAIN,
-        people=people,
-        metrics=metrics,
-    )
-    ads = AdsService(
-        hub,
-        gate=gate,
-        metrics=metrics,
-        clock=time.monotonic,
-        unknown_pod_wait=unknown_pod_wait,
-        identifier="towpath/test",
-    )
     source = FilesSource(folder, store)
     address = f"unix:{tmp_path}/ads.sock" if tls is None else f"localhost:{free_ports(1)[0]}"
     local_socket = tmp_path / "local.sock"
@@ -160,7 +143,9 @@ async def control_plane(
         source.load()
         running.append(asyncio.create_task(source.run()))
     try:
-        async with start_grpc(ports, ads, Inspector(hub), gate=gate, grace=0.1):
+        async with serving(
+            hub, ports, metrics=metrics, unknown_pod_wait=unknown_pod_wait, people=people
+        ):
             if follow:
                 async with asyncio.timeout(5):
                     while not hub.ready:

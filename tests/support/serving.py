@@ -1,0 +1,44 @@
+"""A hub on real gRPC ports in this process, as `towpath serve` puts it there."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+
+from support.certificates import TRUST_DOMAIN
+from towpath.access import Gate
+from towpath.admin.inspector import Inspector
+from towpath.app.grpc_server import RULES, Ports, start_grpc
+from towpath.hub.hub import Hub
+from towpath.telemetry.metrics import Metrics
+from towpath.xds.service import AdsService
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    hub: Hub,
+    ports: Ports,
+    *,
+    metrics: Metrics,
+    unknown_pod_wait: float,
+    people: frozenset[str] = frozenset(),
+) -> AsyncIterator[None]:
+    """Serve *hub* on *ports*; with credentials, *people* may call the Inspector."""
+    gate = Gate(
+        RULES,
+        plaintext=ports.credentials is None,
+        trust_domain=TRUST_DOMAIN,
+        people=people,
+        metrics=metrics,
+    )
+    ads = AdsService(
+        hub,
+        gate=gate,
+        metrics=metrics,
+        clock=time.monotonic,
+        unknown_pod_wait=unknown_pod_wait,
+        identifier="towpath/test",
+    )
+    async with start_grpc(ports, ads, Inspector(hub), gate=gate, grace=0.1):
+        yield
