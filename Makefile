@@ -7,10 +7,11 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check fmt golden protos lock bench-toggle bench-kube bench-policy fuzz-egress clean
+.PHONY: help setup run demo test check fmt golden protos lock bench-toggle bench-kube bench-policy fuzz-egress fuzz-xds \
+	conformance-adapter clean
 
 help:
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(READY) ## make the virtual environment .venv with the exact versions of constraints.txt
 
@@ -74,6 +75,13 @@ fuzz-egress: setup ## many generated policies: a real Envoy, explain and the pla
 	@tests/system.sh dataplane
 	@TOWPATH_FUZZ_CASES=$${CASES:-1000} TOWPATH_FUZZ_SEED=$${SEED:-1000} \
 		$(BIN)/python -m pytest -q -s tests/dataplane/test_egress_fuzz.py
+
+fuzz-xds: setup ## many generated requests: no client can break its stream but by the protocol, nor another's
+	@TOWPATH_FUZZ_SECONDS=$${TIME:-600} TOWPATH_FUZZ_SEED=$${SEED:-} \
+		$(BIN)/python -m pytest -q -s --timeout 0 tests/conformance/xds/test_fuzz.py
+
+conformance-adapter: setup ## serve what the public xDS test harness calls: xDS on 18000, its adapter on 17000
+	@PYTHONPATH=tests $(BIN)/python -m support.xds
 
 clean: ## remove the virtual environment and all caches
 	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,345 @@
+"""Clients that say exactly what a test wants, and keep all that they are told, in order.
+
+One client is one stream. It states what it asks for and the latest nonce by itself, so that a test
+spells out only what it is about.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import grpc
+import grpc.aio
+from envoy.config.core.v3.base_pb2 import Node
+from envoy.service.discovery.v3.discovery_pb2 import (
+    DeltaDiscoveryRequest,
+    DeltaDiscoveryResponse,
+    DiscoveryRequest,
+    DiscoveryResponse,
+)
+from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
+
+from support.xds import contents
+from support.xds.types import AGGREGATED, OWN, ROUTES, WHOLE, short
+
+WITHIN_S = 5.0
+PROBES = tuple(f"probe-{number}" for number in range(1, 13))
+"""Names of resources that exist only to be asked for; see `quiet`."""
+
+PROBED = ROUTES
+"""Which type's probes are asked for on an aggregated stream, unless a test says otherwise."""
+
+OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.use_local_subchannel_pool", 1),  # else channels to one address share a connection
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """One response. *contents* is the bytes of each resource, probes left out."""
+
+    type_url: str
+    version: str
+    nonce: str
+    contents: Mapping[str, bytes] = field(repr=False)
+    message: Any = field(repr=False)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    removed: tuple[str, ...] = ()
+    probes: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        sent = f"{short(self.type_url)} {self.names}"
+        return f"{sent}, removed {list(self.removed)}" if self.removed else sent
+
+    @property
+    def names(self) -> list[str]:
+        return sorted(self.contents)
+
+    @property
+    def errors(self) -> dict[str, tuple[int, str]]:
+        """By name: code and text of each `resource_errors`."""
+        return {
+            e.resource_name.name: (e.error_detail.code, e.error_detail.message)
+            for e in self.message.resource_errors
+        }
+
+
+class StreamEnded(AssertionError):
+    """The server ended a stream on which a response was awaited."""
+
+
+class Client:
+    """What both variants have in common; `own` is the type of a stream for that type alone.
+
+    One that does not read leaves it to gRPC to tell the server to wait.
+    """
+
+    def __init__(
+        self,
+        channel: grpc.aio.Channel,
+        method: str,
+        node: str,
+        *,
+        own: str = "",
+        agent: str = "conformance",
+        features: Sequence[str] = (),
+        reads: bool = True,
+    ) -> None:
+        self.node = Node(id=node, user_agent_name=agent, client_features=features)
+        self.own = own
+        self.heard: list[Told] = []
+        self.requests = 0
+        self._channel = channel
+        self._call: Any = channel.stream_stream(method)()
+        self._unread: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._nonces: dict[str, str] = {}
+        self._probes: Counter[str] = Counter()
+        self._reader = asyncio.create_task(self._read()) if reads else None
+
+    async def _read(self) -> None:
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.CancelledError):
+            while (data := await self._call.read()) is not grpc.aio.EOF:
+                self._unread.put_nowait(data)
+        self._unread.put_nowait(None)
+
+    async def close(self) -> None:
+        """End the stream and its connection, as a client that is stopped does."""
+        self._call.cancel()
+        if self._reader is not None:
+            await self._reader
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def say_bytes(self, data: bytes) -> None:
+        self.requests += 1
+        await self._call.write(data)
+
+    async def hear(self, *, within: float = WITHIN_S) -> Told:
+        """The next response; a stream that has ended fails the test with its status."""
+        data = await asyncio.wait_for(self._unread.get(), within)
+        if data is None:
+            raise StreamEnded(f"the stream ended: {await self.status()}")
+        told = self._parse(data)
+        assert told.nonce, "a response without a nonce"
+        assert told.nonce not in {t.nonce for t in self.heard}, "a nonce was used twice"
+        self.heard.append(told)
+        self._nonces[told.type_url] = told.nonce
+        return told
+
+    async def status(self) -> tuple[grpc.StatusCode, str]:
+        """The status that the stream ended with; responses before it are passed over."""
+        async with asyncio.timeout(WITHIN_S):
+            return await self._call.code(), await self._call.details() or ""
+
+    async def quiet(self, probed: str = "") -> None:
+        """Assert that nothing has been sent, nor will be for what was said and done so far."""
+        sent = await self.settle(probed)
+        assert not sent, f"sent without need: {[str(told) for told in sent]}"
+
+    async def settle(self, probed: str = "") -> list[Told]:
+        """Hear, and accept, all that is sent for what was said and done so far.
+
+        No time says when that is, but order does: what is asked for now is answered behind it.
+        Twice, as a server may answer a request before it pushes a change that is already
+        published.
+        """
+        probed = self.own or probed or PROBED
+        sent = []
+        for _ in range(2):
+            name = PROBES[self._probes[probed]]
+            self._probes[probed] += 1
+            await self._probe(probed, name)
+            while name not in (told := await self.take()).probes:
+                sent.append(told)
+            if told.contents and probed not in WHOLE:
+                sent.append(told)
+        return sent
+
+    async def _probe(self, type_url: str, name: str) -> None:
+        raise NotImplementedError
+
+    async def take(self) -> Told:
+        """Hear, and accept."""
+        told = await self.hear()
+        await self.ack(told)
+        return told
+
+    async def ack(self, told: Told) -> None:
+        raise NotImplementedError
+
+    def _parse(self, data: bytes) -> Told:
+        raise NotImplementedError
+
+
+class SotwClient(Client):
+    """A state-of-the-world stream."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.names: dict[str, list[str]] = {}
+        self.accepted: dict[str, str] = {}  # by type: the version of the last response accepted
+
+    async def say(self, type_url: str, **fields: Any) -> None:
+        """Send just these fields."""
+        request = DiscoveryRequest(type_url=type_url, **fields)
+        await self.say_bytes(request.SerializeToString())
+
+    async def ask(self, type_url: str, *names: str, nonce: str | None = None) -> None:
+        """Ask for these names from now on; none is the wildcard, or nothing, as the type has it."""
+        self.names[type_url] = list(names)
+        await self.say(
+            type_url,
+            node=self.node,
+            resource_names=names,
+            version_info=self.accepted.get(type_url, ""),
+            response_nonce=self._nonces.get(type_url, "") if nonce is None else nonce,
+        )
+
+    async def get(self, type_url: str, *names: str) -> Told:
+        """Ask, hear, and accept."""
+        await self.ask(type_url, *names)
+        told = await self.hear()
+        await self.ack(told)
+        return told
+
+    async def ack(self, told: Told) -> None:
+        self.accepted[told.type_url] = told.version
+        await self.ask(told.type_url, *self.names.get(told.type_url, []), nonce=told.nonce)
+
+    async def nack(self, told: Told, words: str = "rejected", *names: str) -> None:
+        """Reject; *names*, if any, are asked for from now on."""
+        if names:
+            self.names[told.type_url] = list(names)
+        await self.say(
+            told.type_url,
+            resource_names=self.names[told.type_url],
+            version_info=self.accepted.get(told.type_url, ""),
+            response_nonce=told.nonce,
+            error_detail=Status(code=13, message=words),
+        )
+
+    async def _probe(self, type_url: str, name: str) -> None:
+        asked = self.names.get(type_url, [])
+        if not asked and type_url in WHOLE and type_url in self._nonces:
+            asked = ["*"]
+        await self.ask(type_url, *asked, name)
+
+    def _parse(self, data: bytes) -> Told:
+        message: Any = DiscoveryResponse.FromString(data)
+        held, probes = _split((contents.unpacked(any_), any_.value) for any_ in message.resources)
+        return Told(
+            message.type_url, message.version_info, message.nonce, held, message, probes=probes
+        )
+
+
+class DeltaClient(Client):
+    """A delta stream; `versions` is what it holds of each type, by name."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.versions: dict[str, dict[str, str]] = {}
+
+    async def say(self, type_url: str, **fields: Any) -> None:
+        """Send just these fields."""
+        request = DeltaDiscoveryRequest(type_url=type_url, **fields)
+        await self.say_bytes(request.SerializeToString())
+
+    async def ask(
+        self,
+        type_url: str,
+        *subscribe: str,
+        unsubscribe: Sequence[str] = (),
+        initial: Mapping[str, str] | None = None,
+        nonce: str = "",
+    ) -> None:
+        await self.say(
+            type_url,
+            node=self.node,
+            resource_names_subscribe=subscribe,
+            resource_names_unsubscribe=unsubscribe,
+            initial_resource_versions=initial,
+            response_nonce=nonce,
+        )
+
+    async def get(self, type_url: str, *subscribe: str, **more: Any) -> Told:
+        """Ask, hear, and accept."""
+        await self.ask(type_url, *subscribe, **more)
+        return await self.take()
+
+    async def ack(self, told: Told) -> None:
+        held = self.versions.setdefault(told.type_url, {})
+        held.update(told.versions)
+        for name in told.removed:
+            held.pop(name, None)
+        await self.say(told.type_url, response_nonce=told.nonce)
+
+    async def nack(self, told: Told, words: str = "rejected", *subscribe: str) -> None:
+        await self.say(
+            told.type_url,
+            response_nonce=told.nonce,
+            resource_names_subscribe=subscribe,
+            error_detail=Status(code=13, message=words),
+        )
+
+    async def _probe(self, type_url: str, name: str) -> None:
+        await self.ask(type_url, name)
+
+    def _parse(self, data: bytes) -> Told:
+        message: Any = DeltaDiscoveryResponse.FromString(data)
+        pairs = [(contents.unpacked(r.resource), r) for r in message.resources]
+        for held, resource in pairs:
+            assert contents.name_of(held) == resource.name
+        bodies, probes = _split((held, r.resource.value) for held, r in pairs)
+        assert bodies.keys().isdisjoint(message.removed_resources), "sent and removed at once"
+        return Told(
+            message.type_url,
+            message.system_version_info,
+            message.nonce,
+            bodies,
+            message,
+            versions={r.name: r.version for r in message.resources if r.name in bodies},
+            removed=tuple(message.removed_resources),
+            probes=probes,
+        )
+
+
+def _split(held: Iterable[tuple[Message, bytes]]) -> tuple[dict[str, bytes], frozenset[str]]:
+    """Contents by name, and the probes among them; no name may come twice."""
+    pairs = [(contents.name_of(message), data) for message, data in held]
+    by_name = dict(pairs)
+    assert len(by_name) == len(pairs), f"a name is twice in one response: {[n for n, _ in pairs]}"
+    probes = frozenset(by_name).intersection(PROBES)
+    return {name: data for name, data in by_name.items() if name not in probes}, probes
+
+
+@contextlib.asynccontextmanager
+async def sotw(address: str, node: str, *, own: str = "", **more: Any) -> AsyncIterator[SotwClient]:
+    """A state-of-the-world stream on a connection of its own; *own* is a type, or "" for ADS."""
+    method = (OWN[own] if own else AGGREGATED).sotw
+    channel = grpc.aio.insecure_channel(address, OPTIONS)
+    async with SotwClient(channel, method, node, own=own, **more) as client:
+        yield client
+
+
+@contextlib.asynccontextmanager
+async def delta(
+    address: str, node: str, *, own: str = "", **more: Any
+) -> AsyncIterator[DeltaClient]:
+    """A delta stream on a connection of its own; *own* is a type, or "" for ADS."""
+    method = (OWN[own] if own else AGGREGATED).delta
+    channel = grpc.aio.insecure_channel(address, OPTIONS)
+    async with DeltaClient(channel, method, node, own=own, **more) as client:
+        yield client

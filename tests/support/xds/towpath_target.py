@@ -1,0 +1,158 @@
+"""Towpath as the server under test: the real hub and the real gRPC server, serving given states."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from google.protobuf.message import Message
+
+from support.serving import serving
+from support.xds import contents
+from support.xds.target import Target
+from towpath.app.grpc_server import Ports
+from towpath.encode import envoy
+from towpath.encode.pack import resource
+from towpath.hub.deliveries import Deliveries
+from towpath.hub.hub import Hub
+from towpath.hub.settle import Settle
+from towpath.model.mesh import Mesh
+from towpath.model.names import ClientKind, Kind, SidecarId
+from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
+from towpath.model.workloads import Pod
+from towpath.store import Store
+from towpath.telemetry.metrics import Metrics
+
+PUBLISHED_WITHIN_S = 10.0
+
+Held = dict[str, dict[str, Message]]
+"""By type URL and name."""
+
+
+class States:
+    """The adapter: a node is a pod, and its snapshot is what was said here, not what a mesh needs.
+
+    Each change also changes the pod's label `revision`, by which the hub notices it.
+    """
+
+    def __init__(self) -> None:
+        self.settle = Settle(quiet=0, longest=0, clock=time.monotonic)
+        self.store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=self.settle.touch)
+        for kind in Kind:
+            self.store.listed(kind)
+        self.hub: Hub
+        self._held: dict[SidecarId, Held] = {}
+        self._snapshots: dict[SidecarId, Snapshot] = {}
+        self._revision = 0
+        self._published = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
+
+    def compose(self, mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:  # noqa: ARG002
+        """What the hub asks instead of composing the snapshot of a mesh."""
+        return None if mesh.pod(sidecar) is None else self._snapshots[sidecar]
+
+    def on_publish(self) -> None:
+        self._published.set()
+
+    async def set_state(self, node: str, version: str, resources: Sequence[Message]) -> None:  # noqa: ARG002
+        held: Held = {}
+        for message in map(contents.completed, resources):
+            of_type = held.setdefault(contents.type_of(message), {})
+            of_type[contents.name_of(message)] = message
+        await self._publish(node, held)
+
+    async def clear_state(self, node: str) -> None:
+        sidecar = SidecarId.parse(node)
+        self._held.pop(sidecar, None)
+        self.store.delete(Kind.POD, sidecar.namespace, sidecar.pod)
+        await self._until_published(sidecar, None)
+        self._snapshots.pop(sidecar, None)
+
+    async def update_resource(self, node: str, type_url: str, name: str, version: str) -> None:  # noqa: ARG002
+        held = self._copy(node)
+        old = held[type_url][name]
+        changed = type(old).FromString(old.SerializeToString())
+        contents.revise(changed, self._revision + 1000)
+        held[type_url][name] = changed
+        await self._publish(node, held)
+
+    async def add_resource(self, node: str, type_url: str, name: str, version: str) -> None:  # noqa: ARG002
+        held = self._copy(node)
+        held.setdefault(type_url, {})[name] = contents.message(type_url, name, contents.Item())
+        await self._publish(node, held)
+
+    async def remove_resource(self, node: str, type_url: str, name: str, version: str) -> None:  # noqa: ARG002
+        held = self._copy(node)
+        del held[type_url][name]
+        await self._publish(node, held)
+
+    def _copy(self, node: str) -> Held:
+        held = self._held.get(SidecarId.parse(node), {})
+        return {type_url: dict(of_type) for type_url, of_type in held.items()}
+
+    async def _publish(self, node: str, held: Held) -> None:
+        sidecar = SidecarId.parse(node)
+        async with self._one_at_a_time:
+            self._revision += 1
+            self._held[sidecar] = held
+            self._snapshots[sidecar] = _snapshot(held)
+            revision = ("revision", str(self._revision))
+            pod = Pod(sidecar.namespace, sidecar.pod, sidecar.pod, labels=(revision,), ports=())
+            self.store.apply(pod)
+            await self._until_published(sidecar, pod)
+
+    async def _until_published(self, sidecar: SidecarId, pod: Pod | None) -> None:
+        async with asyncio.timeout(PUBLISHED_WITHIN_S):
+            while not (self.hub.ready and self.hub.mesh.pod(sidecar) == pod):
+                self._published.clear()
+                await self._published.wait()
+
+
+def _snapshot(held: Held) -> Snapshot:
+    sets = {
+        type_url: ResourceSet(type_url, (Layer(tuple(map(_resource, of_type.values()))),))
+        for type_url, of_type in held.items()
+    }
+    return Snapshot(sets, closed=envoy.closed)
+
+
+def _resource(message: Message) -> Resource:
+    return resource(contents.name_of(message), message)
+
+
+@dataclass(frozen=True)
+class TowpathTarget(Target):
+    """Also what a test of Towpath alone may look at."""
+
+    states: States
+    metrics: Metrics
+
+
+@contextlib.asynccontextmanager
+async def towpath_target(
+    folder: Path | None = None, *, address: str = "", unknown_pod_wait: float = 30.0
+) -> AsyncIterator[TowpathTarget]:
+    """Serve on *address*, by default a unix socket in *folder*."""
+    address = address or f"unix:{folder}/ads.sock"
+    states, metrics = States(), Metrics()
+    states.hub = Hub(
+        states.store,
+        states.settle,
+        deliveries=Deliveries(clock=time.time),
+        metrics=metrics,
+        clock=time.monotonic,
+        on_publish=states.on_publish,
+        compose=states.compose,
+    )
+    ports = Ports(address)
+    running = asyncio.create_task(states.hub.run())
+    try:
+        async with serving(states.hub, ports, metrics=metrics, unknown_pod_wait=unknown_pod_wait):
+            yield TowpathTarget(address, states, states, metrics)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
