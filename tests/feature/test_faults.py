@@ -1,0 +1,148 @@
+"""What clients and networks can do to a server: afterwards its memory is what it was, and every
+other sidecar is correct.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+import grpc
+import grpc.aio
+import pytest
+
+from support.xds.client import SotwClient, delta, sotw
+from support.xds.process import NODE, ServerProcess
+from support.xds.sidecar import Sidecar, sidecar, steady
+from support.xds.types import CLUSTER, LISTENER
+
+MIB = 1 << 20
+ALLOWED = 12 * MIB
+"""What memory may grow by when a fault comes again: an allocator's fragments, and arenas of threads
+that gRPC starts late, measured as up to 6 MiB; each fault below would leave 20 MiB or more behind.
+"""
+
+Fault = Callable[[], Awaitable[None]]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    started = ServerProcess(tmp_path_factory.mktemp("faults"))
+    started.start()
+    yield started
+    started.stop()
+
+
+@pytest.fixture
+async def witness(server: ServerProcess) -> AsyncIterator[Sidecar]:
+    """A sidecar that nothing is wrong with."""
+    async with sidecar(server.address) as one:
+        await one.correct(await server.versions())
+        yield one
+
+
+async def _twice(server: ServerProcess, witness: Sidecar, fault: Fault) -> None:
+    """The first time may leave buffers and caches that the second uses again."""
+    await fault()
+    await witness.correct(await server.changed())
+    before = server.resident()
+    await fault()
+    await witness.correct(await server.changed())
+    await steady(server, before, allowed=ALLOWED)
+    async with asyncio.timeout(10):
+        while server.metric("towpath_connected_sidecars") != 1:
+            await asyncio.sleep(0.05)
+
+
+async def test_500_streams_at_once(server: ServerProcess, witness: Sidecar) -> None:
+    async def fault() -> None:
+        async with contextlib.AsyncExitStack() as held:
+            clients = [
+                await held.enter_async_context(sotw(server.address, NODE)) for _ in range(500)
+            ]
+            for client in clients:
+                await client.ask(CLUSTER)
+            versions = {(await client.hear(within=30)).version for client in clients}
+            assert len(versions) == 1
+
+    await _twice(server, witness, fault)
+
+
+async def test_a_client_that_rejects_everything(server: ServerProcess, witness: Sidecar) -> None:
+    async def fault() -> None:
+        async with contextlib.AsyncExitStack() as held:
+            clients = [
+                await held.enter_async_context(sotw(server.address, "bookstore-0.bookstore"))
+                for _ in range(10)
+            ]
+            for client in clients:
+                for type_url in (CLUSTER, LISTENER):
+                    await client.ask(type_url)
+            rejecting = [asyncio.create_task(_reject_all(client)) for client in clients]
+            for _ in range(10):
+                await server.changed()
+            for task in rejecting:
+                task.cancel()
+            await asyncio.gather(*rejecting, return_exceptions=True)
+            # No loop: at most one response for each type, each change and each stand-in.
+            assert max(len(client.heard) for client in clients) < 60
+
+    await _twice(server, witness, fault)
+
+
+async def _reject_all(client: SotwClient) -> None:
+    while True:
+        await client.nack(await client.hear(within=60), "no")
+
+
+async def test_a_client_that_never_answers(server: ServerProcess, witness: Sidecar) -> None:
+    async def fault() -> None:
+        async with sotw(server.address, NODE) as reads, delta(server.address, NODE) as too:
+            for type_url in (CLUSTER, LISTENER):
+                await reads.ask(type_url)
+                await too.ask(type_url)
+            for _ in range(10):
+                versions = await server.changed()
+                await witness.correct(versions)
+
+    await _twice(server, witness, fault)
+
+
+async def test_a_client_that_stops_reading(server: ServerProcess, witness: Sidecar) -> None:
+    """Each change is 100 KB and more to it; the newest is kept for it, and not a queue."""
+
+    async def fault() -> None:
+        async with contextlib.AsyncExitStack() as held:
+            for _ in range(20):
+                client = await held.enter_async_context(sotw(server.address, NODE, reads=False))
+                for type_url in (CLUSTER, LISTENER):
+                    await client.ask(type_url)
+            before = server.resident()
+            for _ in range(10):
+                await witness.correct(await server.changed())
+            assert server.resident() - before < 20 * MIB
+
+    await _twice(server, witness, fault)
+
+
+async def test_garbage(server: ServerProcess, witness: Sidecar) -> None:
+    async def fault() -> None:
+        for data in (b"\xff" * 1000, b"\x0a\xff", bytes(MIB), b"{}"):
+            async with sotw(server.address, NODE) as client:
+                await client.say_bytes(data)
+                assert (await client.status())[0] == grpc.StatusCode.INVALID_ARGUMENT
+
+    await _twice(server, witness, fault)
+
+
+async def test_a_message_of_40_mib(server: ServerProcess, witness: Sidecar) -> None:
+    async def fault() -> None:
+        async with sotw(server.address, NODE) as client:
+            with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                await client.say(CLUSTER, node=client.node, resource_names=["x" * (40 * MIB)])
+            code, words = await client.status()
+            assert code == grpc.StatusCode.RESOURCE_EXHAUSTED
+            assert "larger than max" in words
+
+    await _twice(server, witness, fault)
