@@ -12,7 +12,8 @@ from support.kube.build import CannotBuildError, api_server
 from support.kube.cluster import Cluster
 
 RIGHTS = list(yaml.safe_load_all((DEPLOY / "base" / "rbac.yaml").read_text()))
-READER = yaml.safe_load_all("""
+READER = list(
+    yaml.safe_load_all("""
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRole
 metadata: {name: reader}
@@ -24,36 +25,52 @@ metadata: {name: reader}
 roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: reader}
 subjects: [{kind: User, name: reader, apiGroup: rbac.authorization.k8s.io}]
 """)
+)
 """Rights of somebody who may see everything, and write nothing."""
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The API server, with our CustomResourceDefinitions established."""
-    try:
-        api_server()
-    except CannotBuildError as error:
-        pytest.skip(str(error))
+    _needs_api_server()
     with Cluster(tmp_path_factory.mktemp("cluster")) as started:
-        definitions = [yaml.safe_load(path.read_text()) for path in CRDS]
-        applied = started.apply(*definitions)
-        assert applied.exit_code == 0, applied.error
-        names = [f"crd/{one['metadata']['name']}" for one in definitions]
-        waited = started.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
-        assert waited.exit_code == 0, waited.error
-        for namespace in ("osm-system", "curl"):
-            started.kubectl("create", "namespace", namespace)
-        granted = started.apply(*RIGHTS, *READER)
-        assert granted.exit_code == 0, granted.error
+        _furnish(started)
+        yield started
+
+
+@pytest.fixture(scope="module")
+def older(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """The same on a server that streams no lists, as before Kubernetes 1.32."""
+    _needs_api_server()
+    flags = ("--feature-gates=WatchList=false",)
+    with Cluster(tmp_path_factory.mktemp("older"), flags=flags) as started:
+        _furnish(started)
         yield started
 
 
 @pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """An API server that nothing was ever applied to."""
+    _needs_api_server()
+    with Cluster(tmp_path_factory.mktemp("bare")) as started:
+        yield started
+
+
+def _needs_api_server() -> None:
     try:
         api_server()
     except CannotBuildError as error:
         pytest.skip(str(error))
-    with Cluster(tmp_path_factory.mktemp("bare")) as started:
-        yield started
+
+
+def _furnish(cluster: Cluster) -> None:
+    definitions = [yaml.safe_load(path.read_text()) for path in CRDS]
+    applied = cluster.apply(*definitions)
+    assert applied.exit_code == 0, applied.error
+    names = [f"crd/{one['metadata']['name']}" for one in definitions]
+    waited = cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
+    assert waited.exit_code == 0, waited.error
+    for namespace in ("osm-system", "curl"):
+        cluster.kubectl("create", "namespace", namespace)
+    granted = cluster.apply(*RIGHTS, *READER)
+    assert granted.exit_code == 0, granted.error

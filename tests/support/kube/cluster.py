@@ -48,8 +48,10 @@ class Kubectl:
 class Cluster:
     """etcd and kube-apiserver on loopback; `kubeconfig(identity)` says how to talk to them."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, flags: Sequence[str] = ()) -> None:
+        """*flags* are more of the API server's."""
         self._folder = folder
+        self._flags = flags
         certificates = Certificates(folder)
         self._files = certificates.server()
         self._accounts = certificates.issue("accounts")
@@ -183,6 +185,7 @@ class Cluster:
             "--disable-admission-plugins=ServiceAccount",
             f"--cert-dir={self._folder}",
             "--v=1",
+            *self._flags,
         ]
 
 

@@ -1,0 +1,217 @@
+"""The rights that Towpath asks for: all it needs, and none that it could do without."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+import yaml
+
+from support.dataplane.policy import egress
+from support.deploy import DEPLOY
+from support.kube.cluster import Cluster
+from towpath.app.serve import serve
+from towpath.kubeapi.lease import micro_time
+from towpath.settings import Settings
+
+pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
+
+RIGHTS: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "base" / "rbac.yaml").read_text()))
+ROLES = [document for document in RIGHTS if document["kind"] in ("Role", "ClusterRole")]
+ACCOUNT = "--as=system:serviceaccount:osm-system:towpath"
+WITHIN_S = 20.0
+ENDS_WITHIN_S = 10.0
+POLICY = "policy.openservicemesh.io/v1alpha1"
+
+
+class Right(NamedTuple):
+    """One verb on one resource, and where it stands in the roles."""
+
+    role: int
+    rule: int
+    resource: str
+    verb: str
+
+
+GRANTED = [
+    Right(role, rule, resource, verb)
+    for role, document in enumerate(ROLES)
+    for rule, granted in enumerate(document["rules"])
+    for resource in granted["resources"]
+    for verb in granted["verbs"]
+]
+
+
+def without(right: Right) -> list[dict[str, Any]]:
+    """The roles with all that is granted but this."""
+    roles = copy.deepcopy(ROLES)
+    rules = roles[right.role]["rules"]
+    rule = rules.pop(right.rule)
+    others = [name for name in rule["resources"] if name != right.resource]
+    rest = [verb for verb in rule["verbs"] if verb != right.verb]
+    if others:
+        rules.append({**rule, "resources": others})
+    if rest:
+        rules.append({**rule, "resources": [right.resource], "verbs": rest})
+    return roles
+
+
+class Towpath:
+    """`serve` on the older server, with the rights of its service account, in this process."""
+
+    def __init__(self, cluster: Cluster, folder: Path) -> None:
+        self.cluster = cluster
+        self._folder = folder
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        settings = Settings(
+            kubeconfig=self.cluster.kubeconfig("towpath"),
+            ads_address=f"unix:{self._folder / 'ads.sock'}",
+            http_address="127.0.0.1:0",
+            shutdown_grace=0,
+        )
+        running = asyncio.create_task(serve(settings, announce=lambda: None))
+        try:
+            yield
+            assert not running.done(), running
+        finally:
+            running.cancel()
+            await asyncio.wait([running], timeout=ENDS_WITHIN_S)
+            assert running.done()
+
+    def write(self, name: str) -> None:
+        """Apply what needs a status, and an Event."""
+        metadata = {"name": name, "namespace": "curl"}
+        setting = {"apiVersion": POLICY, "kind": "UpstreamTrafficSetting", "metadata": metadata}
+        policy = egress(name, (80, "http"), hosts=["httpbin.org"], groups=["gone"])
+        applied = self.cluster.apply({**setting, "spec": {"host": f"{name}.test"}}, policy)
+        assert applied.exit_code == 0, applied.error
+
+    def lease_of_another(self) -> None:
+        """Let another replica have just renewed the Lease."""
+        lease = {
+            "apiVersion": "coordination.k8s.io/v1",
+            "kind": "Lease",
+            "metadata": {"name": "towpath-status", "namespace": "osm-system"},
+            "spec": {
+                "holderIdentity": "another",
+                "leaseDurationSeconds": 15,
+                "renewTime": micro_time(datetime.now(UTC)),
+            },
+        }
+        applied = self.cluster.apply(lease)
+        assert applied.exit_code == 0, applied.error
+
+    def no_leases(self) -> None:
+        deleted = self.cluster.kubectl("delete", "leases", "--all", "-n", "osm-system")
+        assert deleted.exit_code == 0, deleted.error
+
+
+@pytest.fixture(scope="module")
+def towpath(older: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Towpath]:
+    labels = {"openservicemesh.io/monitored-by": "osm"}
+    namespace = {"apiVersion": "v1", "kind": "Namespace"}
+    config = {
+        "apiVersion": "config.openservicemesh.io/v1alpha2",
+        "kind": "MeshConfig",
+        "metadata": {"name": "osm-mesh-config", "namespace": "osm-system"},
+        "spec": {"featureFlags": {"enableEgressPolicy": True}},
+    }
+    older.apply({**namespace, "metadata": {"name": "curl", "labels": labels}}, config)
+    yield Towpath(older, tmp_path_factory.mktemp("rbac"))
+    older.apply(*ROLES)
+
+
+async def _until(caplog: pytest.LogCaptureFixture, *texts: str) -> None:
+    try:
+        async with asyncio.timeout(WITHIN_S):
+            while not all(text in caplog.text for text in texts):
+                await asyncio.sleep(0.02)
+    except TimeoutError:
+        raise AssertionError(f"not logged within {WITHIN_S:g} s: {texts}") from None
+
+
+def _names_of_leases(cluster: Cluster) -> str:
+    return cluster.kubectl("get", "leases", "-n", "osm-system", "-o", "name").out
+
+
+async def test_with_all_that_is_granted_nothing_is_refused(
+    towpath: Towpath, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="towpath")
+    towpath.no_leases()
+    towpath.write("complete")
+    async with towpath.serving():
+        await _until(caplog, "holds the Lease osm-system/towpath-status")
+        for what, accepted in (("egress", False), ("upstreamtrafficsetting", True)):
+            waited = await asyncio.to_thread(
+                towpath.cluster.kubectl,
+                *("wait", f"--for=condition=Accepted={accepted}", f"{what}/complete"),
+                *("-n", "curl", "--timeout=20s"),
+            )
+            assert waited.exit_code == 0, waited.error
+    towpath.lease_of_another()
+    async with towpath.serving(), asyncio.timeout(WITHIN_S):
+        while "towpath-replica-" not in await asyncio.to_thread(_names_of_leases, towpath.cluster):
+            await asyncio.sleep(0.05)
+
+    assert "towpath-replica-" not in _names_of_leases(towpath.cluster)
+    assert "forbidden" not in caplog.text
+
+
+@pytest.mark.parametrize("right", GRANTED, ids=lambda right: f"{right.verb} {right.resource}")
+async def test_without_any_right_something_fails_that_names_it(
+    right: Right, towpath: Towpath, caplog: pytest.LogCaptureFixture
+) -> None:
+    reports = right.resource == "leases" and right.verb in ("patch", "delete")
+    if reports:
+        towpath.lease_of_another()
+    elif right.verb in ("create", "patch"):
+        towpath.no_leases()
+        towpath.write(f"without-{GRANTED.index(right)}")
+    applied = towpath.cluster.apply(*without(right))
+    assert applied.exit_code == 0, applied.error
+
+    refused = f'cannot {right.verb} resource "{right.resource}"'
+    async with towpath.serving():
+        if right.verb == "delete":
+            async with asyncio.timeout(WITHIN_S):
+                while "towpath-replica-" not in await asyncio.to_thread(
+                    _names_of_leases, towpath.cluster
+                ):
+                    await asyncio.sleep(0.05)
+        else:
+            await _until(caplog, refused)
+    assert refused in caplog.text
+    line = next(message for message in caplog.messages if refused in message)
+    granted = line.partition("(grant by RBAC")[2]
+    assert f'resources: ["{right.resource}"]' in granted
+    assert right.verb in granted.partition("verbs: ")[2]
+    if reports:
+        towpath.no_leases()
+
+
+@pytest.mark.parametrize(
+    ("allowed", "verb", "resource"),
+    [
+        ("yes", "update", "leases/towpath-status"),
+        ("no", "update", "leases/another"),
+        ("no", "get", "secrets"),
+        ("no", "list", "configmaps"),
+        ("no", "patch", "egresses"),
+        ("no", "patch", "pods"),
+        ("no", "create", "pods"),
+    ],
+)
+def test_nothing_else_is_allowed(towpath: Towpath, allowed: str, verb: str, resource: str) -> None:
+    towpath.cluster.apply(*ROLES)
+    asked = towpath.cluster.kubectl("auth", "can-i", verb, resource, "-n", "osm-system", ACCOUNT)
+
+    assert allowed == asked.out.strip()
