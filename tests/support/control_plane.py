@@ -86,9 +86,12 @@ class RawStream:
         await self._call.write(data)
 
     async def hear(self, *, within: float = 5.0) -> DiscoveryResponse:
+        return DiscoveryResponse.FromString(await self.hear_bytes(within=within))
+
+    async def hear_bytes(self, *, within: float = 5.0) -> bytes:
         data = await asyncio.wait_for(self._call.read(), within)
         assert isinstance(data, bytes), f"the stream ended: {await self._call.details()}"
-        return DiscoveryResponse.FromString(data)
+        return data
 
     async def silent_for(self, seconds: float) -> bool:
         """True if the server says nothing for so long."""

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 from support.certificates import TRUST_DOMAIN
 from towpath.access import Gate
+from towpath.admin.csds import ClientStatus
 from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import RULES, Ports, start_grpc
 from towpath.hub.hub import Hub
@@ -40,5 +41,5 @@ async def serving(
         unknown_pod_wait=unknown_pod_wait,
         identifier="towpath/test",
     )
-    async with start_grpc(ports, ads, Inspector(hub), gate=gate, grace=0.1):
+    async with start_grpc(ports, ads, Inspector(hub), ClientStatus(hub), gate=gate, grace=0.1):
         yield

@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
-from google.protobuf.timestamp_pb2 import Timestamp
 
+from towpath.admin.times import timestamp
 from towpath.hub.deliveries import Delivery, TypeDelivery
 from towpath.hub.explain import Explanation, read_question
 from towpath.hub.hub import Hub
@@ -145,7 +145,7 @@ def _sidecar(delivery: Delivery) -> pb.Sidecar:
         client_kind=pb.Sidecar.ClientKind.Value(delivery.kind.name),
         variant=pb.Sidecar.Variant.Value(delivery.variant.upper()),
         state=pb.Sidecar.State.Value(delivery.state),
-        connected_at=_time(delivery.connected_at),
+        connected_at=timestamp(delivery.connected_at),
         deliveries=[_delivery(type_url, held) for type_url, held in types],
     )
 
@@ -160,14 +160,14 @@ def _delivery(type_url: str, held: TypeDelivery) -> pb.Delivery:
     )
     if held.sent:
         message.sent.version = held.sent.version
-        message.sent.at.CopyFrom(_time(held.sent.at))
+        message.sent.at.CopyFrom(timestamp(held.sent.at))
         message.sent.resource_count = len(held.sent.names)
     if held.acknowledged:
         message.acknowledged.version = held.acknowledged.version
-        message.acknowledged.at.CopyFrom(_time(held.acknowledged.at))
+        message.acknowledged.at.CopyFrom(timestamp(held.acknowledged.at))
     if held.rejected:
         message.rejected.version = held.rejected.version
-        message.rejected.at.CopyFrom(_time(held.rejected.at))
+        message.rejected.at.CopyFrom(timestamp(held.rejected.at))
         message.rejected.message = held.rejected.message
         message.rejected.resource_names.extend(held.rejected.names)
     return message
@@ -212,9 +212,3 @@ def _problem(problem: Problem) -> pb.Problem:
         message=problem.message,
         source=problem.source,
     )
-
-
-def _time(seconds: float) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromMicroseconds(round(seconds * 1_000_000))
-    return stamp

@@ -1,4 +1,4 @@
-"""The gRPC server of the ADS port: sidecars' streams, the Inspector, reflection and health."""
+"""The gRPC server of the ADS port: sidecars' streams; the Inspector, CSDS, reflection, health."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
+from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from towpath.access import Audience, Gate
+from towpath.admin.csds import ClientStatus
 from towpath.admin.inspector import Inspector
 from towpath.xds.service import SERVICES, AdsService
 from towpath_api.v1 import inspector_pb2, inspector_pb2_grpc
 
 INSPECTOR = inspector_pb2.DESCRIPTOR.services_by_name["Inspector"].full_name
+CLIENT_STATUS = csds_pb2.DESCRIPTOR.services_by_name["ClientStatusDiscoveryService"].full_name
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 RULES = {
     **dict.fromkeys(SERVICES, Audience.SIDECARS),
     INSPECTOR: Audience.PEOPLE,
+    CLIENT_STATUS: Audience.PEOPLE,
     reflection.SERVICE_NAME: Audience.PEOPLE,
     HEALTH: Audience.ANYONE,
 }
@@ -65,7 +69,13 @@ class Ports:
 
 @contextlib.asynccontextmanager
 async def start_grpc(
-    ports: Ports, ads: AdsService, inspector: Inspector, *, gate: Gate, grace: float
+    ports: Ports,
+    ads: AdsService,
+    inspector: Inspector,
+    status: ClientStatus,
+    *,
+    gate: Gate,
+    grace: float,
 ) -> AsyncIterator[None]:
     """Serve on *ports*; streams that are open at the end get *grace* seconds.
 
@@ -75,11 +85,13 @@ async def start_grpc(
     health = HealthServicer()
     server.add_generic_rpc_handlers(ads.handlers())
     inspector_pb2_grpc.add_InspectorServicer_to_server(inspector, server)
+    csds_pb2_grpc.add_ClientStatusDiscoveryServiceServicer_to_server(status, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection(
         (
             *SERVICES,
             INSPECTOR,
+            CLIENT_STATUS,
             HEALTH,
             reflection.SERVICE_NAME,
         ),
@@ -87,7 +99,7 @@ async def start_grpc(
     )
     ports.bind(server)
     await server.start()
-    for service in ("", *SERVICES, INSPECTOR):
+    for service in ("", *SERVICES, INSPECTOR, CLIENT_STATUS):
         await health.set(service, health_pb2.HealthCheckResponse.SERVING)
     try:
         yield

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from towpath import __version__
 from towpath.access import Gate
+from towpath.admin.csds import ClientStatus
 from towpath.admin.http import HttpEndpoints
 from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import RULES, Ports, start_grpc
@@ -93,9 +94,10 @@ async def serve(settings: Settings, *, announce: Callable[[], None]) -> None:
             ports = Ports(
                 settings.ads_address, tls.credentials() if tls else None, settings.local_socket
             )
-            inspector, grace = Inspector(hub), settings.shutdown_grace
+            inspector, status = Inspector(hub), ClientStatus(hub)
+            grace = settings.shutdown_grace
             await served.enter_async_context(
-                start_grpc(ports, ads, inspector, gate=gate, grace=grace)
+                start_grpc(ports, ads, inspector, status, gate=gate, grace=grace)
             )
             announce()
             await _told_to_stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -43,9 +43,29 @@ class TypeDelivery:
     rejections: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One resource type on one stream, name by name: which are asked for (all, by the wildcard),
+    the version of each that was sent last, and which of those are not answered yet.
+    """
+
+    names: frozenset[str]
+    wildcard: bool
+    versions: Mapping[str, str]
+    pending: frozenset[str]
+
+
+def _nothing(_: str) -> Holding | None:
+    return None
+
+
 @dataclass(slots=True)
 class Delivery:
-    """One stream, from the moment it said who it is until it ends."""
+    """One stream, from the moment it said who it is until it ends.
+
+    `node` is what it said of itself, an encoded envoy.config.core.v3.Node; `holding` gives, by type
+    URL, what is known of each resource, None for a type that was not asked for.
+    """
 
     stream: int
     peer: str
@@ -60,6 +80,8 @@ class Delivery:
     settled: bool = False  # every response so far has been answered
     acknowledged_through: int = -1  # revision of the mesh all of which was once accepted
     types: dict[str, TypeDelivery] = field(default_factory=dict)
+    node: bytes = b""
+    holding: Callable[[str], Holding | None] = _nothing
 
     def acknowledged(self, version: str) -> bool:
         """True if the sidecar has accepted all of the snapshot of that version."""

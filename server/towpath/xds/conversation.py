@@ -51,6 +51,7 @@ class Conversation:
     ) -> None:
         self._stream = stream
         self._session = session
+        stream.delivery.holding = session.holding
         self._context = context
         self._deliveries = deliveries
         self._metrics = metrics

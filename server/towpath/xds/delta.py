@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from towpath.hub.deliveries import Holding
 from towpath.model.snapshot import Resource, ResourceSet
 from towpath.xds.absence import Fault
 from towpath.xds.messages import Ack, DeltaRequest, Event, Reply
@@ -51,6 +52,13 @@ class DeltaSession(Session[DeltaRequest]):
     def subscribed(self, type_url: str) -> int | None:
         known = self._by_type.get(type_url)
         return len(known.names) if known else None
+
+    def holding(self, type_url: str) -> Holding | None:
+        known = self._by_type.get(type_url)
+        if known is None:
+            return None
+        pending = frozenset(name for sent in known.unanswered.values() for name in sent.resources)
+        return Holding(frozenset(known.names), known.wildcard, known.held, pending)
 
     def _on_request(self, request: DeltaRequest) -> list[Event]:
         known = self._by_type.get(request.type_url)

@@ -12,11 +12,14 @@ class ProtocolError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """Who speaks: the node id, and its software's name ("envoy", "gRPC C-core …") and version."""
+    """Who speaks: the node id, and its software's name ("envoy", "gRPC C-core …") and version;
+    `said` is what it says of itself, an encoded envoy.config.core.v3.Node, within bounds.
+    """
 
     id: str
     user_agent: str
     version: str = ""
+    said: bytes = field(default=b"", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

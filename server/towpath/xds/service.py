@@ -153,6 +153,7 @@ class AdsService:
             variant=variant,
             subscriber=subscriber,
         )
+        stream.delivery.node = node.said
         session = new_session(composer=self._composer, rejections=self._rejections_of(node.id))
         conversation = Conversation(
             stream,

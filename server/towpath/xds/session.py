@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Generic, TypeVar
 
+from towpath.hub.deliveries import Holding
 from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, SHORT_NAMES
 from towpath.xds.absence import Fault, Manners, fault, manners_of
@@ -71,6 +72,10 @@ class Session(ABC, Generic[R]):
     @abstractmethod
     def subscribed(self, type_url: str) -> int | None:
         """How many names the client asks for (0: all, by the wildcard); None: not subscribed."""
+
+    @abstractmethod
+    def holding(self, type_url: str) -> Holding | None:
+        """What is known of each resource of that type; None: not subscribed."""
 
     @abstractmethod
     def _on_request(self, request: R) -> list[Event]: ...

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from towpath.hub.deliveries import Holding
 from towpath.model.snapshot import Resource, ResourceSet, content_hash
 from towpath.model.types import ENDPOINTS
 from towpath.xds.absence import Fault
@@ -46,6 +47,13 @@ class SotwSession(Session[SotwRequest]):
     def subscribed(self, type_url: str) -> int | None:
         known = self._by_type.get(type_url)
         return len(known.names) if known else None
+
+    def holding(self, type_url: str) -> Holding | None:
+        known = self._by_type.get(type_url)
+        if known is None:
+            return None
+        pending = frozenset(known.unanswered or ())
+        return Holding(known.names, known.wildcard, known.held, pending)
 
     def _on_request(self, request: SotwRequest) -> list[Event]:
         known = self._by_type.get(request.type_url)

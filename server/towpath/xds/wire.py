@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable
 
-from envoy.config.core.v3.base_pb2 import ControlPlane
+from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3.discovery_pb2 import (
     DeltaDiscoveryRequest,
     DiscoveryRequest,
@@ -28,6 +28,9 @@ _VERSION, _RESOURCES, _TYPE_URL, _NONCE = 1, 2, 4, 5
 _SOTW_CONTROL_PLANE, _SOTW_ERRORS = 6, 7
 _DELTA_REMOVED, _DELTA_CONTROL_PLANE, _DELTA_ERRORS = 6, 7, 9
 _RESOURCE_VERSION, _RESOURCE_ANY, _RESOURCE_NAME = 1, 2, 3
+
+LARGEST_NODE = 16 << 10
+"""In bytes; of a client that says more of itself, only its names are kept."""
 
 
 def parse_sotw(data: bytes) -> SotwRequest:
@@ -63,7 +66,7 @@ class Composer:
     """Makes response bodies, and keeps the latest ones to share between streams."""
 
     def __init__(self, *, identifier: str, kept: int = 256) -> None:
-        self._plane = ControlPlane(identifier=identifier).SerializeToString()
+        self._plane = base_pb2.ControlPlane(identifier=identifier).SerializeToString()
         self._kept = kept
         self._bodies: OrderedDict[Hashable, bytes] = OrderedDict()
 
@@ -150,7 +153,26 @@ def _node(message: DiscoveryRequest | DeltaDiscoveryRequest) -> Node | None:
         id=node.id,
         user_agent=node.user_agent_name,
         version=node.user_agent_version if version == "0.0.0" else version,
+        said=_said(node),
     )
+
+
+def _said(node: base_pb2.Node) -> bytes:
+    """What is worth keeping of a node for people: Envoy also lists its hundreds of extensions."""
+    kept = base_pb2.Node(
+        id=node.id,
+        cluster=node.cluster,
+        metadata=node.metadata if node.HasField("metadata") else None,
+        locality=node.locality if node.HasField("locality") else None,
+        user_agent_name=node.user_agent_name,
+    )
+    if node.HasField("user_agent_build_version"):
+        kept.user_agent_build_version.version.CopyFrom(node.user_agent_build_version.version)
+    elif node.user_agent_version:
+        kept.user_agent_version = node.user_agent_version
+    if kept.ByteSize() > LARGEST_NODE:
+        kept = base_pb2.Node(id=node.id, user_agent_name=node.user_agent_name)
+    return bytes(kept.SerializeToString(deterministic=True))
 
 
 def _resource_error(fault: Fault) -> bytes:

@@ -20,7 +20,7 @@ from support.resources import resource
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, LISTENER
 from towpath.xds.messages import DeltaRequest, Node, ProtocolError, SotwRequest
-from towpath.xds.wire import Composer, nonce_field, parse_delta, parse_sotw
+from towpath.xds.wire import LARGEST_NODE, Composer, nonce_field, parse_delta, parse_sotw
 
 texts = st.text(max_size=200)
 resources = st.dictionaries(texts, st.text(max_size=300), max_size=4).map(
@@ -157,6 +157,33 @@ def test_a_delta_request_is_parsed_field_by_field() -> None:
         initial_versions={"a": "1"},
         error="no",
     )
+
+
+def test_what_is_kept_of_a_node_is_what_people_know_it_by() -> None:
+    message: Any = DiscoveryRequest(type_url=LISTENER)
+    message.node.id, message.node.cluster, message.node.user_agent_name = "curl.shop", "c", "envoy"
+    message.node.user_agent_build_version.version.major_number = 1
+    message.node.metadata["zone"] = "eu-1"
+    message.node.locality.region = "eu"
+    expected = message.node.SerializeToString(deterministic=True)
+    message.node.extensions.add(name="x")
+
+    node = parse_sotw(message.SerializeToString()).node
+
+    assert node is not None
+    assert expected == node.said
+
+
+def test_of_a_client_that_says_too_much_of_itself_its_names_are_kept() -> None:
+    message: Any = DiscoveryRequest(type_url=LISTENER)
+    message.node.id, message.node.user_agent_name = "curl.shop", "envoy"
+    expected = message.node.SerializeToString(deterministic=True)
+    message.node.metadata["long"] = "x" * LARGEST_NODE
+
+    node = parse_sotw(message.SerializeToString()).node
+
+    assert node is not None
+    assert expected == node.said
 
 
 def test_an_error_without_a_text_is_still_a_rejection() -> None:

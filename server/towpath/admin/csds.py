@@ -1,0 +1,128 @@
+"""The Client Status Discovery Service: the server's view of every client, in the standard form.
+
+https://www.envoyproxy.io/docs/envoy/latest/api-v3/service/status/v3/csds.proto
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import grpc
+from envoy.admin.v3.config_dump_shared_pb2 import UpdateFailureState
+from envoy.config.core.v3.base_pb2 import Node
+from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
+
+from towpath.admin.node_matcher import node_matcher
+from towpath.admin.times import timestamp
+from towpath.hub.deliveries import Delivery, Holding, Response, TypeDelivery
+from towpath.hub.hub import Hub
+from towpath.model.snapshot import Resource, ResourceSet
+
+Context = grpc.aio.ServicerContext[Any, Any]
+GenericXdsConfig = csds_pb2.ClientConfig.GenericXdsConfig
+
+LARGEST_ANSWER = 256 << 20
+"""In bytes: an answer is built in memory, whole."""
+
+FOR_LESS = "ask for fewer clients (node_matchers), or without contents (exclude_resource_contents)"
+
+
+class ClientStatus(csds_pb2_grpc.ClientStatusDiscoveryServiceServicer):  # type: ignore[misc]
+    """Answers from the hub: one ClientConfig for each stream, sorted by node id; nothing here
+    changes anything.
+    """
+
+    # gRPC passes the request and the context by position; the names are the protocol's.
+    # ruff: noqa: N802
+
+    def __init__(self, hub: Hub, *, largest: int = LARGEST_ANSWER) -> None:
+        self._hub = hub
+        self._largest = largest
+
+    async def FetchClientStatus(
+        self, request: csds_pb2.ClientStatusRequest, context: Context
+    ) -> csds_pb2.ClientStatusResponse:
+        return await self._answer(request, context)
+
+    async def StreamClientStatus(
+        self, requests: AsyncIterator[csds_pb2.ClientStatusRequest], context: Context
+    ) -> AsyncIterator[csds_pb2.ClientStatusResponse]:
+        """One answer for each request; this is no watch."""
+        async for request in requests:
+            yield await self._answer(request, context)
+
+    async def _answer(
+        self, request: csds_pb2.ClientStatusRequest, context: Context
+    ) -> csds_pb2.ClientStatusResponse:
+        try:
+            wanted = node_matcher(request.node_matchers)
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        answer, size = csds_pb2.ClientStatusResponse(), 0
+        for delivery in sorted(self._hub.deliveries, key=lambda d: (d.node_id, d.stream)):
+            node = Node.FromString(delivery.node)
+            if wanted(node):
+                config = answer.config.add(node=node)
+                config.generic_xds_configs.extend(
+                    self._configs(delivery, contents=not request.exclude_resource_contents)
+                )
+                size += config.ByteSize()
+                if size > self._largest:
+                    text = (
+                        f"the answer is larger than {self._largest} bytes: ask for fewer clients "
+                    )
+                    text += "(node_matchers), or leave the contents out (exclude_resource_contents)"
+                    await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+            await asyncio.sleep(0)  # thousands of clients must not hold up the pushes to any
+        return answer
+
+    def _configs(self, delivery: Delivery, *, contents: bool) -> Iterator[Any]:
+        snapshot = self._hub.snapshot(delivery.kind, delivery.sidecar)
+        for type_url, told in sorted(delivery.types.items()):
+            holding = delivery.holding(type_url)
+            if snapshot is not None and holding is not None:
+                yield from _of_type(snapshot.of(type_url), told, holding, contents=contents)
+
+
+def _of_type(
+    current: ResourceSet, told: TypeDelivery, holding: Holding, *, contents: bool
+) -> Iterator[Any]:
+    """What becomes of each resource that the client asked for or holds, by name."""
+    names = {*holding.names, *holding.versions, *(current if holding.wildcard else ())}
+    just_sent = frozenset(told.sent.names if told.sent else ())
+    blamed = frozenset(told.rejected.names or just_sent) if told.rejected else frozenset()
+    for name in sorted(names):
+        resource, version = current.get(name), holding.versions.get(name, "")
+        status = _status(name, resource, holding, blamed=name in blamed)
+        if resource is not None and status in (csds_pb2.ERROR, csds_pb2.NOT_SENT):
+            version = resource.version
+        made = GenericXdsConfig(
+            type_url=current.type_url, name=name, version_info=version, config_status=status
+        )
+        if contents and resource is not None:
+            made.xds_config.ParseFromString(resource.packed)
+        if told.sent is not None and name in just_sent:
+            made.last_updated.CopyFrom(timestamp(told.sent.at))
+        if told.rejected is not None and name in blamed:
+            made.error_state.CopyFrom(_error(told.rejected))
+        yield made
+
+
+def _status(name: str, resource: Resource | None, holding: Holding, *, blamed: bool) -> int:
+    """Of what the client is to hold; of what it was sent, if it is to hold nothing of that name."""
+    if blamed and name not in holding.pending:
+        return int(csds_pb2.ERROR)
+    version = holding.versions.get(name)
+    if version is None or (resource is not None and resource.version != version):
+        return int(csds_pb2.NOT_SENT)
+    return int(csds_pb2.STALE if name in holding.pending else csds_pb2.SYNCED)
+
+
+def _error(rejected: Response) -> Any:
+    return UpdateFailureState(
+        last_update_attempt=timestamp(rejected.at),
+        details=rejected.message,
+        version_info=rejected.version,
+    )
