@@ -20,6 +20,7 @@ from towpath.model.names import Kind
 from towpath.sources.decode import decode
 from towpath.sources.kube import KubeSource
 from towpath.store import Store
+from towpath.telemetry.metrics import Metrics
 
 pytestmark = [pytest.mark.kube, pytest.mark.timeout(900)]
 
@@ -100,7 +101,9 @@ async def writing(cluster: Cluster) -> AsyncIterator[Writer]:
 async def following(cluster: Cluster) -> AsyncIterator[Store]:
     store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=lambda: None)
     api = await connect(cluster.kubeconfig(), "")
-    source = KubeSource(api, store, osm_namespace="osm-system", dice=random.Random(2))
+    source = KubeSource(
+        api, store, osm_namespace="osm-system", metrics=Metrics(), dice=random.Random(2)
+    )
     running = asyncio.create_task(source.run())
     try:
         async with asyncio.timeout(WITHIN_S):

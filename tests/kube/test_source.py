@@ -22,6 +22,7 @@ from towpath.model.snapshot import Snapshot
 from towpath.sources.files import FilesSource
 from towpath.sources.kube import KubeSource
 from towpath.store import Store
+from towpath.telemetry.metrics import Metrics
 
 pytestmark = [pytest.mark.kube, pytest.mark.timeout(900)]
 
@@ -56,7 +57,9 @@ class Following:
 async def following(cluster: Cluster, identity: str = ADMIN) -> AsyncIterator[Following]:
     store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=lambda: None)
     api = await connect(cluster.kubeconfig(identity), "")
-    source = KubeSource(api, store, osm_namespace="osm-system", dice=random.Random(1))
+    source = KubeSource(
+        api, store, osm_namespace="osm-system", metrics=Metrics(), dice=random.Random(1)
+    )
     running = asyncio.create_task(source.run())
     try:
         yield Following(store, source)

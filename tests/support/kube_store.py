@@ -25,7 +25,7 @@ from towpath.telemetry.metrics import Metrics
 
 PATIENCE_S = 10.0
 QUICK_RHYTHM = Rhythm(quiet_s=0.02, longest_s=0.5, every_s=0.5, patience_s=0.2, look_s=0.02)
-QUICK = Pace(first_pause_s=0.01, longest_pause_s=0.1, steady_s=0.3, idle_s=5.0)
+QUICK = Pace(first_pause_s=0.01, longest_pause_s=0.1, lenient_s=0.3, steady_s=0.3, idle_s=5.0)
 
 
 class Held:
@@ -100,6 +100,7 @@ async def following(
         client,
         held.store,
         osm_namespace="osm-system",
+        metrics=held.metrics,
         keeper=keeper,
         clock=time.monotonic,
         dice=random.Random(1),

@@ -40,7 +40,7 @@ async def cluster(
     namespace, clock = settings.osm_namespace, time.monotonic
     path = settings.checkpoint
     keeper = None if path is None else _keeper(settings, path, api, metrics)
-    source = KubeSource(api, store, osm_namespace=namespace, keeper=keeper)
+    source = KubeSource(api, store, osm_namespace=namespace, metrics=metrics, keeper=keeper)
     identity = replica_name(socket.gethostname(), uuid.uuid4().hex)
     writer = StatusWriter(
         hub,

@@ -83,6 +83,12 @@ class Metrics:
             "For how long the source has not been readable; 0 while it is.",
             registry=registry,
         )
+        self.source_lists = Counter(
+            "towpath_source_lists",
+            "Times that an API server told all objects of a kind.",
+            ["kind"],
+            registry=registry,
+        )
         self.checkpoint_kinds = Gauge(
             "towpath_checkpoint_kinds",
             "Kinds that are served from the checkpoint of an earlier run.",

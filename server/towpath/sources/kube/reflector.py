@@ -70,6 +70,7 @@ class Reflector:
         self._backoff = Backoff(pace, dice)
         self._version = ""  # where a watch may go on; "" is nowhere
         self._opened_at: float | None = None  # since when the watch of this attempt is open
+        self._forbidden_at: float | None = None  # since when it is refused
         self._said = ""
         self._hurried = False
 
@@ -159,6 +160,7 @@ class Reflector:
         path, kind = self._resource.path, self._resource.kind
         async with self._api.watch(path, whole, idle_s=self._pace.idle_s) as lines:
             self._opened_at = self._clock()
+            self._forbidden_at = None
             self._outage.answered(kind)
             if gathered is None:
                 self._sink.working(self._resource)
@@ -208,8 +210,11 @@ class Reflector:
                 # A watch that breaks off is no outage before the next attempt fails as well.
                 self._outage.failing(kind)
             return
-        self._version = ""
+        if status == _FORBIDDEN and self._lenient():
+            self._outage.failing(kind)
+            return
         self._outage.answered(kind)
+        self._version = ""
         if status == _GONE:
             self._outage.failing(kind)
         elif status == _NOT_FOUND and self._resource.custom:
@@ -222,6 +227,15 @@ class Reflector:
             why = self._explain(error)
             self._sink.refused(self._resource, why)
             self._tell(f"{kind} cannot be watched: {why}")
+
+    def _lenient(self) -> bool:
+        """True while a refusal may be that of a server that starts: it has no rights loaded yet.
+
+        A kind that was followed a moment ago is asked for again where it was.
+        """
+        if self._forbidden_at is None:
+            self._forbidden_at = self._clock()
+        return bool(self._version) and (self._clock() - self._forbidden_at < self._pace.lenient_s)
 
     async def _pause(self, failure: KubeApiError | None) -> None:
         """Longer with each failure in a row; cut short, once, when the server is back."""

@@ -20,6 +20,7 @@ from towpath.sources.kube.kinds import Resource, resources
 from towpath.sources.kube.outage import Outage
 from towpath.sources.kube.pace import Pace
 from towpath.sources.kube.reflector import Reflector
+from towpath.telemetry.metrics import Metrics
 
 ORIGIN = "kube"
 """The name under which this source reports its Problems, with what they are about."""
@@ -49,6 +50,7 @@ class KubeSource:
         store: Store,
         *,
         osm_namespace: str,
+        metrics: Metrics,
         keeper: Keeper | None = None,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
@@ -56,6 +58,7 @@ class KubeSource:
         pace: Pace | None = None,
     ) -> None:
         self._store = store
+        self._metrics = metrics
         self._keeper = keeper
         self._now = now
         self._outage = Outage(clock)
@@ -91,6 +94,7 @@ class KubeSource:
 
     def replaced(self, resource: Resource, objects: Iterable[Decoded]) -> None:
         """All objects of a kind; the store finds what differs from what it has."""
+        self._metrics.source_lists.labels(resource.kind).inc()
         self._known(resource.kind)
         self._seen.add(resource.kind)
         self._absent.discard(resource.kind)

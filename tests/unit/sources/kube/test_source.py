@@ -227,3 +227,24 @@ def test_pauses_double_up_to_the_longest_and_begin_anew() -> None:
     backoff.reset()
     assert 1 == backoff.next()
     assert 60 + 2 == backoff.next(10_000)
+
+
+async def test_a_server_that_starts_and_has_no_rights_loaded_yet_is_no_news(
+    follow: Follow, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It refuses all for a moment: nobody is told to grant anything, and nothing is relisted."""
+    caplog.set_level(logging.INFO)
+    async with fake_api() as api:
+        policy(api)
+        async with follow(api, lenient_s=60.0) as held:
+            await quiet(held)
+            await api.stop()
+            for kind in Kind:
+                api.faults[kind.value] += [refuse(403, FORBIDDEN)] * 2 + [refuse(429, "later")]
+            await api.start()
+            await held.until(lambda: not any(api.faults.values()), "refused")
+            await quiet(held)
+
+            assert [1] * len(Kind) == [api.lists(kind.value) for kind in Kind]
+            assert [] == held.problems()
+            assert not any("cannot be watched" in line for line in lines(caplog))
