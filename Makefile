@@ -7,8 +7,8 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo test check fmt golden protos lock bench-toggle bench-kube bench-policy fuzz-egress fuzz-xds \
-	conformance-adapter clean
+.PHONY: help setup run demo demo-kube test check fmt golden protos lock bench-toggle bench-toggle-kube bench-kube bench-policy fuzz-egress \
+	fuzz-xds conformance-adapter clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ run: setup ## serve the demo mesh; prints what listens where, and what to try
 demo: setup ## replay the manual's pages on egress on a real Envoy (needs root)
 	@tests/system.sh dataplane
 	@PYTHONPATH=tests $(BIN)/python -m demo
+
+demo-kube: setup ## the same with kubectl on a real API server, command by command (needs root)
+	@tests/system.sh dataplane kube
+	@PYTHONPATH=tests $(BIN)/python -m demo --kube
 
 test: ## everything that CI runs: lint, types, contracts, wheel, tests
 	@tests/gate.sh
@@ -62,6 +66,10 @@ lock: ## resolve constraints.txt anew, with the newest versions that pyproject.t
 bench-toggle: setup ## time from a changed file to changed behaviour on a real Envoy (needs root)
 	@tests/system.sh dataplane
 	@PYTHONPATH=tests $(BIN)/python tests/bench/toggle.py
+
+bench-toggle-kube: setup ## time from `kubectl patch` returning to changed behaviour on a real Envoy (needs root)
+	@tests/system.sh dataplane kube
+	@PYTHONPATH=tests $(BIN)/python tests/bench/toggle_kube.py
 
 bench-policy: setup ## time from a new policy's file to the first allowed request (needs root)
 	@tests/system.sh dataplane

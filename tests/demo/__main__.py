@@ -1,60 +1,72 @@
 """Replay the manual's pages on egress, and say how each step went.
 
-Run it as root, by `make demo`; it exits with 0 if every step went as the page has it.
+Run it as root, by `make demo`, or by `make demo-kube` on a real API server; it exits with 0 if
+every step went as the page has it.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from demo.passthrough import PassthroughPage
-from demo.policy import PolicyPage
+from demo.cluster import KubeHands
+from demo.folder import FolderHands
+from demo.hands import Hands
+from demo.passthrough import passthrough
+from demo.policy import policy
 from demo.steps import Step, run
 from support.dataplane import needs
-from support.dataplane.bootstrap import Transport
 from support.dataplane.hosts import Hosts
-from support.dataplane.mesh import WITH_POLICIES, Manifests
 from support.dataplane.network import Network, open_network
-from support.dataplane.rig import open_rig
+from support.kube import needs as kube_needs
+from support.kube.cluster import Cluster
+from support.kube.mesh import install, open_kube_mesh
+
+PAGES: dict[str, Callable[[Hands], Iterator[Step]]] = {
+    "The manual's page on egress passthrough": passthrough,
+    "The manual's demo of egress policies": policy,
+}
 
 
 def main() -> int:
     """Print the steps; returns the exit code."""
-    if reason := needs.unmet():
-        print(f"make demo {reason}", file=sys.stderr)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kube", action="store_true", help="on a real API server, with kubectl")
+    kube = parser.parse_args().kube
+    if reason := needs.unmet() or (kube_needs.unmet() if kube else ""):
+        print(f"make demo{'-kube' if kube else ''} {reason}", file=sys.stderr)
         return 2
     with tempfile.TemporaryDirectory(prefix="towpath-demo-") as temporary, ExitStack() as stack:
         folder = Path(temporary)
         network = stack.enter_context(open_network())
         hosts = stack.enter_context(Hosts(folder))
         hosts.serve(network)
-        print("The manual's page on egress passthrough, on a real Envoy\n")
-        passed = _passthrough(network, hosts, folder / "passthrough")
-        print("The manual's demo of egress policies, on a real Envoy\n")
-        passed += _policy(network, hosts, folder / "policy")
+        opened = _cluster(stack, network, hosts, folder / "cluster") if kube else None
+        passed: list[bool] = []
+        for number, (title, page) in enumerate(PAGES.items()):
+            where = "a real API server and a real Envoy" if kube else "a real Envoy"
+            print(f"{title}, on {where}\n")
+            with ExitStack() as own:
+                hands = opened or _folder(own, network, hosts, folder / str(number))
+                passed += [run(n, step) for n, step in enumerate(page(hands), 1)]
     print(f"{sum(passed)} of {len(passed)} steps passed")
     return 0 if all(passed) else 1
 
 
-def _passthrough(network: Network, hosts: Hosts, folder: Path) -> list[bool]:
+def _folder(stack: ExitStack, network: Network, hosts: Hosts, folder: Path) -> Hands:
     folder.mkdir()
-    with ExitStack() as stack:
-        return _run(PassthroughPage(stack, network, hosts, folder).steps())
+    return FolderHands(stack, network, hosts, folder)
 
 
-def _policy(network: Network, hosts: Hosts, folder: Path) -> list[bool]:
+def _cluster(stack: ExitStack, network: Network, hosts: Hosts, folder: Path) -> Hands:
     folder.mkdir()
-    manifests = Manifests(WITH_POLICIES, folder / "manifests")
-    with open_rig(network, hosts, manifests, transport=Transport.DELTA, folder=folder) as rig:
-        return _run(PolicyPage(rig).steps())
-
-
-def _run(steps: Iterator[Step]) -> list[bool]:
-    return [run(number, step) for number, step in enumerate(steps, 1)]
+    cluster = stack.enter_context(Cluster(folder))
+    install(cluster)
+    return KubeHands(stack.enter_context(open_kube_mesh(cluster, network, hosts)))
 
 
 if __name__ == "__main__":

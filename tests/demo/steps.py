@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from support.dataplane.mesh import Document
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +48,14 @@ def run(number: int, step: Step) -> bool:
 def milliseconds_since(moment: float) -> float:
     """From a moment of perf_counter until now."""
     return (time.perf_counter() - moment) * 1000
+
+
+def patch(change: Document) -> str:
+    """The manual's command that changes the MeshConfig."""
+    text = json.dumps(change, separators=(",", ":"))
+    return f"kubectl patch meshconfig osm-mesh-config -n osm-system -p '{text}' --type=merge"
+
+
+def call(url: str) -> str:
+    """The manual's command that calls a URL from the client's pod."""
+    return f"kubectl exec curl -n curl -c curl -- curl -sI {url}"

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from support.deploy import CRDS, DEPLOY
 from support.kube.build import CannotBuildError, api_server
 from support.kube.cluster import Cluster
+from support.kube.mesh import install
 
-RIGHTS = list(yaml.safe_load_all((DEPLOY / "base" / "rbac.yaml").read_text()))
 READER = list(
     yaml.safe_load_all("""
 apiVersion: rbac.authorization.k8s.io/v1
@@ -64,13 +63,7 @@ def _needs_api_server() -> None:
 
 
 def _furnish(cluster: Cluster) -> None:
-    definitions = [yaml.safe_load(path.read_text()) for path in CRDS]
-    applied = cluster.apply(*definitions)
-    assert applied.exit_code == 0, applied.error
-    names = [f"crd/{one['metadata']['name']}" for one in definitions]
-    waited = cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names)
-    assert waited.exit_code == 0, waited.error
-    for namespace in ("osm-system", "curl"):
-        cluster.kubectl("create", "namespace", namespace)
-    granted = cluster.apply(*RIGHTS, *READER)
+    install(cluster)
+    cluster.kubectl("create", "namespace", "curl")
+    granted = cluster.apply(*READER)
     assert granted.exit_code == 0, granted.error

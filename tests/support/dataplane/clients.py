@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from support.dataplane.netns import Namespace
-from support.dataplane.wait import WITHIN_S, NotReachedError
+from support.dataplane.wait import WITHIN_S, NotReachedError, until
 
 Address = tuple[str, int]
 ANSWER_WITHIN_S = 5.0
@@ -37,6 +37,24 @@ def curl(pod: Namespace, url: str, *options: str) -> Curl:
     body, _, figures = done.stdout.rpartition("\n")
     status, seconds = figures.split()
     return Curl(done.returncode, int(status), float(seconds), body, done.stderr.strip())
+
+
+def curl_until(
+    pod: Namespace,
+    url: str,
+    *options: str,
+    exits: int | Sequence[int] = 0,
+    status: int = 0,
+    context: Callable[[], str] = lambda: "",
+) -> Curl:
+    """Call until the outcome is the wanted one; NotReachedError says what it was instead."""
+    codes = (exits,) if isinstance(exits, int) else tuple(exits)
+    return until(
+        lambda: curl(pod, url, *options),
+        lambda seen: seen.exit_code in codes and seen.status == status,
+        what=f"curl {url} exits with {codes} and HTTP status {status}",
+        context=context,
+    )
 
 
 def curl_command(url: str, *options: str) -> tuple[str, ...]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from support.dataplane import wait
-from support.dataplane.clients import Curl, curl
+from support.dataplane.clients import Curl, curl_until
 from support.dataplane.rig import Rig
 
 Document = dict[str, Any]
@@ -60,12 +59,6 @@ def route_group(name: str, *paths: str) -> Document:
 def until_curl(
     rig: Rig, url: str, *options: str, exits: int | Sequence[int] = 0, status: int = 0
 ) -> Curl:
-    """Call until the outcome is the wanted one; NotReachedError says what it was instead."""
-    codes = (exits,) if isinstance(exits, int) else tuple(exits)
-    return wait.until(
-        lambda: curl(rig.client, url, *options),
-        lambda seen: seen.exit_code in codes and seen.status == status,
-        what=f"curl {url} exits with {codes} and HTTP status {status}",
-        within_s=8.0,
-        context=rig.sidecar.process.tail,
-    )
+    """`curl_until` from the rig's client."""
+    context = rig.sidecar.process.tail
+    return curl_until(rig.client, url, *options, exits=exits, status=status, context=context)

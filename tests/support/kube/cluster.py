@@ -55,6 +55,7 @@ class Cluster:
         certificates = Certificates(folder)
         self._files = certificates.server()
         self._accounts = certificates.issue("accounts")
+        self.authority = self._files.ca
         self._etcd_port, self._peer_port, self.port = free_ports(3)
         self._etcd: subprocess.Popen[bytes] | None = None
         self._server: subprocess.Popen[bytes] | None = None

@@ -1,0 +1,81 @@
+"""The pages' steps on a folder of manifests that Towpath serves: no cluster is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from demo.hands import called
+from demo.steps import Seen, Step, milliseconds_since
+from support.dataplane.bootstrap import Transport, bootstrap
+from support.dataplane.clients import curl_until
+from support.dataplane.envoy import Envoy
+from support.dataplane.hosts import Hosts
+from support.dataplane.mesh import CURL_ALONE, Document, Manifests
+from support.dataplane.network import Network
+from support.dataplane.towpath import Towpath
+
+
+class FolderHands:
+    """An editor in place of kubectl; a real Envoy is the client's sidecar."""
+
+    def __init__(self, stack: ExitStack, network: Network, hosts: Hosts, folder: Path) -> None:
+        self._stack = stack
+        self._hosts = hosts
+        self._manifests = Manifests(CURL_ALONE, folder / "manifests")
+        towpath = Towpath(network.control, self._manifests.folder, folder=folder)
+        stack.enter_context(towpath)
+        self._pod = network.pods["curl"]
+        config = bootstrap("curl.curl", server=towpath.ads, transport=Transport.DELTA)
+        self._envoy = Envoy(self._pod, config, folder=folder)
+        self._started = False
+
+    def patch(self, change: Document) -> Seen:
+        moment = self._manifests.patch("MeshConfig", "osm-mesh-config", change)
+        done = f"{_spelled(change)}, in the MeshConfig of the folder that Towpath serves"
+        return _written(done, moment)
+
+    def client(self) -> Iterator[Step]:
+        yield Step("P2 Start the client", "kubectl apply -f curl.yaml", "2/2 Running", self._start)
+
+    def _start(self) -> Seen:
+        if not self._started:
+            self._stack.enter_context(self._envoy)
+            self._started = True
+        self._envoy.wait_ready()
+        listeners = ", ".join(sorted(self._envoy.admin.listeners()))
+        done = f"envoy, as uid 1500 in the pod's network, node id {self._envoy.node_id}"
+        return Seen(passed=True, done=done, outcome=f"ready, with {listeners}", milliseconds=0.0)
+
+    def apply(self, *documents: Document) -> Seen:
+        moments = [self._manifests.write(_file(document), document) for document in documents]
+        kinds = ", ".join(f"{d['kind']} {d['metadata']['name']}" for d in documents)
+        return _written(f"{kinds}, written to the folder that Towpath serves", moments[0])
+
+    def delete(self, document: Document) -> Seen:
+        moment = self._manifests.remove(_file(document))
+        return _written("removed from the folder that Towpath serves", moment)
+
+    def call(self, url: str, *, exits: int = 0, status: int = 0) -> Seen:
+        options = ("--head", "--cacert", str(self._hosts.ca))
+        context = self._envoy.process.tail
+        return called(
+            url, curl_until(self._pod, url, *options, exits=exits, status=status, context=context)
+        )
+
+
+def _file(document: Document) -> str:
+    return f"{document['kind']}-{document['metadata']['name']}.yaml".lower()
+
+
+def _written(done: str, moment: float) -> Seen:
+    took = milliseconds_since(moment)
+    return Seen(passed=True, done=done, outcome="the folder has changed", milliseconds=took)
+
+
+def _spelled(change: Mapping[str, Any]) -> str:
+    """The innermost field and its value."""
+    [(name, value)] = change.items()
+    return _spelled(value) if isinstance(value, Mapping) else f"{name}: {str(value).lower()}"
