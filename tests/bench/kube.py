@@ -24,8 +24,8 @@ from typing import Any
 import aiohttp
 import yaml
 
-from support.deploy import CRDS
 from support.kube.cluster import Cluster
+from support.kube.mesh import install
 
 SPACES = 20
 WRITERS = 16
@@ -132,7 +132,7 @@ async def _writer(cluster: Cluster) -> AsyncIterator[Writer]:
 
 
 async def _measure(cluster: Cluster, *, services: int, pods: int, events: int) -> None:
-    cluster.apply(*[yaml.safe_load(path.read_text()) for path in CRDS])
+    install(cluster)
     spaces = [{"metadata": {"name": f"space-{n}"}} for n in range(SPACES)]
     async with _writer(cluster) as writer:
         await writer.write(("POST", "/api/v1/namespaces", space) for space in spaces)

@@ -91,6 +91,7 @@ KNOWN = Known.of(
             "enableIngressBackendPolicy",
             "enableAccessControlPolicy",
             "enableAccessCertPolicy",
+            "enableEnvoyActiveHealthChecks",
             "enableSidecarActiveHealthChecks",
             "enableRetryPolicy",
             "enablePluginPolicy",
