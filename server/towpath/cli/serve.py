@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -23,12 +24,23 @@ TRY = """\
 @setting_options()
 def serve(**options: Any) -> None:
     """Serve sidecars from a folder of manifests, until it is told to stop."""
+    failures: tuple[Exception, ...] = ()
     try:
         settings = Settings(**options)
         configure(level=settings.log_level, form=settings.log_format)
         asyncio.run(run(settings, announce=lambda: _announce(settings)))
-    except (SettingsError, SourceError, OSError) as error:
-        raise click.ClickException(str(error)) from error
+    except* (SettingsError, SourceError, OSError) as group:  # parts run, and fail, side by side
+        failures = tuple(_single(group))
+    if failures:
+        raise click.ClickException("; ".join(map(str, failures)))
+
+
+def _single(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _single(error)
+        else:
+            yield error
 
 
 def _announce(settings: Settings) -> None:

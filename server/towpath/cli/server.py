@@ -95,8 +95,17 @@ def inspector(server: Server) -> Iterator[pb_grpc.InspectorStub]:
         if isinstance(error, grpc.Call):
             if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
                 raise click.UsageError(error.details() or "") from error
-            raise click.ClickException(f"{server.address}: {error.details()}") from error
+            text = f"{server.address}: {error.details()}{_hint(server, error)}"
+            raise click.ClickException(text) from error
         raise click.ClickException(f"{server.address}: {error}") from error
+
+
+def _hint(server: Server, error: grpc.Call) -> str:
+    """A server that speaks TLS only cuts a plaintext connection, and cannot say why."""
+    unavailable = error.code() is grpc.StatusCode.UNAVAILABLE
+    if not unavailable or server.tls is not None or server.address.startswith("unix:"):
+        return ""
+    return " (a server with TLS needs --tls-ca, --tls-cert and --tls-key)"
 
 
 def _channel(server: Server) -> grpc.Channel:

@@ -91,11 +91,11 @@ class Settings:
     )
     inspector_identities: str = _setting(
         default="",
-        text="SPIFFE ids, comma-separated, that may call the Inspector and reflection over TLS.",
+        text="SPIFFE ids, comma-separated, that may call the Inspector, CSDS and reflection over TLS.",
     )
     local_socket: Path | None = _setting(
         default=None,
-        text="Unix socket, for its owner only, of the Inspector, reflection and health.",
+        text="Unix socket, for its owner only, of the Inspector, CSDS, reflection and health.",
     )
     write_status: bool = _setting(
         default=True,

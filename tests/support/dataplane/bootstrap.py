@@ -6,7 +6,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from towpath_client import TlsFiles
+
 ADMIN_PORT = 15000
+_TLS = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -18,11 +21,16 @@ class Transport(StrEnum):
 
 
 def bootstrap(
-    node_id: str, *, server: tuple[str, int] | Path, transport: Transport
+    node_id: str,
+    *,
+    server: tuple[str, int] | Path,
+    transport: Transport,
+    tls: TlsFiles | None = None,
 ) -> dict[str, Any]:
     """The bootstrap of the sidecar *node_id* (`<pod>.<namespace>`), as Envoy's JSON.
 
-    *server* is a host and port, or the path of a unix socket, which needs no network between.
+    *server* is a host and port, or the path of a unix socket, which needs no network between; with
+    *tls* the connection is mutual TLS.
     """
     subscription = {"ads": {}, "resource_api_version": "V3"}
     return {
@@ -48,7 +56,7 @@ def bootstrap(
             "cds_config": subscription,
             "lds_config": subscription,
         },
-        "static_resources": {"clusters": [_control_plane(server)]},
+        "static_resources": {"clusters": [_control_plane(server) | _security(server, tls)]},
     }
 
 
@@ -72,6 +80,30 @@ def _control_plane(server: tuple[str, int] | Path) -> dict[str, Any]:
             }
         },
     }
+
+
+def _security(server: tuple[str, int] | Path, tls: TlsFiles | None) -> dict[str, Any]:
+    if tls is None:
+        return {}
+    assert not isinstance(server, Path)
+    # In the text, not as files: Envoy runs as a user who may not read the key's file.
+    trusted = {
+        "trusted_ca": {"inline_string": tls.ca.read_text()},
+        "match_typed_subject_alt_names": [
+            {"san_type": "IP_ADDRESS", "matcher": {"exact": server[0]}}
+        ],
+    }
+    shown = {
+        "certificate_chain": {"inline_string": tls.certificate.read_text()},
+        "private_key": {"inline_string": tls.key.read_text()},
+    }
+    common = {
+        "tls_certificates": [shown],
+        "validation_context": trusted,
+        "alpn_protocols": ["h2"],
+    }
+    typed = {"@type": f"type.googleapis.com/{_TLS}", "common_tls_context": common}
+    return {"transport_socket": {"name": "envoy.transport_sockets.tls", "typed_config": typed}}
 
 
 def _address(host: str, port: int) -> dict[str, Any]:

@@ -8,13 +8,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from support.certificates import Certificates
 from support.dataplane.bootstrap import Transport, bootstrap
 from support.dataplane.clients import Address, Outcome, until_outcome
 from support.dataplane.envoy import Envoy
 from support.dataplane.hosts import HTTP_PORT, Hosts
 from support.dataplane.mesh import Manifests
 from support.dataplane.netns import Namespace
-from support.dataplane.network import OUTSIDE, Network
+from support.dataplane.network import OUTSIDE, ROUTER, Network
 from support.dataplane.towpath import Towpath
 
 OUTSIDE_HTTP: Address = (OUTSIDE[0], HTTP_PORT)
@@ -62,15 +63,30 @@ class Rig:
 
 @contextmanager
 def open_rig(
-    network: Network, hosts: Hosts, manifests: Manifests, *, transport: Transport, folder: Path
+    network: Network,
+    hosts: Hosts,
+    manifests: Manifests,
+    *,
+    transport: Transport,
+    folder: Path,
+    certificates: Certificates | None = None,
 ) -> Iterator[Rig]:
-    """Serve *manifests*, start a sidecar in each pod they have, and end all of it at the end."""
+    """Serve *manifests*, start a sidecar in each pod they have, and end all of it at the end.
+
+    With *certificates*, each part has one, and they speak mutual TLS.
+    """
     with ExitStack() as stack:
-        towpath = stack.enter_context(Towpath(network.control, manifests.folder, folder=folder))
+        tls = None if certificates is None else certificates.server(addresses=(ROUTER,))
+        towpath = Towpath(network.control, manifests.folder, folder=folder, tls=tls)
+        stack.enter_context(towpath)
         sidecars = {}
         for pod in manifests.all("Pod"):
             name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
-            config = bootstrap(f"{name}.{namespace}", server=towpath.ads, transport=transport)
+            if certificates is not None:
+                tls = certificates.sidecar(namespace, pod["spec"]["serviceAccountName"])
+            config = bootstrap(
+                f"{name}.{namespace}", server=towpath.ads, transport=transport, tls=tls
+            )
             envoy = Envoy(network.pods[name], config, folder=folder)
             sidecars[name] = stack.enter_context(envoy)
         for envoy in sidecars.values():

@@ -14,6 +14,7 @@ from support.dataplane import wait
 from support.dataplane.netns import Namespace
 from support.dataplane.network import ROUTER
 from support.dataplane.process import Process
+from towpath_client import TlsFiles
 
 ADS_PORT = 15128
 HTTP_PORT = 9091
@@ -21,17 +22,26 @@ READY_WITHIN_S = 20.0
 
 
 class Towpath:
-    """`towpath serve` on a folder of manifests; *offset* moves its ports, for a second one."""
+    """`towpath serve` on a folder of manifests; *offset* moves its ports, for a second one.
+
+    With *tls*, the server's files, it speaks mutual TLS.
+    """
 
     def __init__(
-        self, control: Namespace, manifests: Path, *, folder: Path, offset: int = 0
+        self,
+        control: Namespace,
+        manifests: Path,
+        *,
+        folder: Path,
+        offset: int = 0,
+        tls: TlsFiles | None = None,
     ) -> None:
         self.ads = (ROUTER, ADS_PORT + offset)
         self._control = control
         self._http_port = HTTP_PORT + offset
         command = (
             *(sys.executable, "-m", "towpath", "serve", "--manifests", str(manifests)),
-            *("--ads-address", f"{ROUTER}:{self.ads[1]}", "--plaintext"),
+            *("--ads-address", f"{ROUTER}:{self.ads[1]}", *_security(tls)),
             *("--http-address", f"127.0.0.1:{self._http_port}"),
         )
         self.process = Process(control, f"towpath-{self.ads[1]}", command, folder=folder)
@@ -86,3 +96,13 @@ class Towpath:
             return response.status, response.read().decode()
         finally:
             connection.close()
+
+
+def _security(tls: TlsFiles | None) -> tuple[str, ...]:
+    if tls is None:
+        return ("--plaintext",)
+    return (
+        *("--tls-cert", str(tls.certificate)),
+        *("--tls-key", str(tls.key)),
+        *("--tls-client-ca", str(tls.ca)),
+    )
