@@ -5,16 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import aiohttp
 import pytest
-import yaml
 
 from support.kube.cluster import Cluster
+from support.kube.writing import KINDS, Writer, writing
 from towpath.kubeapi.configuration import connect
 from towpath.model.names import Kind
 from towpath.sources.decode import decode
@@ -26,52 +24,27 @@ pytestmark = [pytest.mark.kube, pytest.mark.timeout(900)]
 
 SPACE = "burst"
 SLICES = f"/apis/discovery.k8s.io/v1/namespaces/{SPACE}/endpointslices"
-KINDS = (
-    "namespaces,services,endpointslices,pods,serviceaccounts,meshconfigs,egresses,"
-    "httproutegroups,upstreamtrafficsettings"
-)
 WRITERS = 16
 WITHIN_S = 60.0
 
 
-class Writer:
-    """Raw requests as the administrator, tried again while the server is away."""
+async def change(writer: Writer, count: int, *, of: int, dice: random.Random) -> None:
+    """So many changes of so many slices, one in ten of them a deletion."""
+    turns = iter([(dice.randrange(of), dice.random() < 0.1) for _ in range(count)])
 
-    def __init__(self, cluster: Cluster, session: aiohttp.ClientSession) -> None:
-        self._url = cluster.url
-        self.session = session
-        self.done = 0
+    async def work() -> None:
+        for number, gone in turns:
+            name = f"s{number}"
+            if gone:
+                await writer.write("DELETE", f"{SLICES}/{name}")
+            else:
+                address = f"10.{dice.randrange(256)}.{dice.randrange(256)}.7"
+                await writer.write("DELETE", f"{SLICES}/{name}")
+                await writer.write("POST", SLICES, _slice(name, address))
 
-    async def write(self, method: str, path: str, body: Any = None) -> None:
-        while True:
-            try:
-                async with self.session.request(method, self._url + path, json=body) as answer:
-                    await answer.read()
-                    if answer.status < 500 and answer.status != 429:
-                        assert answer.status in (200, 201, 404, 409), await answer.text()
-                        self.done += 1
-                        return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.05)
-
-    async def change(self, count: int, *, of: int, dice: random.Random) -> None:
-        """So many changes of so many slices, one in ten of them a deletion."""
-        turns = iter([(dice.randrange(of), dice.random() < 0.1) for _ in range(count)])
-
-        async def work() -> None:
-            for number, gone in turns:
-                name = f"s{number}"
-                if gone:
-                    await self.write("DELETE", f"{SLICES}/{name}")
-                else:
-                    address = f"10.{dice.randrange(256)}.{dice.randrange(256)}.7"
-                    await self.write("DELETE", f"{SLICES}/{name}")
-                    await self.write("POST", SLICES, _slice(name, address))
-
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(WRITERS):
-                tasks.create_task(work())
+    async with asyncio.TaskGroup() as tasks:
+        for _ in range(WRITERS):
+            tasks.create_task(work())
 
 
 def _slice(name: str, address: str) -> dict[str, Any]:
@@ -83,18 +56,6 @@ def _slice(name: str, address: str) -> dict[str, Any]:
         "endpoints": [{"addresses": [address]}],
         "ports": [{"name": "", "port": 80}],
     }
-
-
-@asynccontextmanager
-async def writing(cluster: Cluster) -> AsyncIterator[Writer]:
-    trust = ssl.create_default_context()
-    trust.check_hostname = False
-    trust.verify_mode = ssl.CERT_NONE
-    user = yaml.safe_load(cluster.kubeconfig().read_text())["users"][0]["user"]
-    bearer = {"Authorization": f"Bearer {user['token']}"}
-    connector = aiohttp.TCPConnector(ssl=trust)
-    async with aiohttp.ClientSession(connector=connector, headers=bearer) as session:
-        yield Writer(cluster, session)
 
 
 @asynccontextmanager
@@ -145,7 +106,7 @@ def space(cluster: Cluster) -> Iterator[Cluster]:
 
 async def test_five_thousand_changes_in_a_burst_are_all_held(space: Cluster) -> None:
     async with following(space) as store, writing(space) as writer:
-        await writer.change(2700, of=500, dice=random.Random(3))
+        await change(writer, 2700, of=500, dice=random.Random(3))
 
         assert writer.done > 5000
         await equal(store, space)
@@ -153,7 +114,7 @@ async def test_five_thousand_changes_in_a_burst_are_all_held(space: Cluster) -> 
 
 async def test_a_server_killed_in_a_burst_loses_nothing(space: Cluster) -> None:
     async with following(space) as store, writing(space) as writer:
-        burst = asyncio.create_task(writer.change(800, of=200, dice=random.Random(4)))
+        burst = asyncio.create_task(change(writer, 800, of=200, dice=random.Random(4)))
         async with asyncio.timeout(WITHIN_S):
             while writer.done < 500:
                 await asyncio.sleep(0.005)
