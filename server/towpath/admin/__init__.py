@@ -1,2 +1,3 @@
 """The door for people and tools: the Inspector and CSDS over gRPC; health, metrics and version over
-HTTP."""
+HTTP.
+"""

@@ -91,7 +91,7 @@ class Settings:
     )
     inspector_identities: str = _setting(
         default="",
-        text="SPIFFE ids, comma-separated, that may call the Inspector, CSDS and reflection over TLS.",
+        text="SPIFFE ids, comma-separated: who may call the Inspector, CSDS and reflection by TLS.",
     )
     local_socket: Path | None = _setting(
         default=None,
