@@ -27,13 +27,21 @@ log = logging.getLogger(__name__)
 Context = grpc.aio.ServicerContext[bytes, bytes]
 
 
+DETAILS_LENGTH = 500
+"""Characters of a status' text: it goes out as metadata, of which a client takes 8 KiB, and one may
+become 12 bytes there. What the text quotes was said by the client, and may be of any length.
+"""
+
+
 class Refused(Exception):
-    """The stream ends with this status."""
+    """The stream ends with this status; long *details* lose their middle."""
 
     def __init__(self, status: grpc.StatusCode, details: str) -> None:
         super().__init__(details)
         self.status = status
-        self.details = details
+        half = DETAILS_LENGTH // 2
+        whole = len(details) <= DETAILS_LENGTH
+        self.details = details if whole else f"{details[:half]} … {details[-half:]}"
 
 
 class Conversation:
