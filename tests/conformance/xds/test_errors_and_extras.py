@@ -8,9 +8,10 @@ import grpc
 import grpc.aio
 import pytest
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest
+from envoy.service.status.v3 import csds_pb2
 
 from support.xds.case import Case
-from support.xds.types import CLUSTER, LISTENER, TYPES
+from support.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, TYPES
 from support.xds.types import short as short_name
 
 GRPC = "gRPC C-core linux Python"
@@ -110,6 +111,42 @@ async def test_78_features_change_nothing_that_is_sent(xds: Case, variant: str) 
         for type_url in TYPES:
             usual = await plain.get(type_url, "A")
             assert (await able.get(type_url, "A")).contents == usual.contents
+
+
+async def test_82_csds_says_where_each_client_stands(xds: Case) -> None:
+    """Check 82; csds.proto: not asked for, sent, accepted, rejected."""
+    held = {CLUSTER: "A", LISTENER: "A", ENDPOINTS: "A", ROUTES: "A"}
+    await xds.put(held, probed=SECRET)
+    async with xds.sotw() as client:
+        await client.get(CLUSTER)
+        await client.ask(LISTENER)
+        await client.hear()  # and does not answer
+        await client.ask(ENDPOINTS, "A")
+        await client.nack(await client.hear(), "A is bad")
+        await client.settle(SECRET)
+        status = await _status(xds)
+
+    assert status[CLUSTER] == "SYNCED"
+    assert status[LISTENER] == "STALE"
+    assert status[ENDPOINTS] == "ERROR"
+    assert status.get(ROUTES, "NOT_SENT") == "NOT_SENT"
+
+
+async def _status(xds: Case) -> dict[str, str]:
+    """By type URL, for the test's node: what CSDS calls its state."""
+    request = csds_pb2.ClientStatusRequest()
+    request.node_matchers.add().node_id.exact = xds.node
+    service = "/envoy.service.status.v3.ClientStatusDiscoveryService"
+    async with grpc.aio.insecure_channel(xds.target.address) as channel:
+        call: Any = channel.unary_unary(f"{service}/FetchClientStatus")
+        answer = csds_pb2.ClientStatusResponse.FromString(
+            await call(request.SerializeToString(), timeout=5)
+        )
+    (config,) = answer.config
+    return {
+        held.type_url: csds_pb2.ConfigStatus.Name(held.config_status)
+        for held in config.generic_xds_configs
+    }
 
 
 async def test_85_no_response_is_a_trial(xds: Case) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from support.xds.case import Case
 from support.xds.client import SotwClient, Told
 from support.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, WHOLE
@@ -14,9 +16,9 @@ async def test_12_a_version_changes_with_what_the_client_sees(xds: Case) -> None
         first = await client.get(CLUSTER, "A", "B")
         await xds.update(CLUSTER, "C")  # not visible to this client
         await client.quiet()
-        await xds.update(CLUSTER, "B")
+        await xds.update(CLUSTER, "B", version="3")
         second = await client.take()
-        await xds.remove(CLUSTER, "A")
+        await xds.put({CLUSTER: "B C"}, version="4")
         third = await client.take()
 
         assert len({told.version for told in (first, second, third)}) == 3
@@ -226,16 +228,13 @@ async def test_23_one_version_is_always_the_same_bytes(xds: Case) -> None:
         bodies = dict(told.contents)
         assert seen.setdefault((told.type_url, told.version, asked), bodies) == bodies
 
+    labels = map(str, itertools.count(1))
     for _ in range(2):
-        await xds.put(dict.fromkeys(WHOLE, "A B"))
-        async with xds.sotw() as client:
-            for type_url in WHOLE:
-                remember(await client.get(type_url))
-                for name in ("A", "B"):
-                    await xds.update(type_url, name)
+        for names in ("A B", "A", "A B"):
+            await xds.put(dict.fromkeys(WHOLE, names), version=next(labels))
+            async with xds.sotw() as client:
+                for type_url in WHOLE:
+                    remember(await client.get(type_url))
+                    await xds.update(type_url, "A", version=next(labels))
                     remember(await client.take())
-                await xds.remove(type_url, "B")
-                remember(await client.take())
-                await xds.add(type_url, "B")
-                remember(await client.take())
-    assert len(seen) > 4
+    assert len(seen) > 8

@@ -10,9 +10,10 @@ import pytest
 
 from support.control_plane import control_plane
 from support.xds.case import Case
+from support.xds.client import sotw
 from support.xds.contents import Item
+from support.xds.towpath_target import TowpathTarget
 from support.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
-from towpath.model.types import CLUSTER as TOWPATH_CLUSTER
 
 HELD = {CLUSTER: "A B", ENDPOINTS: "A B", LISTENER: "A", ROUTES: "A"}
 
@@ -84,8 +85,10 @@ async def test_61_the_first_request_for_endpoints_is_always_answered(xds: Case) 
     async with xds.sotw() as client:
         client.accepted = {CLUSTER: clusters.version, ENDPOINTS: assigned.version}
         await client.ask(CLUSTER)
+        await client.ask(ENDPOINTS, "A", "B")
+        sent = await client.settle()
 
-        assert (await client.get(ENDPOINTS, "A", "B")).contents == assigned.contents
+    assert assigned.contents in [told.contents for told in sent if told.type_url == ENDPOINTS]
 
 
 async def test_62_a_reconnect_is_sent_no_more_than_that(xds: Case) -> None:
@@ -103,7 +106,10 @@ async def test_62_a_reconnect_is_sent_no_more_than_that(xds: Case) -> None:
         await client.ask(CLUSTER)
         await client.ask(LISTENER)
         await client.ask(ROUTES, "A")
-        assert {ROUTES} == {told.type_url for told in await client.settle()}
+        sent = {told.type_url for told in await client.settle()}
+        assert ROUTES in sent
+        # Silence is allowed, not asked for; a server whose versions are hashes can have it.
+        assert sent == {ROUTES} or not isinstance(xds.target, TowpathTarget)
     async with xds.delta() as client:
         versions = {
             CLUSTER: (await client.get(CLUSTER)).versions,
@@ -161,9 +167,12 @@ async def test_64_envoy_is_sent_an_empty_assignment_for_a_name_that_is_not_there
 
 async def test_65_before_all_is_listed_every_stream_is_refused(tmp_path: Path) -> None:
     """Check 65; Istio #25495: a server that knew half of the world deleted what was alive."""
-    async with control_plane(tmp_path, follow=False) as plane, plane.stream() as stream:
-        await stream.say(TOWPATH_CLUSTER)
-        code, words = await stream.end()
+    async with (
+        control_plane(tmp_path, follow=False) as plane,
+        sotw(plane.address, "curl.curl") as client,
+    ):
+        await client.ask(CLUSTER)
+        code, words = await client.status()
 
     assert code == grpc.StatusCode.UNAVAILABLE
     assert "listed" in words

@@ -124,13 +124,16 @@ class Client:
         await self.close()
 
     async def say_bytes(self, data: bytes) -> None:
+        """Send bytes; that the stream has ended is found out by hearing, or by its status."""
         self.requests += 1
-        await self._call.write(data)
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await self._call.write(data)
 
     async def hear(self, *, within: float = WITHIN_S) -> Told:
         """The next response; a stream that has ended fails the test with its status."""
         data = await asyncio.wait_for(self._unread.get(), within)
         if data is None:
+            self._unread.put_nowait(None)  # for whoever hears again
             raise StreamEnded(f"the stream ended: {await self.status()}")
         told = self._parse(data)
         assert told.nonce, "a response without a nonce"

@@ -107,7 +107,8 @@ class Relay:
                     message = response.FromString(data)
                     setattr(message, field, self._labels.of(node[0], message.type_url))
                     await context.write(message.SerializeToString())
-                await context.abort(await call.code(), await call.details() or "")
+            except grpc.aio.AioRpcError as error:
+                await context.abort(error.code(), error.details() or "")
             finally:
                 passing.cancel()
                 call.cancel()
