@@ -87,8 +87,13 @@ def summary(problems: tuple[Problem, ...], *, longest: int = _LONGEST_MESSAGE) -
 
 
 def verdicts(document: Document) -> tuple[object, ...]:
-    """Each condition's status: what somebody may wait for, so its change is written first."""
-    return tuple((c["type"], c.get("status")) for c in document.get("conditions", ()))
+    """What somebody may wait for, so that its change is written first: each condition's status
+    and reason, and the generation.
+    """
+    conditions = (
+        (c["type"], c.get("status"), c.get("reason")) for c in document.get("conditions", ())
+    )
+    return (*conditions, document.get("observedGeneration"))
 
 
 Verdict = tuple[bool, str, str]

@@ -31,7 +31,7 @@ TICK_S = 2.0
 STATUSES_AT_ONCE = 50
 EVENTS_AT_ONCE = 10
 VERDICT_GAP_S, COUNTS_GAP_S = 1.0, 10.0
-"""Between two writes of one status: if a condition turns, and if only counts or texts differ."""
+"""Between two writes of one status: if a verdict changes, and if only counts or texts do."""
 READ_AGAIN_S = 600.0
 """What others did to a status meanwhile is put right."""
 _CLUSTER = "cluster"

@@ -15,9 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from support.dataplane import wait
 from support.kube.cluster import Cluster, free_ports
+from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc
 
 READY_WITHIN_S = 20.0
+SERVED = ("cds", "eds", "lds", "rds")
 STOPS_WITHIN_S = 10.0
 
 
@@ -109,6 +111,34 @@ class Replica:
             for family in text_string_to_metric_families(text)
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def sent(self) -> dict[str, tuple[int, int]]:
+        """Resources and bytes that it has sent, by type (`cds`, …)."""
+        found = {}
+        for short in SERVED:
+            resources = self.metric("towpath_xds_sent_resources_total", type=short)
+            size = self.metric("towpath_xds_sent_bytes_total", type=short)
+            found[short] = int(resources), int(size)
+        return found
+
+    def wait_accepted(self, node: str) -> None:
+        """Return when that sidecar asks for every type, and has accepted all there is."""
+
+        def look() -> tuple[int, bool]:
+            with self.channel() as channel:
+                inspector = self.inspector(channel)
+                asked = inspector.ListSidecars(pb.ListSidecarsRequest(node_id=node)).sidecars
+                policies = inspector.ListPolicies(pb.ListPoliciesRequest()).policies
+            lagging = any(p.acknowledged_sidecars < p.affected_sidecars for p in policies)
+            return sum(len(one.deliveries) for one in asked), lagging
+
+        wait.until(
+            look,
+            lambda seen: seen == (len(SERVED), False),
+            what=f"{node} has accepted everything",
+            within_s=READY_WITHIN_S,
+            context=lambda: self.log,
         )
 
     def inspector(self, channel: grpc.Channel) -> inspector_pb2_grpc.InspectorStub:
