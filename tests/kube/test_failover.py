@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -32,25 +34,31 @@ RESENT = {
 """How many resources of each type Envoy is sent again by the replica that it comes to."""
 
 
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that the sidecar's user may reach."""
+    with TemporaryDirectory(prefix="towpath-failover-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest.mark.parametrize("transport", Transport)
 def test_an_envoy_that_fails_over_serves_on_and_warms_nothing_again(
     transport: Transport,
     cluster: Cluster,
     network: Network,
     hosts: Hosts,  # noqa: ARG001 - they answer outside
-    tmp_path: Path,
+    folder: Path,
 ) -> None:
-    for one in (tmp_path, *tmp_path.parents[:2]):
-        one.chmod(0o755)  # the sidecar's user must reach the socket
     apply_demo_mesh(cluster)
     cluster.apply(egress("httpbin", (80, "http"), hosts=["httpbin.org"]))
-    with Replica(cluster, "a", tmp_path) as a, Replica(cluster, "b", tmp_path) as b:
+    with Replica(cluster, "a", folder) as a, Replica(cluster, "b", folder) as b:
         config = bootstrap("curl.curl", server=a.socket, transport=transport)
         (control_plane,) = config["static_resources"]["clusters"]
         (endpoints,) = control_plane["load_assignment"]["endpoints"]
         another = {"endpoint": {"address": {"pipe": {"path": str(b.socket)}}}}
         endpoints["lb_endpoints"].append(another)
-        with Envoy(network.pods["curl"], config, folder=tmp_path) as envoy:
+        with Envoy(network.pods["curl"], config, folder=folder) as envoy:
             envoy.wait_ready()
             wait.until(
                 lambda: curl(network.pods["curl"], URL).status,

@@ -88,10 +88,13 @@ def test_kubectl_waits_for_a_policy_and_shows_what_became_of_it(written: Cluster
         *("wait", "--for=condition=Programmed", "egress/httpbin", "-n", "curl", "--timeout=20s")
     )
     shown = written.kubectl("get", "egress", "httpbin", "-n", "curl").out.splitlines()
+    wide = written.kubectl("get", "egress", "httpbin", "-n", "curl", "-o", "wide").out.splitlines()
 
     assert waited.exit_code == 0, waited.error
     assert ["ACCEPTED", "PROGRAMMED"] == shown[0].split()[3:5]
     assert ["True", "True"] == shown[1].split()[3:5]
+    assert ["REASON", "SIDECARS", "ACKNOWLEDGED"] == wide[0].split()[5:8]
+    assert ["NoSidecars", "0", "0"] == wide[1].split()[5:8]
 
 
 def test_a_changed_policy_is_observed_in_its_new_generation(written: Cluster) -> None:
