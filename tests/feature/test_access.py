@@ -94,8 +94,12 @@ async def _answers(
     return results
 
 
+def _service(method: str) -> str:
+    return method.strip("/").rpartition("/")[0]
+
+
 def _of(audience: Audience, methods: Iterable[str]) -> set[str]:
-    return {m for m in methods if RULES[m.strip("/").rpartition("/")[0]] is audience}
+    return {method for method in methods if RULES[_service(method)] is audience}
 
 
 async def _reflected(channel: grpc.aio.Channel) -> set[str]:
@@ -134,6 +138,9 @@ async def test_every_method_refuses_whom_it_is_not_for(
     sidecars, people, anyone = (_of(audience, methods) for audience in Audience)
     assert (len(sidecars) >= 2, len(people) >= 6, len(anyone) >= 2) == (True, True, True)
     assert RULES.keys() == reflected
+    assert {"grpc.health.v1.Health"} == {s for s, who in RULES.items() if who is Audience.ANYONE}
+    assert {True} == {s.startswith("envoy.service.") for s in map(_service, sidecars)}
+    assert "envoy.service.status.v3.ClientStatusDiscoveryService" in map(_service, people)
     denied = {who: {m for m, s in by.items() if s is PERMISSION_DENIED} for who, by in seen.items()}
     assert {
         "without TLS": set(),
