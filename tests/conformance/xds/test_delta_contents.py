@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from support.xds import contents
@@ -70,6 +72,26 @@ async def test_15_what_was_rejected_is_not_sent_again(xds: Case) -> None:
 
         await xds.update(ENDPOINTS, "A")
         assert (await client.take()).names == ["A"]
+
+
+@pytest.mark.parametrize("variant", ["sotw", "delta"])
+async def test_15_nor_on_the_next_stream(towpath: TowpathTarget, variant: str) -> None:
+    """Check 15; a client that rejected something does so again after a reconnect."""
+    case = Case(towpath, "again.conformance")
+    await case.put({ENDPOINTS: "A B"})
+    open_stream: Any = case.sotw if variant == "sotw" else case.delta
+    async with open_stream() as client:
+        await client.ask(ENDPOINTS, "A")
+        bad = await client.hear()
+        await client.nack(bad, "A is bad")
+        await client.settle()
+    async with open_stream() as client:
+        await client.ask(ENDPOINTS, "A", "B")
+        sent = await client.settle()
+
+    bodies = {body for told in sent for body in told.contents.values()}
+    assert bad.contents["A"] not in bodies
+    assert any("B" in told.contents for told in sent)
 
 
 async def test_49_equal_states_give_equal_bytes_and_versions(

@@ -91,6 +91,17 @@ async def test_30_a_new_name_is_sent_though_nothing_changed(xds: Case, type_url:
         assert first.names == ["A"]
 
 
+@whole_types
+async def test_30_a_name_beside_the_star_is_sent_though_all_is(xds: Case, type_url: str) -> None:
+    """Check 30; the version is the same, but a client may have forgotten what it did not name."""
+    await xds.put({type_url: "A B"})
+    async with xds.sotw() as client:
+        first = await client.get(type_url, "*")
+        told = await client.get(type_url, "*", "A")
+
+        assert told.contents == first.contents
+
+
 @pytest.mark.parametrize("type_url", [CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET], ids=short_name)
 async def test_31_a_name_dropped_and_asked_for_again_is_sent(xds: Case, type_url: str) -> None:
     """Check 31; the client forgot it when it dropped the name."""

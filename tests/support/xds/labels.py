@@ -31,10 +31,15 @@ from support.xds.types import AGGREGATED, OWN, TYPES
 
 
 class Labelled:
-    """An adapter that notes each node's labels, and has another do what is asked."""
+    """An adapter that notes each node's labels, and has another do what is asked.
 
-    def __init__(self, inner: Adapter) -> None:
+    *grace*, in seconds, is given to what a runner said on its stream just before: it comes by
+    another connection, and the public harness does not wait until it has arrived.
+    """
+
+    def __init__(self, inner: Adapter, *, grace: float = 0) -> None:
         self._inner = inner
+        self._grace = grace
         self._labels: dict[str, dict[str, str]] = {}
 
     def of(self, node: str, type_url: str) -> str:
@@ -49,6 +54,7 @@ class Labelled:
         self._labels.pop(node, None)
 
     async def update_resource(self, node: str, type_url: str, name: str, version: str) -> None:
+        await asyncio.sleep(self._grace)
         self._labels.setdefault(node, {})[type_url] = version
         await self._inner.update_resource(node, type_url, name, version)
 
@@ -118,13 +124,15 @@ class Relay:
 
 
 @contextlib.asynccontextmanager
-async def labelled_towpath(folder: Path, *, xds: str, adapter_at: str) -> AsyncIterator[None]:
+async def labelled_towpath(
+    folder: Path, *, xds: str, adapter_at: str, grace: float = 0
+) -> AsyncIterator[None]:
     """Towpath as the public harness wants it: xDS on one address, its adapter on another."""
     async with (
         towpath_target(folder) as target,
         grpc.aio.insecure_channel(target.address, OPTIONS) as channel,
     ):
-        labels = Labelled(target.adapter)
+        labels = Labelled(target.adapter, grace=grace)
         front, side = grpc.aio.server(options=OPTIONS), grpc.aio.server()
         front.add_generic_rpc_handlers(Relay(channel, labels).handlers())
         side.add_generic_rpc_handlers((adapter.handler(labels),))
