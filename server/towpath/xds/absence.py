@@ -6,16 +6,21 @@ in both variants (XP, «Knowing When a Requested Resource Does Not Exist»).
 
 from __future__ import annotations
 
+import bisect
 import difflib
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from towpath.model.types import ROUTES
 from towpath.xds.messages import Node
 
 NOT_FOUND, PERMISSION_DENIED = 5, 7  # of google.rpc.Code
-COMPARED_NAMES = 2000
-"""How many names are compared to find the nearest."""
+HINTS = 4
+"""For how many names of one response a nearest one is sought; each takes some milliseconds."""
+MISSPELT = 3
+"""By how many characters a misspelt name may be longer or shorter."""
+AROUND = 50
+"""How many names on either side, in the order of the alphabet, are compared with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,11 +62,38 @@ def manners_of(node: Node) -> Manners:
     return _BY_THE_BOOK
 
 
-def fault(name: str, existing: Iterable[str], *, forbidden: str | None) -> Fault:
-    """Say that *name* is *forbidden*, in those words, or else what it may have been meant to be."""
-    if forbidden is not None:
-        return Fault(name, PERMISSION_DENIED, forbidden)
-    known = [held for held, _ in zip(existing, range(COMPARED_NAMES), strict=False)]
-    nearest = difflib.get_close_matches(name[:256], known, n=1)
-    hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    return Fault(name, NOT_FOUND, f"there is no {name!r} here{hint}")
+def faults(
+    names: Iterable[str], existing: Collection[str], *, forbidden: Callable[[str], str | None]
+) -> tuple[Fault, ...]:
+    """Why each of *names* is not there: because it is *forbidden*, in those words; or, of the first
+    few of the others, what it may have been meant to be.
+    """
+    found: list[Fault] = []
+    hints = HINTS
+    for name in sorted(names):
+        refusal = forbidden(name)
+        if refusal is not None:
+            found.append(Fault(name, PERMISSION_DENIED, refusal))
+            continue
+        near = nearest(name, existing) if hints else None
+        hints -= hints > 0
+        hint = f"; did you mean {near!r}?" if near else ""
+        found.append(Fault(name, NOT_FOUND, f"there is no {name!r} here{hint}"))
+    return tuple(found)
+
+
+def nearest(name: str, existing: Iterable[str]) -> str | None:
+    """The name that *name* may be a misspelling of, if there is one: it is sought among those of
+    about its length that begin, or end, most like it.
+    """
+    alike = [held for held in existing if abs(len(held) - len(name)) <= MISSPELT]
+    candidates = _around(name, alike)
+    candidates |= {held[::-1] for held in _around(name[::-1], [held[::-1] for held in alike])}
+    found = difflib.get_close_matches(name, sorted(candidates), n=1)
+    return found[0] if found else None
+
+
+def _around(name: str, names: list[str]) -> set[str]:
+    ordered = sorted(names)
+    at = bisect.bisect(ordered, name)
+    return set(ordered[max(0, at - AROUND) : at + AROUND])

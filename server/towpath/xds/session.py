@@ -14,7 +14,7 @@ from typing import Generic, TypeVar
 from towpath.hub.deliveries import Holding
 from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, SHORT_NAMES
-from towpath.xds.absence import Fault, Manners, fault, manners_of
+from towpath.xds.absence import Fault, Manners, faults, manners_of
 from towpath.xds.messages import Event, Nack, Node, ProtocolError, Request
 from towpath.xds.rejections import Rejections, named_in
 from towpath.xds.wire import Composer
@@ -114,7 +114,7 @@ class Session(ABC, Generic[R]):
         if not self._manners.faults:
             return ()
         held, forbidden = self._snapshot.of(type_url), self._snapshot.forbidden
-        return tuple(fault(n, held, forbidden=forbidden(type_url, n)) for n in sorted(names))
+        return faults(names, held, forbidden=lambda name: forbidden(type_url, name))
 
     def _sendable(self, resources: Iterable[Resource]) -> tuple[Resource, ...]:
         return tuple(r for r in resources if not self._rejections.resource(r))

@@ -12,7 +12,7 @@ from support.resources import resource_set
 from towpath.encode import envoy
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
-from towpath.xds.absence import COMPARED_NAMES, fault
+from towpath.xds.absence import HINTS, faults, nearest
 from towpath.xds.delta import DeltaSession
 from towpath.xds.messages import DeltaRequest, Node, Reply, SotwRequest
 from towpath.xds.rejections import Rejections
@@ -131,8 +131,17 @@ def test_errors_are_withheld_from_clients_that_do_not_read_them(node: Node) -> N
         assert [] == list(answer.resource_errors)
 
 
-def test_an_endless_name_among_endless_names_is_answered_too() -> None:
-    names = (f"service-{n}" for n in range(100_000))
+def test_a_misspelt_name_is_known_among_thousands() -> None:
+    names = [f"service-{n}.namespace-{n % 50}:80" for n in range(4000)]
 
-    assert 5 == fault("x" * 1_000_000, names, forbidden=None).code
-    assert next(names) == f"service-{COMPARED_NAMES + 1}"
+    assert "service-2345.namespace-45:80" == nearest("servce-2345.namespace-45:80", names)
+    assert "service-2345.namespace-45:80" == nearest("service-2345.namespace-45:8", names)
+    assert nearest("x" * 1_000_000, names) is None
+
+
+def test_of_many_absent_names_a_few_are_compared_and_all_are_told() -> None:
+    found = faults([f"eco.shop:{n}" for n in range(1000)], HELD, forbidden=lambda _: None)
+
+    assert 1000 == len(found)
+    assert {5} == {fault.code for fault in found}
+    assert HINTS == sum("did you mean 'echo.shop:80'?" in fault.message for fault in found)
