@@ -8,11 +8,11 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import grpc
+from support.proxyless.greeter import greeter
 
 CALLER = Path(__file__).with_name("caller.py")
 WITHIN_S = 10.0
@@ -68,11 +68,17 @@ class XdsClient:
 
 @contextlib.asynccontextmanager
 async def xds_client(
-    server: str, *, flavour: str = "sync", node: str = "curl.curl", data_errors: bool = False
+    server: str,
+    *,
+    flavour: str = "sync",
+    node: str = "curl.curl",
+    data_errors: bool = False,
+    inside: Callable[[str], Sequence[str]] = lambda program: (program,),
 ) -> AsyncIterator[XdsClient]:
     """A client whose bootstrap names *server*; *flavour* is `sync` or `aio`.
 
-    With *data_errors* it heeds `resource_errors`, which gRPC does only if told to.
+    With *data_errors* it heeds `resource_errors`, which gRPC does only if told to. *inside* makes
+    the command of a program that is run elsewhere, such as in a network namespace.
     """
     bootstrap = {
         "xds_servers": [{"server_uri": server, "channel_creds": [{"type": "insecure"}]}],
@@ -82,7 +88,7 @@ async def xds_client(
         json.dump(bootstrap, file)
         file.flush()
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            *inside(sys.executable),
             CALLER,
             flavour,
             stdin=asyncio.subprocess.PIPE,
@@ -105,14 +111,7 @@ async def xds_client(
 async def hello_server(answer: str) -> AsyncIterator[int]:
     """A server that says *answer* to everybody, on a free port of 127.0.0.1: the port."""
 
-    async def say(_: bytes, __: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
-        return answer.encode()
-
-    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(say)
-    server = grpc.aio.server()
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler("hello.Hello", {"SayHello": handler}),)
-    )
+    server = greeter(answer)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     try:
