@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from support.certificates import Certificates
 from support.control_plane import control_plane
 from support.proxyless import hello_server, hello_service, xds_client
 from towpath.model.names import ClientKind
@@ -67,6 +68,23 @@ async def test_a_service_without_endpoints_is_unavailable_until_it_has_one(tmp_p
             await client.until("hello.bookstore", lambda o: o.code == "OK", what="it is called")
 
             assert "UNAVAILABLE" == refused.code
+
+
+async def test_with_tls_a_client_is_served_what_is_of_its_own_account(tmp_path: Path) -> None:
+    certificates = Certificates(tmp_path)
+    curl, other = (certificates.sidecar(*who) for who in (("curl", "curl"), ("curl", "other")))
+    async with (
+        control_plane(tmp_path, tls=certificates.server()) as plane,
+        hello_server("hello") as port,
+    ):
+        hello_service(plane.folder, port=port)
+        async with xds_client(plane.address, tls=curl) as client:
+            await client.until("hello.bookstore", lambda o: o.said == "hello", what="it is called")
+        async with xds_client(plane.address, tls=other) as stranger:
+            refused = await stranger.call("hello.bookstore", deadline=10)
+
+        assert "UNAVAILABLE" == refused.code
+        assert "PERMISSION_DENIED" in refused.said
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)

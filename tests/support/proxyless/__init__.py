@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.proxyless.greeter import greeter
+from towpath_client import TlsFiles
 
 CALLER = Path(__file__).with_name("caller.py")
 WITHIN_S = 10.0
@@ -73,15 +74,17 @@ async def xds_client(
     flavour: str = "sync",
     node: str = "curl.curl",
     data_errors: bool = False,
+    tls: TlsFiles | None = None,
     inside: Callable[[str], Sequence[str]] = lambda program: (program,),
 ) -> AsyncIterator[XdsClient]:
     """A client whose bootstrap names *server*; *flavour* is `sync` or `aio`.
 
-    With *data_errors* it heeds `resource_errors`, which gRPC does only if told to. *inside* makes
+    With *data_errors* it heeds `resource_errors`, which gRPC does only if told to; with *tls*, the
+    client's files, it speaks mutual TLS to the server. *inside* makes
     the command of a program that is run elsewhere, such as in a network namespace.
     """
     bootstrap = {
-        "xds_servers": [{"server_uri": server, "channel_creds": [{"type": "insecure"}]}],
+        "xds_servers": [{"server_uri": server, "channel_creds": [_credentials(tls)]}],
         "node": {"id": node},
     }
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
@@ -105,6 +108,17 @@ async def xds_client(
             assert process.stdin is not None
             process.stdin.close()
             await asyncio.wait_for(process.wait(), WITHIN_S)
+
+
+def _credentials(tls: TlsFiles | None) -> dict[str, object]:
+    if tls is None:
+        return {"type": "insecure"}
+    files = {
+        "ca_certificate_file": str(tls.ca),
+        "certificate_file": str(tls.certificate),
+        "private_key_file": str(tls.key),
+    }
+    return {"type": "tls", "config": files}
 
 
 @contextlib.asynccontextmanager
