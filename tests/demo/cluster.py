@@ -41,8 +41,7 @@ class KubeHands:
         join = f"kubectl label namespace curl {_LABEL} --overwrite"
         typed = "osm namespace add curl"
         yield Step("P2 It joins the mesh", typed, "added", partial(self._typed, join))
-        apply = f"kubectl apply -f {_CURL}"
-        yield Step("P2 Start the client", apply, "created", partial(self._typed, apply))
+        yield Step("P2 Start the client", "kubectl apply -f curl.yaml", "created", self._client)
         yield Step("P2 Wait for it", "kubectl get pod curl -n curl", "2/2 Running", self._running)
 
     def apply(self, *documents: Document) -> Seen:
@@ -64,6 +63,15 @@ class KubeHands:
         if "already exists" in seen.outcome:
             return self._typed("kubectl get namespace curl -o name")
         return seen
+
+    def _client(self) -> Seen:
+        """The file, with the container that injection would add."""
+        documents = list(yaml.safe_load_all(_CURL.read_text()))
+        for document in documents:
+            if document["kind"] == "Pod":
+                sidecar = {"name": "sidecar", "image": "envoyproxy/envoy"}
+                document["spec"]["containers"].append(sidecar)
+        return self._typed("kubectl apply -f -", stdin=yaml.safe_dump_all(documents))
 
     def _running(self) -> Seen:
         """The kubelet's part, injection included, is played: then the sidecar is real."""

@@ -10,6 +10,7 @@ import yaml
 
 from support.dataplane.policy import egress, route_group
 from support.kube.cluster import Cluster
+from towpath.sources.decode import decode
 
 pytestmark = [pytest.mark.kube, pytest.mark.timeout(900)]
 
@@ -202,3 +203,31 @@ def test_a_status_is_written_apart_from_the_policy(cluster: Cluster) -> None:
 
     assert shown[0].split() == ["NAME", "HOSTS", "PORTS", "ACCEPTED", "PROGRAMMED", "AGE"]
     assert shown[1].split()[:4] == ["tried", '["httpbin.org"]', "80", "True"]
+
+
+def test_v1_a_match_of_another_group_is_refused_with_both_that_are_allowed(
+    cluster: Cluster,
+) -> None:
+    match = {"apiGroup": "invalid", "kind": "HTTPRouteGroup", "name": "x"}
+    refused = cluster.apply(_spec(matches=[match]))
+
+    assert refused.exit_code == 1
+    assert "HTTPRouteGroup of specs.smi-spec.io/v1alpha4" in refused.error
+    assert f"UpstreamTrafficSetting of {POLICY}" in refused.error
+
+
+def test_v2_v3_one_match_of_each_kind_is_accepted(cluster: Cluster) -> None:
+    group = {"apiGroup": "specs.smi-spec.io/v1alpha4", "kind": "HTTPRouteGroup", "name": "x"}
+    for matches in ([group], [SETTING], [group, SETTING]):
+        applied = cluster.apply(_spec(matches=matches))
+
+        assert applied.exit_code == 0, applied.error
+
+
+def test_what_no_schema_can_say_is_a_problem_of_what_was_accepted(cluster: Cluster) -> None:
+    """A path expression that sidecars would not take; a reference to nothing is in test_status."""
+    assert cluster.apply(route_group("costly", "/(abcdefgh|ijklmnop){40}")).exit_code == 0
+    held = cluster.kubectl("get", "httproutegroup", "costly", "-n", "curl", "-o", "json").json()
+    found = {problem.field: problem.message for problem in decode(held, "").problems}
+
+    assert "compiles to at most 100 steps" in found["spec.matches[0].pathRegex"]
