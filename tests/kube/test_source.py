@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ import yaml
 
 from support.dataplane.policy import egress, route_group
 from support.kube.cluster import ADMIN, Cluster
+from support.kube.writing import KINDS
 from towpath.hub.compose import snapshot
 from towpath.kubeapi.configuration import connect
+from towpath.model.mesh import Mesh
 from towpath.model.names import ClientKind, Kind, SidecarId
 from towpath.model.snapshot import Snapshot
+from towpath.planning import problems
 from towpath.sources.files import FilesSource
 from towpath.sources.kube import KubeSource
 from towpath.store import Store
@@ -98,20 +102,46 @@ def _patch(cluster: Cluster, change: str) -> None:
     assert done.exit_code == 0, done.error
 
 
-async def test_the_same_objects_give_the_same_snapshot_as_from_a_folder(
+async def test_the_same_objects_give_the_same_snapshots_as_from_a_folder(
     mesh: Cluster, tmp_path: Path
 ) -> None:
-    kinds = "namespaces,services,endpointslices,pods,serviceaccounts,meshconfigs,egresses"
-    exported = mesh.kubectl("get", kinds, "--all-namespaces", "-o", "yaml").out
+    """For every pod and sort of client, policies included; and the same is wrong with them."""
+    setting = {
+        "apiVersion": "policy.openservicemesh.io/v1alpha1",
+        "kind": "UpstreamTrafficSetting",
+        "metadata": {"name": "limits", "namespace": "curl"},
+        "spec": {"host": "a.test", "connectionSettings": {"tcp": {"maxConnections": 3}}},
+    }
+    policies = [
+        egress("routed", (80, "http"), hosts=["a.test"], groups=["g"], settings=["limits"]),
+        egress("wide", (443, "https"), (9, "tcp"), hosts=["*.b.test"], ranges=["10.0.0.0/8"]),
+        egress("dangling", (81, "http"), hosts=["c.test"], groups=["gone"]),
+    ]
+    done = mesh.apply(route_group("g", "/get"), setting, *policies)
+    assert done.exit_code == 0, done.error
+    _patch(mesh, '{"spec":{"featureFlags":{"enableEgressPolicy":true}}}')
+    exported = mesh.kubectl("get", KINDS, "--all-namespaces", "-o", "yaml").out
     (tmp_path / "all.yaml").write_text(exported)
     folder = Store(mesh_name="osm", osm_namespace="osm-system", on_change=lambda: None)
     FilesSource(tmp_path, folder).load()
+    wanted, _ = folder.drain()
+    pods = [SidecarId(name, space) for kind, space, name in wanted.objects if kind is Kind.POD]
     async with following(mesh) as cluster:
         await cluster.until(lambda: cluster.store.synced, "every kind is listed")
+        found, _ = cluster.store.drain()
 
-        found = cluster.snapshot()
-        assert found is not None
-        assert found == snapshot(folder.drain()[0], ClientKind.ENVOY, CURL)
+        assert len(pods) > 1
+        for client, pod in itertools.product(ClientKind, pods):
+            assert snapshot(wanted, client, pod) == snapshot(found, client, pod), (client, pod)
+        assert _wrong(wanted) == _wrong(found)
+        assert any("HTTPRouteGroup curl/gone does not exist" in text for text in _wrong(found))
+    mesh.kubectl("delete", "egress,httproutegroup,upstreamtrafficsetting", "--all", "-n", "curl")
+    _patch(mesh, '{"spec":{"featureFlags":{"enableEgressPolicy":false}}}')
+
+
+def _wrong(mesh: Mesh) -> set[str]:
+    """All Problems, without where their objects were read."""
+    return {str(replace(problem, source="")) for problem in {*mesh.problems, *problems(mesh)}}
 
 
 async def test_the_manuals_patch_is_followed(mesh: Cluster) -> None:
@@ -191,7 +221,7 @@ async def test_an_identity_without_rights_is_told_what_to_grant(
         await cluster.until(lambda: "egresses" in caplog.text, "a warning")
 
         assert not cluster.store.synced
-        assert 'verbs: [list, watch], resources: ["egresses"]' in caplog.text
+        assert 'resources: ["egresses"], verbs: [list, watch]' in caplog.text
         assert 'apiGroups: ["policy.openservicemesh.io"]' in caplog.text
 
 
