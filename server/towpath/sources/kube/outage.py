@@ -20,7 +20,7 @@ class Outage:
         self._failing: set[Kind] = set()
         self._away: set[Kind] = set()
         self._heard: set[Kind] = set()
-        self._serving = False
+        self._served: set[Kind] = set()
         self._said_at: float | None = None
         self._answers = asyncio.Event()
 
@@ -37,7 +37,7 @@ class Outage:
         since = self._clock() - max(age_s, 0.0)
         self._since = since if self._since is None else min(self._since, since)
         self._failing.add(kind)
-        self._serving = True
+        self._served.add(kind)
 
     def failing(self, kind: Kind) -> None:
         """The kind is not followed at the moment."""
@@ -52,7 +52,9 @@ class Outage:
         self._heard.discard(kind)
         if self._said_at is None:
             self._said_at = self._clock()
-            served = "what was last seen is served" if self._serving else "nothing is served yet"
+            served = (
+                "what was last seen is served" if kind in self._served else "nothing is served yet"
+            )
             log.warning("%s; %s", why, served)
 
     def answered(self, kind: Kind) -> None:
@@ -71,7 +73,7 @@ class Outage:
     def working(self, kind: Kind) -> None:
         """The kind is followed, or known to have no objects."""
         self.answered(kind)
-        self._serving = True
+        self._served.add(kind)
         self._failing.discard(kind)
         if not self._failing:
             self._since = None
