@@ -16,6 +16,7 @@ from support.dataplane.hosts import Hosts
 from support.dataplane.mesh import CURL_ALONE, Manifests
 from support.dataplane.network import ROUTER, Network
 from support.dataplane.rig import Rig, open_rig
+from support.dataplane.towpath import HTTP_PORT
 from support.dataplane.wait import equals, until
 from towpath_client import TlsFiles
 
@@ -64,6 +65,14 @@ def test_no_one_is_served_without_a_certificate(secure: Rig, certificates: Certi
     # waiting (28), and trusted the server (60).
     assert {0, 7, 28, 60}.isdisjoint({plain.exit_code, bare.exit_code}), (plain, bare)
     assert (0, 0) == (plain.status, bare.status)
+
+
+def test_no_other_port_is_open_but_that_of_health_and_metrics(secure: Rig) -> None:
+    listening = secure.network.control.run("cat", "/proc/net/tcp").stdout.splitlines()[1:]
+    rows = [line.split() for line in listening]
+    ports = {int(row[1].partition(":")[2], 16) for row in rows if row[3] == "0A"}
+
+    assert {secure.towpath.ads[1], HTTP_PORT} == ports
 
 
 def test_streams_outlive_a_new_certificate_which_new_connections_are_shown(
