@@ -65,7 +65,9 @@ class KubeHands:
         return seen
 
     def _client(self) -> Seen:
-        """The file, with the container that injection would add."""
+        """The file, with the container that injection would add; a pod's spec cannot change."""
+        gone = ("--ignore-not-found", "--now")
+        self._mesh.cluster.kubectl("delete", "pod", "curl", "-n", "curl", *gone)
         documents = list(yaml.safe_load_all(_CURL.read_text()))
         for document in documents:
             if document["kind"] == "Pod":
