@@ -93,6 +93,8 @@ def open_kube_mesh(
     """A MeshConfig with everything shut, and a Towpath with its own rights; no client yet."""
     (config,) = yaml.safe_load_all((CURL_ALONE / "meshconfig.yaml").read_text())
     _done(cluster.apply(config))
+    # No other namespace is in the mesh: with a service there, refusals look otherwise.
+    _done(cluster.kubectl("label", "namespace", "--all", "openservicemesh.io/monitored-by-"))
     policies = "egress,httproutegroup,upstreamtrafficsetting"
     cluster.kubectl("delete", policies, "--all", "-n", "curl")
     with TemporaryDirectory(prefix="towpath-mesh-") as name, ExitStack() as stack:
