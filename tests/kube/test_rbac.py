@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
 RIGHTS: list[dict[str, Any]] = list(yaml.safe_load_all((DEPLOY / "base" / "rbac.yaml").read_text()))
 ROLES = [document for document in RIGHTS if document["kind"] in ("Role", "ClusterRole")]
 ACCOUNT = "--as=system:serviceaccount:osm-system:towpath"
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 ENDS_WITHIN_S = 10.0
 POLICY = "policy.openservicemesh.io/v1alpha1"
 

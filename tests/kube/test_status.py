@@ -170,6 +170,13 @@ def test_nothing_is_written_when_nothing_has_changed(written: Cluster) -> None:
     assert before == written.kubectl(*version).out
 
 
+def test_after_an_outage_of_the_api_status_is_written_again(written: Cluster) -> None:
+    written.kill()
+    written.start()
+    written.apply(egress("after", (80, "http"), hosts=["httpbin.org"]))
+    until_words(written, "egress/after", {"Programmed": ("True", "NoSidecars")})
+
+
 def test_a_writer_without_the_right_to_patch_says_what_to_grant(
     written: Cluster, tmp_path: Path
 ) -> None:
