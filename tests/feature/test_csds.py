@@ -118,6 +118,7 @@ async def test_what_is_rejected_is_an_error_with_the_clients_words_and_only_that
         response = await _read(stream, LISTENER)
         error = Status(code=13, message="outbound-listener: chain is ugly")
         await stream.say(LISTENER, response_nonce=response.nonce, error_detail=error)
+        await _acknowledge(stream, await stream.hear())  # what stands in for it
         await _read(stream, CLUSTER)
         shown = await _resources(plane, LISTENER)
 
@@ -139,6 +140,7 @@ async def test_content_that_takes_the_place_of_what_was_rejected_ends_the_error(
         response = await _read(stream, LISTENER)
         error = Status(code=13, message="outbound-listener: chain is ugly")
         await stream.say(LISTENER, response_nonce=response.nonce, error_detail=error)
+        await _acknowledge(stream, await stream.hear())  # what stands in for it
         plane.switch_egress(on=True)
         fresh = await stream.hear()
         pending = (await _resources(plane, LISTENER))["outbound-listener"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import grpc
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
 from google.rpc.status_pb2 import Status
 
 from support.control_plane import ControlPlane, RawStream, control_plane
@@ -15,15 +17,16 @@ from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 REASON = "outbound-listener: chain is ugly"
 
 
-async def _rejected(stream: RawStream) -> str:
-    """Reject the listeners of a fresh stream; gives the rejected version."""
+async def _rejected(stream: RawStream) -> tuple[str, DiscoveryResponse]:
+    """Reject the listeners of a fresh stream; gives their version, and what comes instead."""
     await stream.say(LISTENER)
     response = await stream.hear()
     error = Status(code=13, message=REASON)
     await stream.say(LISTENER, response_nonce=response.nonce, error_detail=error)
-    await stream.say(CLUSTER)  # its answer says that the rejection has been read
+    instead = await stream.hear()
+    await stream.say(CLUSTER)
     await stream.hear()
-    return str(response.version_info)
+    return str(response.version_info), instead
 
 
 async def _delivery(plane: ControlPlane) -> pb.Delivery:
@@ -34,7 +37,7 @@ async def _delivery(plane: ControlPlane) -> pb.Delivery:
 
 async def test_it_is_listed_with_the_clients_words(tmp_path: Path) -> None:
     async with control_plane(tmp_path) as plane, plane.stream() as stream:
-        version = await _rejected(stream)
+        version, _ = await _rejected(stream)
         delivery = await _delivery(plane)
 
         assert version == delivery.rejected.version
@@ -54,11 +57,17 @@ async def test_it_is_counted(tmp_path: Path) -> None:
 async def test_the_same_bytes_are_not_sent_to_that_client_again(tmp_path: Path) -> None:
     async with control_plane(tmp_path) as plane:
         async with plane.stream() as stream:
-            await _rejected(stream)
+            _, instead = await _rejected(stream)
             assert await stream.silent_for(0.1)
         async with plane.stream() as again:
             await again.say(LISTENER)
+            assert (await again.hear()).resources == instead.resources
             assert await again.silent_for(0.1)
+
+        listeners = [Listener.FromString(packed.value) for packed in instead.resources]
+        outbound = next(one for one in listeners if "outbound-listener" == one.name)
+        assert [[]] == [list(chain.filters) for chain in outbound.filter_chains]
+        assert {"outbound-listener", "prometheus-listener"} == {one.name for one in listeners}
 
 
 async def test_another_client_is_sent_them(tmp_path: Path) -> None:
@@ -74,7 +83,7 @@ async def test_changed_content_is_sent_and_its_acceptance_clears_the_record(
     tmp_path: Path,
 ) -> None:
     async with control_plane(tmp_path) as plane, plane.stream() as stream:
-        version = await _rejected(stream)
+        version, _ = await _rejected(stream)
         plane.switch_egress(on=True)
         fresh = await stream.hear()
         assert LISTENER == fresh.type_url

@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from support.resources import Contents, snapshot
-from support.xds_peer import NODE, Told, told
+from support.xds_peer import NODE, WAIT_S, Clock, Told, new_standing, told
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 from towpath.xds.delta import DeltaSession
 from towpath.xds.messages import DeltaRequest, Event, Node, SotwRequest
-from towpath.xds.rejections import Rejections
 from towpath.xds.session import Session
 from towpath.xds.sotw import SotwSession
+from towpath.xds.waits import Waits
 from towpath.xds.wire import Composer
 
 ALL_TYPES = (CLUSTER, ENDPOINTS, LISTENER, ROUTES)
@@ -71,7 +71,8 @@ class Model(ABC, Generic[R]):
         self.received: list[tuple[str, str, str]] = []
         self._names_what_is_bad = names_what_is_bad
         self.contents = contents
-        self._rejections = Rejections()
+        self.clock = Clock()
+        self._standing = new_standing(self.clock)
         self._composer = Composer(identifier=self.identifier)
         self._connect()
 
@@ -80,7 +81,9 @@ class Model(ABC, Generic[R]):
         self._to_client: deque[Told] = deque()
         self._said_who = False
         self._server: Session[R] = self.session_type(
-            composer=self._composer, rejections=self._rejections
+            composer=self._composer,
+            standing=self._standing,
+            waits=Waits(clock=self.clock, longest=WAIT_S),
         )
         self._server.on_snapshot(snapshot(self.contents))
 
@@ -113,11 +116,19 @@ class Model(ABC, Generic[R]):
         return True
 
     def drain(self) -> None:
-        """Let everything that is under way arrive."""
+        """Let everything that is under way arrive, and every wait come to its end."""
         for _ in range(1000):
-            if not (self.server_step() or self.client_step()):
+            if not (self.server_step() or self.client_step() or self.wait()):
                 return
         raise AssertionError("the two never stop talking")
+
+    def wait(self) -> bool:
+        """Let the server's wait end; False if it waits for nothing."""
+        if self._server.deadline is None:
+            return False
+        self.clock.now = max(self.clock.now, self._server.deadline)
+        self._say(self._server.on_time())
+        return True
 
     def reconnect(self) -> None:
         self._connect()

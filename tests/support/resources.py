@@ -18,7 +18,8 @@ def resource(type_url: str, name: str, content: str) -> Resource:
 
 
 def snapshot(contents: Contents) -> Snapshot:
-    return Snapshot({type_url: resource_set(type_url, held) for type_url, held in contents.items()})
+    sets = {type_url: resource_set(type_url, held) for type_url, held in contents.items()}
+    return Snapshot(sets, meet=lambda held, _: held)
 
 
 def resource_set(type_url: str, *layers: Mapping[str, str]) -> ResourceSet:

@@ -8,14 +8,59 @@ from typing import Any
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryResponse, DiscoveryResponse
 
 from support.resources import Contents, content_of, snapshot
+from towpath.hub.quarantine import Quarantine
+from towpath.hub.standing import Flavour, Standing
+from towpath.model.names import ClientKind
 from towpath.model.snapshot import Snapshot
 from towpath.xds.delta import DeltaSession
 from towpath.xds.messages import DeltaRequest, Event, Node, Reply, SotwRequest
-from towpath.xds.rejections import Rejections
 from towpath.xds.sotw import SotwSession
+from towpath.xds.waits import Waits
 from towpath.xds.wire import Composer, nonce_field
 
 NODE = Node(id="curl.shop", user_agent="envoy")
+WAIT_S = 2.0
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def new_standing(clock: Clock | None = None, *, node_id: str = NODE.id) -> Standing:
+    """The standing of a client that is alone in the world."""
+    return Quarantine(clock=clock or Clock()).standing(node_id, Flavour(ClientKind.ENVOY))
+
+
+def sotw_session(
+    standing: Standing | None = None,
+    *,
+    clock: Clock | None = None,
+    composer: Composer | None = None,
+) -> SotwSession:
+    return SotwSession(
+        composer=composer or Composer(identifier="towpath-sotw"),
+        standing=standing or new_standing(),
+        waits=Waits(clock=clock or Clock(), longest=WAIT_S),
+    )
+
+
+def delta_session(
+    standing: Standing | None = None,
+    *,
+    clock: Clock | None = None,
+    composer: Composer | None = None,
+) -> DeltaSession:
+    return DeltaSession(
+        composer=composer or Composer(identifier="towpath-delta"),
+        standing=standing or new_standing(),
+        waits=Waits(clock=clock or Clock(), longest=WAIT_S),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,16 +109,20 @@ def _read_delta(message: Any) -> Told:
 class SotwPeer:
     """A stream of the state-of-the-world variant; `ask` gives what comes back."""
 
-    def __init__(self, contents: Contents | Snapshot, rejections: Rejections | None = None) -> None:
-        self.rejections = Rejections() if rejections is None else rejections
-        self.session = SotwSession(
-            composer=Composer(identifier="towpath-sotw"), rejections=self.rejections
-        )
+    def __init__(self, contents: Contents | Snapshot, standing: Standing | None = None) -> None:
+        self.standing = standing or new_standing()
+        self.clock = Clock()
+        self.session = sotw_session(self.standing, clock=self.clock)
         self._said_who = False
         self.publish(contents)
 
     def publish(self, contents: Contents | Snapshot) -> list[Told]:
         return told(self.session.on_snapshot(_snapshot(contents)))
+
+    def let_waits_end(self) -> list[Told]:
+        """What comes when the client does not answer in time."""
+        self.clock.now += WAIT_S
+        return told(self.session.on_time())
 
     def request(
         self, type_url: str, *names: str, version: str = "", nonce: str = "", error: str = ""
@@ -112,16 +161,20 @@ class SotwPeer:
 class DeltaPeer:
     """A stream of the delta variant; `ask` gives what comes back."""
 
-    def __init__(self, contents: Contents | Snapshot, rejections: Rejections | None = None) -> None:
-        self.rejections = Rejections() if rejections is None else rejections
-        self.session = DeltaSession(
-            composer=Composer(identifier="towpath-delta"), rejections=self.rejections
-        )
+    def __init__(self, contents: Contents | Snapshot, standing: Standing | None = None) -> None:
+        self.standing = standing or new_standing()
+        self.clock = Clock()
+        self.session = delta_session(self.standing, clock=self.clock)
         self._said_who = False
         self.publish(contents)
 
     def publish(self, contents: Contents | Snapshot) -> list[Told]:
         return told(self.session.on_snapshot(_snapshot(contents)))
+
+    def let_waits_end(self) -> list[Told]:
+        """What comes when the client does not answer in time."""
+        self.clock.now += WAIT_S
+        return told(self.session.on_time())
 
     def request(
         self,

@@ -68,6 +68,9 @@ async def serve(settings: Settings, *, announce: Callable[[], None]) -> None:
         metrics=metrics,
         clock=time.monotonic,
         on_publish=news.touch,
+        canaries=settings.canaries,
+        canary_wait=settings.canary_wait,
+        quarantine_expiry=settings.quarantine_expiry,
     )
     ads = AdsService(
         hub,
@@ -75,6 +78,7 @@ async def serve(settings: Settings, *, announce: Callable[[], None]) -> None:
         metrics=metrics,
         clock=time.monotonic,
         unknown_pod_wait=settings.unknown_pod_wait,
+        answer_wait=settings.answer_wait,
         identifier=f"towpath/{__version__}",
     )
     async with contextlib.AsyncExitStack() as held, asyncio.TaskGroup() as tasks:

@@ -16,6 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _TYPES: dict[Any, click.ParamType[Any]] = {
     Path | None: click.Path(path_type=Path),
+    int: click.INT,
     str: click.STRING,
     float: click.FLOAT,
     bool: click.BOOL,

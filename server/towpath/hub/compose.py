@@ -72,7 +72,7 @@ def _envoy(mesh: Mesh, account: Account, let_in: Inbound) -> Snapshot:
             mesh.ask(_encoded, envoy.inbound_routes, let_in),
         ),
     }
-    return Snapshot(_sets(layers), revoke=envoy.revoked, closed=envoy.closed)
+    return Snapshot(_sets(layers), revoke=envoy.revoked, closed=envoy.closed, meet=envoy.meet)
 
 
 def _grpc(mesh: Mesh, offer: Offer) -> Snapshot:
@@ -90,7 +90,13 @@ def _grpc(mesh: Mesh, offer: Offer) -> Snapshot:
         revoke=grpc.closed,
         closed=grpc.closed,
         forbidden=grpc.Refusals(offer.withheld),
+        meet=_as_before,
     )
+
+
+def _as_before(held: Resource, _: Resource) -> Resource:
+    """A gRPC client is sent no policy that could be wider than the next."""
+    return held
 
 
 def _sets(layers: dict[str, tuple[Layer, ...]]) -> dict[str, ResourceSet]:

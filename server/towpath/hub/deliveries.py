@@ -131,10 +131,14 @@ class Deliveries:
         held.sent = Response(version, self._clock(), names)
         held.responses += 1
 
-    def acknowledged(self, delivery: Delivery, type_url: str, *, version: str) -> None:
+    def acknowledged(
+        self, delivery: Delivery, type_url: str, *, version: str, whole: bool = True
+    ) -> None:
+        """Note an acknowledgement; *whole*: nothing of that type is withheld from the client."""
         held = delivery.of(type_url)
         held.acknowledged = Response(version, self._clock())
-        held.rejected = None
+        if whole:
+            held.rejected = None
         held.acknowledgements += 1
 
     def rejected(

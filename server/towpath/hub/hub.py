@@ -11,7 +11,9 @@ from towpath.hub.compose import snapshot
 from towpath.hub.deliveries import Deliveries, Delivery
 from towpath.hub.explain import Explanation, explain
 from towpath.hub.memo import Memo, Question
+from towpath.hub.quarantine import Quarantine
 from towpath.hub.settle import Settle
+from towpath.hub.standing import Content, Flavour, Standing
 from towpath.hub.status import PolicyStatus, effect, policy_statuses
 from towpath.hub.stream import Stream
 from towpath.hub.watch import Watch
@@ -31,6 +33,9 @@ log = logging.getLogger(__name__)
 Compose = Callable[[Mesh, ClientKind, SidecarId], Snapshot | None]
 """What one sidecar is to hold, as a question about the mesh; None for an unknown pod."""
 
+LONGEST_SLEEP = 30.0
+"""How long at most, in seconds, until it is looked at whether a verdict is too old."""
+
 YIELD_SECONDS = 0.002
 """How long a rebuild may keep the event loop before it lets others run."""
 
@@ -40,7 +45,8 @@ class Hub:
 
     *clock* is monotonic, in seconds; *on_publish* is called after each publishing; *compose*
     makes the snapshots (a test may put others in place of them). Nothing is published before the
-    store is synced.
+    store is synced. New content is tried on *canaries* sidecars, for *canary_wait* seconds at
+    most; what is rejected is not tried again for *quarantine_expiry* seconds.
     """
 
     def __init__(
@@ -53,8 +59,19 @@ class Hub:
         clock: Callable[[], float],
         on_publish: Callable[[], None] = lambda: None,
         compose: Compose = snapshot,
+        canaries: int = 2,
+        canary_wait: float = 1.0,
+        quarantine_expiry: float = 3600.0,
     ) -> None:
         self._compose = compose
+        self.quarantine = Quarantine(
+            clock=clock,
+            canaries=canaries,
+            wait=canary_wait,
+            expiry=quarantine_expiry,
+            others=self._another_account_has,
+            waited=metrics.canary_seconds.observe,
+        )
         self._on_publish = on_publish
         self._store = store
         self._settle = settle
@@ -84,7 +101,13 @@ class Hub:
     async def run(self) -> None:
         """Follow the store until cancelled."""
         while True:
-            changed_at = await self._settle.settled()
+            at = self.quarantine.next_at
+            longest = LONGEST_SLEEP if at is None else min(at - self._clock(), LONGEST_SLEEP)
+            try:
+                changed_at = await asyncio.wait_for(self._settle.settled(), max(longest, 0.0))
+            except TimeoutError:
+                self.quarantine.pass_time()
+                continue
             if self._store.synced:
                 await self._publish(changed_at)
 
@@ -97,15 +120,19 @@ class Hub:
         kind: ClientKind,
         variant: str,
         subscriber: Account | None,
+        software: tuple[str, str] = ("", ""),
     ) -> Stream:
         """Open a stream; it has a snapshot at once if its pod is known, else when it appears.
 
         It never has that of a pod of another account than *subscriber* (None: of any).
+        *software* is the name and version of the client's.
         """
         delivery = self.deliveries.open(
             peer=peer, node_id=node_id, sidecar=sidecar, kind=kind, variant=variant
         )
-        stream = Stream(delivery, subscriber=subscriber)
+        standing = self.quarantine.standing(node_id, Flavour(kind, *software))
+        stream = Stream(delivery, standing=standing, subscriber=subscriber)
+        standing.wake[stream] = stream.nudge
         question = self._question(kind, sidecar)
         self._streams.setdefault(question, set()).add(stream)
         self._offer([stream], changed_at=None)
@@ -114,6 +141,7 @@ class Hub:
     def detach(self, stream: Stream) -> None:
         """Close a stream, and forget what only it needed."""
         delivery = stream.delivery
+        stream.standing.wake.pop(stream, None)
         question = self._question(delivery.kind, delivery.sidecar)
         streams = self._streams.get(question, set())
         streams.discard(stream)
@@ -185,6 +213,8 @@ class Hub:
             if self._clock() - slice_began > YIELD_SECONDS:
                 await asyncio.sleep(0)
                 slice_began = self._clock()
+        if self.quarantine:
+            self.quarantine.retire(self._is_held)
         self._synced.set()
         self._metrics.compute_seconds.observe(self._clock() - begun)
         self._on_publish()
@@ -197,7 +227,25 @@ class Hub:
             held = self.snapshot(delivery.kind, delivery.sidecar)
             if pod is not None and held is not None:
                 revision = self._memo.revision
+                if stream.snapshot is not None:
+                    self.quarantine.changed(stream.standing.flavour, stream.snapshot, held)
                 stream.publish(held, account=pod.account, revision=revision, changed_at=changed_at)
+
+    def _is_held(self, flavour: Flavour, of: Content) -> bool:
+        return any(True for _ in self._holders(flavour, of))
+
+    def _another_account_has(self, flavour: Flavour, account: Account | None, of: Content) -> bool:
+        return any(holder.account != account for holder in self._holders(flavour, of))
+
+    def _holders(self, flavour: Flavour, of: Content) -> Iterator[Standing]:
+        """Clients in whose snapshots that content is."""
+        type_url, name, version = of
+        for streams in self._streams.values():
+            for stream in streams:
+                if stream.standing.flavour == flavour and stream.snapshot is not None:
+                    resource = stream.snapshot.of(type_url).get(name)
+                    if resource is not None and resource.version == version:
+                        yield stream.standing
 
     def _forget_unused(self, question: Question) -> None:
         """Whoever asks of any name leaves no trace."""

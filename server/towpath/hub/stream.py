@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from towpath.hub.deliveries import Delivery, State
+from towpath.hub.standing import Standing
 from towpath.model.names import Account
 from towpath.model.snapshot import Snapshot
 
@@ -21,11 +22,14 @@ class Stream:
     """Where the hub puts a snapshot, and where its reader takes the newest one from.
 
     A reader that is busy skips what came in between; an equal snapshot wakes nobody. *subscriber*
-    is the only service account whose pod it is for; None: any.
+    is the only service account whose pod it is for; None: any. *standing* is that of its client.
     """
 
-    def __init__(self, delivery: Delivery, *, subscriber: Account | None) -> None:
+    def __init__(
+        self, delivery: Delivery, *, standing: Standing, subscriber: Account | None
+    ) -> None:
         self.delivery = delivery
+        self.standing = standing
         self._subscriber = subscriber
         self._refused: Account | None = None
         self._snapshot: Snapshot | None = None
@@ -46,7 +50,7 @@ class Stream:
         if self._refused is not None:
             return
         self.delivery.state = State.SERVING
-        self.delivery.account = account
+        self.delivery.account = self.standing.account = account
         if snapshot == self._snapshot:
             return
         if self._snapshot is not None and self.delivery.acknowledged(self._snapshot.version):
@@ -55,6 +59,17 @@ class Stream:
         if not self._new.is_set():
             self._changed_at = changed_at
         self._new.set()
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """The newest snapshot, taken or not."""
+        return self._snapshot
+
+    def nudge(self) -> None:
+        """Have the reader take the snapshot again: the client's standing has changed."""
+        if self._snapshot is not None and not self._new.is_set():
+            self._changed_at = None
+            self._new.set()
 
     async def next(self) -> tuple[Snapshot, float | None]:
         """Wait for a snapshot that was not taken yet; gives it and its change's time."""

@@ -88,6 +88,11 @@ class ResourceSet(Mapping[str, Resource]):
         layers = sorted(layer.version for layer in self.layers)
         return content_hash(self.type_url.encode(), *(v.encode() for v in layers))
 
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Every name, in the order of the layers."""
+        return tuple(self)
+
     def __getitem__(self, name: str) -> Resource:
         for layer in self.layers:
             if name in layer:
@@ -110,7 +115,7 @@ class ResourceSet(Mapping[str, Resource]):
         return frozenset(n for n in touched if self.get(n) != old.get(n))
 
 
-def _never(type_url: str, name: str) -> None:  # noqa: ARG001
+def _never(*_: object) -> None:
     return None
 
 
@@ -121,16 +126,20 @@ class Snapshot:
     `revoke(type_url, name)` gives what to send in place of a resource that is gone, if leaving it
     out would leave the client's old one in force; `closed(type_url, name)` the resource of that
     name that lets nothing through; `forbidden(type_url, name)` why a name that exists elsewhere
-    is not for this client.
+    is not for this client. `meet(held, new)` is what both let through, made of parts of *held*
+    that *new* has too, so that it refers to nothing that *new* does not refer to; None if there is
+    no such resource.
     """
 
     sets: Mapping[str, ResourceSet]
     revoke: Callable[[str, str], Resource | None] = _never
     closed: Callable[[str, str], Resource | None] = _never
+    meet: Callable[[Resource, Resource], Resource | None] = _never
     forbidden: Callable[[str, str], str | None] = _never
 
     def of(self, type_url: str) -> ResourceSet:
-        return self.sets.get(type_url) or ResourceSet(type_url)
+        held = self.sets.get(type_url)
+        return ResourceSet(type_url) if held is None else held
 
     @cached_property
     def version(self) -> str:

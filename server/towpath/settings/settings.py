@@ -31,6 +31,17 @@ def setting_help(declared: Field[Any]) -> str:
     return f"{declared.metadata['help']}" + (f" In {unit}." if unit else "")
 
 
+_SECONDS = (
+    "settle_quiet",
+    "settle_max",
+    "unknown_pod_wait",
+    "answer_wait",
+    "canary_wait",
+    "quarantine_expiry",
+    "shutdown_grace",
+)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settings:
     """What `towpath serve` can be told."""
@@ -114,6 +125,27 @@ class Settings:
         text="How long a stream may wait for its pod to appear; then NOT_FOUND.",
         unit="seconds",
     )
+    answer_wait: float = _setting(
+        default=2.0,
+        text="How long a change waits for a sidecar's answer: routes for new clusters to be there, "
+        "old clusters for routes to leave them. What takes access away never waits.",
+        unit="seconds",
+    )
+    canaries: int = _setting(
+        default=2,
+        text="How many sidecars, each of another service account, are sent new content first.",
+    )
+    canary_wait: float = _setting(
+        default=1.0,
+        text="How long the other sidecars wait at most for the first that accepts it.",
+        unit="seconds",
+    )
+    quarantine_expiry: float = _setting(
+        default=3600.0,
+        text="After how long content that sidecars rejected is tried again; it is as soon as the "
+        "content changes.",
+        unit="seconds",
+    )
     shutdown_grace: float = _setting(
         default=2.0,
         text="How long open streams may finish when the server is told to stop.",
@@ -139,10 +171,12 @@ class Settings:
             )
         _one_of("cross_namespace_egress", self.cross_namespace_egress, ("allow", "deny"))
         _one_of("log_format", self.log_format, ("text", "json"))
-        for name in ("settle_quiet", "settle_max", "unknown_pod_wait", "shutdown_grace"):
+        for name in _SECONDS:
             value = getattr(self, name)
             if not 0 <= value <= 3600:
                 raise SettingsError(f"{_flag(name)} is {value}: allowed is 0 to 3600 seconds")
+        if not 1 <= self.canaries <= 100:
+            raise SettingsError(f"{_flag('canaries')} is {self.canaries}: allowed is 1 to 100")
         _port("http_address", self.http_address)
         if not self.ads_address.startswith("unix:"):
             _port("ads_address", self.ads_address)

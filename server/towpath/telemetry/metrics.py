@@ -33,6 +33,19 @@ class Metrics:
             ["type"],
             registry=registry,
         )
+        self.wait_seconds = Histogram(
+            "towpath_xds_wait_seconds",
+            "Waits for a sidecar's answer: to use new clusters (make), to remove old ones (break).",
+            ["phase", "result"],
+            buckets=_FAST,
+            registry=registry,
+        )
+        self.canary_seconds = Histogram(
+            "towpath_canary_wait_seconds",
+            "For how long new content was kept from other sidecars than the canaries.",
+            buckets=_FAST,
+            registry=registry,
+        )
         self.refused = Counter(
             "towpath_xds_refused_streams",
             "Streams ended with an error status.",

@@ -18,7 +18,7 @@ from towpath.hub.stream import Stream
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import short_name
 from towpath.telemetry.metrics import Metrics
-from towpath.xds.messages import Ack, Event, Nack, Reply, Request
+from towpath.xds.messages import Ack, Event, Nack, Reply, Request, Waited
 from towpath.xds.session import Session
 from towpath.xds.wire import nonce_field
 
@@ -86,7 +86,11 @@ class Conversation:
         pushing = asyncio.ensure_future(self._stream.next())
         try:
             while True:
-                await asyncio.wait({reading, pushing}, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(
+                    {reading, pushing},
+                    timeout=self._time_left(),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
                 # Requests first: a client that has asked may be unable to start without answer.
                 if reading.done():
                     try:
@@ -99,10 +103,16 @@ class Conversation:
                     snapshot, changed_at = pushing.result()
                     pushing = asyncio.ensure_future(self._stream.next())
                     await self._step_to(snapshot, changed_at=changed_at)
+                if not done:
+                    await self._carry_out(self._session.on_time())
         finally:
             reading.cancel()
             pushing.cancel()
             await asyncio.gather(reading, pushing, return_exceptions=True)
+
+    def _time_left(self) -> float | None:
+        deadline = self._session.deadline
+        return None if deadline is None else max(deadline - self._clock(), 0.0)
 
     async def _step_to(self, snapshot: Snapshot, *, changed_at: float | None) -> None:
         self._stream.delivery.snapshot = snapshot.version
@@ -122,6 +132,9 @@ class Conversation:
                     self._acknowledged(event)
                 case Nack():
                     self._rejected(event)
+                case Waited():
+                    result = "expired" if event.expired else "answered"
+                    self._metrics.wait_seconds.labels(event.phase, result).observe(event.seconds)
         self._deliveries.settled(self._stream.delivery, now=self._session.settled)
 
     async def _write(self, reply: Reply, *, changed_at: float | None) -> None:
@@ -143,7 +156,9 @@ class Conversation:
             self._metrics.push_seconds.observe(now - changed_at)
 
     def _acknowledged(self, ack: Ack) -> None:
-        self._deliveries.acknowledged(self._stream.delivery, ack.type_url, version=ack.version)
+        whole = not self._session.lacks(ack.type_url)
+        delivery = self._stream.delivery
+        self._deliveries.acknowledged(delivery, ack.type_url, version=ack.version, whole=whole)
         self._metrics.acks.labels(short_name(ack.type_url)).inc()
         written = self._written_at.get(ack.type_url)
         if written is not None:
@@ -160,10 +175,10 @@ class Conversation:
         kind = short_name(nack.type_url)
         self._metrics.nacks.labels(kind).inc()
         log.warning(
-            "%s rejected %s version %s (%s): %s; it is not sent to it again",
+            "%s rejected %s version %s (%s): %s",
             self._stream.delivery.node_id,
             kind,
             nack.version,
-            ", ".join(nack.names),
+            ", ".join(nack.names) or "what of it is not known yet",
             nack.message,
         )

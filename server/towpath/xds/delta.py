@@ -8,20 +8,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from towpath.hub.deliveries import Holding
+from towpath.hub.standing import Standing
 from towpath.model.snapshot import Resource, ResourceSet
+from towpath.model.types import CLUSTER
 from towpath.xds.absence import Fault
-from towpath.xds.messages import Ack, DeltaRequest, Event, Reply
-from towpath.xds.rejections import Rejections
-from towpath.xds.session import FOLLOWED, WILDCARD, WILDCARD_TYPES, Session
+from towpath.xds.messages import DeltaRequest, Event, Reply
+from towpath.xds.session import (
+    FOLLOWED,
+    WILDCARD,
+    WILDCARD_TYPES,
+    Sent,
+    Session,
+    only_new,
+)
+from towpath.xds.waits import Waits
 from towpath.xds.wire import Composer
-
-
-@dataclass(frozen=True, slots=True)
-class _Sent:
-    """What a rejection of one response would speak of: its version, and name -> version."""
-
-    version: str
-    resources: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -30,9 +31,12 @@ class _Subscription:
 
     names: set[str] = field(default_factory=set)
     wildcard: bool = False
-    held: dict[str, str] = field(default_factory=dict)  # name -> version, as last sent
-    compared: ResourceSet | None = None  # what `held` was last brought up to
-    unanswered: dict[str, _Sent] = field(default_factory=dict)  # by nonce
+    held: dict[str, Resource] = field(default_factory=dict)  # as last sent, or as the client says
+    compared: ResourceSet | None = None  # what `held` was last brought up to …
+    behind: set[str] = field(default_factory=set)  # … but for these names
+    doubtful: set[str] = field(default_factory=set)  # the client may have taken it nevertheless
+    owed: set[str] = field(default_factory=set)  # to be answered though unchanged
+    unanswered: dict[str, Sent] = field(default_factory=dict)  # by nonce
     sent: set[str] = field(default_factory=set)  # on this stream
     responded: bool = False
 
@@ -40,13 +44,28 @@ class _Subscription:
         return self.wildcard or name in self.names
 
 
+@dataclass(frozen=True, slots=True)
+class _Difference:
+    """What is to be sent of one type, and for which names something else will be later."""
+
+    new: tuple[Resource, ...]
+    removed: tuple[str, ...]
+    behind: frozenset[str]
+    kept: bool
+
+
 class DeltaSession(Session[DeltaRequest]):
     """One stream of `DeltaAggregatedResources`, or of one type's own service."""
 
     def __init__(
-        self, *, composer: Composer, rejections: Rejections, only_type: str | None = None
+        self,
+        *,
+        composer: Composer,
+        standing: Standing,
+        waits: Waits,
+        only_type: str | None = None,
     ) -> None:
-        super().__init__(composer=composer, rejections=rejections, only_type=only_type)
+        super().__init__(composer=composer, standing=standing, waits=waits, only_type=only_type)
         self._by_type: dict[str, _Subscription] = {}
 
     def subscribed(self, type_url: str) -> int | None:
@@ -57,46 +76,54 @@ class DeltaSession(Session[DeltaRequest]):
         known = self._by_type.get(type_url)
         if known is None:
             return None
-        pending = frozenset(name for sent in known.unanswered.values() for name in sent.resources)
-        return Holding(frozenset(known.names), known.wildcard, known.held, pending)
+        versions = {name: held.version for name, held in known.held.items()}
+        pending = frozenset(name for sent in known.unanswered.values() for name in sent.new)
+        return Holding(frozenset(known.names), known.wildcard, versions, pending)
 
     def _on_request(self, request: DeltaRequest) -> list[Event]:
-        known = self._by_type.get(request.type_url)
+        type_url = request.type_url
+        known = self._by_type.get(type_url)
         events: list[Event] = []
         if known is None:
-            known = self._by_type[request.type_url] = _Subscription()
-            known.held = dict(request.initial_versions)
+            known = self._by_type[type_url] = _Subscription()
+            said = request.initial_versions.items()
+            known.held = {n: Resource(type_url, n, version, b"") for n, version in said}
             # Naming nothing at first is asking for everything; XP, «How the client specifies…».
             known.wildcard = not request.subscribe and not request.unsubscribe
-            again = {
-                name
-                for name in request.subscribe
-                if name not in known.held or name in self._leading(request.type_url)
-            }
+            again = set(request.subscribe)
+            known.owed = {n for n in again if n not in known.held or n in self._leading(type_url)}
+            self._returned |= type_url == CLUSTER and bool(known.held) and not self._only_type
         else:
-            events, again = self._take_answer(known, request)
-            again |= set(request.subscribe)
+            events = self._take_answer(known, request)
+            known.owed |= set(request.subscribe)
         # Changes count even if the nonce is stale: it only pairs an answer with a response.
-        again |= self._change_names(known, request)
-        return [*events, *self._send(request.type_url, known, again=again)]
+        self._change_names(known, request)
+        known.owed.discard(WILDCARD)
+        return [*events, *self._advance()]
 
-    def _take_answer(
-        self, known: _Subscription, request: DeltaRequest
-    ) -> tuple[list[Event], set[str]]:
-        """Gives also the names that must be sent again for what was rejected beside them."""
+    def _take_answer(self, known: _Subscription, request: DeltaRequest) -> list[Event]:
         sent = known.unanswered.pop(request.nonce, None)
         if sent is None:
-            return [], set()
+            return []
         if request.error is None:
-            return [Ack(request.type_url, sent.version)], set()
-        nack = self._reject(request.type_url, sent.version, sent.resources, request.error)
-        if request.type_url in WILDCARD_TYPES:
-            return [nack], set()
-        beside = sent.resources.keys() - nack.names - set(request.unsubscribe)
-        return [nack], {name for name in beside if known.wants(name) and name in known.held}
+            return [self._ack(request.type_url, sent)]
+        nack = self._nack(request.type_url, sent, request.error)
+        # A bad one keeps Envoy from applying those beside it, but for listeners and clusters.
+        whole = request.type_url not in WILDCARD_TYPES or not nack.names
+        for name in sent.new if whole else nack.names:
+            if known.held.get(name) == sent.new[name]:
+                known.held.pop(name)
+                if name in sent.before:
+                    known.held[name] = sent.before[name]
+                known.behind.add(name)
+                known.doubtful.add(name)
+            for other in known.unanswered.values():
+                if other.before.get(name) == sent.new[name]:
+                    other.forget(name, sent)
+        return [nack]
 
-    def _change_names(self, known: _Subscription, request: DeltaRequest) -> set[str]:
-        """Gives the names that must be answered although nothing about them changed."""
+    @staticmethod
+    def _change_names(known: _Subscription, request: DeltaRequest) -> None:
         if WILDCARD in request.subscribe:
             known.wildcard = True
             known.compared = None
@@ -107,77 +134,127 @@ class DeltaSession(Session[DeltaRequest]):
         known.names -= dropped
         if known.wildcard:
             # XP, «Unsubscribing»: the client cannot know whether the wildcard covers them.
-            return dropped
-        for name in set(request.unsubscribe) | ({*known.held} - known.names):
+            known.owed |= dropped
+            return
+        gone = set(request.unsubscribe) | ({*known.held} - known.names)
+        for name in gone:
             known.held.pop(name, None)
-        return set()
+        known.owed -= gone - known.names
+        known.behind -= gone - known.names
+        known.doubtful &= known.names
 
-    @property
-    def settled(self) -> bool:
-        return not any(known.unanswered for known in self._by_type.values())
+    def _unanswered(self, type_url: str) -> bool:
+        known = self._by_type.get(type_url)
+        return known is not None and bool(known.unanswered)
+
+    def _asks(self, type_url: str) -> bool:
+        known = self._by_type.get(type_url)
+        return known is not None and (not known.responded or bool(known.owed))
+
+    def _outdated(self, type_url: str) -> bool:
+        known = self._by_type.get(type_url)
+        if known is None:
+            return False
+        due = self._difference(known, self._snapshot.of(type_url), keep=False)
+        return bool(due.new or due.removed)
 
     def _revoke(self, type_url: str) -> Iterable[Event]:
         known = self._by_type.get(type_url)
         if known is None:
             return
-        held = self._snapshot.of(type_url)
-        gone = [name for name in sorted(known.held) if known.wants(name) and name not in held]
+        target = self._snapshot.of(type_url)
+        gone = [name for name in sorted(known.held) if known.wants(name) and name not in target]
         revoked = [self._snapshot.revoke(type_url, name) for name in gone]
-        sending = [r for r in revoked if r is not None and known.held[r.name] != r.version]
+        sending = tuple(r for r in revoked if r is not None and known.held[r.name] != r)
         if sending:
-            known.held.update((r.name, r.version) for r in sending)
-            yield self._reply(known, held, tuple(sending), ())
+            yield self._reply(known, target, sending, ())
 
-    def _push(self, type_url: str) -> Iterable[Event]:
+    def _narrow(self, type_url: str) -> Iterable[Event]:
         known = self._by_type.get(type_url)
-        if known is not None:
-            yield from self._send(type_url, known, again=set())
-
-    def _send(self, type_url: str, known: _Subscription, *, again: set[str]) -> Iterable[Event]:
-        """Send what differs from what the client holds, and the names in *again* anyhow."""
-        held = self._snapshot.of(type_url)
-        before, known.compared = known.compared, held
-        if before is None:
-            candidates = {*known.held, *known.names, *(held if known.wildcard else ())}
-        else:
-            candidates = {n for n in held.changed_since(before) if known.wants(n)}
-        candidates |= again
-        candidates.discard(WILDCARD)
-        new, removed = self._difference(known, held, candidates, again=again - {WILDCARD})
-        first = not known.responded and known.wildcard and not known.held
-        # An absent name that is asked for is told, whether it was held or not.
-        missing = {name for name in removed if name in again}
-        if new or removed or first:
-            known.held.update((r.name, r.version) for r in new)
+        if known is None or self._asks(type_url):
+            return
+        target = self._snapshot.of(type_url)
+        due = self._difference(known, target, keep=False)
+        sending: list[Resource] = []
+        removed = [n for n in due.removed if n in known.held and type_url in WILDCARD_TYPES]
+        for resource in due.new:
+            held = known.held.get(resource.name)
+            if held is None:
+                continue
+            # What it holds is not known of a client that has come back: then nothing may wait.
+            left = self._stand_in(held, resource) if held.packed else resource
+            if left is None:
+                removed.append(resource.name)
+            elif left != held:
+                sending.append(left)
+        known.behind |= {r.name for r in due.new}
+        known.behind.update(removed)
+        if sending or removed:
             for name in removed:
+                known.held.pop(name)
+            yield self._reply(known, target, tuple(sending), tuple(removed))
+
+    def _push(self, type_url: str, *, keep: bool = False) -> Iterable[Event]:
+        known = self._by_type.get(type_url)
+        if known is None:
+            return
+        target = self._snapshot.of(type_url)
+        due = self._difference(known, target, keep=keep)
+        self._kept = self._kept or due.kept
+        asked, known.owed = known.owed, set()
+        known.compared, known.behind = target, set(due.behind)
+        first = not known.responded and known.wildcard and not known.held
+        if due.new or due.removed or first:
+            for name in due.removed:
                 known.held.pop(name, None)
-            faults = self._faults(type_url, missing)
-            yield self._reply(known, held, new, removed, faults)
-            yield from self._follow(type_url, {r.name for r in new})
+            faults = self._faults(type_url, [name for name in due.removed if name in asked])
+            yield self._reply(known, target, due.new, due.removed, faults)
+            self._follow(type_url, {r.name for r in due.new})
 
-    def _difference(
-        self, known: _Subscription, held: ResourceSet, candidates: set[str], *, again: set[str]
-    ) -> tuple[tuple[Resource, ...], tuple[str, ...]]:
-        new = []
-        removed = []
+    def _difference(self, known: _Subscription, target: ResourceSet, *, keep: bool) -> _Difference:
+        """What differs from what the client holds, and the names that must be sent anyhow."""
+        withheld = self._standing.withheld(target)
+        if known.compared is None:
+            candidates = {*known.held, *known.names, *(target if known.wildcard else ())}
+        else:
+            candidates = known.doubtful | {
+                n for n in target.changed_since(known.compared) if known.wants(n)
+            }
+            candidates |= {n for n in withheld if known.wants(n)}
+        candidates |= known.behind | known.owed
+        new, removed, behind, kept = [], [], set[str](), False
         for name in sorted(candidates):
-            resource = held.get(name)
-            if resource is None and name in known.held:
-                resource = self._snapshot.revoke(held.type_url, name)
-            if resource is None:
-                asked = name in again and held.type_url not in self._manners.silent
-                if name in known.held or asked:
-                    removed.append(name)
-            elif name in again or known.held.get(name) != resource.version:
-                new.append(resource)
-        return self._sendable(new), tuple(removed)
+            held = known.held.get(name)
+            resource = target.get(name)
+            absent = resource is None
+            if resource is not None and name in withheld:
+                behind.add(name)
+                later = not self._standing.refuses(resource)
+                resource = self._stand_in(held, resource)
+                if resource is None and later:
+                    continue
+            elif resource is None and held is not None:
+                resource = self._snapshot.revoke(target.type_url, name)
+            if resource is not None:
+                if name in known.owed or held != resource:
+                    new.append(resource)
+            elif keep and held is not None and known.wants(name):
+                behind.add(name)
+                kept = True
+            elif held is not None or (absent and self._is_told(known, name, target.type_url)):
+                removed.append(name)
+        return _Difference(tuple(new), tuple(removed), frozenset(behind), kept)
 
-    def _follow(self, type_url: str, sent: set[str]) -> Iterable[Event]:
+    def _is_told(self, known: _Subscription, name: str, type_url: str) -> bool:
+        """True if the client must be told that a name is absent which it does not surely hold."""
+        asked = name in known.owed and type_url not in self._manners.silent
+        return asked or name in known.doubtful
+
+    def _follow(self, type_url: str, sent: set[str]) -> None:
         follower = FOLLOWED.get(type_url, "")
         if known := self._by_type.get(follower):
             existing = self._snapshot.of(follower)
-            again = {name for name in sent if known.wants(name) and name in existing}
-            yield from self._send(follower, known, again=again)
+            known.owed |= {name for name in sent if known.wants(name) and name in existing}
 
     def _leading(self, type_url: str) -> set[str]:
         """Names sent on this stream that resources of *type_url* must follow."""
@@ -187,17 +264,21 @@ class DeltaSession(Session[DeltaRequest]):
     def _reply(
         self,
         known: _Subscription,
-        held: ResourceSet,
+        target: ResourceSet,
         resources: tuple[Resource, ...],
         removed: tuple[str, ...],
         faults: tuple[Fault, ...] = (),
     ) -> Reply:
         names = tuple(r.name for r in resources)
+        sent = {r.name: r for r in resources}
+        new, before = only_new(sent, known.held, names)
+        known.held.update(sent)
+        known.doubtful -= sent.keys() | set(removed)
         body = self._composer.delta(
-            held.type_url, held.version, resources, removed=removed, faults=faults
+            target.type_url, target.version, resources, removed=removed, faults=faults
         )
-        reply = Reply(held.type_url, held.version, self._nonce(), names, body)
-        known.unanswered[reply.nonce] = _Sent(held.version, {r.name: r.version for r in resources})
+        reply = Reply(target.type_url, target.version, self._nonce(), names, body)
+        known.unanswered[reply.nonce] = Sent(target.version, new, before)
         known.sent.update(names)
         known.responded = True
         return reply

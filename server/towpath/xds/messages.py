@@ -71,7 +71,7 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Nack:
-    """The client has rejected a response: which resources it named, or all that were in it."""
+    """The client has rejected a response: which resources of it are bad, if that is known yet."""
 
     type_url: str
     version: str
@@ -79,5 +79,14 @@ class Nack:
     names: tuple[str, ...]
 
 
-Event = Reply | Ack | Nack
+@dataclass(frozen=True, slots=True)
+class Waited:
+    """A wait for the client's answer is over, after so many seconds; *expired*: without it."""
+
+    phase: str
+    seconds: float
+    expired: bool
+
+
+Event = Reply | Ack | Nack | Waited
 """What one step of a session leads to, in order."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import Any
@@ -25,9 +24,9 @@ from towpath.telemetry.metrics import Metrics
 from towpath.xds.conversation import Context, Conversation, Refused
 from towpath.xds.delta import DeltaSession
 from towpath.xds.messages import Node, ProtocolError, Request
-from towpath.xds.rejections import Rejections
 from towpath.xds.session import Session
 from towpath.xds.sotw import SotwSession
+from towpath.xds.waits import Waits
 from towpath.xds.wire import Composer, parse_delta, parse_sotw
 
 log = logging.getLogger(__name__)
@@ -49,7 +48,6 @@ ONE_TYPE = {
 """Services of a single type: their type, and how their methods are named after it."""
 
 SERVICES = (SERVICE, *ONE_TYPE)
-REMEMBERED_CLIENTS = 20_000
 
 Parse = Callable[[bytes], Any]
 
@@ -57,7 +55,8 @@ Parse = Callable[[bytes], Any]
 class AdsService:
     """The AggregatedDiscoveryService and the services of a single type, for any number of streams.
 
-    *clock* is monotonic, in seconds; *unknown_pod_wait* is in seconds.
+    *clock* is monotonic, in seconds; *unknown_pod_wait* and *answer_wait* are in seconds: for a
+    pod to appear, and for a client's answer before a change goes on without it.
     """
 
     def __init__(
@@ -68,6 +67,7 @@ class AdsService:
         metrics: Metrics,
         clock: Callable[[], float],
         unknown_pod_wait: float,
+        answer_wait: float = 2.0,
         identifier: str,
     ) -> None:
         self._hub = hub
@@ -76,7 +76,7 @@ class AdsService:
         self._clock = clock
         self._unknown_pod_wait = unknown_pod_wait
         self._composer = Composer(identifier=identifier)
-        self._rejections: OrderedDict[str, Rejections] = OrderedDict()
+        self._answer_wait = answer_wait
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """What a server registers: both variants of each service, as bytes in and bytes out.
@@ -152,9 +152,14 @@ class AdsService:
             kind=kind,
             variant=variant,
             subscriber=subscriber,
+            software=(node.user_agent, node.version),
+        )
+        session = new_session(
+            composer=self._composer,
+            standing=stream.standing,
+            waits=Waits(clock=self._clock, longest=self._answer_wait),
         )
         stream.delivery.node = node.said
-        session = new_session(composer=self._composer, rejections=self._rejections_of(node.id))
         conversation = Conversation(
             stream,
             session,
@@ -184,13 +189,6 @@ class AdsService:
             f"service account {subscriber} asked for what Pod {sidecar.namespace}/{sidecar.pod} "
             "is to hold, which runs as another",
         )
-
-    def _rejections_of(self, node_id: str) -> Rejections:
-        known = self._rejections.setdefault(node_id, Rejections())
-        self._rejections.move_to_end(node_id)
-        if len(self._rejections) > REMEMBERED_CLIENTS:
-            self._rejections.popitem(last=False)
-        return known
 
 
 def _who(first: Request) -> tuple[Node, SidecarId]:

@@ -4,20 +4,23 @@ asked for; for the other types it holds what is new (XP, «Four variants»).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from towpath.hub.deliveries import Holding
+from towpath.hub.standing import Standing
 from towpath.model.snapshot import Resource, ResourceSet, content_hash
-from towpath.model.types import ENDPOINTS
+from towpath.model.types import CLUSTER, ENDPOINTS
 from towpath.xds.absence import Fault
-from towpath.xds.messages import Ack, Event, Reply, SotwRequest
-from towpath.xds.rejections import Rejections
-from towpath.xds.session import FOLLOWED, WILDCARD, WILDCARD_TYPES, Session
+from towpath.xds.messages import Event, Reply, SotwRequest
+from towpath.xds.session import FOLLOWED, WILDCARD, WILDCARD_TYPES, Sent, Session, only_new
+from towpath.xds.waits import Waits
 from towpath.xds.wire import Composer
 
 FULL_STATE = WILDCARD_TYPES
 """Types whose resources are deleted by leaving them out (XP, «Deleting resources»)."""
+
+Held = Mapping[str, Resource]
 
 
 @dataclass(slots=True)
@@ -29,19 +32,30 @@ class _Subscription:
     ever_named: bool = False
     nonce: str = ""
     version: str = ""  # of the latest response, or what the client says it holds
-    unanswered: dict[str, str] | None = None  # name -> version in the latest response
-    held: dict[str, str] = field(default_factory=dict)  # name -> version, as last sent
+    unanswered: Sent | None = None  # the latest response
+    overtaken: dict[str, Sent] = field(default_factory=dict)  # by nonce, unanswered before it
+    held: Held = field(default_factory=dict)  # as last sent
     owed: frozenset[str] = frozenset()  # to be sent though unchanged
+    doubtful: bool = False  # the client may have taken a part of what it rejected
     missed: frozenset[str] = frozenset()  # told to be absent, and why
+    complete: ResourceSet | None = None  # what was sent all that is wanted of
+
+    def wants(self, name: str) -> bool:
+        return self.wildcard or name in self.names
 
 
 class SotwSession(Session[SotwRequest]):
     """One stream of `StreamAggregatedResources`, or of one type's own service."""
 
     def __init__(
-        self, *, composer: Composer, rejections: Rejections, only_type: str | None = None
+        self,
+        *,
+        composer: Composer,
+        standing: Standing,
+        waits: Waits,
+        only_type: str | None = None,
     ) -> None:
-        super().__init__(composer=composer, rejections=rejections, only_type=only_type)
+        super().__init__(composer=composer, standing=standing, waits=waits, only_type=only_type)
         self._by_type: dict[str, _Subscription] = {}
 
     def subscribed(self, type_url: str) -> int | None:
@@ -52,166 +66,287 @@ class SotwSession(Session[SotwRequest]):
         known = self._by_type.get(type_url)
         if known is None:
             return None
-        pending = frozenset(known.unanswered or ())
-        return Holding(known.names, known.wildcard, known.held, pending)
+        versions = {name: held.version for name, held in known.held.items()}
+        pending = frozenset(known.unanswered.new if known.unanswered else ())
+        return Holding(known.names, known.wildcard, versions, pending)
 
     def _on_request(self, request: SotwRequest) -> list[Event]:
         known = self._by_type.get(request.type_url)
         if known is None:
-            return self._subscribe(request)
+            self._subscribe(request)
+            return self._advance()
         if known.nonce and request.nonce and request.nonce != known.nonce:
             # Overtaken by a newer response, which the client will answer in turn: XP, «Resource
             # updates». A name dropped here and added again by then must be known to be new.
+            events = self._take_late_answer(known, request)
             _change_names(known, request)
-            return []
+            return events
         events = self._take_answer(known, request) if request.nonce else []
         _change_names(known, request)
-        return [*events, *self._push(request.type_url)]
+        return [*events, *self._advance()]
 
-    def _subscribe(self, request: SotwRequest) -> list[Event]:
+    def _subscribe(self, request: SotwRequest) -> None:
         known = self._by_type[request.type_url] = _Subscription()
         _change_names(known, request)
-        if request.version and self._holds_its_version(request.type_url, known):
-            visible = self._visible(request.type_url, known)
-            if request.version == self._version(request.type_url, visible):
-                # A reconnect: the client holds just this, so nothing needs to be said.
-                known.version = request.version
-                known.held = {r.name: r.version for r in visible}
-                return []
-        return list(self._push(request.type_url))
-
-    def _holds_its_version(self, type_url: str, known: _Subscription) -> bool:
-        """True if what a client holds is what the version it states stands for.
-
-        One that names resources may have dropped some since; one that rejected a response may
-        have taken a part of it.
-        """
-        everything = type_url in FULL_STATE and known.wildcard and not known.names
-        return everything and not self._rejections.any_of(type_url)
+        if not request.version:
+            return
+        self._returned = self._returned or (request.type_url == CLUSTER and not self._only_type)
+        everything = request.type_url in FULL_STATE and known.wildcard and not known.names
+        if everything and not self._standing.distrusts(request.type_url):
+            # A reconnect: if the client holds just this, nothing needs to be said.
+            target = self._snapshot.of(request.type_url)
+            recalled = self._composer.recall(request.type_url, request.version)
+            if request.version == target.version:
+                known.version, known.held = request.version, target
+            elif recalled is not None:
+                known.version, known.held = request.version, recalled
 
     def _take_answer(self, known: _Subscription, request: SotwRequest) -> list[Event]:
         """What the client says of the latest response; error_detail, and nothing else, makes it
         a rejection (XP, «ACK/NACK»).
         """
         sent, known.unanswered = known.unanswered, None
+        known.overtaken.clear()
         if sent is None:
             # The same answer again is how Envoy asks for the endpoints of a cluster that it warms
             # anew; those have been sent behind the cluster already.
             return []
-        if request.error is not None:
-            nack = self._reject(request.type_url, known.version, sent, request.error)
-            if request.type_url not in FULL_STATE:
-                # A bad one keeps Envoy from applying those beside it: they are sent again.
-                for name in sent.keys() - nack.names:
-                    known.held.pop(name, None)
-            return [nack]
-        return [Ack(request.type_url, known.version)]
+        if request.error is None:
+            return [self._ack(request.type_url, sent)]
+        return [self._rejected(known, request, sent, request.error)]
 
-    @property
-    def settled(self) -> bool:
-        return all(known.unanswered is None for known in self._by_type.values())
+    def _take_late_answer(self, known: _Subscription, request: SotwRequest) -> list[Event]:
+        """An answer to what was overtaken settles nothing, but says what the client holds."""
+        sent = known.overtaken.pop(request.nonce, None)
+        if sent is None:
+            return []
+        if request.error is not None:
+            return [self._rejected(known, request, sent, request.error)]
+        self._standing.accepted(request.type_url, sent.new)
+        for later in (*known.overtaken.values(), known.unanswered):
+            if later is not None:
+                later.confirm(sent)
+        return []
+
+    def _rejected(self, known: _Subscription, request: SotwRequest, sent: Sent, text: str) -> Event:
+        nack = self._nack(request.type_url, sent, text)
+        # A bad one keeps Envoy from applying those beside it, but for listeners and clusters.
+        whole = request.type_url not in FULL_STATE or not nack.names
+        lost = {n for n in (sent.new if whole else nack.names) if known.held.get(n) == sent.new[n]}
+        if lost:
+            kept = {n: r for n, r in known.held.items() if n not in lost}
+            known.held = kept | {n: sent.before[n] for n in lost if n in sent.before}
+            known.complete = None
+            known.doubtful = sent.unsure or not nack.names
+            if request.type_url in FULL_STATE:
+                target = self._snapshot.of(request.type_url)
+                known.version = self._version(target, known.held)
+        return nack
+
+    def _unanswered(self, type_url: str) -> bool:
+        known = self._by_type.get(type_url)
+        return known is not None and known.unanswered is not None
+
+    def _asks(self, type_url: str) -> bool:
+        known = self._by_type.get(type_url)
+        return known is not None and (not known.nonce or bool(known.owed))
+
+    def _outdated(self, type_url: str) -> bool:
+        known = self._by_type.get(type_url)
+        if known is None:
+            return False
+        target = self._snapshot.of(type_url)
+        if type_url in FULL_STATE:
+            return self._next_whole(known, target, self._visible(known, target)) is not None
+        return bool(self._next_new(known, target))
 
     def _revoke(self, type_url: str) -> Iterable[Event]:
         known = self._by_type.get(type_url)
         if known is None or type_url in FULL_STATE:
             return
-        held = self._snapshot.of(type_url)
-        gone = [name for name in sorted(known.names & known.held.keys()) if name not in held]
+        target = self._snapshot.of(type_url)
+        gone = [name for name in sorted(known.names & known.held.keys()) if name not in target]
         revoked = [self._snapshot.revoke(type_url, name) for name in gone]
-        sending = [r for r in revoked if r is not None and known.held[r.name] != r.version]
+        sending = [r for r in revoked if r is not None and known.held[r.name] != r]
         if sending:
-            known.held.update((r.name, r.version) for r in sending)
-            version = self._version(type_url, tuple(sending))
-            yield self._reply(known, type_url, version, tuple(sending))
+            yield self._reply_new(known, type_url, sending)
 
-    def _push(self, type_url: str) -> Iterable[Event]:
+    def _narrow(self, type_url: str) -> Iterable[Event]:
         known = self._by_type.get(type_url)
-        if known is not None:
-            held = self._snapshot.of(type_url)
-            push = self._push_all if type_url in FULL_STATE else self._push_new
-            yield from push(known, held)
+        if known is None or self._asks(type_url):
+            return
+        target, met = self._snapshot.of(type_url), {}
+        for name, held in known.held.items():
+            new = target.get(name)
+            if new == held or (new is None and type_url not in FULL_STATE):
+                met[name] = held
+            elif new is not None and (left := self._stand_in(held, new)) is not None:
+                met[name] = left
+        if type_url in FULL_STATE:
+            if met != known.held:
+                yield self._reply_all(known, type_url, met, self._version(target, met))
+            return
+        if sending := [r for name, r in sorted(met.items()) if known.held[name] != r]:
+            yield self._reply_new(known, type_url, sending)
 
-    def _push_all(self, known: _Subscription, held: ResourceSet) -> Iterable[Event]:
-        if known.wildcard and known.version == held.version and not known.owed:
+    def _push(self, type_url: str, *, keep: bool = False) -> Iterable[Event]:
+        known = self._by_type.get(type_url)
+        if known is None:
             return
-        visible = self._visible(held.type_url, known)
-        version = self._version(held.type_url, visible)
-        asked_again = any(resource.name in known.owed for resource in visible)
-        known.owed = frozenset()
-        faults = self._missing(known, held)
-        if version == known.version and not asked_again and not faults:
+        target = self._snapshot.of(type_url)
+        if type_url in FULL_STATE:
+            visible = self._visible(known, target, keep=keep)
+            version = self._next_whole(known, target, visible)
+            if version is not None:
+                yield self._reply_all(known, type_url, visible, version)
             return
-        if self._rejections.response(held.type_url, version):
-            return
-        before, known.held = known.held, {r.name: r.version for r in visible}
-        yield self._reply(known, held.type_url, version, visible, faults)
-        yield from self._follow(held.type_url, known.held.items() - before.items())
-
-    def _push_new(self, known: _Subscription, held: ResourceSet) -> Iterable[Event]:
-        wanted = [r for name in sorted(known.names) if (r := self._wanted(known, held, name))]
-        sending = self._sendable(
-            r for r in wanted if r.name in known.owed or known.held.get(r.name) != r.version
-        )
-        known.owed -= {r.name for r in wanted}
-        faults = self._missing(known, held)
+        sending = self._next_new(known, target)
+        faults = self._missing(known, target)
         if sending or faults:
-            known.held.update((r.name, r.version) for r in sending)
-            version = self._version(held.type_url, tuple(wanted))
-            yield self._reply(known, held.type_url, version, sending, faults)
+            yield self._reply_new(known, type_url, sending, faults)
+        known.complete = None if self._standing.withheld(target) else target
 
-    def _wanted(self, known: _Subscription, held: ResourceSet, name: str) -> Resource | None:
+    def _visible(self, known: _Subscription, target: ResourceSet, *, keep: bool = False) -> Held:
+        """All that the client is to hold of a full-state type."""
+        withheld = self._standing.withheld(target)
+        gone: dict[str, Resource] = {}
+        if keep and known.held is not target:
+            gone = {n: r for n, r in known.held.items() if n not in target and known.wants(n)}
+            self._kept = self._kept or bool(gone)
+        if known.wildcard and not withheld and not gone:
+            return target
+        names = target if known.wildcard else known.names & target.keys()
+        given = (self._given(known, target[name], withheld) for name in sorted(names))
+        return {r.name: r for r in given if r is not None} | gone
+
+    def _given(
+        self, known: _Subscription, resource: Resource, withheld: frozenset[str]
+    ) -> Resource | None:
+        if resource.name not in withheld:
+            return resource
+        return self._stand_in(known.held.get(resource.name), resource)
+
+    def _next_whole(self, known: _Subscription, target: ResourceSet, visible: Held) -> str | None:
+        """The version of the response that is due; None if none is."""
+        version = self._version(target, visible)
+        due = version != known.version or not known.owed.isdisjoint(visible)
+        if self._standing.distrusts(target.type_url) and known.nonce:
+            # What stands in for rejected content may be what the client holds anyhow.
+            due = known.doubtful or not (
+                known.owed.isdisjoint(visible) and _same(visible, known.held)
+            )
+        if not due and not (self._manners.faults and self._absent(known, target) - known.missed):
+            return None
+        rejected = self._standing.response_rejected(target.type_url, version)
+        return None if rejected else version
+
+    def _next_new(self, known: _Subscription, target: ResourceSet) -> list[Resource]:
+        """What the client is to be sent of a type that is not full state."""
+        withheld = self._standing.withheld(target)
+        if known.complete is target and not withheld and not known.owed:
+            return []
+        wanted = (self._wanted(known, target, name, withheld) for name in sorted(known.names))
+        return [
+            r
+            for r in wanted
+            if r is not None and (r.name in known.owed or known.held.get(r.name) != r)
+        ]
+
+    def _wanted(
+        self, known: _Subscription, target: ResourceSet, name: str, withheld: frozenset[str]
+    ) -> Resource | None:
         """What is there, or what stands in for a name that never was."""
-        resource = held.get(name)
-        stands_in = self._manners.stand_ins and held.type_url == ENDPOINTS
-        if resource is None and stands_in and name not in known.held:
-            return self._snapshot.closed(held.type_url, name)
-        return resource
+        resource = target.get(name)
+        if resource is not None:
+            return self._given(known, resource, withheld)
+        if self._manners.stand_ins and target.type_url == ENDPOINTS and name not in known.held:
+            closed = self._snapshot.closed(target.type_url, name)
+            return None if closed is None or self._standing.refuses(closed) else closed
+        return None
 
-    def _missing(self, known: _Subscription, held: ResourceSet) -> tuple[Fault, ...]:
-        """What the client must be told anew of names that are not there.
+    @staticmethod
+    def _absent(known: _Subscription, target: ResourceSet) -> frozenset[str]:
+        """Names that are asked for and are not there.
 
-        What it holds of a type that is not full state ends with its parent, and is no fault.
+        What the client holds of a type that is not full state ends with its parent.
         """
-        absent = {name for name in known.names if name not in held}
-        if held.type_url not in FULL_STATE:
-            absent -= known.held.keys()
-        faults = self._faults(held.type_url, absent - known.missed)
-        known.missed = frozenset(absent)
+        absent = frozenset(name for name in known.names if name not in target)
+        return absent if target.type_url in FULL_STATE else absent - known.held.keys()
+
+    def _missing(self, known: _Subscription, target: ResourceSet) -> tuple[Fault, ...]:
+        """What the client must be told anew of names that are not there."""
+        if not self._manners.faults:
+            return ()
+        absent = self._absent(known, target)
+        faults = self._faults(target.type_url, absent - known.missed)
+        known.missed = absent
         return faults
 
-    def _follow(self, type_url: str, sent: Iterable[tuple[str, str]]) -> Iterable[Event]:
-        follower = FOLLOWED.get(type_url, "")
-        if known := self._by_type.get(follower):
-            known.owed |= known.names.intersection(name for name, _ in sent)
-            yield from self._push(follower)
+    def _reply_all(self, known: _Subscription, type_url: str, visible: Held, version: str) -> Reply:
+        before, known.held = known.held, visible
+        changed = _changed(visible, before)
+        faults = self._missing(known, self._snapshot.of(type_url))
+        known.owed = frozenset()
+        new, replaced = only_new(visible, before, changed)
+        if follower := self._by_type.get(FOLLOWED.get(type_url, "")):
+            follower.owed |= follower.names.intersection(new)
+        return self._reply(known, type_url, visible, Sent(version, new, replaced), faults)
+
+    def _reply_new(
+        self,
+        known: _Subscription,
+        type_url: str,
+        sending: list[Resource],
+        faults: tuple[Fault, ...] = (),
+    ) -> Reply:
+        resources = {r.name: r for r in sending}
+        new, replaced = only_new(resources, known.held, resources)
+        known.held = {**known.held, **resources}
+        known.owed -= resources.keys()
+        wanted = {n: known.held[n] for n in sorted(known.names) if n in known.held}
+        version = self._version(self._snapshot.of(type_url), wanted)
+        return self._reply(known, type_url, resources, Sent(version, new, replaced), faults)
 
     def _reply(
         self,
         known: _Subscription,
         type_url: str,
-        version: str,
-        resources: tuple[Resource, ...],
+        resources: Held,
+        sent: Sent,
         faults: tuple[Fault, ...] = (),
     ) -> Reply:
-        known.nonce, known.version = self._nonce(), version
-        known.unanswered = {r.name: r.version for r in resources}
+        if known.unanswered is not None:
+            sent.rest_on(known.unanswered, resources)
+            known.overtaken[known.nonce] = known.unanswered
+        known.doubtful = False
+        known.nonce, known.version, known.unanswered = self._nonce(), sent.version, sent
         whole = type_url in FULL_STATE
-        body = self._composer.sotw(type_url, version, resources, whole=whole, faults=faults)
-        return Reply(type_url, version, known.nonce, tuple(known.unanswered), body)
+        body = self._composer.sotw(type_url, sent.version, resources, whole=whole, faults=faults)
+        names = resources.names if isinstance(resources, ResourceSet) else tuple(resources)
+        return Reply(type_url, sent.version, known.nonce, names, body)
 
-    def _visible(self, type_url: str, known: _Subscription) -> tuple[Resource, ...]:
-        held = self._snapshot.of(type_url)
-        if known.wildcard:
-            return tuple(held.values())
-        return tuple(held[name] for name in sorted(known.names) if name in held)
-
-    def _version(self, type_url: str, visible: tuple[Resource, ...]) -> str:
+    def _version(self, target: ResourceSet, visible: Held) -> str:
         """Changes with what this client sees, and only then (XP, «Resource updates»)."""
-        whole = self._snapshot.of(type_url)
-        if len(visible) == len(whole):
-            return whole.version
-        parts = (f"{r.name}\0{r.version}".encode() for r in visible)
-        return content_hash(type_url.encode(), *parts)
+        if visible is target or (
+            len(visible) == len(target) and all(target.get(n) == r for n, r in visible.items())
+        ):
+            return target.version
+        parts = (f"{name}\0{visible[name].version}".encode() for name in sorted(visible))
+        return content_hash(target.type_url.encode(), *parts)
+
+
+def _same(one: Held, other: Held) -> bool:
+    """True if the contents are equal; those of two sets are when their versions are."""
+    if isinstance(one, ResourceSet) and isinstance(other, ResourceSet):
+        return one.version == other.version
+    return len(one) == len(other) and all(other.get(n) == r for n, r in one.items())
+
+
+def _changed(after: Held, before: Held) -> Iterable[str]:
+    """Names of which something is new in *after*."""
+    if isinstance(after, ResourceSet) and isinstance(before, ResourceSet):
+        return after.changed_since(before)
+    return after
 
 
 def _change_names(known: _Subscription, request: SotwRequest) -> None:
@@ -225,8 +360,11 @@ def _change_names(known: _Subscription, request: SotwRequest) -> None:
     known.wildcard = WILDCARD in request.names or (
         not known.ever_named and request.type_url in WILDCARD_TYPES
     )
-    for name in known.names - names:
-        known.held.pop(name, None)
+    dropped = known.names - names
+    if not known.wildcard and not dropped.isdisjoint(known.held):
+        known.held = {n: r for n, r in known.held.items() if n not in dropped}
     # A name that is new is always sent, even if it had been sent before: XP, «Subscribing».
     known.owed = (known.owed | (names - known.names)) & names
+    if names != known.names:
+        known.complete = None
     known.names = names

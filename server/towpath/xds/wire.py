@@ -8,7 +8,7 @@ responses, is appended behind it. Protobuf parsers take fields in any order.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 
 from envoy.config.core.v3 import base_pb2
 from envoy.service.discovery.v3.discovery_pb2 import (
@@ -69,31 +69,40 @@ class Composer:
         self._plane = base_pb2.ControlPlane(identifier=identifier).SerializeToString()
         self._kept = kept
         self._bodies: OrderedDict[Hashable, bytes] = OrderedDict()
+        self._whole: OrderedDict[tuple[str, str], Mapping[str, Resource]] = OrderedDict()
 
     def sotw(
         self,
         type_url: str,
         version: str,
-        resources: tuple[Resource, ...],
+        resources: Mapping[str, Resource],
         *,
         whole: bool,
         faults: tuple[Fault, ...] = (),
     ) -> bytes:
         """The body of a DiscoveryResponse, without its nonce; *whole* if the version stands for
-        just these resources.
+        just these resources: then `recall` may be asked for them.
         """
+        if whole and (type_url, version) not in self._whole:
+            self._whole[type_url, version] = resources
+            if len(self._whole) > self._kept:
+                self._whole.popitem(last=False)
 
         def compose() -> Iterable[bytes]:
             yield _text(_VERSION, version)
-            for resource in resources:
+            for resource in resources.values():
                 yield _field(_RESOURCES, resource.packed)
             yield _text(_TYPE_URL, type_url)
             yield _field(_SOTW_CONTROL_PLANE, self._plane)
             for fault in faults:
                 yield _field(_SOTW_ERRORS, _resource_error(fault))
 
-        key = ("sotw", type_url, version, None if whole else resources, faults)
-        return self._shared(key, compose)
+        content = None if whole else tuple(resources.values())
+        return self._shared(("sotw", type_url, version, content, faults), compose)
+
+    def recall(self, type_url: str, version: str) -> Mapping[str, Resource] | None:
+        """What a full-state version stood for, if it was composed not long ago."""
+        return self._whole.get((type_url, version))
 
     def delta(
         self,

@@ -159,9 +159,11 @@ async def test_66_what_the_client_holds_is_not_sent_again(xds: Case, type_url: s
     await xds.put({type_url: {"A": Item(), "B": Item(2)}})
     async with xds.delta() as client:
         told = await client.get(type_url, "A", "B", "C", initial=held)
+        # Routes that still lead to a cluster may come back first: it may go a little later.
+        removed = told.removed or (await client.take()).removed
 
     assert told.names == ["B"]
-    assert told.removed == ("C",)
+    assert removed == ("C",)
 
 
 @whole_types
@@ -173,9 +175,10 @@ async def test_66_the_same_with_the_wildcard(xds: Case, type_url: str) -> None:
     await xds.put({type_url: {"A": Item(), "B": Item(2)}})
     async with xds.delta() as client:
         told = await client.get(type_url, "*", initial=held)
+        removed = told.removed or (await client.take()).removed
 
     assert told.names == ["B"]
-    assert told.removed == ("C",)
+    assert removed == ("C",)
 
 
 async def test_66_versions_count_in_the_first_request_alone(xds: Case) -> None:

@@ -127,7 +127,9 @@ async def test_6_types_do_not_touch_each_other(xds: Case, variant: str) -> None:
         await client.ask(ENDPOINTS, "A")
         assigned = await client.hear()
         await client.nack(assigned)  # a rejection of one type
-        await client.get(LISTENER)
+        await client.ask(LISTENER)
+        while (told := await client.take()).type_url != LISTENER:
+            assert told.type_url == ENDPOINTS  # in place of what was rejected
         await client.quiet()
         await xds.update(CLUSTER, "A")
         assert "A" in (await client.take()).names

@@ -26,7 +26,8 @@ async def first_updates(
     mode: Mode = "delta" if rig.transport is Transport.DELTA else "sotw"
     async with AsyncExitStack() as stack:
         address = await stack.enter_async_context(relay(rig.network.control, *towpath.ads))
-        client = AdsClient(address, rig.sidecars[pod].node_id, mode=mode)
+        node_id = rig.sidecars[pod].node_id
+        client = AdsClient(address, node_id, mode=mode, user_agent="envoy")
         await stack.enter_async_context(client)
         updates = {}
         for short, wanted in names.items():

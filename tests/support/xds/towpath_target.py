@@ -117,7 +117,7 @@ def _snapshot(held: Held) -> Snapshot:
         type_url: ResourceSet(type_url, (Layer(tuple(map(_resource, of_type.values()))),))
         for type_url, of_type in held.items()
     }
-    return Snapshot(sets, closed=envoy.closed)
+    return Snapshot(sets, closed=envoy.closed, meet=lambda held, _: held)
 
 
 def _resource(message: Message) -> Resource:

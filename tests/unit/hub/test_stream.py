@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from support.resources import snapshot
+from support.xds_peer import new_standing
 from towpath.hub.deliveries import Deliveries
 from towpath.hub.stream import Stream
 from towpath.model.names import Account, ClientKind, SidecarId
@@ -25,6 +26,7 @@ def _stream(subscriber: Account | None = None) -> Stream:
             kind=ClientKind.ENVOY,
             variant="sotw",
         ),
+        standing=new_standing(),
         subscriber=subscriber,
     )
 

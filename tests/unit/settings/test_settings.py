@@ -10,7 +10,15 @@ import pytest
 
 from towpath.settings import Settings, SettingsError, setting_help, split_address
 
-SECONDS = ("settle_quiet", "settle_max", "unknown_pod_wait", "shutdown_grace")
+SECONDS = (
+    "answer_wait",
+    "canary_wait",
+    "quarantine_expiry",
+    "settle_quiet",
+    "settle_max",
+    "unknown_pod_wait",
+    "shutdown_grace",
+)
 
 
 def test_the_defaults_are_allowed_and_loopback_only() -> None:

@@ -9,15 +9,13 @@ import pytest
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryResponse, DiscoveryResponse
 
 from support.resources import resource_set
+from support.xds_peer import delta_session, sotw_session
 from towpath.encode import envoy
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
 from towpath.xds.absence import HINTS, faults, nearest
-from towpath.xds.delta import DeltaSession
 from towpath.xds.messages import DeltaRequest, Node, Reply, SotwRequest
-from towpath.xds.rejections import Rejections
-from towpath.xds.sotw import SotwSession
-from towpath.xds.wire import Composer, nonce_field
+from towpath.xds.wire import nonce_field
 
 GRPC = Node("echo.shop", "gRPC C-core linux Python")
 ENVOY = Node("echo.shop", "envoy", "1.40.0")
@@ -33,14 +31,14 @@ def _snapshot(*types: str, forbidden: Callable[[str, str], str | None] | None = 
 
 
 def _sotw(node: Node, type_url: str, *names: str, snapshot: Snapshot) -> list[Any]:
-    session = SotwSession(composer=Composer(identifier="t"), rejections=Rejections())
+    session = sotw_session()
     session.on_snapshot(snapshot)
     events = session.on_request(SotwRequest(type_url, node=node, names=frozenset(names)))
     return [DiscoveryResponse.FromString(_bytes(e)) for e in events if isinstance(e, Reply)]
 
 
 def _delta(node: Node, type_url: str, *names: str, snapshot: Snapshot) -> list[Any]:
-    session = DeltaSession(composer=Composer(identifier="t"), rejections=Rejections())
+    session = delta_session()
     session.on_snapshot(snapshot)
     events = session.on_request(DeltaRequest(type_url, node=node, subscribe=names))
     return [DeltaDiscoveryResponse.FromString(_bytes(e)) for e in events if isinstance(e, Reply)]
@@ -96,7 +94,7 @@ def test_grpc_is_told_at_once_and_what_it_may_have_meant(type_url: str) -> None:
 
 
 def test_grpc_is_told_of_an_absent_name_once_and_again_after_it_had_come() -> None:
-    session = SotwSession(composer=Composer(identifier="t"), rejections=Rejections())
+    session = sotw_session()
 
     def heard(contents: dict[str, str]) -> list[tuple[str, ...]]:
         sets = {LISTENER: resource_set(LISTENER, contents)}

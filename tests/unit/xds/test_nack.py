@@ -31,18 +31,26 @@ def test_a_rejection_is_told_with_its_text_and_what_it_names(
 
 @EVERY_TYPE
 @pytest.mark.parametrize("variant", [SotwPeer, DeltaPeer])
-def test_a_rejection_that_names_nothing_is_of_all_that_was_sent(
+def test_a_rejection_that_names_nothing_is_searched_for_its_cause(
     variant: type[SotwPeer] | type[DeltaPeer], type_url: str
 ) -> None:
-    peer = variant({type_url: {"shop/web|80": "1", "shop/web|81": "1"}})
-    (response,) = peer.ask(type_url, "shop/web|80", "shop/web|81")
+    peer = variant({type_url: {"a": "1", "b": "bad"}})
+    (response,) = peer.ask(type_url, "a", "b")
+    restated = _same(peer, ("a", "b"))
 
-    if isinstance(peer, SotwPeer):
-        events = peer.nack(response, "no", "shop/web|80", "shop/web|81")
-    else:
-        events = peer.nack(response, "no")
+    nack, *replies = peer.nack(response, "no", *restated)
+    assert nack == Nack(type_url, response.version, "no", ())
+    (half,) = told(replies)
+    assert half.contents == {"a": "1"}
+    ack, *replies = peer.request(type_url, *restated, nonce=half.nonce)
+    assert ack == Ack(type_url, half.version)
+    (other,) = told(replies)
+    assert other.contents["b"] == "bad"
 
-    assert events == [Nack(type_url, response.version, "no", ("shop/web|80", "shop/web|81"))]
+    (nack, *replies) = peer.nack(other, "no", *restated)
+    assert nack == Nack(type_url, other.version, "no", ("b",))
+    assert told(replies) == []
+    assert peer.publish({type_url: {"a": "1", "b": "bad"}}) == []
 
 
 @EVERY_TYPE
@@ -82,9 +90,9 @@ def test_sotw_never_sends_rejected_content_to_a_client_that_reconnects(
     for response in earlier.ask(type_url, *names):
         earlier.nack(response, "no", *names)
 
-    peer = SotwPeer({type_url: {"a": "bad"}}, earlier.rejections)
+    peer = SotwPeer({type_url: {"a": "bad"}}, earlier.standing)
 
-    assert peer.ask(type_url, *names) == []
+    assert all(response.contents == {} for response in peer.ask(type_url, *names))
     assert bool(names or type_url in (CLUSTER, LISTENER)) == bool(
         peer.publish({type_url: {"a": "good"}})
     )
@@ -95,7 +103,7 @@ def test_delta_never_sends_rejected_content_to_a_client_that_reconnects(type_url
     earlier = DeltaPeer({type_url: {"a": "bad", "b": "1"}})
     earlier.nack(earlier.ask_one(type_url, "a"), "no")
 
-    peer = DeltaPeer({type_url: {"a": "bad", "b": "1"}}, earlier.rejections)
+    peer = DeltaPeer({type_url: {"a": "bad", "b": "1"}}, earlier.standing)
 
     assert peer.ask_one(type_url, "a", "b").contents == {"b": "1"}
     (better,) = peer.publish({type_url: {"a": "good", "b": "1"}})
@@ -133,15 +141,16 @@ def test_delta_takes_the_names_of_a_rejection(type_url: str) -> None:
 
 
 @FULL_STATE
-def test_sotw_full_state_after_a_rejection_waits_for_any_change_of_the_type(type_url: str) -> None:
-    """Leaving out the rejected one would delete it; so all of it is sent, with the next change."""
-    peer = SotwPeer({type_url: {"a": "bad", "b": "1"}})
-    peer.nack(peer.ask_one(type_url), "a: no")
+def test_sotw_full_state_goes_on_without_what_was_rejected(type_url: str) -> None:
+    peer = SotwPeer({type_url: {"a": "1", "b": "1"}})
+    peer.ack(peer.ask_one(type_url))
+    (bad,) = peer.publish({type_url: {"a": "bad", "b": "2"}})
+    assert told(peer.nack(bad, "a: no")) == []
 
-    assert peer.publish({type_url: {"a": "bad", "b": "1"}}) == []
-    (next_one,) = peer.publish({type_url: {"a": "bad", "b": "2"}})
+    assert peer.publish({type_url: {"a": "bad", "b": "2"}}) == []
+    (next_one,) = peer.publish({type_url: {"a": "bad", "b": "3"}})
 
-    assert next_one.contents == {"a": "bad", "b": "2"}
+    assert next_one.contents == {"a": "1", "b": "3"}  # what it holds of the bad one stays
 
 
 @NAMED
@@ -172,15 +181,28 @@ def test_delta_notes_the_content_that_was_in_the_rejected_response(type_url: str
     peer.nack(rejected, "no")
     peer.ack(newer)
 
-    assert peer.rejections.resource(resource(type_url, "a", "bad"))
-    assert not peer.rejections.resource(resource(type_url, "a", "good"))
+    assert peer.standing.refuses(resource(type_url, "a", "bad"))
+    assert not peer.standing.refuses(resource(type_url, "a", "good"))
     assert peer.ask_one(type_url, "a").contents == {"a": "good"}
 
 
 @EVERY_TYPE
 def test_a_removal_is_said_even_of_content_that_was_rejected(type_url: str) -> None:
+    """Of listeners and clusters a client may have taken a part."""
     peer = DeltaPeer({type_url: {"a": "bad"}})
     peer.nack(peer.ask_one(type_url, "a"), "no")
+
+    (gone,) = peer.publish({})
+
+    assert gone.removed == ("a",)
+
+
+@EVERY_TYPE
+def test_what_was_accepted_before_a_rejection_is_said_to_be_gone(type_url: str) -> None:
+    peer = DeltaPeer({type_url: {"a": "1"}})
+    peer.ack(peer.ask_one(type_url, "a"))
+    (bad,) = peer.publish({type_url: {"a": "bad"}})
+    peer.nack(bad, "no")
 
     (gone,) = peer.publish({})
 

@@ -8,7 +8,7 @@ import pytest
 
 from support.decoded import routes
 from support.resources import resource
-from support.xds_peer import NODE
+from support.xds_peer import NODE, delta_session, sotw_session
 from towpath.encode.envoy import egress_routes, revoked
 from towpath.model.egress import RequestMatch
 from towpath.model.names import Protocol
@@ -18,10 +18,8 @@ from towpath.planning.egress.rules import Rule
 from towpath.planning.egress.ways import ways
 from towpath.xds.delta import DeltaSession
 from towpath.xds.messages import DeltaRequest, Event, Reply, SotwRequest
-from towpath.xds.rejections import Rejections
 from towpath.xds.session import Session
 from towpath.xds.sotw import SotwSession
-from towpath.xds.wire import Composer
 
 NAME = "rds-egress.80"
 RULE = Rule("p/x", 80, Protocol.HTTP, ("a.test",), None, None, None)
@@ -41,14 +39,14 @@ def _snapshot(routes: Layer, *, listener: str = "1") -> Snapshot:
 
 
 def _sotw() -> SotwSession:
-    session = SotwSession(composer=Composer(identifier="t"), rejections=Rejections())
+    session = sotw_session()
     session.on_snapshot(_snapshot(ALLOWED))
     session.on_request(SotwRequest(ROUTES, node=NODE, names=frozenset({NAME})))
     return session
 
 
 def _delta() -> DeltaSession:
-    session = DeltaSession(composer=Composer(identifier="t"), rejections=Rejections())
+    session = delta_session()
     session.on_snapshot(_snapshot(ALLOWED))
     session.on_request(DeltaRequest(ROUTES, node=NODE, subscribe=(NAME,)))
     return session
@@ -119,7 +117,7 @@ def test_only_egress_routes_are_replaced() -> None:
 
 
 def test_a_client_that_never_held_them_is_told_nothing() -> None:
-    session = DeltaSession(composer=Composer(identifier="t"), rejections=Rejections())
+    session = delta_session()
     session.on_snapshot(_snapshot(Layer()))
 
     assert session.on_request(DeltaRequest(ROUTES, node=NODE, subscribe=(NAME,))) == []

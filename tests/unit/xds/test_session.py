@@ -7,26 +7,22 @@ from collections.abc import Callable
 import pytest
 
 from support.resources import snapshot
-from support.xds_peer import NODE, DeltaPeer, SotwPeer
+from support.xds_peer import NODE, DeltaPeer, SotwPeer, delta_session, sotw_session
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
-from towpath.xds.delta import DeltaSession
 from towpath.xds.messages import DeltaRequest, Event, Node, ProtocolError, SotwRequest
-from towpath.xds.rejections import Rejections
-from towpath.xds.sotw import SotwSession
-from towpath.xds.wire import Composer
 
 Say = Callable[[str, Node | None], list[Event]]
 ALL = {type_url: {"a": "1"} for type_url in (CLUSTER, ENDPOINTS, LISTENER, ROUTES)}
 
 
 def _sotw() -> Say:
-    session = SotwSession(composer=Composer(identifier="test"), rejections=Rejections())
+    session = sotw_session()
     session.on_snapshot(snapshot(ALL))
     return lambda type_url, node: session.on_request(SotwRequest(type_url, node=node))
 
 
 def _delta() -> Say:
-    session = DeltaSession(composer=Composer(identifier="test"), rejections=Rejections())
+    session = delta_session()
     session.on_snapshot(snapshot(ALL))
     return lambda type_url, node: session.on_request(DeltaRequest(type_url, node=node))
 
@@ -75,6 +71,7 @@ def test_nonces_are_never_used_twice_whatever_the_type(
     nonces = [r.nonce for type_url in ALL for r in peer.ask(type_url, "a")]
     for content in "23":
         changed = peer.publish({type_url: {"a": content} for type_url in ALL})
+        changed += peer.let_waits_end()
         nonces += [r.nonce for r in changed]
 
     assert len(nonces) >= 3 * len(ALL)
@@ -91,7 +88,7 @@ def test_a_nonce_of_one_type_is_no_answer_for_another(
     peer.ask(LISTENER)
 
     assert peer.request(LISTENER, nonce=of_clusters.nonce, error="no") == []
-    assert len(peer.rejections) == 0
+    assert not peer.standing.rejections
 
 
 @pytest.mark.parametrize("variant", [SotwPeer, DeltaPeer])
@@ -103,6 +100,7 @@ def test_a_change_is_sent_clusters_and_endpoints_first(
         peer.ask(type_url, "a")
 
     changed = peer.publish({type_url: {"a": "2"} for type_url in ALL})
+    changed += peer.let_waits_end()
 
     assert [r.type_url for r in changed] == [CLUSTER, ENDPOINTS, LISTENER, ROUTES]
 

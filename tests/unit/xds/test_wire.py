@@ -28,6 +28,10 @@ resources = st.dictionaries(texts, st.text(max_size=300), max_size=4).map(
 )
 
 
+def _by_name(*held: Resource) -> dict[str, Resource]:
+    return {one.name: one for one in held}
+
+
 @given(version=texts, nonce=texts, held=resources)
 def test_a_composed_response_is_what_protobuf_would_build(
     version: str, nonce: str, held: tuple[Resource, ...]
@@ -40,7 +44,7 @@ def test_a_composed_response_is_what_protobuf_would_build(
     )
     expected.control_plane.identifier = "test"
 
-    body = Composer(identifier="test").sotw(LISTENER, version, held, whole=False)
+    body = Composer(identifier="test").sotw(LISTENER, version, _by_name(*held), whole=False)
 
     assert DiscoveryResponse.FromString(body + nonce_field(nonce)) == expected
 
@@ -72,7 +76,7 @@ def test_a_composed_delta_response_is_what_protobuf_would_build(
 def test_lengths_of_every_size_are_right(size: int) -> None:
     held = resource(LISTENER, "big", "x" * size)
 
-    body = Composer(identifier="test").sotw(LISTENER, "v", (held,), whole=True)
+    body = Composer(identifier="test").sotw(LISTENER, "v", _by_name(held), whole=True)
 
     (packed,) = DiscoveryResponse.FromString(body).resources
     assert packed.SerializeToString() == held.packed
@@ -82,8 +86,8 @@ def test_a_body_is_shared_by_all_that_are_sent_the_same() -> None:
     composer = Composer(identifier="test")
     a, b = resource(LISTENER, "a", "1"), resource(LISTENER, "b", "1")
 
-    assert composer.sotw(LISTENER, "v", (a, b), whole=True) is composer.sotw(
-        LISTENER, "v", (a, b), whole=True
+    assert composer.sotw(LISTENER, "v", _by_name(a, b), whole=True) is composer.sotw(
+        LISTENER, "v", _by_name(a, b), whole=True
     )
     assert composer.delta(LISTENER, "v", (a,), removed=("x",)) is composer.delta(
         LISTENER, "v", (a,), removed=("x",)
@@ -95,11 +99,11 @@ def test_bodies_that_differ_are_never_taken_for_each_other() -> None:
     a, b = resource(LISTENER, "a", "1"), resource(LISTENER, "b", "1")
 
     bodies = {
-        composer.sotw(LISTENER, "v", (a, b), whole=True),
-        composer.sotw(LISTENER, "v", (a,), whole=False),
-        composer.sotw(LISTENER, "v", (b,), whole=False),
-        composer.sotw(LISTENER, "w", (a, b), whole=True),
-        composer.sotw(CLUSTER, "v", (), whole=True),
+        composer.sotw(LISTENER, "v", _by_name(a, b), whole=True),
+        composer.sotw(LISTENER, "v", _by_name(a), whole=False),
+        composer.sotw(LISTENER, "v", _by_name(b), whole=False),
+        composer.sotw(LISTENER, "w", _by_name(a, b), whole=True),
+        composer.sotw(CLUSTER, "v", _by_name(), whole=True),
         composer.delta(LISTENER, "v", (a,), removed=()),
         composer.delta(LISTENER, "v", (), removed=("a",)),
         composer.delta(LISTENER, "v", (), removed=()),
@@ -108,15 +112,28 @@ def test_bodies_that_differ_are_never_taken_for_each_other() -> None:
     assert len(bodies) == 8
 
 
+def test_what_a_full_state_version_stood_for_can_be_recalled_for_a_while() -> None:
+    composer = Composer(identifier="test", kept=2)
+    held = _by_name(resource(LISTENER, "a", "1"))
+    composer.sotw(LISTENER, "1", held, whole=True)
+    composer.sotw(LISTENER, "2", held, whole=False)
+    assert composer.recall(LISTENER, "1") is held
+    assert composer.recall(LISTENER, "2") is None
+
+    for version in "34":
+        composer.sotw(LISTENER, version, {}, whole=True)
+    assert composer.recall(LISTENER, "1") is None
+
+
 def test_only_the_latest_bodies_are_kept() -> None:
     composer = Composer(identifier="test", kept=2)
-    first = composer.sotw(LISTENER, "1", (), whole=True)
-    composer.sotw(LISTENER, "2", (), whole=True)
-    assert composer.sotw(LISTENER, "1", (), whole=True) is first
+    first = composer.sotw(LISTENER, "1", _by_name(), whole=True)
+    composer.sotw(LISTENER, "2", _by_name(), whole=True)
+    assert composer.sotw(LISTENER, "1", _by_name(), whole=True) is first
 
-    composer.sotw(LISTENER, "3", (), whole=True)
+    composer.sotw(LISTENER, "3", _by_name(), whole=True)
 
-    assert composer.sotw(LISTENER, "1", (), whole=True) is first
+    assert composer.sotw(LISTENER, "1", _by_name(), whole=True) is first
     assert len(composer._bodies) == 2
 
 

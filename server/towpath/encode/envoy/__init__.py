@@ -4,6 +4,7 @@ from towpath.encode.envoy.clusters import common_clusters, inbound_clusters, out
 from towpath.encode.envoy.egress_clusters import egress_clusters
 from towpath.encode.envoy.egress_routes import egress_routes, revoked
 from towpath.encode.envoy.listeners import inbound_listener, outbound_listener, prometheus_listener
+from towpath.encode.envoy.meet import meet
 from towpath.encode.envoy.routes import inbound_routes, outbound_routes
 from towpath.encode.envoy.stand_ins import closed
 
@@ -15,6 +16,7 @@ __all__ = [
     "inbound_clusters",
     "inbound_listener",
     "inbound_routes",
+    "meet",
     "outbound_clusters",
     "outbound_listener",
     "outbound_routes",

@@ -80,7 +80,7 @@ def prometheus_listener() -> Layer:
     """The listener where Prometheus reads the sidecar's own statistics."""
     listener = Listener(
         name=names.PROMETHEUS_LISTENER,
-        address=_address("0.0.0.0", names.PROMETHEUS_PORT),
+        address=ipv4_address("0.0.0.0", names.PROMETHEUS_PORT),
         filter_chains=[FilterChain(filters=[http_with("prometheus", prometheus_routes())])],
     )
     return Layer((resource(names.PROMETHEUS_LISTENER, listener),))
@@ -120,7 +120,7 @@ def _transparent(name: str, port: int, *, server_first: tuple[int, ...]) -> List
     off = _predicate(server_first)
     return Listener(
         name=name,
-        address=_address("0.0.0.0", port),
+        address=ipv4_address("0.0.0.0", port),
         listener_filters=[
             _listener_filter("original_dst", OriginalDst()),
             _listener_filter("tls_inspector", TlsInspector(), disabled=off),
@@ -168,7 +168,8 @@ def _predicate(ports: tuple[int, ...]) -> ListenerFilterChainMatchPredicate | No
     return ListenerFilterChainMatchPredicate(or_match=match_set)
 
 
-def _address(host: str, port: int) -> Address:
+def ipv4_address(host: str, port: int) -> Address:
+    """An address of TCP."""
     return Address(socket_address=SocketAddress(address=host, port_value=port))
 
 

@@ -13,6 +13,7 @@ OUTBOUND_PORT = 15001
 INBOUND_PORT = 15003
 PROMETHEUS_PORT = 15010
 
+OUTBOUND_MESH, INBOUND_MESH = "outbound-mesh.", "inbound-mesh."
 SELF_LOOP_GUARD = "self-loop-guard"
 PASSTHROUGH_CHAIN = "outbound-egress-filter-chain"
 REFUSED_ROUTE = "refused"
@@ -21,7 +22,7 @@ ADMIN_CLUSTER = "sidecar-admin"
 
 
 def outbound_chain(destination: Destination) -> str:
-    return f"outbound-mesh.{destination.name}"
+    return f"{OUTBOUND_MESH}{destination.name}"
 
 
 def outbound_routes_of(destination: Destination) -> str:
@@ -29,7 +30,7 @@ def outbound_routes_of(destination: Destination) -> str:
 
 
 def inbound_chain(port: InboundPort) -> str:
-    return f"inbound-mesh.{port.port}"
+    return f"{INBOUND_MESH}{port.port}"
 
 
 def inbound_routes_of(port: InboundPort) -> str:

@@ -1,0 +1,219 @@
+"""The meet of two resources of one name: what both let through, made of parts of the held one.
+
+It takes the place of a new resource that must not be sent yet, or that the client rejected. Every
+part of it is a part of *held* that is in *new* as well, with the same target; where *new* has
+something else, nothing goes through. So it never lets through what *new* does not, and refers to
+nothing that *new* does not refer to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as hcm,
+)
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+from google.protobuf.message import Message
+
+from towpath.encode.envoy.names import INBOUND_MESH, OUTBOUND_MESH
+from towpath.encode.pack import resource, unpack
+from towpath.model.snapshot import Resource
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+
+
+def meet(held: Resource, new: Resource) -> Resource | None:
+    """What both let through; None if that is nothing at all, or cannot be said."""
+    if held == new:
+        return held
+    how = _BY_TYPE.get(new.type_url)
+    if how is None:
+        return None
+    message_type, merge = how
+    old, current = message_type(), message_type()
+    if not (unpack(held).Unpack(old) and unpack(new).Unpack(current)):
+        return None
+    met = merge(old, current)
+    return None if met is None else resource(new.name, met)
+
+
+def _listener(held: Listener, new: Listener) -> Listener | None:
+    """The held listener with the chains that both have; closed where the new one has another.
+
+    In the mesh a chain is named for the service it leads to, and the held one leads there too, if
+    otherwise; without a held one it is left out, so that its connections go on as they did. Any
+    other chain would restrict what it catches, so it is there, and closed.
+    """
+    old = {_key(chain.filter_chain_match): chain for chain in held.filter_chains}
+    chains = []
+    for chain in new.filter_chains:
+        before = old.get(_key(chain.filter_chain_match))
+        if before is not None and (_same_service(before, chain) or _same_way(before, chain)):
+            chains.append(before)
+        elif before is not None or (_catches(held, chain) and not _in_mesh(chain)):
+            chains.append(FilterChain(name=chain.name, filter_chain_match=chain.filter_chain_match))
+    met = Listener()
+    met.CopyFrom(held)
+    del met.filter_chains[:]
+    met.filter_chains.extend(chains)
+    if held.HasField("default_filter_chain") and not (
+        new.HasField("default_filter_chain")
+        and _same_way(held.default_filter_chain, new.default_filter_chain)
+    ):
+        met.ClearField("default_filter_chain")
+    return met if chains or met.HasField("default_filter_chain") else None
+
+
+def _same_service(one: FilterChain, other: FilterChain) -> bool:
+    """True if both lead to one service of the mesh, and neither asks who may."""
+    return (
+        _in_mesh(one)
+        and str(one.name) == other.name
+        and one.transport_socket == other.transport_socket
+        and all(map(_asks_nothing, (*one.filters, *other.filters)))
+    )
+
+
+def _asks_nothing(one: Filter) -> bool:
+    http = hcm.HttpConnectionManager()
+    if one.typed_config.Unpack(http):
+        return len(http.http_filters) == 1
+    return bool(one.typed_config.Is(TcpProxy.DESCRIPTOR))
+
+
+def _in_mesh(chain: FilterChain) -> bool:
+    return str(chain.name).startswith((OUTBOUND_MESH, INBOUND_MESH))
+
+
+def _catches(held: Listener, chain: FilterChain) -> bool:
+    """True if *held* may let through what *chain* would catch."""
+    port = chain.filter_chain_match.destination_port.value
+    ports = {one.filter_chain_match.destination_port.value for one in held.filter_chains}
+    default: bool = held.HasField("default_filter_chain")
+    return default or 0 in {*ports, port} or port in ports
+
+
+def _same_way(one: FilterChain, other: FilterChain) -> bool:
+    """True if both send what they catch to the same target, through the same checks."""
+    if one == other:
+        return True
+    if one.transport_socket != other.transport_socket or len(one.filters) != len(other.filters):
+        return False
+    return all(
+        mine == theirs or _target(mine) == _target(theirs) != ()
+        for mine, theirs in zip(one.filters, other.filters, strict=True)
+    )
+
+
+def _target(one: Filter) -> tuple[bytes, ...]:
+    """What decides where a filter sends a connection; empty for a filter that is not known."""
+    tcp, http = TcpProxy(), hcm.HttpConnectionManager()
+    config = one.typed_config
+    if config.Unpack(tcp):
+        return tcp.cluster.encode(), _key(tcp.weighted_clusters)
+    if config.Unpack(http):
+        filters = b"".join(_key(one) for one in http.http_filters)
+        return http.rds.route_config_name.encode(), _key(http.route_config), filters
+    return ()
+
+
+def _routes(held: RouteConfiguration, new: RouteConfiguration) -> RouteConfiguration:
+    """The virtual hosts of both, each with the routes of both."""
+    old = {host.name: host for host in held.virtual_hosts}
+    wide = any(domain.startswith("*") for host in held.virtual_hosts for domain in host.domains)
+    met = RouteConfiguration()
+    met.CopyFrom(held)
+    del met.virtual_hosts[:]
+    for host in new.virtual_hosts:
+        before = old.get(host.name)
+        if before is not None and before.domains == host.domains:
+            kept = VirtualHost()
+            kept.CopyFrom(before)
+            del kept.routes[:]
+            kept.routes.extend(_common(before.routes, host.routes))
+            met.virtual_hosts.append(kept)
+        elif before is not None or wide:
+            met.virtual_hosts.append(VirtualHost(name=host.name, domains=host.domains))
+    return met
+
+
+def _common(held: Iterable[Route], new: Iterable[Route]) -> Iterable[Route]:
+    """The new routes that were there before, up to where leaving one out could let more through.
+
+    A request that a left-out route would have caught falls to a later one, which is harmless only
+    if that leads to the same target, or refuses it.
+    """
+    old = {_key(route.match): route for route in held}
+    left_out: set[bytes] = set()
+    for route in new:
+        before = old.get(_key(route.match))
+        same = before is not None and _action(before) == _action(route)
+        refuses = route.HasField("direct_response")
+        if not same:
+            if refuses:
+                return
+            left_out.add(_action(route))
+        elif refuses or left_out <= {_action(route)}:
+            assert before is not None
+            yield before
+        else:
+            return
+
+
+def _action(route: Route) -> bytes:
+    """Where a route leads: the cluster, or the refusal itself."""
+    if route.HasField("route") and route.route.cluster:
+        return f"to {route.route.cluster}".encode()
+    if route.HasField("direct_response"):
+        return _key(route.direct_response)
+    return _key(route)
+
+
+def _cluster(held: Cluster, new: Cluster) -> Cluster | None:
+    """The held cluster, if it leads to where the new one does."""
+    return held if _destination(held) == _destination(new) else None
+
+
+def _destination(cluster: Cluster) -> bytes:
+    only = Cluster()
+    only.CopyFrom(cluster)
+    for field in (
+        "alt_stat_name",
+        "circuit_breakers",
+        "connect_timeout",
+        "typed_extension_protocol_options",
+        "wait_for_warm_on_init",
+    ):
+        only.ClearField(field)
+    return _key(only)
+
+
+def _assignment(held: ClusterLoadAssignment, new: ClusterLoadAssignment) -> ClusterLoadAssignment:
+    """The endpoints of both."""
+    known = {_key(one.endpoint.address) for group in new.endpoints for one in group.lb_endpoints}
+    met = ClusterLoadAssignment()
+    met.CopyFrom(held)
+    for group in met.endpoints:
+        kept = [one for one in group.lb_endpoints if _key(one.endpoint.address) in known]
+        del group.lb_endpoints[:]
+        group.lb_endpoints.extend(kept)
+    return met
+
+
+def _key(message: Message) -> bytes:
+    data: bytes = message.SerializeToString(deterministic=True)
+    return data
+
+
+_BY_TYPE: dict[str, tuple[Callable[[], Message], Callable[..., Message | None]]] = {
+    CLUSTER: (Cluster, _cluster),
+    ENDPOINTS: (ClusterLoadAssignment, _assignment),
+    LISTENER: (Listener, _listener),
+    ROUTES: (RouteConfiguration, _routes),
+}

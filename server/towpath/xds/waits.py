@@ -1,0 +1,40 @@
+"""Waits for a client's answer, each bounded: the two halves of make before break."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from towpath.xds.messages import Waited
+
+MAKE = "make"
+"""What uses new clusters waits until the client has them."""
+
+BREAK = "break"
+"""Clusters that are gone wait until the client no longer uses them."""
+
+
+class Waits:
+    """One stream's waits; each ends after *longest* seconds of *clock*, answered or not."""
+
+    def __init__(self, *, clock: Callable[[], float], longest: float) -> None:
+        self._clock = clock
+        self._longest = longest
+        self._since: dict[str, float] = {}
+
+    def over(self, phase: str) -> bool:
+        """True if there is such a wait and it has lasted long enough."""
+        since = self._since.get(phase)
+        return since is not None and self._clock() - since >= self._longest
+
+    def of(self, phase: str, *, waiting: bool) -> Iterable[Waited]:
+        """Say whether something waits; tells how long a wait took that has ended."""
+        if waiting:
+            self._since.setdefault(phase, self._clock())
+        elif phase in self._since:
+            expired = self.over(phase)
+            yield Waited(phase, self._clock() - self._since.pop(phase), expired)
+
+    @property
+    def deadline(self) -> float | None:
+        """When the first wait ends; None if nothing waits."""
+        return min(self._since.values()) + self._longest if self._since else None

@@ -1,0 +1,187 @@
+"""What takes the place of a resource lets through no more than it, and nothing else than before."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from envoy.config.cluster.v3.cluster_pb2 import Cluster
+from envoy.config.core.v3.address_pb2 import Address, SocketAddress
+from envoy.config.endpoint.v3.endpoint_components_pb2 import (
+    Endpoint,
+    LbEndpoint,
+    LocalityLbEndpoints,
+)
+from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+
+from support.decoded import assignment, chains, cluster, listener, routes
+from towpath.encode.envoy import closed, egress_routes, meet, outbound_listener
+from towpath.encode.pack import resource
+from towpath.model.egress import RequestMatch
+from towpath.model.names import Protocol
+from towpath.model.plan import Destinations, Outbound
+from towpath.model.snapshot import Resource
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from towpath.planning.egress.rules import Rule
+from towpath.planning.egress.ways import ways
+
+HTTP = Rule("p/x", 80, Protocol.HTTP, ("a.test",), None, None, None)
+TLS = Rule("p/y", 443, Protocol.HTTPS, ("b.test",), None, None, None)
+RULES = "rds-egress.80"
+
+
+def _listener(*rules: Rule, passthrough: bool = False) -> Resource:
+    let_out = ways(rules, (), passthrough=passthrough)
+    return outbound_listener(Outbound(Destinations(), passthrough, let_out))["outbound-listener"]
+
+
+def _routes(*rules: Rule, passthrough: bool = False) -> Resource:
+    return egress_routes(ways(rules, (), passthrough=passthrough))[RULES]
+
+
+def _met(held: Resource, new: Resource) -> Resource:
+    met = meet(held, new)
+    assert met is not None
+    return met
+
+
+def _matching(*paths: str) -> Rule:
+    return replace(HTTP, matches=tuple(RequestMatch(path) for path in paths))
+
+
+def test_a_chain_that_is_gone_is_gone_at_once() -> None:
+    assert _listener(HTTP) == _met(_listener(HTTP, TLS), _listener(HTTP))
+
+
+def test_a_chain_that_is_new_is_not_there_yet_and_the_rest_is() -> None:
+    held = _listener(HTTP)
+
+    assert held == _met(held, _listener(HTTP, TLS))
+
+
+def test_a_way_out_for_everything_ends_at_once() -> None:
+    held, new = _listener(TLS, passthrough=True), _listener(TLS)
+
+    met = listener(_met(held, new))
+    assert not met.HasField("default_filter_chain")
+
+
+def test_what_a_new_chain_would_restrict_is_closed_and_not_let_through_as_before() -> None:
+    held, new = _listener(passthrough=True), _listener(TLS, passthrough=True)
+
+    met = listener(_met(held, new))
+    restricting = chains(met).keys() - chains(listener(held)).keys()
+    assert restricting
+    assert [] == [f for name in restricting for f in chains(met)[name].filters]
+    assert met.HasField("default_filter_chain")
+
+
+def test_routes_of_both_stay_and_the_last_refuses() -> None:
+    held, new = _routes(_matching("/a", "/b")), _routes(_matching("/b", "/c"))
+
+    (host,) = routes(_met(held, new)).virtual_hosts
+    allowed = [r.match.safe_regex.regex for r in host.routes if r.HasField("route")]
+    assert ["/b"] == allowed
+    assert host.routes[-1].HasField("direct_response")
+
+
+def test_routes_that_only_became_fewer_are_the_new_ones() -> None:
+    held, new = _routes(_matching("/a", "/b")), _routes(_matching("/b"))
+
+    assert new == _met(held, new)
+
+
+def test_a_host_that_is_new_under_a_wildcard_is_refused_until_its_routes_come() -> None:
+    """Passed through before; the policy that now names it allows one path."""
+    held = _routes(replace(HTTP, hosts=("other.test",)), passthrough=True)
+    new = _routes(replace(HTTP, hosts=("other.test",)), _matching("/a"), passthrough=True)
+
+    hosts = {host.name: host for host in routes(_met(held, new)).virtual_hosts}
+    assert [] == list(hosts["egress_virtual-host|a.test"].routes)
+    assert 2 == len(hosts["egress_virtual-host|*"].routes)
+
+
+def test_a_host_that_is_gone_is_gone() -> None:
+    held = _routes(HTTP, replace(HTTP, hosts=("other.test",)))
+
+    assert _routes(HTTP) == _met(held, _routes(HTTP))
+
+
+@pytest.mark.parametrize("held", [_listener(HTTP, TLS), _routes(_matching("/a"))])
+def test_the_meet_with_itself_is_itself(held: Resource) -> None:
+    assert held is meet(held, held)
+
+
+@pytest.mark.parametrize(
+    ("held", "new"),
+    [
+        (_listener(HTTP, TLS), _listener(HTTP)),
+        (_listener(passthrough=True), _listener(TLS, passthrough=True)),
+        (_routes(_matching("/a", "/b")), _routes(_matching("/b", "/c"))),
+        (_routes(HTTP, passthrough=True), _routes(_matching("/c"), passthrough=True)),
+    ],
+)
+def test_what_was_met_stays_what_it_is(held: Resource, new: Resource) -> None:
+    met = _met(held, new)
+
+    assert met == meet(met, new)
+
+
+def _cluster(**fields: Any) -> Resource:
+    return resource("a", Cluster(name="a", **fields))
+
+
+def test_a_cluster_stays_what_it_was_only_if_it_leads_where_it_did() -> None:
+    slow = _cluster(type=Cluster.STRICT_DNS, connect_timeout={"seconds": 9})
+    fast = _cluster(type=Cluster.STRICT_DNS, connect_timeout={"seconds": 1})
+    anywhere = _cluster(type=Cluster.ORIGINAL_DST)
+
+    assert slow == meet(slow, fast)
+    assert meet(anywhere, fast) is None
+
+
+def _endpoints(*hosts: str) -> Resource:
+    ends = [
+        LbEndpoint(
+            endpoint=Endpoint(
+                address=Address(socket_address=SocketAddress(address=host, port_value=80))
+            )
+        )
+        for host in hosts
+    ]
+    groups = [LocalityLbEndpoints(lb_endpoints=ends)]
+    return resource("a", ClusterLoadAssignment(cluster_name="a", endpoints=groups))
+
+
+def test_the_endpoints_of_both_stay() -> None:
+    met = assignment(_met(_endpoints("10.0.0.1", "10.0.0.2"), _endpoints("10.0.0.2", "10.0.0.3")))
+
+    (group,) = met.endpoints
+    assert ["10.0.0.2"] == [
+        one.endpoint.address.socket_address.address for one in group.lb_endpoints
+    ]
+
+
+def test_of_a_type_that_is_not_known_nothing_is_kept() -> None:
+    other = "type.googleapis.com/other"
+    assert meet(Resource(other, "a", "1", b""), Resource(other, "a", "2", b"")) is None
+
+
+@pytest.mark.parametrize("name", ["outbound-listener", "inbound-listener", "prometheus-listener"])
+def test_a_closed_listener_closes_whatever_comes(name: str) -> None:
+    held = closed(LISTENER, name)
+    assert held is not None
+    assert [[]] == [list(chain.filters) for chain in listener(held).filter_chains]
+
+
+def test_closed_resources_let_nothing_through() -> None:
+    def made(type_url: str) -> Resource:
+        found = closed(type_url, "a")
+        assert found is not None
+        return found
+
+    assert [] == list(cluster(made(CLUSTER)).load_assignment.endpoints)
+    assert [] == list(assignment(made(ENDPOINTS)).endpoints)
+    assert [] == list(routes(made(ROUTES)).virtual_hosts)
+    assert closed(LISTENER, "a") is None

@@ -1,0 +1,225 @@
+"""New content is tried on a few first, and what is rejected stops at them."""
+
+from __future__ import annotations
+
+from support.resources import resource, snapshot
+from support.xds_peer import Clock
+from towpath.hub.quarantine import Quarantine
+from towpath.hub.standing import Content, Flavour, Standing, content
+from towpath.model.names import Account, ClientKind
+from towpath.model.snapshot import Resource, Snapshot
+from towpath.model.types import ENDPOINTS, ROUTES
+
+ENVOY = Flavour(ClientKind.ENVOY, "envoy", "1.40.0")
+OLDER = Flavour(ClientKind.ENVOY, "envoy", "1.39.0")
+NEW = resource(ROUTES, "r", "2")
+NAME = {"r"}
+
+
+class Fleet:
+    """Clients a, b, c, … of one account each, all of whose snapshots go from one to another."""
+
+    def __init__(self, *, accounts: int = 4, others: bool = True, canaries: int = 2) -> None:
+        self.clock = Clock()
+        self.nudged: list[str] = []
+        self.quarantine = Quarantine(
+            clock=self.clock, canaries=canaries, wait=1.0, expiry=60.0, others=self._others
+        )
+        self._other_accounts = others
+        self.clients = [self.client(name, ENVOY) for name in "abcdefgh"[:accounts]]
+
+    def _others(self, _: Flavour, __: Account | None, ___: Content) -> bool:
+        return self._other_accounts
+
+    def client(self, name: str, flavour: Flavour) -> Standing:
+        standing = self.quarantine.standing(f"{name}.shop", flavour, Account("shop", name))
+        standing.wake[name] = lambda: self.nudged.append(name)
+        return standing
+
+    def change(self, type_url: str = ROUTES, content: str = "2") -> Snapshot:
+        before, after = snapshot({type_url: {"r": "1"}}), snapshot({type_url: {"r": content}})
+        self.quarantine.changed(ENVOY, before, after)
+        return after
+
+    def given(self, to: Snapshot, type_url: str = ROUTES) -> str:
+        """Names of the clients that are sent the new content now."""
+        return "".join(s.node_id[0] for s in self.clients if not s.withheld(to.of(type_url)))
+
+
+def _reject(standing: Standing, what: Resource = NEW, text: str = "r: no") -> tuple[str, ...]:
+    return standing.rejected(what.type_url, "v", {what.name: what}, {}, text)
+
+
+def test_new_content_goes_to_two_of_different_accounts_and_to_all_when_one_accepts() -> None:
+    fleet = Fleet()
+    after = fleet.change()
+    assert "ab" == fleet.given(after)
+
+    fleet.clients[0].accepted(ROUTES, {"r": NEW})
+
+    assert ["c", "d"] == fleet.nudged
+    assert "abcd" == fleet.given(after)
+
+
+def test_pods_of_one_account_are_one_canary() -> None:
+    fleet = Fleet(accounts=1)
+    twin = fleet.quarantine.standing("a2.shop", ENVOY, Account("shop", "a"))
+    after = fleet.change()
+
+    assert not fleet.clients[0].withheld(after.of(ROUTES))
+    assert twin.withheld(after.of(ROUTES))
+
+
+def test_silence_delays_the_others_no_longer_than_the_wait() -> None:
+    fleet = Fleet()
+    after = fleet.change()
+    fleet.given(after)
+    assert fleet.quarantine.next_at == fleet.clock.now + 1.0
+    fleet.clock.now += 1.0
+
+    fleet.quarantine.pass_time()
+
+    assert "abcd" == fleet.given(after)
+    assert fleet.quarantine.next_at is None
+    fleet.change()
+    assert "abcd" == fleet.given(after)  # it is not tried a second time
+
+
+def test_two_identities_that_reject_speak_for_all() -> None:
+    fleet = Fleet()
+    after = fleet.change()
+    fleet.given(after)
+
+    assert ("r",) == _reject(fleet.clients[0])
+    assert "bcd"[:1] == fleet.given(after)
+    _reject(fleet.clients[1])
+
+    (verdict,) = fleet.quarantine.verdicts()
+    assert [("a.shop", "r: no"), ("b.shop", "r: no")] == [
+        (r.node_id, r.text) for r in verdict.rejections
+    ]
+    assert "" == fleet.given(after)
+    late = fleet.client("z", ENVOY)
+    assert frozenset(NAME) == late.withheld(after.of(ROUTES))
+    assert not fleet.client("y", OLDER).withheld(after.of(ROUTES))
+
+
+def test_one_speaks_for_all_where_there_is_no_other() -> None:
+    fleet = Fleet(others=False)
+    fleet.change()
+    _reject(fleet.clients[0])
+
+    assert [content(NEW)] == [content(v.resource) for v in fleet.quarantine.verdicts()]
+
+
+def test_who_rejects_what_a_peer_accepted_is_alone() -> None:
+    fleet = Fleet(others=False)
+    after = fleet.change()
+    fleet.given(after)
+    fleet.clients[1].accepted(ROUTES, {"r": NEW})
+
+    _reject(fleet.clients[0])
+
+    assert [] == list(fleet.quarantine.verdicts())
+    assert "bcd" == fleet.given(after)
+    assert [fleet.clients[0]] == list(fleet.quarantine.standings())
+
+
+def test_who_rejects_everything_changes_nothing_for_others() -> None:
+    fleet = Fleet()
+    hostile = fleet.clients[0]
+    for number in range(50):
+        what = resource(ROUTES, "r", f"x{number}")
+        after = fleet.change(content=f"x{number}")
+        fleet.given(after)
+        hostile.rejected(ROUTES, f"{number}", {"r": what}, {}, "no")
+        fleet.clients[1].accepted(ROUTES, {"r": what})
+        assert "bcd" == fleet.given(after)
+
+    assert [] == list(fleet.quarantine.verdicts())
+
+
+def test_a_canary_that_rejects_is_followed_by_another() -> None:
+    fleet = Fleet(canaries=1)
+    after = fleet.change()
+    assert "a" == fleet.given(after)
+    _reject(fleet.clients[0])
+
+    assert "b" == fleet.given(after)
+
+
+def test_a_rejection_ends_with_the_content_it_speaks_of() -> None:
+    fleet = Fleet(others=False)
+    after = fleet.change()
+    _reject(fleet.clients[0])
+    assert fleet.quarantine
+
+    fleet.quarantine.retire(lambda _, of: of != content(NEW))
+
+    assert "abcd" == fleet.given(after)
+    assert not fleet.quarantine
+    assert "ab" == fleet.given(fleet.change(content="3"))
+
+
+def test_what_was_rejected_is_tried_again_after_a_while() -> None:
+    fleet = Fleet(others=False)
+    after = fleet.change()
+    _reject(fleet.clients[0])
+    assert "" == fleet.given(after)
+    fleet.clock.now += 60.0
+
+    fleet.quarantine.pass_time()
+
+    assert "abcd" == fleet.given(after)
+
+
+def test_what_only_narrows_waits_for_nobody() -> None:
+    fleet = Fleet()
+    before, after = snapshot({ROUTES: {"r": "1"}}), snapshot({ROUTES: {"r": "2"}})
+    narrowing = Snapshot(after.sets, meet=lambda _, new: new)
+
+    fleet.quarantine.changed(ENVOY, before, narrowing)
+
+    assert "abcd" == fleet.given(after)
+
+
+def test_endpoints_are_tried_on_nobody() -> None:
+    fleet = Fleet()
+
+    assert "abcd" == fleet.given(fleet.change(ENDPOINTS), ENDPOINTS)
+
+
+def test_everything_else_of_a_type_goes_to_all_at_once() -> None:
+    fleet = Fleet()
+    before = snapshot({ROUTES: {"r": "1", "s": "1"}})
+    after = snapshot({ROUTES: {"r": "2", "s": "1", "t": "1"}})
+    fleet.quarantine.changed(ENVOY, before, after)
+    fleet.given(after)
+
+    assert frozenset({"r", "t"}) == fleet.clients[3].withheld(after.of(ROUTES))
+
+
+def test_what_stands_in_is_made_of_what_was_there_before() -> None:
+    fleet = Fleet()
+    fleet.change()
+
+    assert resource(ROUTES, "r", "1") == fleet.clients[3].base(NEW)
+    assert fleet.clients[3].base(resource(ROUTES, "other", "1")) is None
+
+
+def test_a_client_that_comes_back_as_another_version_begins_anew() -> None:
+    fleet = Fleet()
+    _reject(fleet.clients[0])
+
+    assert fleet.client("a", OLDER).rejections == {}
+
+
+def test_a_clients_own_rejections_end_after_a_while() -> None:
+    fleet = Fleet()
+    after = fleet.change()
+    fleet.clients[1].accepted(ROUTES, {"r": NEW})
+    _reject(fleet.clients[0])
+    assert "bcd" == fleet.given(after)
+
+    fleet.clock.now += 61.0
+    assert "abcd" == fleet.given(after)
