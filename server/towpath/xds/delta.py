@@ -4,7 +4,7 @@ xDS»).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 
 from towpath.hub.deliveries import Holding
@@ -52,6 +52,13 @@ class _Difference:
     removed: tuple[str, ...]
     behind: frozenset[str]
     kept: bool
+
+    def only(self, names: Set[str]) -> _Difference:
+        """This of *names*, and the rest later."""
+        new = tuple(r for r in self.new if r.name in names)
+        removed = tuple(n for n in self.removed if n in names)
+        later = {r.name for r in self.new} | set(self.removed)
+        return _Difference(new, removed, self.behind | (later - names), self.kept)
 
 
 class DeltaSession(Session[DeltaRequest]):
@@ -194,20 +201,22 @@ class DeltaSession(Session[DeltaRequest]):
                 known.held.pop(name)
             yield self._reply(known, target, tuple(sending), tuple(removed))
 
-    def _push(self, type_url: str, *, keep: bool = False) -> Iterable[Event]:
+    def _push(self, type_url: str, *, keep: bool = False, asked: bool = False) -> Iterable[Event]:
         known = self._by_type.get(type_url)
         if known is None:
             return
         target = self._snapshot.of(type_url)
         due = self._difference(known, target, keep=keep)
+        if asked and known.responded:
+            due = due.only(known.owed)
         self._kept = self._kept or due.kept
-        asked, known.owed = known.owed, set()
+        owed, known.owed = known.owed, set()
         known.compared, known.behind = target, set(due.behind)
         first = not known.responded and known.wildcard and not known.held
         if due.new or due.removed or first:
             for name in due.removed:
                 known.held.pop(name, None)
-            faults = self._faults(type_url, [name for name in due.removed if name in asked])
+            faults = self._faults(type_url, [name for name in due.removed if name in owed])
             yield self._reply(known, target, due.new, due.removed, faults)
             self._follow(type_url, {r.name for r in due.new})
 

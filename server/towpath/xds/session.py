@@ -109,6 +109,7 @@ class Session(ABC, Generic[R]):
         self._node: Node | None = None
         self._nonces = 0
         self._kept = False  # clusters that are gone are kept for what still uses them
+        self._new_clusters: set[str] = set()  # accepted, and perhaps without endpoints
         self._returned = False  # the client holds clusters from before this stream
 
     def on_request(self, request: R) -> list[Event]:
@@ -182,8 +183,10 @@ class Session(ABC, Generic[R]):
         """Leave of what the client holds only what the snapshot lets through too."""
 
     @abstractmethod
-    def _push(self, type_url: str, *, keep: bool = False) -> Iterable[Event]:
-        """Send what the client is to hold and does not; with *keep*, take nothing from it."""
+    def _push(self, type_url: str, *, keep: bool = False, asked: bool = False) -> Iterable[Event]:
+        """Send what the client is to hold and does not; with *keep*, take nothing from it; with
+        *asked*, of a type that is not full state, only what it has just asked for.
+        """
 
     def _advance(self) -> list[Event]:
         """Send whatever may be sent now."""
@@ -194,7 +197,7 @@ class Session(ABC, Generic[R]):
         if self._must_wait():
             # Routes first: a live connection then is refused on its next request.
             narrowed = [e for type_url in reversed(USERS) for e in self._narrow(type_url)]
-            used = [e for t in USERS if self._asks(t) for e in self._push(t)]
+            used = [e for t in USERS if self._asks(t) for e in self._push(t, asked=True)]
         else:
             narrowed = []
             used = [e for type_url in USERS for e in self._push_or_skip(type_url)]
@@ -212,7 +215,23 @@ class Session(ABC, Generic[R]):
             yield from self._push(type_url, keep=keep)
 
     def _must_wait(self) -> bool:
-        return any(map(self._unanswered, MAKERS)) and not self._waits.over(MAKE)
+        if self._waits.over(MAKE):
+            self._new_clusters.clear()
+            return False
+        return any(map(self._unanswered, MAKERS)) or self._awaits_endpoints()
+
+    def _awaits_endpoints(self) -> bool:
+        """True if clusters are new to the client that it has not been sent the endpoints of.
+
+        Envoy acknowledges clusters before it asks for their endpoints, and routes nothing to them
+        until it has those.
+        """
+        if self._new_clusters:
+            held = self.holding(ENDPOINTS)
+            there = self._snapshot.of(ENDPOINTS)
+            known = held.versions.keys() if held else ()
+            self._new_clusters = {n for n in self._new_clusters if n in there and n not in known}
+        return bool(self._new_clusters)
 
     def _may_break(self) -> bool:
         if self._waits.over(BREAK):
@@ -263,6 +282,8 @@ class Session(ABC, Generic[R]):
 
     def _ack(self, type_url: str, sent: Sent) -> Ack:
         self._standing.accepted(type_url, sent.new)
+        if type_url == CLUSTER and not self._only_type:
+            self._new_clusters |= sent.new.keys() - sent.before.keys()
         return Ack(type_url, sent.version)
 
     def _nack(self, type_url: str, sent: Sent, text: str) -> Nack:

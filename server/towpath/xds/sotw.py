@@ -189,7 +189,7 @@ class SotwSession(Session[SotwRequest]):
         if sending := [r for name, r in sorted(met.items()) if known.held[name] != r]:
             yield self._reply_new(known, type_url, sending)
 
-    def _push(self, type_url: str, *, keep: bool = False) -> Iterable[Event]:
+    def _push(self, type_url: str, *, keep: bool = False, asked: bool = False) -> Iterable[Event]:
         known = self._by_type.get(type_url)
         if known is None:
             return
@@ -200,11 +200,13 @@ class SotwSession(Session[SotwRequest]):
             if version is not None:
                 yield self._reply_all(known, type_url, visible, version)
             return
-        sending = self._next_new(known, target)
+        due = self._next_new(known, target)
+        sending = [r for r in due if r.name in known.owed] if asked else due
         faults = self._missing(known, target)
         if sending or faults:
             yield self._reply_new(known, type_url, sending, faults)
-        known.complete = None if self._standing.withheld(target) else target
+        all_sent = len(sending) == len(due) and not self._standing.withheld(target)
+        known.complete = target if all_sent else None
 
     def _visible(self, known: _Subscription, target: ResourceSet, *, keep: bool = False) -> Held:
         """All that the client is to hold of a full-state type."""
