@@ -80,7 +80,9 @@ class RawStream:
 
     async def say(self, type_url: str, *, node: str = "curl.curl", **fields: object) -> None:
         request = DiscoveryRequest(node=Node(id=node), type_url=type_url, **fields)
-        await self._call.write(request.SerializeToString())
+        # That a stream was refused meanwhile is what its end says.
+        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+            await self._call.write(request.SerializeToString())
 
     async def say_bytes(self, data: bytes) -> None:
         await self._call.write(data)

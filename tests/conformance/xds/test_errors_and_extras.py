@@ -104,6 +104,24 @@ async def test_74_in_delta_an_error_is_a_removal(xds: Case, type_url: str) -> No
         assert told.errors["late"][0] == NOT_FOUND
 
 
+async def test_77_a_rejection_by_index_is_of_that_resource_alone(xds: Case) -> None:
+    """Check 77; A46 and C-core's words: the valid ones in the response are in use."""
+    await xds.put({CLUSTER: "A B C"})
+    async with xds.sotw(agent=GRPC) as client:
+        await client.ask(CLUSTER, "A", "B", "C")
+        told = await client.hear()
+        await client.nack(told, "xDS response validation errors: [resource index 1: B: bad]")
+        await client.settle()
+        await xds.update(CLUSTER, "C")
+        sent = await client.settle()
+
+    bodies = {body for response in sent for body in response.contents.values()}
+    assert told.contents["B"] not in bodies
+    assert any(
+        response.contents.get("C", b"") not in (b"", told.contents["C"]) for response in sent
+    )
+
+
 async def test_78_features_change_nothing_that_is_sent(xds: Case, variant: str) -> None:
     """Check 78; nothing that Towpath sends hangs on one of these, and none is refused."""
     await xds.put(dict.fromkeys(TYPES, "A"))
