@@ -27,10 +27,12 @@ lint() {
   "$BIN/ruff" format --check .
 }
 
-# Builds the wheel and uses it as a stranger would: in a new environment, away from the source.
+# Builds the wheel and uses it as a stranger would: in a new environment, away from the source. It
+# stays until the tests have run the control plane from it.
 wheel() (
-  work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
+  work=$PWD/build/wheel
+  rm -rf "$work"
+  mkdir -p "$work"
   "$BIN/python" -m build --wheel --no-isolation --outdir "$work" . >"$work/log" 2>&1 ||
     { cat "$work/log"; exit 1; }
   "$PY" -m venv "$work/venv"
@@ -77,5 +79,6 @@ phase api-server api_server
 if [ "$(id -u)" = 0 ]; then
   export TOWPATH_REQUIRE_DATAPLANE=1
 fi
+export TOWPATH_TEST_PYTHON=$PWD/build/wheel/venv/bin/python
 echo "== tests"
 exec "$BIN/python" -m pytest --durations=5 --durations-min=2 </dev/null

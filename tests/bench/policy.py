@@ -14,13 +14,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from support.dataplane import needs, wait
-from support.dataplane.bootstrap import Transport
 from support.dataplane.hosts import Hosts
 from support.dataplane.mesh import WITH_POLICIES, Document, Manifests
 from support.dataplane.network import OUTSIDE, open_network
 from support.dataplane.policy import egress
 from support.dataplane.rig import Rig, open_rig
 from support.dataplane.sink import arrival
+from towpath.encode.envoy.bootstrap import Transport
 from towpath.model.names import Protocol
 from towpath.planning.egress.decide import Attempt
 

@@ -14,11 +14,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from support.dataplane import needs
-from support.dataplane.bootstrap import Transport
 from support.dataplane.hosts import Hosts
 from support.dataplane.mesh import CURL_ALONE, WITH_A_SERVICE, Manifests
 from support.dataplane.network import open_network
 from support.dataplane.rig import Rig, open_rig
+from towpath.encode.envoy.bootstrap import Transport
 
 TOGGLES = 20
 PAUSE_S = 0.1

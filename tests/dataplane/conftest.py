@@ -9,12 +9,12 @@ from typing import Protocol
 
 import pytest
 
-from support.dataplane.bootstrap import Transport
 from support.dataplane.hosts import Hosts
 from support.dataplane.mesh import CURL_ALONE, WITH_A_SERVICE, WITH_POLICIES, Manifests
 from support.dataplane.network import POD_ADDRESSES, Network
 from support.dataplane.rig import Rig, open_rig
 from support.dataplane.wait import equals
+from towpath.encode.envoy.bootstrap import Transport
 
 Prepare = Callable[[Manifests], object]
 

@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 
 from support.certificates import Certificates
-from support.dataplane.bootstrap import Transport, bootstrap
 from support.dataplane.clients import curl
 from support.dataplane.envoy import Envoy
 from support.dataplane.hosts import Hosts
 from support.dataplane.mesh import CURL_ALONE, Manifests
 from support.dataplane.network import ROUTER, Network
 from support.dataplane.rig import Rig, open_rig
+from support.dataplane.sidecar import sidecar_config
 from support.dataplane.towpath import HTTP_PORT
 from support.dataplane.wait import equals, until
+from towpath.encode.envoy.bootstrap import Transport
 from towpath_client import TlsFiles
 
 pytestmark = pytest.mark.dataplane
@@ -133,7 +134,7 @@ async def test_a_pod_that_becomes_another_accounts_takes_nothing_from_its_old_si
 def _impostor(rig: Rig, tls: TlsFiles) -> Envoy:
     """A sidecar in the client's pod that shows another certificate."""
     node_id = rig.sidecar.node_id
-    config = bootstrap(node_id, server=rig.towpath.ads, transport=rig.transport, tls=tls)
+    config = sidecar_config(node_id, server=rig.towpath.ads, transport=rig.transport, tls=tls)
     folder = Path(rig.folder / "impostor")
     folder.mkdir()
     return Envoy(rig.client, config, folder=folder)

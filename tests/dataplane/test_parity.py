@@ -15,10 +15,10 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 # Any prints what it carries only if the message's type is imported.
 import towpath.encode.envoy  # noqa: F401
 from support.dataplane.admin import Admin
-from support.dataplane.bootstrap import Transport
 from support.dataplane.rig import Rig
 from support.dataplane.subscriber import first_updates
 from support.dataplane.towpath import Towpath
+from towpath.encode.envoy.bootstrap import Transport
 from towpath_client import Update
 
 pytestmark = pytest.mark.dataplane

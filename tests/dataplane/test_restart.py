@@ -7,12 +7,12 @@ from functools import partial
 
 import pytest
 
-from support.dataplane.bootstrap import Transport
 from support.dataplane.clients import Address, Outcome, probe, steady_calls, until_outcome
 from support.dataplane.hosts import APP_PORT
 from support.dataplane.network import POD_ADDRESSES
 from support.dataplane.rig import OUTSIDE_HTTP, Rig
 from support.dataplane.wait import equals, until
+from towpath.encode.envoy.bootstrap import Transport
 
 pytestmark = pytest.mark.dataplane
 

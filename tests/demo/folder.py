@@ -9,13 +9,14 @@ from typing import Any
 
 from demo.hands import called
 from demo.steps import Seen, Step, milliseconds_since
-from support.dataplane.bootstrap import Transport, bootstrap
 from support.dataplane.clients import curl_until
 from support.dataplane.envoy import Envoy
 from support.dataplane.hosts import Hosts
 from support.dataplane.mesh import CURL_ALONE, Document, Manifests
 from support.dataplane.network import Network
+from support.dataplane.sidecar import sidecar_config
 from support.dataplane.towpath import Towpath
+from towpath.encode.envoy.bootstrap import Transport
 
 
 class FolderHands:
@@ -28,7 +29,7 @@ class FolderHands:
         towpath = Towpath(network.control, self._manifests.folder, folder=folder)
         stack.enter_context(towpath)
         self._pod = network.pods["curl"]
-        config = bootstrap("curl.curl", server=towpath.ads, transport=Transport.DELTA)
+        config = sidecar_config("curl.curl", server=towpath.ads, transport=Transport.DELTA)
         self._envoy = Envoy(self._pod, config, folder=folder)
         self._started = False
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from support.deploy import DEPLOY, OVERLAYS, kustomize, pod_specs
+from support.deploy import ALL, DEPLOY, OVERLAYS, kustomize, pod_specs
 from support.kube.cluster import Cluster
 
 pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
@@ -33,15 +33,16 @@ spec:
 @pytest.fixture(scope="module")
 def applied(bare: Cluster) -> Cluster:
     """With the laptop's overlay, by one command, and the Prometheus Operator's definition."""
-    done = bare.kubectl("apply", "-k", str(DEPLOY / "overlays" / "laptop"))
-    assert done.exit_code == 0, done.error
+    for folder in ("overlays/laptop", "demo/sidecar"):
+        done = bare.kubectl("apply", "-k", str(DEPLOY / folder))
+        assert done.exit_code == 0, done.error
     assert bare.apply(OPERATOR).exit_code == 0
     waited = bare.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     assert waited.exit_code == 0, waited.error
     return bare
 
 
-@pytest.mark.parametrize("folder", OVERLAYS)
+@pytest.mark.parametrize("folder", ALL)
 def test_each_folder_is_accepted(applied: Cluster, folder: str) -> None:
     done = applied.kubectl("apply", "--dry-run=server", "-k", str(DEPLOY / folder))
 
@@ -56,7 +57,7 @@ def test_a_second_apply_would_change_nothing(applied: Cluster) -> None:
     assert (done.exit_code, done.out) == (0, "")
 
 
-@pytest.mark.parametrize("folder", OVERLAYS[:3])
+@pytest.mark.parametrize("folder", OVERLAYS)
 def test_the_pods_are_let_in_where_rights_of_the_node_are_not(
     applied: Cluster, folder: str
 ) -> None:

@@ -9,15 +9,16 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from support.dataplane import wait
-from support.dataplane.bootstrap import Transport, bootstrap
 from support.dataplane.clients import curl
 from support.dataplane.envoy import Envoy
 from support.dataplane.hosts import Hosts
 from support.dataplane.network import Network
 from support.dataplane.policy import egress
+from support.dataplane.sidecar import sidecar_config
 from support.kube.cluster import Cluster
 from support.kube.replica import Replica
 from support.kube.shared import apply_demo_mesh
+from towpath.encode.envoy.bootstrap import Transport
 
 pytestmark = [pytest.mark.kube, pytest.mark.dataplane, pytest.mark.timeout(300)]
 
@@ -53,7 +54,7 @@ def test_an_envoy_that_fails_over_serves_on_and_warms_nothing_again(
     apply_demo_mesh(cluster)
     cluster.apply(egress("httpbin", (80, "http"), hosts=["httpbin.org"]))
     with Replica(cluster, "a", folder) as a, Replica(cluster, "b", folder) as b:
-        config = bootstrap("curl.curl", server=a.socket, transport=transport)
+        config = sidecar_config("curl.curl", server=a.socket, transport=transport)
         (control_plane,) = config["static_resources"]["clusters"]
         (endpoints,) = control_plane["load_assignment"]["endpoints"]
         another = {"endpoint": {"address": {"pipe": {"path": str(b.socket)}}}}

@@ -150,10 +150,13 @@ def test_wait_returns_when_every_replica_is_available(empty: Cluster) -> None:
     roll_out(empty, available=1)
     early = towpath(empty, "install", "--wait", "--timeout", "1")
     roll_out(empty, available=2)
+    without = towpath(empty, "install", "--wait", "--timeout", "1")
+    make_config(empty)
     done = towpath(empty, "install", "--wait", "--timeout", "20")
 
     assert early.exit_code == 1
     assert "is not rolled out after 1 s: 1 of 2 replicas are available" in early.error
+    assert "MeshConfig osm-system/osm-mesh-config is not made after 1 s" in without.error
     assert done.exit_code == 0, done.error
     assert "Every replica is available." in done.out
 

@@ -17,7 +17,9 @@ import yaml
 from support.dataplane.policy import egress
 from support.deploy import DEPLOY
 from support.kube.cluster import Cluster
+from support.kube.command import towpath as type_towpath
 from towpath.app.serve import serve
+from towpath.install.packaged import documents
 from towpath.kubeapi.lease import micro_time
 from towpath.settings import Settings
 from towpath.sources.kube.pace import Pace
@@ -40,6 +42,9 @@ class Right(NamedTuple):
     resource: str
     verb: str
 
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}"
+
 
 GRANTED = [
     Right(role, rule, resource, verb)
@@ -48,6 +53,11 @@ GRANTED = [
     for resource in granted["resources"]
     for verb in granted["verbs"]
 ]
+
+
+SERVING = [right for right in GRANTED if right.resource != "secrets"]
+AUTHORITY = [right for right in GRANTED if right.resource == "secrets"]
+"""What the init container needs, which gets the server its certificate."""
 
 
 def without(right: Right) -> list[dict[str, Any]]:
@@ -126,7 +136,11 @@ def towpath(older: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         "metadata": {"name": "osm-mesh-config", "namespace": "osm-system"},
         "spec": {"featureFlags": {"enableEgressPolicy": True}},
     }
-    older.apply({**namespace, "metadata": {"name": "curl", "labels": labels}}, config)
+    packaged = documents("base")
+    preset, authority = [one for one in packaged if one["kind"] in ("ConfigMap", "Secret")]
+    joined = {**namespace, "metadata": {"name": "curl", "labels": labels}}
+    applied = older.apply(joined, config, preset, authority)
+    assert applied.exit_code == 0, applied.error
     yield Towpath(older, tmp_path_factory.mktemp("rbac"))
     older.apply(*ROLES)
 
@@ -168,7 +182,7 @@ async def test_with_all_that_is_granted_nothing_is_refused(
     assert "forbidden" not in caplog.text
 
 
-@pytest.mark.parametrize("right", GRANTED, ids=lambda right: f"{right.verb} {right.resource}")
+@pytest.mark.parametrize("right", SERVING, ids=str)
 async def test_without_any_right_something_fails_that_names_it(
     right: Right,
     towpath: Towpath,
@@ -206,9 +220,34 @@ async def test_without_any_right_something_fails_that_names_it(
         towpath.no_leases()
 
 
+@pytest.mark.parametrize("right", AUTHORITY, ids=str)
+def test_without_a_right_on_the_authority_no_certificate_is_made(
+    right: Right, towpath: Towpath, tmp_path: Path
+) -> None:
+    kubeconfig = str(towpath.cluster.kubeconfig("towpath"))
+    command = ("certificates", "server", str(tmp_path), "--kubeconfig", kubeconfig)
+    empty = '[{"op": "replace", "path": "/data", "value": {}}]'
+    towpath.cluster.kubectl(
+        *("patch", "secret", "towpath-ca", "-n", "osm-system", "--type=json", "-p", empty)
+    )
+    towpath.cluster.apply(*without(right))
+    refused = type_towpath(towpath.cluster, *command)
+    towpath.cluster.apply(*ROLES)
+    made = type_towpath(towpath.cluster, *command)
+
+    assert f'cannot {right.verb} resource "secrets"' in refused.error
+    assert f"verbs: [{right.verb}]" in refused.error
+    assert made.exit_code == 0, made.error
+
+
 @pytest.mark.parametrize(
     ("allowed", "verb", "resource"),
     [
+        ("yes", "get", "secrets/towpath-ca"),
+        ("no", "update", "secrets/another"),
+        ("no", "create", "secrets"),
+        ("no", "patch", "meshconfigs"),
+        ("no", "update", "meshconfigs"),
         ("yes", "update", "leases/towpath-status"),
         ("no", "update", "leases/another"),
         ("no", "get", "secrets"),

@@ -13,7 +13,8 @@ from support.kube.cluster import kubectl_binary
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 CRDS = sorted(set((DEPLOY / "crds").glob("*.yaml")) - {DEPLOY / "crds" / "kustomization.yaml"})
-OVERLAYS = ("base", "overlays/laptop", "overlays/production", "overlays/monitoring")
+OVERLAYS = ("base", "overlays/laptop", "overlays/production")
+ALL = (*OVERLAYS, "overlays/monitoring", "demo/sidecar")
 
 
 def kustomize(folder: str) -> list[Any]:

@@ -20,6 +20,7 @@ from towpath.sources.kube import KubeSource
 from towpath.sources.kube.checkpoint import Origin
 from towpath.sources.kube.keeper import Keeper
 from towpath.status import StatusWriter
+from towpath.status.preset import Preset
 from towpath.status.reports import Reports
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
@@ -30,8 +31,11 @@ LEASE = "towpath-status"
 @contextlib.asynccontextmanager
 async def cluster(
     settings: Settings, store: Store, hub: Hub, *, news: Settle, metrics: Metrics
-) -> AsyncIterator[tuple[KubeSource, StatusWriter | None]]:
-    """The parts, not yet running; the connections are closed at the end. Raises SettingsError."""
+) -> AsyncIterator[tuple[KubeSource, tuple[StatusWriter | Preset, ...]]]:
+    """The source, and what writes to the cluster, not yet running; closed at the end.
+
+    Raises SettingsError.
+    """
     try:
         api = await connect(settings.kubeconfig, settings.context)
     except KubeApiError as error:
@@ -42,10 +46,11 @@ async def cluster(
     keeper = None if path is None else _keeper(settings, path, api, metrics)
     source = KubeSource(api, store, osm_namespace=namespace, metrics=metrics, keeper=keeper)
     identity = replica_name(socket.gethostname(), uuid.uuid4().hex)
+    lease = Lease(api, namespace=namespace, name=LEASE, identity=identity, clock=clock, now=_now)
     writer = StatusWriter(
         hub,
         api,
-        lease=Lease(api, namespace=namespace, name=LEASE, identity=identity, clock=clock, now=_now),
+        lease=lease,
         reports=Reports(api, namespace=namespace, identity=identity, clock=clock, now=_now),
         news=news,
         identity=identity,
@@ -54,7 +59,8 @@ async def cluster(
         now=_now,
     )
     try:
-        yield source, writer if settings.write_status else None
+        preset = Preset(api, lease=lease, namespace=namespace)
+        yield source, (writer, preset) if settings.write_status else ()
     finally:
         await api.close()
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from towpath.access.tls import ServerTls
     from towpath.sources.kube import KubeSource
     from towpath.status import StatusWriter
+    from towpath.status.preset import Preset
 
 log = logging.getLogger(__name__)
 
@@ -82,15 +83,14 @@ async def serve(settings: Settings, *, announce: Callable[[], None]) -> None:
         identifier=f"towpath/{__version__}",
     )
     async with contextlib.AsyncExitStack() as held, asyncio.TaskGroup() as tasks:
-        source, writer = await held.enter_async_context(
+        source, writers = await held.enter_async_context(
             _source(settings, store, hub, news=news, metrics=metrics)
         )
         pages = HttpEndpoints(
             hub, metrics=metrics, version=__version__, stale_seconds=source.stale_seconds
         )
         running = [tasks.create_task(hub.run()), tasks.create_task(source.run())]
-        if writer is not None:
-            running.append(tasks.create_task(writer.run()))
+        running += [tasks.create_task(writer.run()) for writer in writers]
         if tls is not None:
             running.append(tasks.create_task(tls.follow()))
         async with contextlib.AsyncExitStack() as served:
@@ -129,12 +129,12 @@ def _tls(settings: Settings, metrics: Metrics) -> ServerTls | None:
 @contextlib.asynccontextmanager
 async def _source(
     settings: Settings, store: Store, hub: Hub, *, news: Settle, metrics: Metrics
-) -> AsyncIterator[tuple[FilesSource | KubeSource, StatusWriter | None]]:
+) -> AsyncIterator[tuple[FilesSource | KubeSource, tuple[StatusWriter | Preset, ...]]]:
     """The folder if one is given, else the cluster, to which status may be written."""
     if settings.manifests is not None:
         folder = FilesSource(settings.manifests, store)
         folder.load()
-        yield folder, None
+        yield folder, ()
         return
     # The Kubernetes client takes a second to import: a folder is served without it.
     from towpath.app.cluster import cluster

@@ -49,11 +49,16 @@ def default_kubeconfig() -> Path:
 
 
 def on_cluster(
-    kubeconfig: Path, context: str, act: Callable[[KubeApi], Awaitable[T]], *, within_s: float = 0
+    kubeconfig: Path | None,
+    context: str,
+    act: Callable[[KubeApi], Awaitable[T]],
+    *,
+    within_s: float = 0,
 ) -> T:
     """What *act* makes of the cluster's API; what the API refuses becomes the command's error.
 
-    With *within_s*, an API server that does not answer for that long has refused.
+    Without *kubeconfig* it is the cluster that we run in. With *within_s*, an API server that does
+    not answer for that long has refused.
     """
     # A second of imports that no other command needs.
     from towpath.kubeapi.client import KubeApiError

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from towpath.cli.files import write_file
 from towpath.model.names import Account
 
 if TYPE_CHECKING:
@@ -107,18 +107,9 @@ def _authority(folder: Path) -> Authority:
 
 def _write(path: Path, pair: Pair, meaning: str) -> None:
     certificate, key = path.with_name(f"{path.name}.crt"), path.with_name(f"{path.name}.key")
-    _replace(key, pair.key, mode=0o600)
-    _replace(certificate, pair.certificate, mode=0o644)
+    write_file(key, pair.key, mode=0o600)
+    write_file(certificate, pair.certificate, mode=0o644)
     click.echo(f"{certificate}, {key}: {meaning}")
-
-
-def _replace(path: Path, data: bytes, *, mode: int) -> None:
-    """Write the file in one step: a server may be reading it."""
-    fresh = path.with_name(f"{path.name}.new")
-    fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
-        file.write(data)
-    fresh.replace(path)
 
 
 def _is_address(name: str) -> bool:

@@ -107,12 +107,13 @@ async def apply_all(api: KubeApi, documents: list[dict[str, Any]]) -> None:
 
 
 async def wait_for_rollout(api: KubeApi, values: Values, *, within_s: float) -> None:
-    from towpath.install.installed import deployment
-    from towpath.install.waiting import NotInTime, rolled_out
+    from towpath.install.installed import deployment, mesh_config
+    from towpath.install.waiting import NotInTime, made, rolled_out
 
     click.echo("Waiting until every replica is available …")
     try:
         await rolled_out(api, deployment(values.osm_namespace), within_s=within_s)
+        await made(api, mesh_config(values.osm_namespace), within_s=within_s)
     except NotInTime as error:
         raise click.ClickException(str(error)) from error
     click.echo("Every replica is available.")

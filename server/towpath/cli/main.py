@@ -5,6 +5,8 @@ from __future__ import annotations
 import click
 
 from towpath import __version__
+from towpath.cli.bootstrap import bootstrap
+from towpath.cli.certificates import certificates
 from towpath.cli.check import check
 from towpath.cli.demo_certs import demo_certs
 from towpath.cli.explain import explain
@@ -28,6 +30,7 @@ def main() -> None:
 
 for command in (
     *(serve, render, explain, problems, status, sidecars),
-    *(install, upgrade, uninstall, namespace, check, demo_certs, version),
+    *(install, upgrade, uninstall, namespace, check, version),
+    *(bootstrap, certificates, demo_certs),
 ):
     main.add_command(command)

@@ -28,6 +28,13 @@ async def rolled_out(api: KubeApi, deployment: Document, *, within_s: float) -> 
     await _until(api, deployment, missing, "rolled out", within_s=within_s)
 
 
+async def made(api: KubeApi, what: Document, *, within_s: float) -> None:
+    """Return once the object exists."""
+    await _until(
+        api, what, lambda held: "" if held else "it does not exist", "made", within_s=within_s
+    )
+
+
 async def _until(
     api: KubeApi, what: Document, lacks: Callable[[Any], str], goal: str, *, within_s: float
 ) -> None:
@@ -57,7 +64,7 @@ def missing(deployment: Any) -> str:
         return ""
     reasons = [
         f"{condition.get('reason')}: {condition.get('message')}"
-        for condition in status.get("conditions", ())
+        for condition in status.get("conditions") or ()
         if condition["status"] != ("False" if condition["type"] == "ReplicaFailure" else "True")
     ]
     counts = f"{available} of {wanted} replicas are available, {updated} are of the newest form"
@@ -69,7 +76,7 @@ def not_established(definition: Any) -> str:
     if definition is None:
         return "it does not exist"
     conditions = {
-        one["type"]: one for one in (definition.get("status") or {}).get("conditions", ())
+        one["type"]: one for one in (definition.get("status") or {}).get("conditions") or ()
     }
     if conditions.get("Established", {}).get("status") == "True":
         return ""

@@ -110,7 +110,8 @@ class Settings:
     )
     write_status: bool = _setting(
         default=True,
-        text="Write conditions and Events to the cluster (one replica of all does, by a Lease).",
+        text="Write conditions, Events and the first MeshConfig to the cluster (one replica of all "
+        "does, by a Lease).",
     )
     settle_quiet: float = _setting(
         default=0.02,

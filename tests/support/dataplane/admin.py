@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlencode
 
-from support.dataplane.bootstrap import ADMIN_PORT
 from support.dataplane.netns import Namespace
+from towpath.encode.envoy.bootstrap import ADMIN_PORT
 
 ANSWER_WITHIN_S = 5.0
 

@@ -16,7 +16,7 @@ from typing import Self, TypeVar
 from support.certificates import Certificates
 from support.dataplane.dns import NameServer
 from support.dataplane.netns import Namespace
-from support.dataplane.network import NAME_SERVER, OUTSIDE, Network
+from support.dataplane.network import NAME_SERVER, OUTSIDE, ROUTER, Network
 from support.dataplane.sink import Sink
 
 T = TypeVar("T")
@@ -42,6 +42,8 @@ NAMES = {
 """What the name server knows; other names do not exist."""
 
 OUTSIDE_NAMES = ("outside.test", *NAMES)
+CONTROL_PLANE = "towpath.osm-system.svc.cluster.local"
+ANSWERS = {**NAMES, CONTROL_PLANE: ROUTER}
 BANNER = b"220 ready\r\n"
 _END_OF_HEAD = b"\r\n\r\n"
 
@@ -157,7 +159,7 @@ class Hosts:
 
     def _name_server(self, namespace: Namespace) -> None:
         bound = namespace.bind_datagrams(NAME_SERVER, 53)
-        serving = self._loop.create_datagram_endpoint(lambda: NameServer(NAMES), sock=bound)
+        serving = self._loop.create_datagram_endpoint(lambda: NameServer(ANSWERS), sock=bound)
         self._name_transport, _ = self._run(serving)
 
     def _run(self, work: Coroutine[object, object, T]) -> T:

@@ -1,4 +1,4 @@
-"""The redirect of a pod's traffic through its sidecar; the rules themselves are in a file."""
+"""The redirect of a pod's traffic through its sidecar; the rules are those of the example."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from support.dataplane.netns import Namespace
 
-RULES = Path(__file__).with_name("redirect.rules")
+RULES = Path(__file__).parents[3] / "deploy" / "demo" / "sidecar" / "redirect.rules"
 SIDECAR_UID = 1500
 
 

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.certificates import Certificates
-from support.dataplane.bootstrap import Transport, bootstrap
 from support.dataplane.clients import Address, Outcome, until_outcome
 from support.dataplane.envoy import Envoy
 from support.dataplane.hosts import HTTP_PORT, Hosts
 from support.dataplane.mesh import Manifests
 from support.dataplane.netns import Namespace
 from support.dataplane.network import OUTSIDE, ROUTER, Network
+from support.dataplane.sidecar import sidecar_config
 from support.dataplane.towpath import Towpath
+from towpath.encode.envoy.bootstrap import Transport
 
 OUTSIDE_HTTP: Address = (OUTSIDE[0], HTTP_PORT)
 
@@ -84,7 +85,7 @@ def open_rig(
             name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
             if certificates is not None:
                 tls = certificates.sidecar(namespace, pod["spec"]["serviceAccountName"])
-            config = bootstrap(
+            config = sidecar_config(
                 f"{name}.{namespace}", server=towpath.ads, transport=transport, tls=tls
             )
             envoy = Envoy(network.pods[name], config, folder=folder)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 
-from support.dataplane.bootstrap import Transport
 from support.dataplane.relay import relay
 from support.dataplane.rig import Rig
 from support.dataplane.towpath import Towpath
+from towpath.encode.envoy.bootstrap import Transport
 from towpath_client import CLUSTER, ENDPOINTS, LISTENER, ROUTES, AdsClient, Mode, Update
 
 TYPE_URLS = {"cds": CLUSTER, "eds": ENDPOINTS, "lds": LISTENER, "rds": ROUTES}

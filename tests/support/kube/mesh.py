@@ -11,15 +11,16 @@ from tempfile import TemporaryDirectory
 
 import yaml
 
-from support.dataplane.bootstrap import Transport, bootstrap
 from support.dataplane.envoy import Envoy
 from support.dataplane.hosts import Hosts
 from support.dataplane.mesh import CURL_ALONE
 from support.dataplane.netns import Namespace
 from support.dataplane.network import Network
+from support.dataplane.sidecar import sidecar_config
 from support.deploy import CRDS, DEPLOY
 from support.kube.cluster import Cluster, Kubectl
 from support.kube.replica import Replica
+from towpath.encode.envoy.bootstrap import Transport
 from towpath.sources.kube.checkpoint import Origin
 
 RIGHTS = list(yaml.safe_load_all((DEPLOY / "base" / "rbac.yaml").read_text()))
@@ -73,7 +74,9 @@ class KubeMesh:
     def start_sidecar(self) -> Envoy:
         """Play the kubelet for the pod `curl`: its sidecar runs, and its status says so."""
         if self.envoy is None:
-            config = bootstrap("curl.curl", server=self.replica.socket, transport=Transport.DELTA)
+            config = sidecar_config(
+                "curl.curl", server=self.replica.socket, transport=Transport.DELTA
+            )
             self.envoy = self.stack.enter_context(Envoy(self.pod, config, folder=self.folder))
         self.envoy.wait_ready()
         change = ("--subresource=status", "--type=merge", "-p", _PLAYED)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from towpath.install.check import contains
-from towpath.install.waiting import missing
+from towpath.install.waiting import missing, not_established
 
 
 def deployment(**status: Any) -> dict[str, Any]:
@@ -56,3 +56,8 @@ def test_fields_that_the_server_adds_are_no_difference() -> None:
     assert not contains({"a": [{"b": 1}, {"b": 2}], "c": "x"}, wanted)
     assert not contains({"a": [{"b": 2}], "c": "x"}, wanted)
     assert not contains({"a": [{"b": 1}]}, wanted)
+
+
+@pytest.mark.parametrize("status", [{}, {"status": None}, {"status": {"conditions": None}}])
+def test_a_definition_that_nobody_has_looked_at_is_not_established(status: Any) -> None:
+    assert not_established(status) == "the API server has not looked at it yet"

@@ -1,0 +1,106 @@
+"""The mesh's certificate authority: its key is in a Secret, made by whoever needs it first."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from towpath.ca import Authority, Pair
+from towpath.kubeapi.client import KubeApi, KubeApiError, needing
+from towpath.kubeapi.paths import Collection
+from towpath.model.names import Account
+
+SECRET = "towpath-ca"  # noqa: S105 - its name
+NAME = "Towpath mesh authority"
+SERVICE = "towpath"
+LIFETIME = timedelta(days=3650)
+SERVING = timedelta(days=365)
+_SECRETS = Collection("v1", "secrets")
+_CERTIFICATE, _KEY = "ca.crt", "ca.key"
+_NOT_FOUND, _CONFLICT = 404, 409
+
+
+class NoAuthority(Exception):
+    """There is none, or it cannot be used; the message says why."""
+
+
+async def mesh_authority(
+    api: KubeApi, namespace: str, *, clock: Callable[[], datetime]
+) -> Authority:
+    """The authority of the Secret in *namespace*; it is put there if the Secret is empty.
+
+    Of several that find it empty at once, the API server lets one write; the others take that one.
+    """
+    path = _SECRETS.path(namespace, SECRET)
+    while True:
+        held = await _read(api, path, namespace)
+        data = held.get("data") or {}
+        if data:
+            return _load(data, namespace, clock=clock)
+        made = Authority.create(NAME, lifetime=LIFETIME, clock=clock)
+        data = {_CERTIFICATE: _text(made.pair.certificate), _KEY: _text(made.pair.key)}
+        try:
+            await needing(api.write("PUT", path, {**held, "data": data}), _SECRETS.grant("update"))
+        except KubeApiError as error:
+            if error.status != _CONFLICT:
+                raise
+        else:
+            return made
+
+
+def serving_pair(authority: Authority, namespace: str) -> Pair:
+    """A certificate for the control plane's Service, by each of its names."""
+    short = f"{SERVICE}.{namespace}"
+    names = (SERVICE, short, f"{short}.svc", f"{short}.svc.cluster.local")
+    return authority.issue(SERVICE, lifetime=SERVING, dns=names)
+
+
+def sidecar_secret(
+    authority: Authority, account: Account, *, trust_domain: str, lifetime: timedelta
+) -> dict[str, Any]:
+    """A Secret beside the pods of *account*: what their sidecars show, and whom they trust."""
+    uri = f"spiffe://{trust_domain}/ns/{account.namespace}/sa/{account.name}"
+    pair = authority.issue("sidecar", lifetime=lifetime, uris=[uri])
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/tls",
+        "metadata": {
+            "name": f"towpath-sidecar-{account.name}",
+            "namespace": account.namespace,
+            "labels": {"app.kubernetes.io/name": "towpath"},
+        },
+        "data": {
+            _CERTIFICATE: _text(authority.pair.certificate),
+            "tls.crt": _text(pair.certificate),
+            "tls.key": _text(pair.key),
+        },
+    }
+
+
+async def _read(api: KubeApi, path: str, namespace: str) -> dict[str, Any]:
+    try:
+        answer = await needing(api.get(path, {}), _SECRETS.grant("get"))
+    except KubeApiError as error:
+        if error.status == _NOT_FOUND:
+            text = f"there is no Secret {namespace}/{SECRET}: `towpath install` makes an empty one"
+            raise NoAuthority(text) from error
+        raise
+    held: dict[str, Any] = json.loads(answer)
+    return held
+
+
+def _load(data: dict[str, str], namespace: str, *, clock: Callable[[], datetime]) -> Authority:
+    try:
+        pair = Pair(*(base64.b64decode(data[name]) for name in (_CERTIFICATE, _KEY)))
+        return Authority.load(pair, clock=clock)
+    except (KeyError, ValueError, TypeError) as error:
+        text = f"Secret {namespace}/{SECRET} holds no authority ({_CERTIFICATE}, {_KEY}): {error}"
+        raise NoAuthority(text) from error
+
+
+def _text(pem: bytes) -> str:
+    return base64.b64encode(pem).decode()

@@ -1,0 +1,94 @@
+"""`towpath certificates`: what the mesh's own authority issues, to the server and to sidecars."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
+from towpath.cli.files import write_file
+from towpath.cli.options import setting_options
+from towpath.model.names import Account
+
+if TYPE_CHECKING:
+    from towpath.ca import Pair
+    from towpath.kubeapi.client import KubeApi
+
+
+@click.group()
+def certificates() -> None:
+    """Issue certificates of the authority that is in the Secret towpath-ca."""
+
+
+@certificates.command()
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@namespace_option
+@setting_options("kubeconfig", "context")
+def server(*, folder: Path, osm_namespace: str, kubeconfig: Path | None, context: str) -> None:
+    """Write a certificate for the control plane's Service to DIR: server.crt, server.key, ca.crt.
+
+    The control plane's init container does this: an authority is made first if there is none.
+    """
+    from towpath.app.authority import NoAuthority, mesh_authority, serving_pair
+
+    async def act(api: KubeApi) -> tuple[Pair, bytes]:
+        authority = await mesh_authority(api, osm_namespace, clock=_now)
+        return serving_pair(authority, osm_namespace), authority.pair.certificate
+
+    try:
+        pair, trusted = on_cluster(kubeconfig, context, act)
+    except NoAuthority as error:
+        raise click.ClickException(str(error)) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    write_file(folder / "server.key", pair.key, mode=0o600)
+    write_file(folder / "server.crt", pair.certificate, mode=0o644)
+    write_file(folder / "ca.crt", trusted, mode=0o644)
+    click.echo(f"wrote {folder}/server.crt, {folder}/server.key, {folder}/ca.crt")
+
+
+@certificates.command()
+@click.argument("account", metavar="NAMESPACE/SERVICEACCOUNT")
+@namespace_option
+@setting_options("tls_trust_domain")
+@click.option(
+    "--days", type=click.IntRange(1, 3650), default=90, show_default=True, help="How long it lasts."
+)
+@cluster_options
+def sidecar(
+    *,
+    account: str,
+    osm_namespace: str,
+    tls_trust_domain: str,
+    days: int,
+    kubeconfig: Path,
+    context: str,
+) -> None:
+    """Put a certificate for an account's sidecars into the Secret towpath-sidecar-SERVICEACCOUNT.
+
+    It is beside the pods, where deploy/demo/sidecar mounts it. Run it again to renew.
+    """
+    from towpath.app.authority import NoAuthority, mesh_authority, sidecar_secret
+    from towpath.install.objects import apply, title
+
+    try:
+        who = Account.parse(account)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="NAMESPACE/SERVICEACCOUNT") from error
+
+    async def act(api: KubeApi) -> None:
+        authority = await mesh_authority(api, osm_namespace, clock=_now)
+        lifetime = timedelta(days=days)
+        secret = sidecar_secret(authority, who, trust_domain=tls_trust_domain, lifetime=lifetime)
+        click.echo(f"{await apply(api, secret)} {title(secret)}, valid for {days} days")
+
+    try:
+        on_cluster(kubeconfig, context, act)
+    except NoAuthority as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

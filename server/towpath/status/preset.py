@@ -1,0 +1,101 @@
+"""Preset: the MeshConfig's beginning, made by one replica of all if there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any
+
+from towpath.kubeapi.client import KubeApi, KubeApiError, needing
+from towpath.kubeapi.lease import Lease
+from towpath.kubeapi.paths import COLLECTIONS, Collection
+from towpath.model.names import Kind
+
+log = logging.getLogger(__name__)
+
+CONFIG = "osm-mesh-config"
+PRESET = "preset-mesh-config"
+KEY = "preset-mesh-config.json"
+RETRY_S = 2.0
+LONGEST_PAUSE_S = 60.0
+_CONFIGS = COLLECTIONS[Kind.MESH_CONFIG]
+_CONFIG_MAPS = Collection("v1", "configmaps")
+_NOT_FOUND, _CONFLICT = 404, 409
+
+
+class UnusablePreset(Exception):
+    """The ConfigMap is not what a MeshConfig can be made of; the message says why."""
+
+
+class Preset:
+    """Creates the MeshConfig once, from the ConfigMap beside it, and never changes one.
+
+    It does so when it holds *lease* for the first time: a MeshConfig that is deleted later stays
+    deleted while this replica leads.
+    """
+
+    def __init__(self, api: KubeApi, *, lease: Lease, namespace: str) -> None:
+        self._api = api
+        self._lease = lease
+        self._namespace = namespace
+        self._said = ""
+
+    async def run(self) -> None:
+        """Return when there is a MeshConfig, or nothing to make it of."""
+        pause = RETRY_S
+        while True:
+            if self._lease.held:
+                try:
+                    await self._create()
+                except UnusablePreset as error:
+                    self._tell(f"no MeshConfig is created: {error}")
+                except KubeApiError as error:
+                    self._tell(f"the MeshConfig {self._namespace}/{CONFIG} is not created: {error}")
+                else:
+                    return
+                pause = min(2 * pause, LONGEST_PAUSE_S)
+            await asyncio.sleep(pause)
+
+    async def _create(self) -> None:
+        spec = await self._spec()
+        if spec is None:
+            return
+        config = {
+            "apiVersion": _CONFIGS.api_version,
+            "kind": "MeshConfig",
+            "metadata": {"name": CONFIG, "namespace": self._namespace},
+            "spec": spec,
+        }
+        written = self._api.write("POST", _CONFIGS.path(self._namespace), config)
+        try:
+            await needing(written, _CONFIGS.grant("create"))
+        except KubeApiError as error:
+            if error.status == _CONFLICT:
+                return  # there is one: it is people's
+            raise
+        log.info("created the MeshConfig %s/%s from %s", self._namespace, CONFIG, PRESET)
+
+    async def _spec(self) -> dict[str, Any] | None:
+        """What the ConfigMap has; None without one, so that a MeshConfig may be applied instead."""
+        where = f"ConfigMap {self._namespace}/{PRESET}"
+        read = self._api.get(_CONFIG_MAPS.path(self._namespace, PRESET), {})
+        try:
+            answer = await needing(read, _CONFIG_MAPS.grant("get"))
+        except KubeApiError as error:
+            if error.status == _NOT_FOUND:
+                return None
+            raise
+        try:
+            spec = json.loads((json.loads(answer).get("data") or {})[KEY])
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise UnusablePreset(f"{where} has no JSON under {KEY}: {error}") from error
+        if not isinstance(spec, dict):
+            raise UnusablePreset(f"{where}: {KEY} is no JSON object")
+        return spec
+
+    def _tell(self, text: str) -> None:
+        """Log what is new."""
+        if text != self._said:
+            self._said = text
+            log.warning("%s", text)

@@ -1,0 +1,109 @@
+"""The pods of `deploy/` run as processes: with their own commands, variables and identity.
+
+There is no kubelet here, so their paths are moved into a folder, and names are looked up nowhere
+but in the tests' own name server.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from support.dataplane import wait
+from support.dataplane.envoy import Envoy
+from support.dataplane.netns import Namespace
+from support.dataplane.network import ROUTER
+from support.dataplane.process import Process
+from support.deploy import DEPLOY, kustomize, pod_specs
+from support.kube.cluster import Cluster
+
+PYTHON = os.environ.get("TOWPATH_TEST_PYTHON") or sys.executable
+"""Whose `towpath` runs: the gate names that of an environment with the wheel."""
+
+
+def account_kubeconfig(cluster: Cluster, folder: Path) -> Path:
+    """A kubeconfig with a token of the ServiceAccount that the Deployment runs as."""
+    token = cluster.kubectl("create", "token", "towpath", "-n", "osm-system")
+    assert token.exit_code == 0, token.error
+    config: Any = yaml.safe_load(cluster.kubeconfig().read_text())
+    config["users"][0]["user"] = {"token": token.out.strip()}
+    path = folder / "account.kubeconfig"
+    path.write_text(yaml.safe_dump(config))
+    return path
+
+
+class ControlPlane:
+    """One pod of the Deployment in `deploy/base`: its init container, then its server."""
+
+    def __init__(self, cluster: Cluster, control: Namespace, folder: Path) -> None:
+        (spec,) = pod_specs(kustomize("base"))
+        self._folder = folder
+        self._moved = {"/run/towpath": str(folder)}
+        (self._init,), (serve,) = spec["initContainers"], spec["containers"]
+        self._kubeconfig = account_kubeconfig(cluster, folder)
+        environment = self._environment(serve)
+        # The other addresses of this namespace are the pods' way in.
+        environment["TOWPATH_ADS_ADDRESS"] = f"{ROUTER}:15128"
+        environment["TOWPATH_HTTP_ADDRESS"] = f"{ROUTER}:9091"
+        self.process = Process(
+            control,
+            "towpath",
+            (PYTHON, "-m", "towpath", *self._arguments(serve)),
+            folder=folder,
+            environment=environment,
+        )
+        self._control = control
+
+    def start(self) -> None:
+        """Run the init container to its end, then the server, until its pods may be asked."""
+        done = subprocess.run(
+            [PYTHON, "-m", "towpath", *self._arguments(self._init)],
+            check=False,
+            capture_output=True,
+            text=True,
+            env={**os.environ, **self._environment(self._init)},
+        )
+        assert done.returncode == 0, done.stderr
+        self.process.start()
+        url = f"http://{ROUTER}:9091/health/ready"
+        wait.until(
+            lambda: self._control.run("curl", "-s", url).stdout,
+            lambda seen: seen == "ready\n",
+            what="towpath is ready",
+            within_s=30,
+            context=self.process.tail,
+        )
+
+    def _arguments(self, container: Mapping[str, Any]) -> list[str]:
+        return [self._move(one) for one in container["args"]]
+
+    def _environment(self, container: Mapping[str, Any]) -> dict[str, str]:
+        values = {
+            one["name"]: self._move(one["value"]) if "value" in one else "osm-system"
+            for one in container["env"]
+        }
+        return {**values, "TOWPATH_KUBECONFIG": str(self._kubeconfig)}
+
+    def _move(self, text: str) -> str:
+        for old, new in self._moved.items():
+            text = text.replace(old, new)
+        return text
+
+
+def example_sidecar(cluster: Cluster, pod: Namespace, folder: Path) -> Envoy:
+    """The Envoy of `deploy/demo/sidecar` for the pod curl.curl, with the Secret it mounts."""
+    secret = cluster.kubectl("get", "secret", "towpath-sidecar-curl", "-n", "curl", "-o", "json")
+    for name, data in secret.json()["data"].items():
+        (folder / name).write_bytes(base64.b64decode(data))
+        (folder / name).chmod(0o644)
+    text = (DEPLOY / "demo" / "sidecar" / "envoy.yaml").read_text()
+    config = yaml.safe_load(text.replace("/etc/towpath/tls", str(folder)))
+    config["node"]["id"] = "curl.curl"  # as --service-node does
+    return Envoy(pod, config, folder=folder)
