@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run demo demo-kube test check fmt golden protos lock bench-toggle bench-toggle-kube bench-kube bench-policy fuzz-egress \
+.PHONY: help image setup run demo demo-kube test check fmt golden protos lock bench-toggle bench-toggle-kube bench-kube bench-policy fuzz-egress \
 	fuzz-xds conformance-adapter clean
 
 help:
@@ -90,6 +90,12 @@ fuzz-xds: setup ## many generated requests: no client can break its stream but b
 
 conformance-adapter: setup ## serve what the public xDS test harness calls: xDS on 18000, its adapter on 17000
 	@PYTHONPATH=tests $(BIN)/python -m support.xds
+
+image: ## build the container image towpath:VERSION (docker, podman or buildah)
+	@engine=$$(command -v docker || command -v podman || command -v buildah) || \
+		{ echo "no docker, podman or buildah on this machine" >&2; exit 1; }; \
+	version=$$(sed -n 's/^__version__ = "\(.*\)"$$/\1/p' server/towpath/__init__.py); \
+	"$$engine" build --file deploy/Dockerfile --tag "towpath:$$version" .
 
 clean: ## remove the virtual environment and all caches
 	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
