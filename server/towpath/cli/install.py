@@ -11,7 +11,7 @@ import yaml
 
 from towpath import __version__
 from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
-from towpath.install.manifests import CONFIG, manifests
+from towpath.install.manifests import CONFIG, as_yaml, manifests
 from towpath.install.values import KEYS, ValueRefused, Values, parse
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def install(
     values = read_values(pairs, Values(mesh_name=mesh_name, osm_namespace=osm_namespace))
     documents = manifests(values)
     if dry_run:
-        click.echo(yaml.safe_dump_all(documents, sort_keys=False), nl=False)
+        click.echo(as_yaml(documents), nl=False)
         return
 
     async def act(api: KubeApi) -> None:

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import yaml
 
 from towpath import __version__
 from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
 from towpath.cli.install import SET_HELP, apply_all, read_values, rollout_options, wait_for_rollout
-from towpath.install.manifests import PRESET, manifests
+from towpath.install.manifests import PRESET, as_yaml, manifests
 from towpath.install.values import KEYS, Values
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def upgrade(
         _refuse_what_is_fixed(values, installed.values)
         documents = [one for one in manifests(values) if one["metadata"]["name"] != PRESET]
         if dry_run:
-            click.echo(yaml.safe_dump_all(documents, sort_keys=False), nl=False)
+            click.echo(as_yaml(documents), nl=False)
             return
         goal = values.image_tag or __version__
         click.echo(f"Towpath {installed.version} -> {goal}: mesh {values.mesh_name}")

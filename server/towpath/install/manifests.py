@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any
+
+import yaml
 
 from towpath import __version__
 from towpath.install.packaged import Document, documents
@@ -27,6 +30,26 @@ def manifests(values: Values) -> list[Document]:
         elif document["kind"] == "ConfigMap" and document["metadata"]["name"] == PRESET:
             document["data"][PRESET_KEY] = _preset(document["data"][PRESET_KEY], values)
     return made
+
+
+def as_yaml(documents: Iterable[Document]) -> str:
+    """What `kubectl apply -f -` reads; a text of several lines is shown line by line."""
+    return yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False)
+
+
+class _Dumper(yaml.SafeDumper):
+    """Writes each object out, without anchors, and texts of several lines as blocks."""
+
+    def ignore_aliases(self, _data: Any) -> bool:
+        return True
+
+
+def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    style = "|" if "\n" in text else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _text)
 
 
 def _move(document: Document, namespace: str) -> None:
