@@ -51,6 +51,8 @@ _CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 
+_CANCEL_AGAIN_S = 0.1
+
 
 class AdsClient:
     """One stream to a control plane, as an async context manager; leaving it ends everything.
@@ -115,8 +117,7 @@ class AdsClient:
     ) -> None:
         self._closed = True
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+            await _end(self._task)
         for subscription in self._subscriptions.values():
             subscription.close()
 
@@ -200,6 +201,16 @@ class AdsClient:
         if self._outbox is not None:
             for request in requests:
                 self._outbox.put_nowait(request)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancel until it ends: grpc.aio forgets a cancellation that comes while it prepares a call.
+
+    https://github.com/grpc/grpc/blob/master/src/python/grpcio/grpc/aio/_call.py, `_prepare_rpc`
+    """
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
 
 
 async def subscribe(
