@@ -26,6 +26,9 @@ GenericXdsConfig = csds_pb2.ClientConfig.GenericXdsConfig
 LARGEST_ANSWER = 256 << 20
 """In bytes: an answer is built in memory, whole."""
 
+AT_ONCE = 200
+"""After so many resources others may run: an answer must not hold up the pushes to anybody."""
+
 FOR_LESS = "ask for fewer clients (node_matchers), or without contents (exclude_resource_contents)"
 
 
@@ -65,9 +68,11 @@ class ClientStatus(csds_pb2_grpc.ClientStatusDiscoveryServiceServicer):  # type:
             node = Node.FromString(delivery.node)
             if wanted(node):
                 config = answer.config.add(node=node)
-                config.generic_xds_configs.extend(
-                    self._configs(delivery, contents=not request.exclude_resource_contents)
-                )
+                configs = self._configs(delivery, contents=not request.exclude_resource_contents)
+                for count, made in enumerate(configs, start=1):
+                    config.generic_xds_configs.append(made)
+                    if count % AT_ONCE == 0:
+                        await asyncio.sleep(0)
                 size += config.ByteSize()
                 if size > self._largest:
                     text = (
@@ -75,7 +80,7 @@ class ClientStatus(csds_pb2_grpc.ClientStatusDiscoveryServiceServicer):  # type:
                     )
                     text += "(node_matchers), or leave the contents out (exclude_resource_contents)"
                     await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
-            await asyncio.sleep(0)  # thousands of clients must not hold up the pushes to any
+            await asyncio.sleep(0)
         return answer
 
     def _configs(self, delivery: Delivery, *, contents: bool) -> Iterator[Any]:
