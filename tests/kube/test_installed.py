@@ -37,6 +37,7 @@ class Installed:
     network: Network
     hosts: Hosts
     envoy: Envoy
+    folder: Path
 
     def patch(self, change: str) -> None:
         """As the manual has it."""
@@ -115,7 +116,7 @@ def installed(
         )
         envoy = stack.enter_context(example_sidecar(cluster, network.pods["curl"], folder))
         envoy.wait_ready()
-        yield Installed(cluster, network, hosts, envoy)
+        yield Installed(cluster, network, hosts, envoy, folder)
 
 
 def test_the_page_from_install_on(installed: Installed, request: pytest.FixtureRequest) -> None:
@@ -132,6 +133,10 @@ def test_the_page_from_install_on(installed: Installed, request: pytest.FixtureR
     assert installed.cluster.apply(policy).exit_code == 0
     installed.call(HTTP, status=200)
     installed.call(HTTPS, exits=35)
+    socket = f"unix:{installed.folder / 'local.sock'}"
+    checked = towpath(installed.cluster, "check", "--server", socket)
+    assert "1 connected, all up to date" in checked.out
+    assert "egress passthrough off, egress policies on" in checked.out
 
 
 def test_replicas_that_start_at_once_have_one_authority(reachable: Cluster, tmp_path: Path) -> None:
