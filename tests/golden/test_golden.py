@@ -2,20 +2,22 @@
 
 The first line of a case's `in.yaml` is `# sidecar: POD.NAMESPACE [TYPE ...]`: whose snapshot, and
 which resource types of it (all, if none is named); `# grpc: …` asks as gRPC's own client, and so on
-for each kind of client. `make golden` rewrites `out.*`.
+for each kind of client; of pipy the config.json is checked. `make golden` rewrites `out.*`.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from towpath.app import Offline
-from towpath.cli.render import as_text, render_snapshot
+from towpath.cli.render import as_text, render_pipy, render_snapshot
 from towpath.model.names import ClientKind, SidecarId
+from towpath.model.problem import Problem
 
 if TYPE_CHECKING:
     from conftest import Golden
@@ -35,14 +37,24 @@ def test_what_a_sidecar_gets(case: Path, golden: Golden, tmp_path: Path) -> None
     client, sidecar, types = _heading(manifests)
 
     mesh = Offline(tmp_path, mesh_name="osm", osm_namespace="osm-system")
+    if client is ClientKind.PIPY:
+        config = render_pipy(mesh, SidecarId.parse(sidecar))
+        assert config is not None, f"no pod of {sidecar} in {manifests}"
+        golden.check("out.config.json", config)
+        _check_problems(golden, mesh.problems(client))
+        return
     rendered = render_snapshot(mesh, SidecarId.parse(sidecar), client=client)
     assert rendered is not None, f"no pod of {sidecar} in {manifests}"
     chosen = {name: held for name, held in rendered.items() if not types or name in types}
     assert chosen.keys() >= set(types)
 
     golden.check("out.yaml", as_text(chosen, output="yaml"))
-    if problems := mesh.problems():
-        golden.check("out.problems.txt", "".join(f"{problem}\n" for problem in problems))
+    _check_problems(golden, mesh.problems())
+
+
+def _check_problems(golden: Golden, problems: Iterable[Problem]) -> None:
+    if text := "".join(f"{problem}\n" for problem in problems):
+        golden.check("out.problems.txt", text)
 
 
 def _heading(manifests: Path) -> tuple[ClientKind, str, list[str]]:

@@ -93,6 +93,8 @@ class Sidecar(_message.Message):
         """An Envoy proxy, or anything else that asks for Envoy's resource types."""
         GRPC: Sidecar._ClientKind.ValueType  # 2
         """A gRPC library that speaks xDS itself, without a proxy."""
+        PIPY: Sidecar._ClientKind.ValueType  # 3
+        """The agent of a Pipy sidecar, which asks for towpath.v1.SidecarConfig."""
 
     class ClientKind(_ClientKind, metaclass=_ClientKindEnumTypeWrapper):
         """What sort of data plane holds the stream; it decides which resources it is offered."""
@@ -103,6 +105,8 @@ class Sidecar(_message.Message):
     """An Envoy proxy, or anything else that asks for Envoy's resource types."""
     GRPC: Sidecar.ClientKind.ValueType  # 2
     """A gRPC library that speaks xDS itself, without a proxy."""
+    PIPY: Sidecar.ClientKind.ValueType  # 3
+    """The agent of a Pipy sidecar, which asks for towpath.v1.SidecarConfig."""
 
     class _Variant:
         ValueType = _typing.NewType("ValueType", _builtins.int)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import cast
 
 from towpath.hub.deliveries import Deliveries
 from towpath.hub.explain import Explanation
 from towpath.hub.hub import Hub
 from towpath.hub.settle import Settle
-from towpath.model.names import Account, ClientKind, SidecarId
+from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
+from towpath.model.workloads import Pod
 from towpath.planning.egress.decide import Attempt
 from towpath.sources.files import FilesSource
 from towpath.store import Store
@@ -52,5 +54,14 @@ class Offline:
         """What would become of an attempt of that account's sidecars."""
         return self._hub.explain(account, attempt)
 
-    def problems(self) -> tuple[Problem, ...]:
-        return self._hub.problems()
+    def problems(self, client: ClientKind | None = None) -> tuple[Problem, ...]:
+        """What is wrong with the folder; with *client*, also what such sidecars could not do."""
+        found = set(self._hub.problems())
+        if client is not None:
+            for pod in cast("tuple[Pod, ...]", self._hub.mesh.group(Kind.POD, "all")):
+                found |= set(self._hub.withheld(client, pod.sidecar))
+        return tuple(sorted(found))
+
+    def withheld(self, client: ClientKind, sidecar: SidecarId) -> tuple[Problem, ...]:
+        """Where a sidecar of that kind could not do what policies say."""
+        return self._hub.withheld(client, sidecar)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
+from towpath.model.names import ClientKind
 from towpath.settings import Settings, setting_help
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -21,6 +22,18 @@ _TYPES: dict[Any, click.ParamType[Any]] = {
     float: click.FLOAT,
     bool: click.BOOL,
 }
+
+
+class ClientKindType(click.Choice[str]):
+    """A kind of client, by the word that people use."""
+
+    def __init__(self) -> None:
+        super().__init__([kind.value for kind in ClientKind])
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ClientKind:
+        return ClientKind(super().convert(value, param, ctx))
 
 
 def setting_options(*names: str) -> Callable[[F], F]:

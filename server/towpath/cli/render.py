@@ -11,11 +11,13 @@ import yaml
 from google.protobuf.json_format import MessageToDict
 
 from towpath.app import Offline
-from towpath.cli.options import setting_options
+from towpath.cli.options import ClientKindType, setting_options
 from towpath.cli.problems import offline
 from towpath.encode.pack import unpack
 from towpath.model.names import ClientKind, SidecarId
-from towpath.model.types import SHORT_NAMES
+from towpath.model.types import SHORT_NAMES, SIDECAR
+from towpath_api.v1.pipy import to_json
+from towpath_api.v1.sidecar_pb2 import SidecarConfig
 
 
 @click.command()
@@ -29,8 +31,8 @@ from towpath.model.types import SHORT_NAMES
 )
 @click.option(
     "--client",
-    type=click.Choice(tuple(ClientKind)),
-    default=ClientKind.ENVOY,
+    type=ClientKindType(),
+    default=ClientKind.ENVOY.value,
     show_default=True,
     help="As which kind of client: each is offered resources of its own.",
 )
@@ -44,15 +46,35 @@ def render(
     output: str,
     **mesh: str,
 ) -> None:
-    """Print what a sidecar would be sent: every resource, with its version."""
+    """Print what a sidecar would be sent: every resource, with its version.
+
+    With --type sidecar, the config.json that a Pipy sidecar reads; what Pipy sidecars cannot do as
+    policies say goes to standard error.
+    """
     try:
         who = SidecarId.parse(sidecar)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--sidecar") from error
-    rendered = render_snapshot(offline(manifests, **mesh), who, client=client, short=short)
-    if rendered is None:
+    read = offline(manifests, **mesh)
+    if short == SHORT_NAMES[SIDECAR]:
+        text = render_pipy(read, who)
+        for problem in read.withheld(ClientKind.PIPY, who):
+            click.echo(str(problem), err=True)
+    else:
+        rendered = render_snapshot(read, who, client=client, short=short)
+        text = None if rendered is None else as_text(rendered, output=output)
+    if text is None:
         raise click.UsageError(f"no Pod {who.namespace}/{who.pod} in {manifests}")
-    click.echo(as_text(rendered, output=output), nl=False)
+    click.echo(text, nl=False)
+
+
+def render_pipy(mesh: Offline, sidecar: SidecarId) -> str | None:
+    """The config.json of a Pipy sidecar, byte for byte as its agent writes it."""
+    snapshot = mesh.snapshot(ClientKind.PIPY, sidecar)
+    if snapshot is None:
+        return None
+    held = snapshot.of(SIDECAR)[str(sidecar)]
+    return to_json(SidecarConfig.FromString(unpack(held).value), version=held.version)
 
 
 def render_snapshot(

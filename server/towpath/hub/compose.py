@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import TypeVarTuple
 
 from towpath.encode import envoy, grpc
+from towpath.encode import sidecar as pipy
 from towpath.encode.endpoints import load_assignment
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, SidecarId
@@ -19,13 +20,16 @@ from towpath.model.plan import (
     Destinations,
     Inbound,
     Offer,
+    Outbound,
     Plan,
     Targets,
     destination_name,
 )
+from towpath.model.problem import Problem
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
-from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SIDECAR
 from towpath.planning import endpoints, inbound, outbound, proxyless
+from towpath.planning.config import config
 
 Ts = TypeVarTuple("Ts")
 
@@ -48,6 +52,16 @@ def snapshot(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | Non
             return mesh.ask(_envoy, pod.account, mesh.ask(inbound, pod))
         case ClientKind.GRPC:
             return mesh.ask(_grpc, mesh.ask(proxyless, pod.account))
+        case ClientKind.PIPY:
+            return mesh.ask(_pipy, sidecar, pod.account, mesh.ask(inbound, pod))
+
+
+def withheld(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> tuple[Problem, ...]:
+    """Where a sidecar of that kind cannot do what policies say."""
+    pod = mesh.pod(sidecar)
+    if pod is None or kind is not ClientKind.PIPY:
+        return ()
+    return mesh.ask(_withheld_from_pipy, mesh.ask(outbound, pod.account))
 
 
 def _envoy(mesh: Mesh, account: Account, let_in: Inbound) -> Snapshot:
@@ -97,6 +111,45 @@ def _grpc(mesh: Mesh, offer: Offer) -> Snapshot:
 def _as_before(held: Resource, _: Resource) -> Resource:
     """A gRPC client is sent no policy that could be wider than the next."""
     return held
+
+
+def _pipy(mesh: Mesh, sidecar: SidecarId, account: Account, let_in: Inbound) -> Snapshot:
+    """One resource, which is the sidecar's own; its parts are shared."""
+    let_out = mesh.ask(outbound, account)
+    whole = pipy.config(
+        str(sidecar),
+        mesh.ask(_pipy_spec, let_out.passthrough),
+        mesh.ask(_pipy_part, pipy.inbound, let_in),
+        mesh.ask(_pipy_outbound, let_out),
+        mesh.ask(_pipy_part, pipy.doors, let_in),
+    )
+    return Snapshot(_sets({SIDECAR: (Layer((whole,)),)}))
+
+
+def _pipy_spec(mesh: Mesh, passthrough: bool) -> bytes:  # noqa: FBT001 (a question's argument)
+    return pipy.spec(config(mesh), passthrough=passthrough)
+
+
+def _pipy_part(_: Mesh, encoder: Callable[[Inbound], bytes], let_in: Inbound) -> bytes:
+    return encoder(let_in)
+
+
+def _pipy_outbound(mesh: Mesh, let_out: Outbound) -> bytes:
+    """Encoded once for all service accounts that may reach the same."""
+    clusters = {
+        one.name: mesh.ask(_pipy_cluster, one.namespace, one.service, one.port)
+        for one in let_out.destinations
+        if not one.direct
+    }
+    return pipy.outbound(let_out, clusters)
+
+
+def _pipy_cluster(mesh: Mesh, namespace: str, service: str, port: int) -> pipy.ClusterConfig:
+    return pipy.cluster(mesh.ask(endpoints, namespace, service, port))
+
+
+def _withheld_from_pipy(_: Mesh, let_out: Outbound) -> tuple[Problem, ...]:
+    return pipy.withheld(let_out)
 
 
 def _sets(layers: dict[str, tuple[Layer, ...]]) -> dict[str, ResourceSet]:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 
-from towpath.hub.compose import snapshot
+from towpath.hub.compose import snapshot, withheld
 from towpath.hub.deliveries import Deliveries, Delivery
 from towpath.hub.explain import Explanation, explain
 from towpath.hub.memo import Memo, Question
@@ -148,6 +148,7 @@ class Hub:
         if not streams:
             self._streams.pop(question, None)
             self._forget_unused(question)
+            self._memo.forget(withheld, delivery.kind, delivery.sidecar)
         self.deliveries.close(delivery)
 
     @contextlib.contextmanager
@@ -172,8 +173,20 @@ class Hub:
         return held
 
     def problems(self) -> tuple[Problem, ...]:
-        """Everything that is wrong with the input, sorted."""
-        return tuple(sorted({*self.mesh.problems, *self._memo.ask(problems)}))
+        """Everything that is wrong with the input, or beyond a connected sidecar, sorted."""
+        found = {*self.mesh.problems, *self._memo.ask(problems)}
+        for stream in (s for streams in self._streams.values() for s in streams):
+            held = stream.delivery
+            if held.kind is ClientKind.PIPY:
+                found |= set(self._memo.ask(withheld, held.kind, held.sidecar))
+        return tuple(sorted(found))
+
+    def withheld(self, kind: ClientKind, sidecar: SidecarId) -> tuple[Problem, ...]:
+        """Where a sidecar of that kind, connected or not, cannot do what policies say."""
+        found = self._memo.ask(withheld, kind, sidecar)
+        if self._question(kind, sidecar) not in self._streams:
+            self._memo.forget(withheld, kind, sidecar)
+        return found
 
     def explain(self, account: Account, attempt: Attempt) -> Explanation:
         """What becomes of an attempt of that account's sidecars."""

@@ -14,7 +14,8 @@ MESH_CONFIG_NAME = "osm-mesh-config"
 class MeshConfig:
     """What Towpath uses of the object `osm-mesh-config` in the control plane's namespace.
 
-    The defaults are what holds when the object, or a field of it, is absent or invalid.
+    The defaults are what holds when the object, or a field of it, is absent or invalid;
+    `sidecar_timeout` is in seconds.
     """
 
     namespace: str = ""
@@ -23,6 +24,9 @@ class MeshConfig:
     enable_egress_policy: bool = False
     permissive: bool = False
     sidecar_log_level: str = "error"
+    sidecar_timeout: int = 60
+    http1_per_request_load_balancing: bool = False
+    http2_per_request_load_balancing: bool = False
     stamp: Stamp = Stamp()
 
     kind = Kind.MESH_CONFIG

@@ -105,6 +105,7 @@ class ClientKind(StrEnum):
 
     ENVOY = "envoy"
     GRPC = "grpc"
+    PIPY = "pipy"
 
     @property
     def enforces(self) -> bool:

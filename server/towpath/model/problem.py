@@ -21,6 +21,7 @@ class Reason(StrEnum):
     NOT_ENABLED = "NotEnabled"
     NOT_IN_MESH = "NotInMesh"
     FORBIDDEN = "Forbidden"
+    NOT_ENFORCEABLE = "NotEnforceable"
 
 
 @dataclass(frozen=True, slots=True, order=True)

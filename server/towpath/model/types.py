@@ -7,8 +7,16 @@ ENDPOINTS = "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment"
 LISTENER = "type.googleapis.com/envoy.config.listener.v3.Listener"
 ROUTES = "type.googleapis.com/envoy.config.route.v3.RouteConfiguration"
 SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret"  # noqa: S105 (a type, not a password)
+SIDECAR = "type.googleapis.com/towpath.v1.SidecarConfig"
 
-SHORT_NAMES = {CLUSTER: "cds", ENDPOINTS: "eds", LISTENER: "lds", ROUTES: "rds", SECRET: "sds"}
+SHORT_NAMES = {
+    CLUSTER: "cds",
+    ENDPOINTS: "eds",
+    LISTENER: "lds",
+    ROUTES: "rds",
+    SECRET: "sds",
+    SIDECAR: "sidecar",
+}
 """Every type that Towpath serves, in the order in which a change is sent: make before break."""
 
 

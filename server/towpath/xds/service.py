@@ -19,7 +19,7 @@ from towpath.access import Audience, Caller, Gate
 from towpath.hub.hub import Hub
 from towpath.hub.stream import NotItsPodError
 from towpath.model.names import Account, ClientKind, SidecarId
-from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SIDECAR
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.conversation import Context, Conversation, Refused
 from towpath.xds.delta import DeltaSession
@@ -141,7 +141,7 @@ class AdsService:
         except ProtocolError as error:
             raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
         node, sidecar = _who(first)
-        kind = _kind(node)
+        kind = _kind(node, first.type_url)
         subscriber = self._gate.subscriber(context)
         if subscriber is not None and subscriber.namespace != sidecar.namespace:
             raise self._not_its_pod(subscriber, sidecar)
@@ -201,6 +201,8 @@ def _who(first: Request) -> tuple[Node, SidecarId]:
         raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
 
 
-def _kind(node: Node) -> ClientKind:
+def _kind(node: Node, type_url: str) -> ClientKind:
     """Which resources are offered: never a sidecar's to a gRPC library, nor the other way round."""
+    if type_url == SIDECAR:
+        return ClientKind.PIPY
     return ClientKind.GRPC if node.user_agent.startswith("gRPC") else ClientKind.ENVOY

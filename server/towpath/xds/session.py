@@ -14,14 +14,14 @@ from typing import Generic, TypeVar
 from towpath.hub.deliveries import Holding
 from towpath.hub.standing import Standing
 from towpath.model.snapshot import Resource, Snapshot
-from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SHORT_NAMES
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SHORT_NAMES, SIDECAR
 from towpath.xds.absence import Fault, Manners, faults, manners_of
 from towpath.xds.messages import Ack, Event, Nack, Node, ProtocolError, Request
 from towpath.xds.waits import BREAK, MAKE, Waits
 from towpath.xds.wire import Composer
 
 WILDCARD = "*"
-WILDCARD_TYPES = frozenset({CLUSTER, LISTENER})
+WILDCARD_TYPES = frozenset({CLUSTER, LISTENER, SIDECAR})
 """Types for which asking for nothing at all means everything; XP, «How the client specifies
 what resources to return»."""
 

@@ -30,9 +30,13 @@ def test_every_switch_is_off_unless_it_is_set() -> None:
 
 def test_the_switches_are_read() -> None:
     spec = {
-        "traffic": ON,
+        "traffic": {
+            **ON,
+            "http1PerRequestLoadBalancing": True,
+            "http2PerRequestLoadBalancing": True,
+        },
         "featureFlags": {"enableEgressPolicy": True},
-        "sidecar": {"logLevel": "debug"},
+        "sidecar": {"logLevel": "debug", "sidecarTimeout": 5},
     }
 
     expected = MeshConfig(
@@ -41,8 +45,19 @@ def test_the_switches_are_read() -> None:
         enable_egress_policy=True,
         permissive=True,
         sidecar_log_level="debug",
+        sidecar_timeout=5,
+        http1_per_request_load_balancing=True,
+        http2_per_request_load_balancing=True,
     )
     assert (config(spec).value, config(spec).problems) == (expected, ())
+
+
+def test_a_timeout_of_0_is_the_default_and_one_below_is_a_problem() -> None:
+    zero, below = (config({"sidecar": {"sidecarTimeout": value}}) for value in (0, -1))
+
+    assert (zero.value, zero.problems) == (MeshConfig(namespace="osm-system"), ())
+    assert below.value == MeshConfig(namespace="osm-system")
+    assert ["spec.sidecar.sidecarTimeout"] == [problem.field for problem in below.problems]
 
 
 @pytest.mark.parametrize("value", ["true", 1, [], {}])

@@ -13,6 +13,8 @@ from towpath.sources.decode.findings import Findings
 
 LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
 
+DEFAULT_TIMEOUT_S = 60
+
 _PLUGIN = Known.of("plugin", "priority", "disable")
 
 KNOWN = Known.of(
@@ -118,13 +120,23 @@ def mesh_config(raw: Mapping[str, object], found: Findings) -> MeshConfig | None
     top = Reader(raw, "", found)
     top.report_unknown(KNOWN)
     spec = top.section("spec")
-    traffic = spec.section("traffic")
+    traffic, sidecar = spec.section("traffic"), spec.section("sidecar")
     return MeshConfig(
         namespace=found.ref.namespace,
         name=found.ref.name,
         enable_egress=traffic.flag("enableEgress"),
         enable_egress_policy=spec.section("featureFlags").flag("enableEgressPolicy"),
         permissive=traffic.flag("enablePermissiveTrafficPolicyMode"),
-        sidecar_log_level=spec.section("sidecar").choice("logLevel", LOG_LEVELS, default="error"),
+        sidecar_log_level=sidecar.choice("logLevel", LOG_LEVELS, default="error"),
+        sidecar_timeout=_timeout(sidecar),
+        http1_per_request_load_balancing=traffic.flag("http1PerRequestLoadBalancing"),
+        http2_per_request_load_balancing=traffic.flag("http2PerRequestLoadBalancing"),
         stamp=top.stamp(),
     )
+
+
+def _timeout(sidecar: Reader) -> int:
+    """In seconds; 0 stands for the default, as in Open Service Mesh."""
+    highest = 2**31 - 1
+    found = sidecar.number("sidecarTimeout", lowest=0, highest=highest, default=DEFAULT_TIMEOUT_S)
+    return found or DEFAULT_TIMEOUT_S

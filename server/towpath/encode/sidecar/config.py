@@ -1,0 +1,96 @@
+"""The parts of a SidecarConfig put together.
+
+A part is an encoded SidecarConfig that has only some fields. Encoded messages that follow each
+other are one message that has all their fields, so a part is encoded once for all sidecars that
+share it.
+"""
+
+from __future__ import annotations
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+
+from towpath.model.meshconfig import MeshConfig
+from towpath.model.plan import Inbound
+from towpath.model.snapshot import Resource
+from towpath.model.types import SIDECAR
+from towpath_api.v1.sidecar_pb2 import (
+    SidecarConfig,
+    SidecarFeatures,
+    SidecarProbes,
+    SidecarSpec,
+    StringList,
+    TrafficSpec,
+)
+
+ANYWHERE = "0.0.0.0/0"
+
+CHAINS = {
+    "inbound-tcp": ("tls-termination", "tcp-routing", "tcp-load-balancing", "tcp-default"),
+    "inbound-http": (
+        "tls-termination",
+        "http-routing",
+        "metrics-http",
+        "tracing-http",
+        "logging-http",
+        "throttle-service",
+        "throttle-route",
+        "http-load-balancing",
+        "http-default",
+    ),
+    "outbound-tcp": ("tcp-routing", "tcp-load-balancing", "tcp-default"),
+    "outbound-http": (
+        "http-routing",
+        "metrics-http",
+        "tracing-http",
+        "logging-http",
+        "circuit-breaker",
+        "http-load-balancing",
+        "http-default",
+    ),
+}
+"""osm-edge's modules by chain, in its default order."""
+
+
+def config(name: str, *parts: bytes) -> Resource:
+    """The whole configuration of the sidecar with that node id; *parts* in the order of fields."""
+    value = SidecarConfig(name=name).SerializeToString(deterministic=True) + b"".join(parts)
+    packed = AnyMessage(type_url=SIDECAR, value=value)
+    return Resource.of(SIDECAR, name, packed.SerializeToString(deterministic=True))
+
+
+def part(message: SidecarConfig) -> bytes:
+    """Some fields of a configuration."""
+    return message.SerializeToString(deterministic=True)
+
+
+def spec(switches: MeshConfig, *, passthrough: bool) -> bytes:
+    """The mesh-wide switches."""
+    return part(
+        SidecarConfig(
+            spec=SidecarSpec(
+                sidecar_log_level=switches.sidecar_log_level,
+                sidecar_timeout=switches.sidecar_timeout,
+                traffic=TrafficSpec(
+                    enable_egress=passthrough,
+                    http1_per_request_load_balancing=switches.http1_per_request_load_balancing,
+                    http2_per_request_load_balancing=switches.http2_per_request_load_balancing,
+                ),
+                feature_flags=SidecarFeatures(),
+                probes=SidecarProbes(),
+            )
+        )
+    )
+
+
+def doors(let_in: Inbound) -> bytes:
+    """Who may connect, and the modules that a connection goes through.
+
+    Whoever reaches an open port may use it, as with an Envoy sidecar: a list of all pods would
+    change every sidecar with each of them.
+    """
+    message = SidecarConfig(allowed_endpoints={ANYWHERE: "any client"} if let_in.ports else {})
+    for chain, modules in CHAINS.items():
+        direction, _, _ = chain.partition("-")
+        files = [f"modules/{direction}-{module}.js" for module in modules]
+        message.chains[chain].CopyFrom(StringList(values=files))
+    return part(message)

@@ -1,0 +1,184 @@
+"""What policies open, as far as Pipy's scripts hold to it.
+
+The scripts judge a connection by port and address alone, and by one protocol for both. So plain
+HTTP by exact host names, and bytes, are said to them; what needs a look at TLS, or at the address
+behind a host, is not, since they would let out more than a policy allows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from towpath.encode.sidecar.inbound import WEIGHT
+from towpath.encode.sidecar.regex import ANYTHING, NotPortable, on_path, on_value
+from towpath.model.names import Kind, ObjectRef, Protocol
+from towpath.model.plan import Outbound
+from towpath.model.problem import Problem, Reason
+from towpath.model.ways import PASSTHROUGH, External, Host, Reach, Route, Zone
+from towpath_api.v1.sidecar_pb2 import OutboundHttpRoute, OutboundMatch
+
+_NOT_IN_SCRIPTS = frozenset({"CONNECT"})
+"""Methods that the scripts take, but not as what they are: a tunnel has no path."""
+
+
+def withheld(let_out: Outbound) -> tuple[Problem, ...]:
+    """What Pipy sidecars with this plan do otherwise than their policies say, sorted."""
+    found = set()
+    for _, judged in judgements(let_out):
+        for gap in judged.gaps:
+            for policy in gap.policies:
+                namespace, _, name = policy.partition("/")
+                ref = ObjectRef(Kind.EGRESS, namespace, name)
+                message = f"pipy sidecars {gap.message}"
+                found.add(Problem(ref, gap.field, Reason.NOT_ENFORCEABLE, message))
+    return tuple(sorted(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Something that sidecars of this kind do not do as these policies say."""
+
+    policies: tuple[str, ...]
+    field: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One zone: what is said to the sidecar (None: nothing), which externals that uses, and what
+    it falls short of.
+    """
+
+    match: OutboundMatch | None
+    externals: frozenset[str]
+    gaps: tuple[Gap, ...]
+
+
+def judgements(let_out: Outbound) -> Iterable[tuple[int, Judged]]:
+    """Every zone of every port."""
+    externals = {external.name: external for external in let_out.ways.externals}
+    for port in let_out.ways.ports:
+        for zone in port.zones:
+            yield port.number, _judge(port.number, zone, externals, let_out.passthrough)
+
+
+def _judge(
+    port: int,
+    zone: Zone,
+    externals: dict[str, External],
+    passthrough: bool,  # noqa: FBT001 (as the plan has it)
+) -> Judged:
+    if zone.bytes is not None:
+        opaque = _match(port, zone, Protocol.TCP)
+        opaque.tcp_service_route_rules.allowed_egress_traffic = True
+        return Judged(opaque, frozenset(), ())
+    match, used, refused = _http(port, zone, externals)
+    effect = "so they are refused there"
+    if match is None and passthrough:
+        effect = "and passthrough lets everything out on that port"
+    gaps = [
+        *(Gap(gap.policies, gap.field, f"{gap.message}, {effect}") for gap in refused),
+        *_beside_http(port, zone, http=match is not None, passthrough=passthrough),
+        *_tls(port, zone, http=match is not None, passthrough=passthrough),
+    ]
+    return Judged(match, used, tuple(gaps))
+
+
+def _http(
+    port: int, zone: Zone, externals: dict[str, External]
+) -> tuple[OutboundMatch | None, frozenset[str], list[Gap]]:
+    match = _match(port, zone, Protocol.HTTP)
+    used: set[str] = set()
+    gaps: list[Gap] = []
+    for host in zone.hosts or ():
+        rules = []
+        for route in host.routes:
+            try:
+                rules.append(_rule(route, externals[route.external]))
+                used.add(route.external)
+            except _Withheld as reason:
+                gaps.append(Gap(route.policies, reason.field, f"{reason} (host {host.host})"))
+        if rules:
+            for name in (host.host, f"{host.host}:{port}"):
+                match.http_host_port2_service[name] = host.host
+            rules.sort(key=lambda rule: (rule.path == ANYTHING, rule.path))
+            match.http_service_route_rules[host.host].route_rules.extend(rules)
+    return (match if used else None), frozenset(used), gaps
+
+
+class _Withheld(Exception):
+    """A route that the scripts would not hold to."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+def _rule(route: Route, external: External) -> OutboundHttpRoute:
+    match external.reach:
+        case Reach.PATTERN:
+            raise _Withheld("spec.hosts", "compare hosts letter by letter, without wildcards")
+        case Reach.ADDRESS:
+            text = "look a host up and do not keep to the address that was dialled"
+            raise _Withheld("spec.ipAddresses", text)
+        case Reach.NAME:
+            pass
+    wanted = route.match
+    methods = [method for method in wanted.methods if method not in _NOT_IN_SCRIPTS]
+    if wanted.methods and not methods:
+        raise _Withheld("spec.matches", f"do not take the method {', '.join(wanted.methods)}")
+    if len(dict(wanted.headers)) < len(wanted.headers):
+        raise _Withheld("spec.matches", "match a header by one expression, not by several")
+    try:
+        rule = OutboundHttpRoute(path=on_path(wanted.path), type="Regex", methods=methods)
+        for name, regex in wanted.headers:
+            rule.headers[name] = on_value(regex)
+    except NotPortable as reason:
+        text = f"speak another dialect of regular expressions, without {reason}"
+        raise _Withheld("spec.matches", text) from reason
+    rule.target_clusters[external.name] = WEIGHT
+    return rule
+
+
+def _beside_http(port: int, zone: Zone, *, http: bool, passthrough: bool) -> Iterable[Gap]:
+    hosts = zone.hosts or ()
+    if http and passthrough and zone.other_hosts == PASSTHROUGH:
+        text = (
+            f"speak only HTTP to the allowed hosts on port {port}: "
+            "what else passthrough would let out there is refused"
+        )
+        yield Gap(_policies(hosts), "spec.ports", text)
+    if not http and passthrough and hosts:
+        text = f"let these hosts out on port {port} by passthrough, whatever address is dialled"
+        yield Gap(_policies(host for host in hosts if not host.routes), "spec.hosts", text)
+
+
+def _tls(port: int, zone: Zone, *, http: bool, passthrough: bool) -> Iterable[Gap]:
+    for name in zone.server_names:
+        if name.external is None and not http:
+            text = f"let TLS for {name.host} out on port {port} by passthrough, at any address"
+            yield Gap(name.policies, "spec.ipAddresses", text)
+        elif name.external is not None and (http or not passthrough):
+            text = (
+                "do not look at the server name that TLS asks for, "
+                f"so {name.host} on port {port} is refused there"
+            )
+            yield Gap(name.policies, "spec.hosts", text)
+    if zone.other_tls is not None and (http or not passthrough):
+        text = (
+            f"do not tell TLS from other bytes, so port {port} is closed there; "
+            "protocol tcp would open it to anything"
+        )
+        yield Gap(zone.tls_policies, "spec.ports", text)
+
+
+def _match(port: int, zone: Zone, protocol: Protocol) -> OutboundMatch:
+    match = OutboundMatch(port=port, protocol=protocol)
+    if zone.range is not None:
+        match.destination_ip_ranges.ranges[zone.range].SetInParent()
+    return match
+
+
+def _policies(hosts: Iterable[Host]) -> tuple[str, ...]:
+    return tuple(sorted({policy for host in hosts for policy in host.policies}))

@@ -1,0 +1,125 @@
+"""What a Pipy sidecar lets out: in-mesh destinations, and what policies open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from ipaddress import IPv4Network
+
+from towpath.encode.sidecar.config import part
+from towpath.encode.sidecar.egress import judgements
+from towpath.encode.sidecar.inbound import ANY_PATH, WEIGHT
+from towpath.model.egress import ConnectionSettings
+from towpath.model.names import Protocol
+from towpath.model.plan import Destination, Endpoint, Outbound
+from towpath.model.ways import External
+from towpath_api.v1.sidecar_pb2 import (
+    ClusterConfig,
+    ClusterConnectionSettings,
+    ClusterEndpoint,
+    HttpConnectionSettings,
+    OutboundMatch,
+    SidecarConfig,
+    TcpConnectionSettings,
+)
+
+
+def outbound(let_out: Outbound, clusters: Mapping[str, ClusterConfig]) -> bytes:
+    """Matches by port, and clusters: *clusters* are the in-mesh ones, by name."""
+    by_port: dict[int, list[OutboundMatch]] = {}
+    for match in _in_mesh(let_out.destinations):
+        by_port.setdefault(match.port, []).append(match)
+    used: set[str] = set()
+    for number, judged in judgements(let_out):
+        used |= judged.externals
+        if judged.match is not None:
+            by_port.setdefault(number, []).append(judged.match)
+    message = SidecarConfig()
+    for number, matches in by_port.items():
+        message.outbound.traffic_matches[number].values.extend(sorted(matches, key=_order))
+    for name, held in clusters.items():
+        message.outbound.clusters_configs[name].CopyFrom(held)
+    for external in let_out.ways.externals:
+        if external.name in used:
+            message.outbound.clusters_configs[external.name].CopyFrom(_external(external))
+    return part(message)
+
+
+def cluster(behind: Iterable[Endpoint]) -> ClusterConfig:
+    """The endpoints of one in-mesh destination."""
+    return ClusterConfig(
+        endpoints={f"{e.address}:{e.port}": ClusterEndpoint(weight=WEIGHT) for e in behind}
+    )
+
+
+def _in_mesh(destinations: Iterable[Destination]) -> Iterable[OutboundMatch]:
+    """A match for each destination; one for all of a port that are dialled directly.
+
+    The scripts take two matches of which one's addresses are among the other's for one match.
+    """
+    direct: dict[int, set[str]] = {}
+    for destination in destinations:
+        if destination.direct:
+            direct.setdefault(destination.port, set()).update(destination.addresses)
+        elif destination.protocol is Protocol.HTTP:
+            yield _http(destination)
+        else:
+            match = _match(destination.port, Protocol.TCP, destination.addresses)
+            match.tcp_service_route_rules.target_clusters[destination.name] = WEIGHT
+            yield match
+    for port, addresses in direct.items():
+        match = _match(port, Protocol.TCP, addresses)
+        match.tcp_service_route_rules.allowed_egress_traffic = True
+        yield match
+
+
+def _http(destination: Destination) -> OutboundMatch:
+    match = _match(destination.port, Protocol.HTTP, destination.addresses)
+    service = f"{destination.service}.{destination.namespace}"
+    rule = f"{service}.svc.cluster.local"
+    names = (destination.service, service, f"{service}.svc", f"{service}.svc.cluster", rule)
+    for name in (*names, *destination.addresses):
+        match.http_host_port2_service[name] = rule
+        match.http_host_port2_service[f"{name}:{destination.port}"] = rule
+    route = match.http_service_route_rules[rule].route_rules.add(path=ANY_PATH, type="Regex")
+    route.target_clusters[destination.name] = WEIGHT
+    return match
+
+
+def _match(port: int, protocol: Protocol, addresses: Iterable[str]) -> OutboundMatch:
+    match = OutboundMatch(port=port, protocol=protocol)
+    for address in addresses:
+        match.destination_ip_ranges.ranges[f"{address}/32"].SetInParent()
+    return match
+
+
+def _order(match: OutboundMatch) -> tuple[int, list[str]]:
+    """Without ranges first, then the narrowest: the first that holds the address decides."""
+    ranges = sorted(match.destination_ip_ranges.ranges)
+    if not match.HasField("destination_ip_ranges"):
+        return -33, []
+    return -min(IPv4Network(range_).prefixlen for range_ in ranges), ranges
+
+
+def _external(external: External) -> ClusterConfig:
+    """A host outside, under the name by which DNS knows it."""
+    address = f"{external.host}:{external.port}"
+    found = ClusterConfig(endpoints={address: ClusterEndpoint(weight=WEIGHT)})
+    if external.settings != ConnectionSettings():
+        found.connection_settings.CopyFrom(_settings(external.settings))
+    return found
+
+
+def _settings(settings: ConnectionSettings) -> ClusterConnectionSettings:
+    tcp = TcpConnectionSettings(
+        max_connections=settings.max_connections, connect_timeout=settings.connect_timeout
+    )
+    http = HttpConnectionSettings(
+        max_requests=settings.max_requests,
+        max_requests_per_connection=settings.max_requests_per_connection,
+        max_pending_requests=settings.max_pending_requests,
+        max_retries=settings.max_retries,
+    )
+    # A message of which nothing is set has no bytes.
+    return ClusterConnectionSettings(
+        tcp=tcp if tcp.ByteSize() else None, http=http if http.ByteSize() else None
+    )

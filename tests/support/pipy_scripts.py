@@ -1,0 +1,70 @@
+"""What osm-edge's Pipy scripts do with a config.json, in a few lines of Python.
+
+Written from what those scripts were seen to do: a port's first match whose ranges hold the
+address, else its first without ranges; by its protocol either requests by Host header, method,
+path with query and headers, or bytes.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from towpath.model.names import Protocol
+from towpath.planning.egress.decide import Attempt
+
+ANY_METHOD = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
+
+
+def lets_out(config: dict[str, Any], attempt: Attempt) -> str | None:
+    """Where it goes: `host:port`, or "original" for the dialled address; None: nowhere."""
+    through = config["Spec"]["Traffic"]["EnableEgress"]
+    outbound = config["Outbound"] or {"TrafficMatches": {}, "ClustersConfigs": None}
+    match = _match(outbound["TrafficMatches"].get(str(attempt.port), []), attempt)
+    if match is None:
+        return "original" if through else None
+    if match["Protocol"] == "http":
+        if attempt.protocol is not Protocol.HTTP:
+            return None
+        return _endpoint(outbound, _targets_of_request(match, attempt))
+    rules = match["TcpServiceRouteRules"]
+    found = _endpoint(outbound, rules["TargetClusters"])
+    return found or ("original" if through or rules["AllowedEgressTraffic"] else None)
+
+
+def _match(matches: list[dict[str, Any]], attempt: Attempt) -> dict[str, Any] | None:
+    for match in matches:
+        ranges = match["DestinationIPRanges"]
+        if ranges is not None and attempt.address is not None:
+            address = IPv4Address(attempt.address)
+            if any(address in IPv4Network(range_) for range_ in ranges):
+                return match
+    return next((match for match in matches if match["DestinationIPRanges"] is None), None)
+
+
+def _targets_of_request(match: dict[str, Any], attempt: Attempt) -> dict[str, int] | None:
+    headers = {"host": attempt.host, **dict(attempt.headers)}
+    service = (match["HttpHostPort2Service"] or {}).get(attempt.host)
+    rules = (match["HttpServiceRouteRules"] or {}).get(service, {"RouteRules": []})
+    for rule in rules["RouteRules"]:
+        if (
+            attempt.method in (rule["Methods"] or ANY_METHOD)
+            and re.search(rule["Path"], attempt.path)
+            and all(
+                re.search(regex, headers.get(name, ""))
+                for name, regex in (rule["Headers"] or {}).items()
+            )
+        ):
+            targets: dict[str, int] | None = rule["TargetClusters"]
+            return targets
+    return None
+
+
+def _endpoint(outbound: dict[str, Any], targets: dict[str, int] | None) -> str | None:
+    for name in targets or {}:
+        for endpoint in (outbound["ClustersConfigs"] or {}).get(name, {"Endpoints": {}})[
+            "Endpoints"
+        ]:
+            return str(endpoint)
+    return None

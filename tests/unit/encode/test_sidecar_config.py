@@ -1,0 +1,80 @@
+"""A SidecarConfig of parts is the message that it would be as a whole."""
+
+from __future__ import annotations
+
+from google.protobuf.any_pb2 import Any as AnyMessage
+
+from support.objects import mesh_config, mesh_of, namespace, pod
+from towpath.encode import sidecar
+from towpath.encode.pack import unpack
+from towpath.hub.compose import snapshot
+from towpath.model.meshconfig import MeshConfig
+from towpath.model.names import ClientKind, Protocol, SidecarId
+from towpath.model.plan import (
+    Destination,
+    Destinations,
+    Endpoint,
+    Inbound,
+    InboundPort,
+    Outbound,
+)
+from towpath.model.types import SIDECAR
+from towpath_api.v1.sidecar_pb2 import SidecarConfig
+from towpath_client import SIDECAR_CONFIG
+
+WEB = Destination("shop", "web", 80, Protocol.HTTP, ("10.96.0.1",), direct=False)
+DIRECT = tuple(
+    Destination("shop", name, 3306, Protocol.TCP, addresses, direct=True)
+    for name, addresses in {"db": ("10.0.0.8", "10.0.0.9"), "other": ("10.0.0.8",)}.items()
+)
+LET_OUT = Outbound(Destinations((WEB, *DIRECT)), passthrough=False)
+LET_IN = Inbound((InboundPort(8080, Protocol.HTTP, ("shop/web",)),))
+
+
+def parts() -> tuple[bytes, ...]:
+    clusters = {WEB.name: sidecar.cluster([Endpoint("10.0.0.1", 8080)])}
+    return (
+        sidecar.spec(MeshConfig(), passthrough=False),
+        sidecar.inbound(LET_IN),
+        sidecar.outbound(LET_OUT, clusters),
+        sidecar.doors(LET_IN),
+    )
+
+
+def test_its_bytes_are_those_of_the_whole() -> None:
+    resource = sidecar.config("web-1.shop", *parts())
+    packed = unpack(resource)
+    whole = SidecarConfig.FromString(packed.value)
+
+    assert packed.value == whole.SerializeToString(deterministic=True)
+    assert resource == sidecar.config("web-1.shop", *parts())
+    assert "web-1.shop" == resource.name == whole.name
+
+
+def test_its_type_is_the_one_that_clients_ask_for() -> None:
+    packed = AnyMessage()
+    packed.Pack(SidecarConfig())
+
+    assert packed.type_url == SIDECAR == SIDECAR_CONFIG
+
+
+def test_what_is_dialled_directly_on_one_port_is_one_match() -> None:
+    config = SidecarConfig.FromString(b"".join(parts()))
+    (match,) = config.outbound.traffic_matches[3306].values
+
+    assert ["10.0.0.8/32", "10.0.0.9/32"] == sorted(match.destination_ip_ranges.ranges)
+    assert match.tcp_service_route_rules.allowed_egress_traffic
+
+
+def test_a_pod_outside_the_mesh_is_given_nothing() -> None:
+    mesh = mesh_of(
+        namespace("far", mesh=None), mesh_config(egress=True), pod("p", in_namespace="far")
+    )
+    held = snapshot(mesh, ClientKind.PIPY, SidecarId("p", "far"))
+
+    assert held is not None
+    config = SidecarConfig.FromString(unpack(held.of(SIDECAR)["p.far"]).value)
+    assert not config.spec.traffic.enable_egress
+    assert not config.HasField("outbound")
+    assert not config.HasField("inbound")
+    assert {} == dict(config.allowed_endpoints)
