@@ -45,6 +45,7 @@ wheel() (
   cd "$work"
   "${import[@]}" --without aiohttp,click,cryptography,grpc_health,grpc_reflection,msgspec,prometheus_client,re2,watchfiles,yaml \
     towpath_api towpath_client
+  "$work/venv/bin/towpath-agent" --help >/dev/null
   "${install[@]}" "${built}[server]"
   "$work/venv/bin/python" -m pip check
   "${import[@]}" towpath towpath_api towpath_client

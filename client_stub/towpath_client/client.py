@@ -103,6 +103,11 @@ class AdsClient:
             subscription.stream_began()
         return subscription
 
+    async def flush(self) -> None:
+        """Wait until what was said so far is written; what a broken stream swallowed is never."""
+        if self._outbox is not None:
+            await self._outbox.join()
+
     async def __aenter__(self) -> AdsClient:
         if isinstance(self._credentials, TlsFiles):
             self._credentials.credentials()
@@ -195,6 +200,7 @@ class AdsClient:
                     request.node.CopyFrom(node)
                     node = None
                 await call.write(request)
+                outbox.task_done()
 
     def _send(self, requests: Iterable[Request]) -> None:
         """Queue requests; without a stream they are void, its successor starts afresh."""

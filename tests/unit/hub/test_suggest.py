@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.objects import mesh_config, mesh_of, namespace
@@ -49,6 +49,7 @@ def _mesh(account: Account, *objects: Object) -> Mesh:
     return mesh_of(namespace(account.namespace), mesh_config(policies=True), *objects)
 
 
+@settings(deadline=None)
 @given(account=accounts, attempt=attempts)
 def test_what_is_suggested_is_valid_and_allows_the_attempt(
     account: Account, attempt: Attempt
@@ -59,6 +60,7 @@ def test_what_is_suggested_is_valid_and_allows_the_attempt(
         assert explain(mesh, account, attempt, ()).decision.allowed
 
 
+@settings(deadline=None)
 @given(account=accounts, first=attempts, second=attempts)
 def test_a_second_suggestion_takes_nothing_of_the_first_away(
     account: Account, first: Attempt, second: Attempt
