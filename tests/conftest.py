@@ -13,6 +13,7 @@ from support.dataplane import needs as dataplane
 from support.dataplane.hosts import Hosts
 from support.dataplane.network import Network, open_network
 from support.kube import needs as kube
+from support.pipy import needs as pipy
 
 PASSED = pytest.StashKey[bool]()
 
@@ -46,6 +47,7 @@ class Need:
 NEEDS = (
     Need("dataplane", "TOWPATH_REQUIRE_DATAPLANE", dataplane.unmet),
     Need("kube", "TOWPATH_REQUIRE_KUBE", kube.unmet),
+    Need("pipy", "TOWPATH_REQUIRE_PIPY", pipy.unmet),
 )
 
 

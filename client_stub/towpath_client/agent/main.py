@@ -41,7 +41,7 @@ LAST_WORDS_S = 1.0
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run until Pipy ends, or, without one of our own, until SIGTERM or SIGINT."""
-    options = _parser().parse_args(sys.argv[1:] if arguments is None else arguments)
+    options = options_of(sys.argv[1:] if arguments is None else arguments)
     logging.basicConfig(
         level=options.log_level.upper(),
         format="%(asctime)s towpath-agent %(levelname)s %(message)s",
@@ -58,6 +58,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(asyncio.run(run(options, pipy, tls, address)))
     except OSError as error:
         sys.exit(f"towpath-agent: {error}")
+
+
+def options_of(arguments: Sequence[str]) -> argparse.Namespace:
+    """The options that the command line and the environment say; exits if they are wrong."""
+    return _parser().parse_args(arguments)
 
 
 async def run(

@@ -1,0 +1,1 @@
+"""A real Pipy as a pod's sidecar."""
