@@ -188,6 +188,17 @@ async def test_without_a_server_pipy_starts_with_the_last_good_file(
         assert alone.seen[0] == alone.seen[1]
 
 
+async def test_a_pipy_that_ends_by_itself_ends_the_agent_and_blames_nothing(
+    tmp_path: Path, folder: Path
+) -> None:
+    async with control_plane(tmp_path) as plane, agent_process(plane.address, folder) as agent:
+        await acknowledged(plane)
+        os.kill(agent.pid_of_pipy, signal.SIGKILL)
+
+        assert 128 + signal.SIGKILL == await agent.ended()
+        assert not (folder / "config.json.refused").exists()
+
+
 async def test_signals_go_to_pipy_and_its_status_is_the_agents(
     tmp_path: Path, folder: Path
 ) -> None:

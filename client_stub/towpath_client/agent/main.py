@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator, Sequence
@@ -154,6 +155,9 @@ def _pipy(options: argparse.Namespace) -> Pipy:
     if sum(ways) != 1:
         raise ValueError("give one of --pid-file, --reload-command, or a command after --")
     times = {"timeout": options.reload_timeout, "settle": options.settle}
+    program = options.command[:1] or shlex.split(options.reload_command or "")[:1]
+    if program and shutil.which(program[0]) is None:
+        raise ValueError(f"there is no program {program[0]!r}")
     if options.command:
         return Child(options.command, **times)
     if options.pid_file:

@@ -101,12 +101,14 @@ class Child(Pipy):
 
     async def reload(self) -> Outcome:
         """The first time it is started: then it is accepted if it lives a moment."""
+        if self._exit is not None and self._exit.done():
+            await asyncio.Event().wait()  # it ended by itself: that is no word on a configuration
         self._lines.begin()
         if self._process is None:
             try:
                 await self.start()
             except OSError as error:
-                return Outcome(accepted=False, reason=f"{self._argv[0]}: {error}", ended=127)
+                return Outcome(accepted=False, reason=f"{self._argv[0]}: {error}")
             hearing = asyncio.create_task(self._lived())
         else:
             hearing = asyncio.create_task(self._told())
@@ -181,8 +183,8 @@ class ByPidFile(Pipy):
             await asyncio.sleep(POLL_S)
         if self._log_file is not None and not started:
             return await self._by_log(pid, self._log_file)
-        if not started:
-            os.kill(pid, signal.SIGHUP)
+        if not started and (reason := _tell(pid)):
+            return Outcome(accepted=False, reason=reason)
         await asyncio.sleep(self._settle * 10)
         if self._pid() == pid:
             return Outcome(accepted=True)
@@ -191,12 +193,13 @@ class ByPidFile(Pipy):
     async def nudge(self) -> None:
         pid = self._pid()
         if pid is not None:
-            os.kill(pid, signal.SIGHUP)
+            _tell(pid)
 
     async def _by_log(self, pid: int, log_file: Path) -> Outcome:
         lines = Lines()
         at = _size(log_file)
-        os.kill(pid, signal.SIGHUP)
+        if reason := _tell(pid):
+            return Outcome(accepted=False, reason=reason)
         following = asyncio.create_task(self._follow(log_file, at, lines))
         try:
             return await self._heard(lines)
@@ -217,9 +220,14 @@ class ByPidFile(Pipy):
     def _pid(self) -> int | None:
         try:
             pid = int(self._pid_file.read_text())
-            os.kill(pid, 0)
         except (OSError, ValueError):
             return None
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return None
+        except PermissionError:
+            return pid  # it is there, but another user's
         return pid
 
 
@@ -269,6 +277,15 @@ async def _status(process: asyncio.subprocess.Process) -> int:
     """As a shell says it: 128 and the signal's number for one that a signal ended."""
     status = await process.wait()
     return status if status >= 0 else 128 - status
+
+
+def _tell(pid: int) -> str:
+    """Send SIGHUP; gives why that cannot be, "" if it was sent."""
+    try:
+        os.kill(pid, signal.SIGHUP)
+    except OSError as error:
+        return f"process {pid} cannot be told to reload: {error.strerror}"
+    return ""
 
 
 def _size(path: Path) -> int:
