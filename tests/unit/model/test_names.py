@@ -43,7 +43,7 @@ def test_a_problem_says_where_what_which_field_and_why() -> None:
 
 
 def test_types_are_sent_clusters_and_endpoints_first() -> None:
-    assert ["cds", "eds", "lds", "rds", "sds"] == list(SHORT_NAMES.values())
+    assert ["cds", "eds", "lds", "rds", "sds", "sidecar"] == list(SHORT_NAMES.values())
 
 
 def test_a_type_that_is_not_served_has_a_bounded_name() -> None:
