@@ -31,6 +31,9 @@ MAKERS = (CLUSTER, ENDPOINTS)
 USERS = (LISTENER, ROUTES)
 """What uses clusters."""
 
+ALONE = (SECRET, SIDECAR)
+"""What waits for nothing."""
+
 FOLLOWED = {CLUSTER: ENDPOINTS}
 """Resources that must be sent again behind others of the same name, though unchanged.
 
@@ -193,7 +196,7 @@ class Session(ABC, Generic[R]):
         keep = not self._may_break()
         self._kept = False
         made = [e for t in MAKERS for e in self._push_or_skip(t, keep=keep)]
-        made += self._push_or_skip(SECRET)
+        made += [e for t in ALONE for e in self._push_or_skip(t)]
         if self._must_wait():
             # Routes first: a live connection then is refused on its next request.
             narrowed = [e for type_url in reversed(USERS) for e in self._narrow(type_url)]
