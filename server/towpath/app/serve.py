@@ -80,6 +80,7 @@ async def serve(settings: Settings, *, announce: Callable[[], None]) -> None:
         clock=time.monotonic,
         unknown_pod_wait=settings.unknown_pod_wait,
         answer_wait=settings.answer_wait,
+        max_names=settings.max_names,
         identifier=f"towpath/{__version__}",
     )
     async with contextlib.AsyncExitStack() as held, asyncio.TaskGroup() as tasks:

@@ -132,6 +132,10 @@ class Settings:
         "old clusters for routes to leave them. What takes access away never waits.",
         unit="seconds",
     )
+    max_names: int = _setting(
+        default=20_000,
+        text="How many names of one type a stream may ask for; one that asks for more is ended.",
+    )
     canaries: int = _setting(
         default=2,
         text="How many sidecars, each of another service account, are sent new content first.",
@@ -176,6 +180,10 @@ class Settings:
             value = getattr(self, name)
             if not 0 <= value <= 3600:
                 raise SettingsError(f"{_flag(name)} is {value}: allowed is 0 to 3600 seconds")
+        if not 1 <= self.max_names <= 1_000_000:
+            raise SettingsError(
+                f"{_flag('max_names')} is {self.max_names}: allowed is 1 to 1,000,000"
+            )
         if not 1 <= self.canaries <= 100:
             raise SettingsError(f"{_flag('canaries')} is {self.canaries}: allowed is 1 to 100")
         _port("http_address", self.http_address)

@@ -18,7 +18,16 @@ from towpath.hub.stream import Stream
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import short_name
 from towpath.telemetry.metrics import Metrics
-from towpath.xds.messages import Ack, Event, Nack, Reply, Request, Waited
+from towpath.xds.messages import (
+    Ack,
+    Event,
+    Nack,
+    ProtocolError,
+    Reply,
+    Request,
+    SotwRequest,
+    Waited,
+)
 from towpath.xds.session import Session
 from towpath.xds.wire import nonce_field
 
@@ -56,9 +65,11 @@ class Conversation:
         deliveries: Deliveries,
         metrics: Metrics,
         clock: Callable[[], float],
+        max_names: int,
     ) -> None:
         self._stream = stream
         self._session = session
+        self._max_names = max_names
         stream.delivery.holding = session.holding
         self._context = context
         self._deliveries = deliveries
@@ -119,9 +130,20 @@ class Conversation:
         await self._carry_out(self._session.on_snapshot(snapshot), changed_at=changed_at)
 
     async def _take(self, request: Request) -> None:
+        asked = request.names if isinstance(request, SotwRequest) else request.subscribe
+        self._check_names(len(asked))
         await self._carry_out(self._session.on_request(request))
         if (names := self._session.subscribed(request.type_url)) is not None:
+            self._check_names(names)
             self._stream.delivery.of(request.type_url).subscribed = names
+
+    def _check_names(self, count: int) -> None:
+        """Each name costs work with each change: one client must not take all there is."""
+        if count > self._max_names:
+            raise ProtocolError(
+                f"{count:,} names of one type are asked for; allowed are {self._max_names:,} "
+                "(--max-names)"
+            )
 
     async def _carry_out(self, events: list[Event], *, changed_at: float | None = None) -> None:
         for event in events:

@@ -56,7 +56,8 @@ class AdsService:
     """The AggregatedDiscoveryService and the services of a single type, for any number of streams.
 
     *clock* is monotonic, in seconds; *unknown_pod_wait* and *answer_wait* are in seconds: for a
-    pod to appear, and for a client's answer before a change goes on without it.
+    pod to appear, and for a client's answer before a change goes on without it; *max_names* is for
+    each type on one stream.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class AdsService:
         clock: Callable[[], float],
         unknown_pod_wait: float,
         answer_wait: float = 2.0,
+        max_names: int = 20_000,
         identifier: str,
     ) -> None:
         self._hub = hub
@@ -77,6 +79,7 @@ class AdsService:
         self._unknown_pod_wait = unknown_pod_wait
         self._composer = Composer(identifier=identifier)
         self._answer_wait = answer_wait
+        self._max_names = max_names
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """What a server registers: both variants of each service, as bytes in and bytes out.
@@ -115,13 +118,17 @@ class AdsService:
         new_session: Callable[..., Session[Any]],
         variant: str,
     ) -> None:
+        ended = None
         try:
             await self._serve_stream(requests, context, parse, new_session, variant)
         except Refused as refused:
-            who = Caller.of(context)
-            log.warning("stream of %s ended: %s: %s", who, refused.status.name, refused.details)
-            self._metrics.refused.labels(refused.status.name).inc()
-            await context.abort(refused.status, refused.details)
+            ended = refused.status, refused.details
+        # Not inside `except`: what gRPC raises would hold on to all that was asked for.
+        if ended is not None:
+            status, details = ended
+            log.warning("stream of %s ended: %s: %s", Caller.of(context), status.name, details)
+            self._metrics.refused.labels(status.name).inc()
+            await context.abort(status, details)
 
     async def _serve_stream(
         self,
@@ -167,6 +174,7 @@ class AdsService:
             deliveries=self._hub.deliveries,
             metrics=self._metrics,
             clock=self._clock,
+            max_names=self._max_names,
         )
         log.info("%s (%s) connected from %s", node.id, kind, context.peer())
         self._metrics.sidecars.labels(kind).inc()

@@ -112,3 +112,10 @@ def test_a_checkpoint_is_of_a_cluster_and_needs_a_folder_to_be_in(tmp_path: Path
         Settings(checkpoint=tmp_path / "kept", manifests=tmp_path)
     with pytest.raises(SettingsError, match=r"--checkpoint is .*/gone/kept, but there is no such"):
         Settings(checkpoint=tmp_path / "gone" / "kept")
+
+
+@pytest.mark.parametrize("name", ["max_names", "canaries"])
+def test_a_count_is_at_least_one(name: str) -> None:
+    zero: Any = {name: 0}
+    with pytest.raises(SettingsError, match=f"--{name.replace('_', '-')} is 0: allowed is 1 to"):
+        Settings(**zero)
