@@ -14,16 +14,17 @@ import pytest
 from support.xds.client import sotw
 from support.xds.process import NODE, ServerProcess
 from support.xds.sidecar import sidecar, steady
-from support.xds.types import LISTENER
+from support.xds.types import CLUSTER, LISTENER
 
 MIB = 1 << 20
 
 
 class Link:
-    """A TCP relay that can be cut."""
+    """A TCP relay that can be cut, or go silent, as networks do."""
 
     def __init__(self, port: int) -> None:
         self._port = port
+        self._silent = False
         self._open: list[asyncio.StreamWriter] = []
         self.passed = 0  # bytes from the server
         self.address = ""
@@ -40,6 +41,10 @@ class Link:
             serving.close()
             link.cut()
 
+    def go_silent(self) -> None:
+        """Pass nothing on from now, in neither direction, and tell nobody."""
+        self._silent = True
+
     def cut(self) -> None:
         """Reset every connection, at both ends."""
         for writer in self._open:
@@ -52,11 +57,13 @@ class Link:
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", self._port)
         self._open += [writer, far_writer]
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, asyncio.CancelledError):
             await asyncio.gather(self._pass(reader, far_writer), self._pass(far_reader, writer))
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
+            if self._silent:
+                continue
             writer.write(data)
             await writer.drain()
             self.passed += len(data)
@@ -123,7 +130,24 @@ async def test_a_client_killed_while_a_response_is_written(served: ServerProcess
         await steady(served, before, allowed=12 * MIB)
 
 
-async def _one_stream_is_left(served: ServerProcess) -> None:
-    async with asyncio.timeout(15):
+@pytest.mark.timeout(120)
+async def test_a_network_that_goes_silent(served: ServerProcess) -> None:
+    """Half-open: the server finds out by its keepalive, after 40 s, and forgets the streams."""
+    async with sidecar(served.address) as witness, Link.to(served.tcp_port) as link:
+        await witness.correct(await served.versions())
+        async with contextlib.AsyncExitStack() as held:
+            for _ in range(10):
+                client = await held.enter_async_context(sotw(link.address, NODE))
+                await client.ask(CLUSTER)
+                await client.hear()
+            assert served.metric("towpath_connected_sidecars") == 11
+            link.go_silent()
+            await witness.correct(await served.changed())
+            await _one_stream_is_left(served, within=60)
+            await witness.correct(await served.changed())
+
+
+async def _one_stream_is_left(served: ServerProcess, *, within: float = 15) -> None:
+    async with asyncio.timeout(within):
         while served.metric("towpath_connected_sidecars") != 1:
             await asyncio.sleep(0.05)
