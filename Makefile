@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help image setup run demo demo-kube test check fmt golden protos lock bench-toggle bench-toggle-kube bench-kube bench-policy fuzz-egress \
+.PHONY: help image setup run demo demo-kube test check fmt golden protos lock bench-toggle bench-toggle-kube bench-kube bench-policy bench-push fuzz-egress \
 	fuzz-xds conformance-adapter clean
 
 help:
@@ -78,6 +78,9 @@ bench-policy: setup ## time from a new policy's file to the first allowed reques
 bench-kube: setup ## time, memory and CPU to follow a cluster of 1,000 services and 10,000 pods
 	@tests/system.sh kube
 	@PYTHONPATH=tests $(BIN)/python tests/bench/kube.py $(ARGS)
+
+bench-push: setup ## rate, convergence, CPU and memory of pushes to 1,000 streams, beside a bare server
+	@PYTHONPATH=tests $(BIN)/python tests/bench/push.py $(ARGS)
 
 fuzz-egress: setup ## many generated policies: a real Envoy, explain and the plain union agree (needs root)
 	@tests/system.sh dataplane

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from support.resources import Contents, snapshot
 from support.xds_peer import NODE, WAIT_S, Clock, Told, new_standing, told
+from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 from towpath.xds.delta import DeltaSession
 from towpath.xds.messages import DeltaRequest, Event, Node, SotwRequest
@@ -70,7 +72,10 @@ class Model(ABC, Generic[R]):
         self.warming: set[str] = set()
         self.received: list[tuple[str, str, str]] = []
         self._names_what_is_bad = names_what_is_bad
+        self.accepted: Callable[[str], None] = lambda _: None
+        """Called with the type of what was accepted, before that is answered."""
         self.contents = contents
+        self._snapshot = snapshot(contents)
         self.clock = Clock()
         self._standing = new_standing(self.clock)
         self._composer = Composer(identifier=self.identifier)
@@ -85,11 +90,25 @@ class Model(ABC, Generic[R]):
             standing=self._standing,
             waits=Waits(clock=self.clock, longest=WAIT_S),
         )
-        self._server.on_snapshot(snapshot(self.contents))
+        self._server.on_snapshot(self._snapshot)
 
     def publish(self, contents: Contents) -> None:
         self.contents = contents
-        self._say(self._server.on_snapshot(snapshot(contents)))
+        self.publish_snapshot(snapshot(contents))
+
+    def publish_snapshot(self, held: Snapshot) -> None:
+        self._snapshot = held
+        self._say(self._server.on_snapshot(held))
+
+    @property
+    def under_way(self) -> tuple[Told, ...]:
+        """Responses that the client has not read."""
+        return tuple(self._to_client)
+
+    @property
+    def said_everything(self) -> bool:
+        """True if the server has read all that the client said."""
+        return not self._to_server
 
     def server_step(self) -> bool:
         """The server takes one request; False if there is none."""
@@ -111,6 +130,7 @@ class Model(ABC, Generic[R]):
             good = set()
         self._warm(response, good)
         self._take(held, response, good, bad)
+        self.accepted(response.type_url)
         error = (", ".join(sorted(bad)) if self._names_what_is_bad else "no") if bad else None
         self._answer(held, response, error)
         return True
@@ -143,7 +163,7 @@ class Model(ABC, Generic[R]):
     def _warm(self, response: Told, good: set[str]) -> None:
         """A cluster that is new or changed warms until its endpoints come (Envoy's rule)."""
         if response.type_url == CLUSTER:
-            held, watched = self.types[CLUSTER], self.types[ENDPOINTS].names
+            held, watched = self.types[CLUSTER], self.types.get(ENDPOINTS, Held()).names
             changed = {n for n in good if held.contents.get(n) != response.contents[n]}
             self.warming |= {n for n in changed & watched if held.wants(n)}
         elif response.type_url == ENDPOINTS:

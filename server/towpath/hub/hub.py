@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Iterable, Iterator
 
+from towpath.hub.blame import rejection_problems
 from towpath.hub.compose import snapshot, withheld
 from towpath.hub.deliveries import Deliveries, Delivery
 from towpath.hub.explain import Explanation, explain
@@ -173,8 +174,9 @@ class Hub:
         return held
 
     def problems(self) -> tuple[Problem, ...]:
-        """Everything that is wrong with the input, or beyond a connected sidecar, sorted."""
+        """What is wrong with the input, beyond a connected sidecar, or rejected; sorted."""
         found = {*self.mesh.problems, *self._memo.ask(problems)}
+        found |= set(rejection_problems(self.mesh, self.quarantine))
         for stream in (s for streams in self._streams.values() for s in streams):
             held = stream.delivery
             if held.kind is ClientKind.PIPY:

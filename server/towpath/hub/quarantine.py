@@ -174,6 +174,11 @@ class Quarantine:
         herd.look_out_for(of, 1)
         self._release(herd, of)
 
+    def account_of(self, node_id: str) -> Account | None:
+        """The account of a client, if it is known."""
+        standing = self._standings.get(node_id)
+        return standing.account if standing else None
+
     def verdicts(self) -> Iterator[Verdict]:
         """All content that is kept from a whole flavour."""
         for herd in self._herds.values():

@@ -22,6 +22,7 @@ class Reason(StrEnum):
     NOT_IN_MESH = "NotInMesh"
     FORBIDDEN = "Forbidden"
     NOT_ENFORCEABLE = "NotEnforceable"
+    REJECTED = "Rejected"
 
 
 @dataclass(frozen=True, slots=True, order=True)

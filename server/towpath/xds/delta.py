@@ -156,7 +156,7 @@ class DeltaSession(Session[DeltaRequest]):
 
     def _asks(self, type_url: str) -> bool:
         known = self._by_type.get(type_url)
-        return known is not None and (not known.responded or bool(known.owed))
+        return known is not None and (known.compared is None or bool(known.owed))
 
     def _outdated(self, type_url: str) -> bool:
         known = self._by_type.get(type_url)
@@ -206,6 +206,9 @@ class DeltaSession(Session[DeltaRequest]):
         if known is None:
             return
         target = self._snapshot.of(type_url)
+        if known.compared is None:
+            # What a client says it holds is known in full if it is what there is now.
+            known.held = {n: r if target.get(n) != r else target[n] for n, r in known.held.items()}
         due = self._difference(known, target, keep=keep)
         if asked and known.responded:
             due = due.only(known.owed)

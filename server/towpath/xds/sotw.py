@@ -149,7 +149,7 @@ class SotwSession(Session[SotwRequest]):
 
     def _asks(self, type_url: str) -> bool:
         known = self._by_type.get(type_url)
-        return known is not None and (not known.nonce or bool(known.owed))
+        return known is not None and (not (known.nonce or known.version) or bool(known.owed))
 
     def _outdated(self, type_url: str) -> bool:
         known = self._by_type.get(type_url)
