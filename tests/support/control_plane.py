@@ -26,6 +26,7 @@ from towpath.hub.settle import Settle
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
+from towpath.xds.limits import DEFAULTS, Limits
 from towpath.xds.service import SERVICE
 from towpath_client import TlsFiles
 
@@ -119,6 +120,7 @@ async def control_plane(
     compose: Compose = snapshot,
     tls: TlsFiles | None = None,
     people: frozenset[str] = frozenset(),
+    limits: Limits = DEFAULTS,
 ) -> AsyncIterator[ControlPlane]:
     """Serve a copy of the demo mesh; with *follow* off nothing is ever listed, and *compose* may
     serve other resources than those of the mesh. With *tls*, the server's files, it is served on
@@ -149,7 +151,12 @@ async def control_plane(
         running.append(asyncio.create_task(source.run()))
     try:
         async with serving(
-            hub, ports, metrics=metrics, unknown_pod_wait=unknown_pod_wait, people=people
+            hub,
+            ports,
+            metrics=metrics,
+            unknown_pod_wait=unknown_pod_wait,
+            people=people,
+            limits=limits,
         ):
             if follow:
                 async with asyncio.timeout(5):

@@ -13,6 +13,7 @@ from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import RULES, Ports, start_grpc
 from towpath.hub.hub import Hub
 from towpath.telemetry.metrics import Metrics
+from towpath.xds.limits import DEFAULTS, Limits
 from towpath.xds.service import AdsService
 
 
@@ -24,6 +25,7 @@ async def serving(
     metrics: Metrics,
     unknown_pod_wait: float,
     people: frozenset[str] = frozenset(),
+    limits: Limits = DEFAULTS,
 ) -> AsyncIterator[None]:
     """Serve *hub* on *ports*; with credentials, *people* may call the Inspector."""
     gate = Gate(
@@ -39,6 +41,7 @@ async def serving(
         metrics=metrics,
         clock=time.monotonic,
         unknown_pod_wait=unknown_pod_wait,
+        limits=limits,
         identifier="towpath/test",
     )
     async with start_grpc(ports, ads, Inspector(hub), ClientStatus(hub), gate=gate, grace=0.1):

@@ -34,9 +34,10 @@ RULES = {
 }
 """For whom each service is; one that is not here answers nobody."""
 
+AGE_GRACE_MS = 10_000
+"""How long the streams of a connection that is too old may finish."""
+
 OPTIONS = (
-    # A sidecar that reconnects states every version it holds: gRPC's own 4 MiB is too little.
-    ("grpc.max_receive_message_length", 32 << 20),
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
     ("grpc.keepalive_time_ms", 30_000),
@@ -45,6 +46,26 @@ OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """How large a message may be, in MiB, and how old a connection becomes, in seconds (0: any).
+
+    gRPC itself scatters the age by a tenth, so that sidecars do not all come back at once.
+    """
+
+    # A sidecar that reconnects states every version it holds: gRPC's own 4 MiB is too little.
+    max_message_mib: int = 32
+    max_age: float = 0.0
+
+    def options(self) -> list[tuple[str, int]]:
+        """What gRPC is told."""
+        aging = []
+        if self.max_age > 0:
+            aging.append(("grpc.max_connection_age_ms", round(self.max_age * 1000)))
+            aging.append(("grpc.max_connection_age_grace_ms", AGE_GRACE_MS))
+        return [("grpc.max_receive_message_length", self.max_message_mib << 20), *aging]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +98,13 @@ async def start_grpc(
     *,
     gate: Gate,
     grace: float,
+    connections: Connections = Connections(),
 ) -> AsyncIterator[None]:
     """Serve on *ports*; streams that are open at the end get *grace* seconds.
 
     Raises OSError if a port cannot be bound.
     """
-    server = grpc.aio.server(interceptors=(gate,), options=OPTIONS)
+    server = grpc.aio.server(interceptors=(gate,), options=[*OPTIONS, *connections.options()])
     health = HealthServicer()
     server.add_generic_rpc_handlers(ads.handlers())
     inspector_pb2_grpc.add_InspectorServicer_to_server(inspector, server)

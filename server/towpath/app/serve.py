@@ -18,7 +18,7 @@ from towpath.access import Gate
 from towpath.admin.csds import ClientStatus
 from towpath.admin.http import HttpEndpoints
 from towpath.admin.inspector import Inspector
-from towpath.app.grpc_server import RULES, Ports, start_grpc
+from towpath.app.grpc_server import RULES, Connections, Ports, start_grpc
 from towpath.hub.deliveries import Deliveries
 from towpath.hub.hub import Hub
 from towpath.hub.settle import Settle
@@ -26,6 +26,7 @@ from towpath.settings import Settings, split_address
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
+from towpath.xds.limits import Limits
 from towpath.xds.service import AdsService
 
 if TYPE_CHECKING:
@@ -81,6 +82,13 @@ async def serve(settings: Settings, *, announce: Callable[[], None]) -> None:
         unknown_pod_wait=settings.unknown_pod_wait,
         answer_wait=settings.answer_wait,
         max_names=settings.max_names,
+        limits=Limits(
+            max_name_length=settings.max_name_length,
+            max_streams=settings.max_streams,
+            max_streams_per_peer=settings.max_streams_per_peer,
+            max_request_rate=settings.max_request_rate,
+            read_wait=settings.read_wait,
+        ),
         identifier=f"towpath/{__version__}",
     )
     async with contextlib.AsyncExitStack() as held, asyncio.TaskGroup() as tasks:
@@ -102,7 +110,15 @@ async def serve(settings: Settings, *, announce: Callable[[], None]) -> None:
             inspector, status = Inspector(hub), ClientStatus(hub)
             grace = settings.shutdown_grace
             await served.enter_async_context(
-                start_grpc(ports, ads, inspector, status, gate=gate, grace=grace)
+                start_grpc(
+                    ports,
+                    ads,
+                    inspector,
+                    status,
+                    gate=gate,
+                    grace=grace,
+                    connections=Connections(settings.max_message_mib, settings.max_connection_age),
+                )
             )
             announce()
             await _told_to_stop()

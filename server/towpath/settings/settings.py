@@ -38,6 +38,8 @@ _SECONDS = (
     "answer_wait",
     "canary_wait",
     "quarantine_expiry",
+    "read_wait",
+    "max_connection_age",
     "shutdown_grace",
 )
 
@@ -151,6 +153,31 @@ class Settings:
         "content changes.",
         unit="seconds",
     )
+    max_name_length: int = _setting(
+        default=2048, text="How many characters a resource name may have."
+    )
+    max_streams: int = _setting(default=20_000, text="How many streams may be open in all.")
+    max_streams_per_peer: int = _setting(
+        default=2_000, text="How many streams may be open from one address."
+    )
+    max_request_rate: float = _setting(
+        default=200.0,
+        text="How many requests per second a stream may send, ten times as many at once.",
+    )
+    read_wait: float = _setting(
+        default=30.0,
+        text="How long a sidecar may leave unread what it is sent; then its stream is ended.",
+        unit="seconds",
+    )
+    max_message_mib: int = _setting(
+        default=32, text="How large a request may be, in MiB: who reconnects states all it holds."
+    )
+    max_connection_age: float = _setting(
+        default=1800.0,
+        text="After how long a connection is closed, a tenth more or less by chance, so that "
+        "sidecars spread over replicas. 0 is never.",
+        unit="seconds",
+    )
     shutdown_grace: float = _setting(
         default=2.0,
         text="How long open streams may finish when the server is told to stop.",
@@ -184,12 +211,25 @@ class Settings:
             raise SettingsError(
                 f"{_flag('max_names')} is {self.max_names}: allowed is 1 to 1,000,000"
             )
-        if not 1 <= self.canaries <= 100:
-            raise SettingsError(f"{_flag('canaries')} is {self.canaries}: allowed is 1 to 100")
+        self._check_counts()
         _port("http_address", self.http_address)
         if not self.ads_address.startswith("unix:"):
             _port("ads_address", self.ads_address)
         self._check_access()
+
+    def _check_counts(self) -> None:
+        for name in ("max_name_length", "max_streams", "max_streams_per_peer"):
+            if not 1 <= getattr(self, name) <= 10_000_000:
+                text = f"{_flag(name)} is {getattr(self, name)}"
+                raise SettingsError(f"{text}: allowed is 1 to 10000000")
+        if not 1 <= self.max_request_rate <= 100_000:
+            text = f"{_flag('max_request_rate')} is {self.max_request_rate}"
+            raise SettingsError(f"{text}: allowed is 1 to 100000 per second")
+        if not 1 <= self.max_message_mib <= 1024:
+            text = f"{_flag('max_message_mib')} is {self.max_message_mib}"
+            raise SettingsError(f"{text}: allowed is 1 to 1024 MiB")
+        if not 1 <= self.canaries <= 100:
+            raise SettingsError(f"{_flag('canaries')} is {self.canaries}: allowed is 1 to 100")
 
     @property
     def tls(self) -> bool:

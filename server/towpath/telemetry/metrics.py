@@ -46,6 +46,12 @@ class Metrics:
             buckets=_FAST,
             registry=registry,
         )
+        self.limited = Counter(
+            "towpath_xds_limited_streams",
+            "Streams ended because they passed a limit.",
+            ["limit"],
+            registry=registry,
+        )
         self.refused = Counter(
             "towpath_xds_refused_streams",
             "Streams ended with an error status.",

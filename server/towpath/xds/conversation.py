@@ -18,6 +18,7 @@ from towpath.hub.stream import Stream
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import short_name
 from towpath.telemetry.metrics import Metrics
+from towpath.xds.limits import LimitExceeded, Limits, RequestRate, check_names
 from towpath.xds.messages import (
     Ack,
     Event,
@@ -66,7 +67,10 @@ class Conversation:
         metrics: Metrics,
         clock: Callable[[], float],
         max_names: int,
+        limits: Limits,
     ) -> None:
+        self._limits = limits
+        self._rate = RequestRate(limits, clock)
         self._stream = stream
         self._session = session
         self._max_names = max_names
@@ -108,6 +112,8 @@ class Conversation:
                         request = parse(reading.result())
                     except StopAsyncIteration:
                         return
+                    self._rate.take()
+                    check_names(request, self._limits)
                     await self._take(request)
                     reading = asyncio.ensure_future(anext(reader))
                 if pushing.done():
@@ -161,7 +167,11 @@ class Conversation:
 
     async def _write(self, reply: Reply, *, changed_at: float | None) -> None:
         message = reply.body + nonce_field(reply.nonce)
-        await self._context.write(message)
+        try:
+            await asyncio.wait_for(self._context.write(message), self._limits.read_wait)
+        except TimeoutError as error:
+            text = f"nothing was read for {self._limits.read_wait:g} s"
+            raise LimitExceeded("read-wait", text) from error
         kind = short_name(reply.type_url)
         self._deliveries.sent(
             self._stream.delivery,

@@ -23,6 +23,7 @@ from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SI
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.conversation import Context, Conversation, Refused
 from towpath.xds.delta import DeltaSession
+from towpath.xds.limits import DEFAULTS, Admission, LimitExceeded, Limits, check_names
 from towpath.xds.messages import Node, ProtocolError, Request
 from towpath.xds.session import Session
 from towpath.xds.sotw import SotwSession
@@ -57,7 +58,7 @@ class AdsService:
 
     *clock* is monotonic, in seconds; *unknown_pod_wait* and *answer_wait* are in seconds: for a
     pod to appear, and for a client's answer before a change goes on without it; *max_names* is for
-    each type on one stream.
+    each type on one stream. Who passes one of *limits* is told RESOURCE_EXHAUSTED and which.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class AdsService:
         unknown_pod_wait: float,
         answer_wait: float = 2.0,
         max_names: int = 20_000,
+        limits: Limits = DEFAULTS,
         identifier: str,
     ) -> None:
         self._hub = hub
@@ -80,6 +82,8 @@ class AdsService:
         self._composer = Composer(identifier=identifier)
         self._answer_wait = answer_wait
         self._max_names = max_names
+        self._limits = limits
+        self._admission = Admission(limits)
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """What a server registers: both variants of each service, as bytes in and bytes out.
@@ -120,7 +124,12 @@ class AdsService:
     ) -> None:
         ended = None
         try:
-            await self._serve_stream(requests, context, parse, new_session, variant)
+            try:
+                with self._admission.stream(context.peer()):
+                    await self._serve_stream(requests, context, parse, new_session, variant)
+            except LimitExceeded as error:
+                self._metrics.limited.labels(error.limit).inc()
+                raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
         except Refused as refused:
             ended = refused.status, refused.details
         # Not inside `except`: what gRPC raises would hold on to all that was asked for.
@@ -147,6 +156,7 @@ class AdsService:
             return
         except ProtocolError as error:
             raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
+        check_names(first, self._limits)
         node, sidecar = _who(first)
         kind = _kind(node, first.type_url)
         subscriber = self._gate.subscriber(context)
@@ -175,6 +185,7 @@ class AdsService:
             metrics=self._metrics,
             clock=self._clock,
             max_names=self._max_names,
+            limits=self._limits,
         )
         log.info("%s (%s) connected from %s", node.id, kind, context.peer())
         self._metrics.sidecars.labels(kind).inc()

@@ -14,6 +14,8 @@ SECONDS = (
     "answer_wait",
     "canary_wait",
     "quarantine_expiry",
+    "read_wait",
+    "max_connection_age",
     "settle_quiet",
     "settle_max",
     "unknown_pod_wait",

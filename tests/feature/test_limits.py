@@ -1,0 +1,72 @@
+"""Limits on a real server: who passes one is told which, and nobody else notices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import grpc
+
+from support.control_plane import control_plane
+from support.resources import snapshot
+from towpath.model.mesh import Mesh
+from towpath.model.names import ClientKind, SidecarId
+from towpath.model.snapshot import Snapshot
+from towpath.model.types import CLUSTER, ENDPOINTS
+from towpath.xds.limits import Limits
+
+
+async def test_an_endless_name_ends_the_stream_in_plain_words(tmp_path: Path) -> None:
+    limits = Limits(max_name_length=3)
+    async with (
+        control_plane(tmp_path, limits=limits) as plane,
+        plane.stream() as greedy,
+        plane.stream() as other,
+    ):
+        await other.say(CLUSTER)
+        await other.hear()
+        await greedy.say(ENDPOINTS, resource_names=["abcd"])
+        code, details = await greedy.end()
+
+        assert grpc.StatusCode.RESOURCE_EXHAUSTED == code
+        assert "a name of 4 characters: at most 3 are allowed" == details
+        sample = plane.metrics.registry.get_sample_value
+        assert 1 == sample("towpath_xds_limited_streams_total", {"limit": "name-length"})
+        await other.say(ENDPOINTS, resource_names=["a"])
+
+
+async def test_one_stream_too_many_is_refused_and_the_others_go_on(tmp_path: Path) -> None:
+    limits = Limits(max_streams=1)
+    async with control_plane(tmp_path, limits=limits) as plane, plane.stream() as first:
+        await first.say(CLUSTER)
+        await first.hear()
+        async with plane.stream() as second:
+            code, details = await second.end()
+
+            assert grpc.StatusCode.RESOURCE_EXHAUSTED == code
+            assert "1 streams are open already" in details
+
+
+def _large(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
+    del kind
+    content = str(mesh.config()) * 5_000
+    return snapshot({CLUSTER: {"a": content}}) if mesh.pod(sidecar) else None
+
+
+async def test_who_reads_nothing_is_cut_and_delays_nobody(tmp_path: Path) -> None:
+    limits = Limits(read_wait=0.5)
+    async with (
+        control_plane(tmp_path, limits=limits, compose=_large) as plane,
+        plane.stream() as slow,
+        plane.stream() as quick,
+    ):
+        await slow.say(CLUSTER)
+        await quick.say(CLUSTER)
+        await quick.hear()
+        sample = plane.metrics.registry.get_sample_value
+        on = False
+        while not sample("towpath_xds_limited_streams_total", {"limit": "read-wait"}):
+            plane.switch_egress(on=(on := not on))
+            await quick.hear()
+
+        plane.switch_egress(on=not on)
+        await quick.hear()
