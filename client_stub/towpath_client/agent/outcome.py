@@ -61,7 +61,8 @@ class Lines:
         wait = within
         while True:
             try:
-                await asyncio.wait_for(self._verdict.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._verdict.wait()
             except TimeoutError:
                 return all(self._verdicts) if self._verdicts else None
             self._verdict.clear()

@@ -152,7 +152,8 @@ class Child(Pipy):
     async def _started(self) -> None:
         """Until then SIGHUP would end it, and another file would be read than the one it is for."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._lines.any.wait(), START_S)
+            async with asyncio.timeout(START_S):
+                await self._lines.any.wait()
 
     async def _pump(self, source: asyncio.StreamReader, target: BinaryIO) -> None:
         while data := await source.read(CHUNK):

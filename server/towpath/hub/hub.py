@@ -105,7 +105,8 @@ class Hub:
             at = self.quarantine.next_at
             longest = LONGEST_SLEEP if at is None else min(at - self._clock(), LONGEST_SLEEP)
             try:
-                changed_at = await asyncio.wait_for(self._settle.settled(), max(longest, 0.0))
+                async with asyncio.timeout(max(longest, 0.0)):
+                    changed_at = await self._settle.settled()
             except TimeoutError:
                 self.quarantine.pass_time()
                 continue

@@ -85,7 +85,8 @@ class Conversation:
         """Wait for the first snapshot, for *wait* seconds at most, and answer the first request."""
         sidecar = self._stream.delivery.sidecar
         try:
-            snapshot, _ = await asyncio.wait_for(self._stream.next(), wait)
+            async with asyncio.timeout(wait):
+                snapshot, _ = await self._stream.next()
         except TimeoutError as error:
             raise Refused(
                 grpc.StatusCode.NOT_FOUND,
@@ -168,7 +169,8 @@ class Conversation:
     async def _write(self, reply: Reply, *, changed_at: float | None) -> None:
         message = reply.body + nonce_field(reply.nonce)
         try:
-            await asyncio.wait_for(self._context.write(message), self._limits.read_wait)
+            async with asyncio.timeout(self._limits.read_wait):
+                await self._context.write(message)
         except TimeoutError as error:
             text = f"nothing was read for {self._limits.read_wait:g} s"
             raise LimitExceeded("read-wait", text) from error

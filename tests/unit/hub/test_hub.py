@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+
+import pytest
+
 from support.objects import endpoint_slice, mesh_config, namespace, pod, service
 from support.resources import snapshot as made
 from support.running_hub import RunningHub, newest, running_hub
@@ -226,3 +230,17 @@ async def _taken(stream: Stream) -> Snapshot:
     held = await newest(stream)
     assert held is not None
     return held
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_hub_can_be_stopped_in_the_very_moment_of_a_change(turns: int) -> None:
+    async with running_hub() as running:
+        following = asyncio.ensure_future(running.hub.run())
+        await asyncio.sleep(0.01)
+        running.store.apply(namespace())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+
+        following.cancel()
+
+        assert {following} == (await asyncio.wait({following}, timeout=1))[0]
