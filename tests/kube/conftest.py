@@ -29,12 +29,27 @@ subjects: [{kind: User, name: reader, apiGroup: rbac.authorization.k8s.io}]
 
 
 @pytest.fixture(scope="session")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def shared() -> list[Cluster]:
+    """The API server that modules share, once there is one."""
+    return []
+
+
+@pytest.fixture(scope="session")
+def cluster(shared: list[Cluster], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     """The API server, with our CustomResourceDefinitions established."""
     _needs_api_server()
     with Cluster(tmp_path_factory.mktemp("cluster")) as started:
         _furnish(started)
+        shared.append(started)
         yield started
+
+
+@pytest.fixture(scope="module", autouse=True)
+def leave_nothing(shared: list[Cluster]) -> Iterator[None]:
+    """What a module made in the shared cluster is gone before the next one begins."""
+    yield
+    for one in shared:
+        one.clear()
 
 
 @pytest.fixture(scope="module")

@@ -45,6 +45,9 @@ class Kubectl:
         return json.loads(self.out)
 
 
+_CUSTOM = "egresses,upstreamtrafficsettings,httproutegroups,meshconfigs"
+
+
 class Cluster:
     """etcd and kube-apiserver on loopback; `kubeconfig(identity)` says how to talk to them."""
 
@@ -113,6 +116,16 @@ class Cluster:
         }
         path.write_text(yaml.safe_dump(config))
         return path
+
+    def clear(self) -> None:
+        """Delete all that sidecars are planned from, and let no namespace be of a mesh."""
+        gone = ("--all", "--all-namespaces", "--now", "--ignore-not-found")
+        cleared = (
+            self.kubectl("delete", "pods,services,endpointslices", *gone),
+            self.kubectl("delete", _CUSTOM, *gone),
+            self.kubectl("label", "namespaces", "--all", "openservicemesh.io/monitored-by-"),
+        )
+        assert not any(one.exit_code for one in cleared), [one.error for one in cleared]
 
     def kubectl(self, *arguments: str, identity: str = ADMIN, stdin: str = "") -> Kubectl:
         """Run the real kubectl as an identity."""
