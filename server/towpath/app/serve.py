@@ -19,8 +19,9 @@ from towpath.admin.csds import ClientStatus
 from towpath.admin.http import HttpEndpoints
 from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import RULES, Connections, Ports, start_grpc
+from towpath.hub.compose import snapshot
 from towpath.hub.deliveries import Deliveries
-from towpath.hub.hub import Hub
+from towpath.hub.hub import Compose, Hub
 from towpath.hub.settle import Settle
 from towpath.settings import Settings, split_address
 from towpath.sources.files import FilesSource
@@ -41,8 +42,12 @@ STATUS_QUIET_S, STATUS_LONGEST_S = 0.5, 2.0
 """How long acknowledgements are gathered before they are counted for people."""
 
 
-async def serve(settings: Settings, *, announce: Callable[[], None]) -> None:
+async def serve(
+    settings: Settings, *, announce: Callable[[], None], compose: Compose = snapshot
+) -> None:
     """Serve until SIGINT or SIGTERM; *announce* is called once all is served.
+
+    *compose* makes the snapshots (a test may put others in place of them).
 
     Raises SourceError, SettingsError or OSError at start.
     """
@@ -70,6 +75,7 @@ async def serve(settings: Settings, *, announce: Callable[[], None]) -> None:
         metrics=metrics,
         clock=time.monotonic,
         on_publish=news.touch,
+        compose=compose,
         canaries=settings.canaries,
         canary_wait=settings.canary_wait,
         quarantine_expiry=settings.quarantine_expiry,

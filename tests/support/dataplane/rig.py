@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from support.dataplane.mesh import Manifests
 from support.dataplane.netns import Namespace
 from support.dataplane.network import OUTSIDE, ROUTER, Network
 from support.dataplane.sidecar import sidecar_config
-from support.dataplane.towpath import Towpath
+from support.dataplane.towpath import SERVE, Towpath
 from towpath.encode.envoy.bootstrap import Transport
 
 OUTSIDE_HTTP: Address = (OUTSIDE[0], HTTP_PORT)
@@ -71,14 +71,16 @@ def open_rig(
     transport: Transport,
     folder: Path,
     certificates: Certificates | None = None,
+    serve: Sequence[str] = SERVE,
 ) -> Iterator[Rig]:
     """Serve *manifests*, start a sidecar in each pod they have, and end all of it at the end.
 
-    With *certificates*, each part has one, and they speak mutual TLS.
+    With *certificates*, each part has one, and they speak mutual TLS. *serve* is the control
+    plane's command.
     """
     with ExitStack() as stack:
         tls = None if certificates is None else certificates.server(addresses=(ROUTER,))
-        towpath = Towpath(network.control, manifests.folder, folder=folder, tls=tls)
+        towpath = Towpath(network.control, manifests.folder, folder=folder, tls=tls, serve=serve)
         stack.enter_context(towpath)
         sidecars = {}
         for pod in manifests.all("Pod"):

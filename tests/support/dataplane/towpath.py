@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
@@ -19,12 +20,13 @@ from towpath_client import TlsFiles
 ADS_PORT = 15128
 HTTP_PORT = 9091
 READY_WITHIN_S = 20.0
+SERVE = (sys.executable, "-m", "towpath", "serve")
 
 
 class Towpath:
     """`towpath serve` on a folder of manifests; *offset* moves its ports, for a second one.
 
-    With *tls*, the server's files, it speaks mutual TLS.
+    With *tls*, the server's files, it speaks mutual TLS. *serve* is the command, if another.
     """
 
     def __init__(
@@ -35,12 +37,13 @@ class Towpath:
         folder: Path,
         offset: int = 0,
         tls: TlsFiles | None = None,
+        serve: Sequence[str] = SERVE,
     ) -> None:
         self.ads = (ROUTER, ADS_PORT + offset)
         self._control = control
         self._http_port = HTTP_PORT + offset
         command = (
-            *(sys.executable, "-m", "towpath", "serve", "--manifests", str(manifests)),
+            *(*serve, "--manifests", str(manifests)),
             *("--ads-address", f"{ROUTER}:{self.ads[1]}", *_security(tls)),
             *("--http-address", f"127.0.0.1:{self._http_port}"),
         )

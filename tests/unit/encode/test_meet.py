@@ -108,6 +108,20 @@ def test_a_host_that_is_gone_is_gone() -> None:
     assert _routes(HTTP) == _met(held, _routes(HTTP))
 
 
+def test_a_domain_that_two_hosts_claim_is_the_firsts() -> None:
+    """Envoy rejects such routes, and would reject what stands in for them."""
+    held = _routes(_matching("/a"), passthrough=True)
+    twice = routes(held)
+    domain = twice.virtual_hosts[0].domains[0]
+    twice.virtual_hosts.add(name="again", domains=[domain.upper()])
+    assert held == _met(held, resource(RULES, twice))
+
+    twice.virtual_hosts[-1].domains.append("more.test")
+    met = routes(_met(held, resource(RULES, twice)))
+    assert ["more.test"] == list(met.virtual_hosts[-1].domains)
+    assert [] == list(met.virtual_hosts[-1].routes)
+
+
 @pytest.mark.parametrize("held", [_listener(HTTP, TLS), _routes(_matching("/a"))])
 def test_the_meet_with_itself_is_itself(held: Resource) -> None:
     assert held is meet(held, held)

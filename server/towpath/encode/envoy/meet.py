@@ -124,13 +124,16 @@ def _target(one: Filter) -> tuple[bytes, ...]:
 
 
 def _routes(held: RouteConfiguration, new: RouteConfiguration) -> RouteConfiguration:
-    """The virtual hosts of both, each with the routes of both."""
+    """The virtual hosts of both, each with the routes of both.
+
+    A domain that the new one gives to two of them, for which Envoy rejects it, is the first's.
+    """
     old = {host.name: host for host in held.virtual_hosts}
     wide = any(domain.startswith("*") for host in held.virtual_hosts for domain in host.domains)
     met = RouteConfiguration()
     met.CopyFrom(held)
     del met.virtual_hosts[:]
-    for host in new.virtual_hosts:
+    for host in _each_domain_once(new.virtual_hosts):
         before = old.get(host.name)
         if before is not None and before.domains == host.domains:
             kept = VirtualHost()
@@ -141,6 +144,18 @@ def _routes(held: RouteConfiguration, new: RouteConfiguration) -> RouteConfigura
         elif before is not None or wide:
             met.virtual_hosts.append(VirtualHost(name=host.name, domains=host.domains))
     return met
+
+
+def _each_domain_once(hosts: Iterable[VirtualHost]) -> Iterable[VirtualHost]:
+    """The virtual hosts without the domains that an earlier one has, if any are left."""
+    taken: set[str] = set()
+    for host in hosts:
+        left = list({d.lower(): d for d in host.domains if d.lower() not in taken}.values())
+        taken.update(domain.lower() for domain in left)
+        if len(left) == len(host.domains):
+            yield host
+        elif left:
+            yield VirtualHost(name=host.name, domains=left, routes=host.routes)
 
 
 def _common(held: Iterable[Route], new: Iterable[Route]) -> Iterable[Route]:

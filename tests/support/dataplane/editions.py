@@ -1,0 +1,95 @@
+"""A control plane whose routes of some services are those of the mesh in another edition.
+
+Run as a command with the options of `towpath serve`. A service with a selector `edition: WORD` has
+the mesh's routes, whose answers also say WORD in a header; with some words they are valid protobuf
+that Envoy rejects. A word changes nothing else of what sidecars hold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Any
+
+import click
+from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
+from envoy.config.route.v3.route_components_pb2 import Route, RouteMatch
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
+
+from towpath.app import serve
+from towpath.cli.options import setting_options
+from towpath.encode.pack import resource, unpack
+from towpath.hub.compose import snapshot
+from towpath.model.mesh import Mesh
+from towpath.model.names import ClientKind, SidecarId
+from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
+from towpath.model.types import ROUTES
+from towpath.settings import Settings
+from towpath.telemetry.logs import configure
+
+SERVE = (sys.executable, "-P", __file__)
+EDITION = "edition"
+HEADER = "x-edition"
+SAME_DOMAIN_TWICE = "same-domain-twice"
+"""Envoy names the route configuration as it rejects it."""
+
+BAD_REGEX = "bad-regex"
+"""Envoy names nothing as it rejects it."""
+
+BAD_REFUSAL = "bad-refusal"
+"""The same, but what matches it would be refused."""
+
+
+def editions(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
+    """What the mesh is to hold, with each service's routes in its edition."""
+    held = snapshot(mesh, kind, sidecar)
+    if held is None or kind is not ClientKind.ENVOY:
+        return held
+    routes = Layer(tuple(_editions(mesh, held.of(ROUTES).values())))
+    return replace(held, sets={**held.sets, ROUTES: ResourceSet(ROUTES, (routes,))})
+
+
+def _editions(mesh: Mesh, routes: Iterable[Resource]) -> Iterable[Resource]:
+    words = {
+        f"rds-outbound.{service.namespace}/{service.name}|{port.port}": word
+        for namespace in mesh.monitored_namespaces()
+        for service in mesh.services(namespace)
+        for port in service.ports
+        if (word := dict(service.selector).get(EDITION))
+    }
+    for held in routes:
+        yield _edition(held, words[held.name]) if held.name in words else held
+
+
+def _edition(held: Resource, word: str) -> Resource:
+    made = RouteConfiguration()
+    assert unpack(held).Unpack(made)
+    said = HeaderValue(key=HEADER, value=word)
+    made.response_headers_to_add.append(HeaderValueOption(header=said))
+    if word == SAME_DOMAIN_TWICE:
+        made.virtual_hosts.add(name="again", domains=["*"])
+    if word in (BAD_REGEX, BAD_REFUSAL):
+        (route,) = made.virtual_hosts[0].routes
+        bad = Route(match=RouteMatch(safe_regex=RegexMatcher(regex="(")))
+        if word == BAD_REGEX:
+            bad.route.CopyFrom(route.route)
+        else:
+            bad.direct_response.status = 403
+        made.virtual_hosts[0].routes.insert(0, bad)
+    return resource(held.name, made)
+
+
+@click.command()
+@setting_options()
+def main(**options: Any) -> None:
+    """Serve editions until told to stop."""
+    settings = Settings(**options)
+    configure(level=settings.log_level, form=settings.log_format)
+    asyncio.run(serve(settings, announce=lambda: None, compose=editions))
+
+
+if __name__ == "__main__":
+    main()
