@@ -8,7 +8,7 @@ export PY
 
 .DEFAULT_GOAL := help
 .PHONY: help image setup run demo demo-kube test check fmt golden protos lock bench-toggle bench-toggle-kube bench-kube bench-policy bench-push fuzz-egress \
-	fuzz-xds conformance-adapter clean
+	fuzz-xds search-properties conformance-adapter clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -90,6 +90,11 @@ fuzz-egress: setup ## many generated policies: a real Envoy, explain and the pla
 fuzz-xds: setup ## many generated requests: no client can break its stream but by the protocol, nor another's
 	@TOWPATH_FUZZ_SECONDS=$${TIME:-600} TOWPATH_FUZZ_SEED=$${SEED:-} \
 		$(BIN)/python -m pytest -q -s --timeout 0 tests/conformance/xds/test_fuzz.py
+
+search-properties: setup ## try other examples of the property tests than the gate does, again and again
+	@for ((run = 1; run <= $${TIMES:-10}; run++)); do \
+		HYPOTHESIS_PROFILE=search $(BIN)/python -m pytest -q --timeout 0 -m hypothesis $${TESTS:-tests/unit}; \
+	done
 
 conformance-adapter: setup ## serve what the public xDS test harness calls: xDS on 18000, its adapter on 17000
 	@PYTHONPATH=tests $(BIN)/python -m support.xds

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from support.dataplane import needs as dataplane
 from support.dataplane.hosts import Hosts
@@ -16,6 +17,11 @@ from support.kube import needs as kube
 from support.pipy import needs as pipy
 
 PASSED = pytest.StashKey[bool]()
+
+# The gate tries the same examples each time; with HYPOTHESIS_PROFILE=search each run tries others.
+settings.register_profile("gate", derandomize=True, deadline=None)
+settings.register_profile("search", derandomize=False, deadline=None, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 
 @dataclass(frozen=True)
