@@ -213,7 +213,7 @@ class DeltaSession(Session[DeltaRequest]):
         if asked and known.responded:
             due = due.only(known.owed)
         self._kept = self._kept or due.kept
-        owed, known.owed = known.owed, set()
+        owed, known.owed = known.owed, {n for n in known.owed & due.behind if n not in target}
         known.compared, known.behind = target, set(due.behind)
         first = not known.responded and known.wildcard and not known.held
         if due.new or due.removed or first:
@@ -266,7 +266,9 @@ class DeltaSession(Session[DeltaRequest]):
         follower = FOLLOWED.get(type_url, "")
         if known := self._by_type.get(follower):
             existing = self._snapshot.of(follower)
-            known.owed |= {name for name in sent if known.wants(name) and name in existing}
+            # Also what it is to lose later: that may be there again, unchanged, by then.
+            there = {name for name in sent if name in existing or name in known.held}
+            known.owed |= {name for name in there if known.wants(name)}
 
     def _leading(self, type_url: str) -> set[str]:
         """Names sent on this stream that resources of *type_url* must follow."""

@@ -359,14 +359,16 @@ def _change_names(known: _Subscription, request: SotwRequest) -> None:
     """
     names = request.names - {WILDCARD}
     known.ever_named = known.ever_named or bool(request.names)
-    known.wildcard = WILDCARD in request.names or (
+    everything = WILDCARD in request.names or (
         not known.ever_named and request.type_url in WILDCARD_TYPES
     )
-    dropped = known.names - names
-    if not known.wildcard and not dropped.isdisjoint(known.held):
-        known.held = {n: r for n, r in known.held.items() if n not in dropped}
+    if not everything and not known.held.keys() <= names:
+        # Also what only the wildcard had covered: the client may forget what it does not want.
+        known.held = {n: r for n, r in known.held.items() if n in names}
+    if everything and not known.wildcard:
+        known.version = ""  # what is asked for anew is sent anew: XP, «Subscribing»
     # A name that is new is always sent, even if it had been sent before: XP, «Subscribing».
     known.owed = (known.owed | (names - known.names)) & names
     if names != known.names:
         known.complete = None
-    known.names = names
+    known.names, known.wildcard = names, everything

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.model_clients import ALL_TYPES, BAD, FULL_STATE, DeltaModel, SotwModel
-from towpath.model.types import CLUSTER, ENDPOINTS, ROUTES
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
 AnyModel = SotwModel | DeltaModel
 Step = Callable[[AnyModel], object]
@@ -188,6 +188,11 @@ def _begin(variant: type[AnyModel], start: Contents, *, names_what_is_bad: bool 
     return model
 
 
+def _only(contents: Contents) -> Contents:
+    """These, and nothing of the other types."""
+    return {**{t: {} for t in ALL_TYPES}, **contents}
+
+
 def _holds_what_it_asks_for(model: AnyModel) -> None:
     for type_url, held in model.types.items():
         current = model.contents[type_url]
@@ -198,6 +203,57 @@ def _holds_what_it_asks_for(model: AnyModel) -> None:
             # response, and in delta not to who asks for routes while they are being removed.
             actual = {n: c for n, c in actual.items() if n in current}
         assert (type_url, expected) == (type_url, actual)
+
+
+@VARIANTS
+def test_a_wildcard_that_ended_and_begins_again_brings_endpoints_behind_its_clusters(
+    variant: type[AnyModel],
+) -> None:
+    """Between the two the client has forgotten a cluster, so it warms anew when that is back."""
+    both, one = {"name-a": "1", "name-b": "1"}, {"name-b": "1"}
+    model = _begin(variant, _only({CLUSTER: both, ENDPOINTS: both}))
+    model.server_step()
+    model.drain()
+
+    model.subscribe(CLUSTER, names={"name-a"}, wildcard=False)
+    model.publish(_only({CLUSTER: one, ENDPOINTS: one}))
+    model.subscribe(CLUSTER, names=set(), wildcard=True)
+    model.drain()
+
+    _holds_what_it_asks_for(model)
+    assert not model.warming
+
+
+@VARIANTS
+def test_endpoints_that_are_back_before_they_had_to_go_come_behind_their_new_cluster(
+    variant: type[AnyModel],
+) -> None:
+    endpoints = {ENDPOINTS: {"name-a": "1"}}
+    model = _begin(variant, _only({}))
+    for _ in range(3):
+        model.server_step()
+
+    model.publish(_only(endpoints))
+    model.publish(_only({CLUSTER: {"name-a": "1"}}))
+    model.publish(_only({CLUSTER: {"name-a": "1"}, **endpoints}))
+    model.drain()
+
+    _holds_what_it_asks_for(model)
+    assert not model.warming
+
+
+@VARIANTS
+@pytest.mark.parametrize("names_what_is_bad", [True, False])
+def test_what_was_sent_beside_the_bad_is_replaced_by_what_there_is_at_last(
+    *, variant: type[AnyModel], names_what_is_bad: bool
+) -> None:
+    model = _begin(variant, _only({}), names_what_is_bad=names_what_is_bad)
+    model.publish(_only({LISTENER: {"name-a": "1", "name-b": BAD}}))
+
+    model.publish(_only({LISTENER: {"name-b": "8"}}))
+    model.drain()
+
+    assert model.types[LISTENER].contents == {"name-b": "8"}
 
 
 def test_the_first_cluster_of_all_is_in_the_model_too() -> None:
