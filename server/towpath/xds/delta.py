@@ -14,6 +14,7 @@ from towpath.model.types import CLUSTER
 from towpath.xds.absence import Fault
 from towpath.xds.messages import DeltaRequest, Event, Reply
 from towpath.xds.session import (
+    FOLDED,
     FOLLOWED,
     WILDCARD,
     WILDCARD_TYPES,
@@ -118,7 +119,8 @@ class DeltaSession(Session[DeltaRequest]):
         # A bad one keeps Envoy from applying those beside it, but for listeners and clusters.
         whole = request.type_url not in WILDCARD_TYPES or not nack.names
         for name in sent.new if whole else nack.names:
-            if known.held.get(name) == sent.new[name]:
+            later = (other.new.get(name) for other in known.unanswered.values() if sent.untried)
+            if known.held.get(name) == sent.new[name] and sent.new[name] not in later:
                 known.held.pop(name)
                 if name in sent.before:
                     known.held[name] = sent.before[name]
@@ -292,6 +294,9 @@ class DeltaSession(Session[DeltaRequest]):
             target.type_url, target.version, resources, removed=removed, faults=faults
         )
         reply = Reply(target.type_url, target.version, self._nonce(), names, body)
+        if target.type_url in FOLDED:
+            for earlier in known.unanswered.values():
+                earlier.untried |= sent.keys() | set(removed) >= earlier.new.keys()
         known.unanswered[reply.nonce] = Sent(target.version, new, before)
         known.sent.update(names)
         known.responded = True

@@ -34,6 +34,10 @@ USERS = (LISTENER, ROUTES)
 ALONE = (SECRET, SIDECAR)
 """What waits for nothing."""
 
+FOLDED = frozenset({SIDECAR})
+"""Types whose clients apply only the newest of the responses that have come, and answer all of
+them alike: nothing is learnt of content that a later response has overtaken."""
+
 FOLLOWED = {CLUSTER: ENDPOINTS}
 """Resources that must be sent again behind others of the same name, though unchanged.
 
@@ -47,13 +51,15 @@ R = TypeVar("R", bound=Request)
 @dataclass(slots=True)
 class Sent:
     """A response that is not answered yet: what in it the client had not held, and what it held
-    before under the same names; *unsure*: that hangs on answers that may never come.
+    before under the same names; *unsure*: that hangs on answers that may never come; *untried*: in
+    this response, which a later one has overtaken, the client tries nothing.
     """
 
     version: str
     new: dict[str, Resource]
     before: dict[str, Resource]
     unsure: bool = False
+    untried: bool = False
 
     def rest_on(self, other: Sent, resources: Mapping[str, Resource]) -> None:
         """Take *other* into account, which is unanswered too and was overtaken by this response:
@@ -284,13 +290,16 @@ class Session(ABC, Generic[R]):
         return None if closed is None or self._standing.refuses(closed) else closed
 
     def _ack(self, type_url: str, sent: Sent) -> Ack:
-        self._standing.accepted(type_url, sent.new)
+        if not sent.untried:
+            self._standing.accepted(type_url, sent.new)
         if type_url == CLUSTER and not self._only_type:
             self._new_clusters |= sent.new.keys() - sent.before.keys()
         return Ack(type_url, sent.version)
 
     def _nack(self, type_url: str, sent: Sent, text: str) -> Nack:
         """Remember what a NACK speaks of; no names while they are still searched for."""
+        if sent.untried:
+            return Nack(type_url=type_url, version=sent.version, message=text, names=())
         names = self._standing.rejected(type_url, sent.version, sent.new, sent.before, text)
         return Nack(type_url=type_url, version=sent.version, message=text, names=names)
 

@@ -13,7 +13,7 @@ from towpath.model.snapshot import Resource, ResourceSet, content_hash
 from towpath.model.types import CLUSTER, ENDPOINTS
 from towpath.xds.absence import Fault
 from towpath.xds.messages import Event, Reply, SotwRequest
-from towpath.xds.session import FOLLOWED, WILDCARD, WILDCARD_TYPES, Sent, Session, only_new
+from towpath.xds.session import FOLDED, FOLLOWED, WILDCARD, WILDCARD_TYPES, Sent, Session, only_new
 from towpath.xds.waits import Waits
 from towpath.xds.wire import Composer
 
@@ -122,7 +122,8 @@ class SotwSession(Session[SotwRequest]):
             return []
         if request.error is not None:
             return [self._rejected(known, request, sent, request.error)]
-        self._standing.accepted(request.type_url, sent.new)
+        if not sent.untried:
+            self._standing.accepted(request.type_url, sent.new)
         for later in (*known.overtaken.values(), known.unanswered):
             if later is not None:
                 later.confirm(sent)
@@ -130,6 +131,8 @@ class SotwSession(Session[SotwRequest]):
 
     def _rejected(self, known: _Subscription, request: SotwRequest, sent: Sent, text: str) -> Event:
         nack = self._nack(request.type_url, sent, text)
+        if sent.untried:
+            return nack
         # A bad one keeps Envoy from applying those beside it, but for listeners and clusters.
         whole = request.type_url not in FULL_STATE or not nack.names
         lost = {n for n in (sent.new if whole else nack.names) if known.held.get(n) == sent.new[n]}
@@ -320,6 +323,7 @@ class SotwSession(Session[SotwRequest]):
         if known.unanswered is not None:
             sent.rest_on(known.unanswered, resources)
             known.overtaken[known.nonce] = known.unanswered
+            known.unanswered.untried = type_url in FOLDED
         known.doubtful = False
         known.nonce, known.version, known.unanswered = self._nonce(), sent.version, sent
         whole = type_url in FULL_STATE

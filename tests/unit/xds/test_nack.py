@@ -6,7 +6,8 @@ import pytest
 
 from support.resources import resource
 from support.xds_peer import DeltaPeer, SotwPeer, told
-from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from towpath.hub.standing import content
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SIDECAR
 from towpath.xds.messages import Ack, Nack
 
 EVERY_TYPE = pytest.mark.parametrize("type_url", [CLUSTER, ENDPOINTS, LISTENER, ROUTES])
@@ -226,3 +227,41 @@ def test_rejected_endpoints_are_not_sent_behind_their_cluster_either() -> None:
 def _same(peer: SotwPeer | DeltaPeer, names: tuple[str, ...]) -> tuple[str, ...]:
     """What a request restates: all names in the state of the world, none in delta."""
     return names if isinstance(peer, SotwPeer) else ()
+
+
+@pytest.mark.parametrize("variant", [SotwPeer, DeltaPeer])
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_a_sidecars_configuration_that_was_passed_over_is_not_taken_for_rejected(
+    *, variant: type[SotwPeer] | type[DeltaPeer], newest_first: bool
+) -> None:
+    """Its client applies only the newest of what has come, and answers all of it alike."""
+    peer = variant({SIDECAR: {"a": "0"}})
+    peer.ack(peer.ask_one(SIDECAR, "a"), *_same(peer, ("a",)))
+    (passed_over,) = peer.publish({SIDECAR: {"a": "1"}})
+    (tried,) = peer.publish({SIDECAR: {"a": "2"}})
+
+    for response in (tried, passed_over) if newest_first else (passed_over, tried):
+        for left in told(peer.nack(response, "a: no", *_same(peer, ("a",)))):
+            assert left.contents == {"a": "0"}
+            peer.ack(left, *_same(peer, ("a",)))
+
+    assert set(peer.standing.rejections) == {content(resource(SIDECAR, "a", "2"))}
+    (reverted,) = peer.publish({SIDECAR: {"a": "1"}})
+    assert reverted.contents == {"a": "1"}
+    assert Ack(SIDECAR, reverted.version) in peer.ack(reverted, *_same(peer, ("a",)))
+    assert peer.publish({SIDECAR: {"a": "2"}}) == []
+
+
+@pytest.mark.parametrize("variant", [SotwPeer, DeltaPeer])
+def test_a_sidecars_configuration_that_is_back_is_rejected_by_the_answer_to_its_last_response(
+    variant: type[SotwPeer] | type[DeltaPeer],
+) -> None:
+    peer = variant({SIDECAR: {"a": "1"}})
+    first = peer.ask_one(SIDECAR, "a")
+    sent = [first, *peer.publish({SIDECAR: {"a": "2"}}), *peer.publish({SIDECAR: {"a": "1"}})]
+    assert [response.contents["a"] for response in sent] == ["1", "2", "1"]
+
+    for response in sent:
+        peer.nack(response, "a: no", *_same(peer, ("a",)))
+
+    assert set(peer.standing.rejections) == {content(resource(SIDECAR, "a", "1"))}
