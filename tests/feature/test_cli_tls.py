@@ -44,6 +44,7 @@ def _options(files: TlsFiles) -> tuple[str, ...]:
     [
         ("sidecars",),
         ("status",),
+        ("problems",),
         ("explain", "--from", "curl/curl", "--to", "https://httpbin.org"),
     ],
 )

@@ -1,4 +1,4 @@
-"""`towpath problems`: what is wrong with a folder of manifests."""
+"""`towpath problems`: what is wrong with a folder of manifests, or with what a server holds."""
 
 from __future__ import annotations
 
@@ -8,27 +8,48 @@ import click
 
 from towpath.app import Offline
 from towpath.cli.options import ClientKindType, setting_options
-from towpath.model.names import ClientKind
+from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
+from towpath.model.names import ClientKind, ObjectRef
+from towpath.model.problem import problem_line
 from towpath.sources import SourceError
+from towpath_api.v1 import inspector_pb2 as pb
 
 
 @click.command()
 @setting_options("manifests", "mesh_name", "osm_namespace", "cross_namespace_egress")
+@server_option(default=None)
 @click.option(
     "--client",
     type=ClientKindType(),
     help="Also what sidecars of this kind could not do as policies say (NotEnforceable).",
 )
-def problems(manifests: Path | None, client: ClientKind | None, **mesh: str) -> None:
-    """List what is wrong with a folder of manifests.
+def problems(
+    *, manifests: Path | None, server: Server | None, client: ClientKind | None, **mesh: str
+) -> None:
+    """List what is wrong with a folder of manifests, or with what a running server holds.
 
-    Exit code 0: nothing; 1: something; 2: it could not be looked at.
+    A running server (--server) also tells what sidecars rejected, and what they said. Exit code 0:
+    nothing; 1: something; 2: it could not be looked at.
     """
-    found = offline(manifests, **mesh).problems(client)
-    for problem in found:
-        click.echo(str(problem))
+    if server is not None and client is not None:
+        raise click.UsageError("--client is for --manifests; a server knows who is connected")
+    if server is not None:
+        found = _of(server)
+    else:
+        found = [str(problem) for problem in offline(manifests, **mesh).problems(client)]
+    for line in found:
+        click.echo(line)
     click.echo(f"{len(found)} problem{'' if len(found) == 1 else 's'}", err=True)
     raise SystemExit(1 if found else 0)
+
+
+def _of(server: Server) -> list[str]:
+    with inspector(server) as stub:
+        answer = stub.ListProblems(pb.ListProblemsRequest(), timeout=TIMEOUT_S)
+    return [
+        problem_line(ObjectRef(p.kind, p.namespace, p.name), p.field, p.reason, p.message, p.source)
+        for p in answer.problems
+    ]
 
 
 def offline(manifests: Path | None, **mesh: str) -> Offline:

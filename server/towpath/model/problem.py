@@ -41,6 +41,11 @@ class Problem:
     source: str = ""
 
     def __str__(self) -> str:
-        where = f"{self.source}: " if self.source else ""
-        field = f" {self.field}" if self.field else ""
-        return f"{where}{self.object}{field}: {self.reason}: {self.message}"
+        return problem_line(self.object, self.field, self.reason, self.message, self.source)
+
+
+def problem_line(ref: ObjectRef, field: str, reason: str, message: str, source: str) -> str:
+    """A Problem as people read it, also one that a server of another version found."""
+    where = f"{source}: " if source else ""
+    what = f"{ref} {field}" if field else str(ref)
+    return f"{where}{what}: {reason}: {message}"
