@@ -20,7 +20,9 @@ from support.agent_process import (
     sent,
     until,
 )
+from support.certificates import Certificates
 from support.control_plane import control_plane
+from towpath_client import TlsFiles
 
 
 @pytest.fixture
@@ -28,6 +30,11 @@ def folder(tmp_path: Path) -> Path:
     made = tmp_path / "pipy"
     made.mkdir()
     return made
+
+
+def tls_options(files: TlsFiles) -> tuple[str, ...]:
+    shown = ("--tls-cert", str(files.certificate), "--tls-key", str(files.key))
+    return ("--tls-ca", str(files.ca), *shown)
 
 
 def egress(folder: Path) -> bool:
@@ -51,6 +58,27 @@ async def test_what_pipy_accepts_is_acknowledged(tmp_path: Path, folder: Path) -
         _, metrics = await agent.page("/metrics")
         assert 'towpath_agent_updates_total{outcome="accepted"} 2' in metrics
         assert f'towpath_agent_config_info{{version="{agent.version}"}} 1' in metrics
+
+
+async def test_over_mutual_tls_only_its_own_account_is_served(tmp_path: Path, folder: Path) -> None:
+    certificates = Certificates(tmp_path)
+    other = tmp_path / "other"
+    other.mkdir()
+    async with control_plane(tmp_path, tls=certificates.server()) as plane:
+        mine, foreign = (tls_options(certificates.sidecar("curl", name)) for name in ("curl", "x"))
+        async with agent_process(plane.address, folder, *mine) as agent:
+            await acknowledged(plane)
+            assert 1 == len(agent.seen)
+        refused = plane.metrics.access_refused
+        before = sum(sample.value for family in refused.collect() for sample in family.samples)
+        async with agent_process(plane.address, other, *foreign):
+            await until(
+                lambda: (
+                    before
+                    < sum(sample.value for family in refused.collect() for sample in family.samples)
+                )
+            )
+        assert not (other / "config.json").exists()
 
 
 async def test_what_pipy_refuses_is_rejected_with_its_words_and_taken_back(

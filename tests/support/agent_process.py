@@ -104,7 +104,8 @@ async def until(condition: Callable[[], bool]) -> None:
 
 async def delivery(plane: ControlPlane) -> pb.Delivery:
     """What the server lists of its one Pipy sidecar; an empty one while there is none."""
-    async with grpc.aio.insecure_channel(plane.address) as channel:
+    address = plane.address if plane.tls is None else f"unix:{plane.local_socket}"
+    async with grpc.aio.insecure_channel(address) as channel:
         answer = await pb_grpc.InspectorStub(channel).ListSidecars(pb.ListSidecarsRequest())
     for sidecar in answer.sidecars:
         assert pb.Sidecar.PIPY == sidecar.client_kind

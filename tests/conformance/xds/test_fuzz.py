@@ -27,7 +27,7 @@ from support.xds.fuzz import AGENTS, Requests
 from support.xds.towpath_target import towpath_target
 from support.xds.types import CLUSTER, LISTENER, ROUTES, TYPES
 
-SECONDS = float(os.environ.get("TOWPATH_FUZZ_SECONDS") or 20)
+SECONDS = float(os.environ.get("TOWPATH_FUZZ_SECONDS") or 60)
 SEED = int(os.environ.get("TOWPATH_FUZZ_SEED") or 0)
 AT_ONCE = 6
 ENDS = {
