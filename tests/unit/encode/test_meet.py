@@ -28,6 +28,7 @@ from towpath.planning.egress.ways import ways
 
 HTTP = Rule("p/x", 80, Protocol.HTTP, ("a.test",), None, None, None)
 TLS = Rule("p/y", 443, Protocol.HTTPS, ("b.test",), None, None, None)
+SILENT = Rule("p/z", 443, Protocol.TCP_SERVER_FIRST, None, ("192.0.2.0/24",), None, None)
 RULES = "rds-egress.80"
 
 
@@ -75,6 +76,21 @@ def test_what_a_new_chain_would_restrict_is_closed_and_not_let_through_as_before
     assert restricting
     assert [] == [f for name in restricting for f in chains(met)[name].filters]
     assert met.HasField("default_filter_chain")
+
+
+def test_where_the_held_listener_hears_nothing_what_must_be_heard_is_closed() -> None:
+    """By its server name it could not be told from what passes through."""
+    held, new = _listener(SILENT, passthrough=True), _listener(TLS, passthrough=True)
+
+    (closed_one,) = (c for c in listener(_met(held, new)).filter_chains if "443" in c.name)
+    assert [] == list(closed_one.filters)
+    match = closed_one.filter_chain_match
+    assert (443, [], "", []) == (
+        match.destination_port.value,
+        list(match.server_names),
+        match.transport_protocol,
+        list(match.prefix_ranges),
+    )
 
 
 def test_routes_of_both_stay_and_the_last_refuses() -> None:
@@ -132,6 +148,7 @@ def test_the_meet_with_itself_is_itself(held: Resource) -> None:
     [
         (_listener(HTTP, TLS), _listener(HTTP)),
         (_listener(passthrough=True), _listener(TLS, passthrough=True)),
+        (_listener(SILENT, passthrough=True), _listener(TLS, passthrough=True)),
         (_routes(_matching("/a", "/b")), _routes(_matching("/b", "/c"))),
         (_routes(HTTP, passthrough=True), _routes(_matching("/c"), passthrough=True)),
     ],

@@ -12,7 +12,11 @@ from collections.abc import Callable, Iterable
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
-from envoy.config.listener.v3.listener_components_pb2 import Filter, FilterChain
+from envoy.config.listener.v3.listener_components_pb2 import (
+    Filter,
+    FilterChain,
+    FilterChainMatch,
+)
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
@@ -48,16 +52,25 @@ def _listener(held: Listener, new: Listener) -> Listener | None:
 
     In the mesh a chain is named for the service it leads to, and the held one leads there too, if
     otherwise; without a held one it is left out, so that its connections go on as they did. Any
-    other chain would restrict what it catches, so it is there, and closed.
+    other chain would restrict what it catches, so it is there, and closed. Where the held listener
+    does not look at the first bytes, a chain that asks for them would never be chosen, and could
+    restrict nothing: there all connections are closed that it may be for.
     """
     old = {_key(chain.filter_chain_match): chain for chain in held.filter_chains}
+    silent = _silent_ports(held)
+    unheard: dict[bytes, FilterChain] = {}
     chains = []
     for chain in new.filter_chains:
+        if _listens(chain) and chain.filter_chain_match.destination_port.value in silent:
+            whole = _whatever_is_said(chain)
+            unheard.setdefault(_key(whole.filter_chain_match), whole)
+            continue
         before = old.get(_key(chain.filter_chain_match))
         if before is not None and (_same_service(before, chain) or _same_way(before, chain)):
             chains.append(before)
         elif before is not None or (_catches(held, chain) and not _in_mesh(chain)):
             chains.append(FilterChain(name=chain.name, filter_chain_match=chain.filter_chain_match))
+    chains.extend(unheard.values())
     met = Listener()
     met.CopyFrom(held)
     del met.filter_chains[:]
@@ -89,6 +102,27 @@ def _asks_nothing(one: Filter) -> bool:
 
 def _in_mesh(chain: FilterChain) -> bool:
     return str(chain.name).startswith((OUTBOUND_MESH, INBOUND_MESH))
+
+
+def _silent_ports(held: Listener) -> set[int]:
+    """The ports where not every inspector listens to a connection's first bytes."""
+    off = (one.filter_disabled for one in held.listener_filters)
+    rules = (rule for found in off for rule in (found, *found.or_match.rules))
+    ranges = (rule.destination_port_range for rule in rules)
+    return {port for found in ranges for port in range(found.start, found.end)}
+
+
+def _listens(chain: FilterChain) -> bool:
+    match = chain.filter_chain_match
+    return bool(match.transport_protocol or match.server_names or match.application_protocols)
+
+
+def _whatever_is_said(chain: FilterChain) -> FilterChain:
+    """Closed, for all that goes to the port and the addresses of *chain*."""
+    said = chain.filter_chain_match
+    match = FilterChainMatch(prefix_ranges=said.prefix_ranges)
+    match.destination_port.CopyFrom(said.destination_port)
+    return FilterChain(name=chain.name, filter_chain_match=match)
 
 
 def _catches(held: Listener, chain: FilterChain) -> bool:

@@ -1,0 +1,126 @@
+"""What an Envoy with this outbound listener and these routes does with an attempt to get out.
+
+Chains are chosen as Envoy chooses them: by port, address, server name, transport, application
+protocol, never going back; routes by domain, then in their order.
+It reads the messages alone, and knows nothing of plans.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from ipaddress import IPv4Address, IPv4Network
+from typing import Any
+
+from envoy.extensions.filters.network.http_connection_manager.v3 import (
+    http_connection_manager_pb2 as hcm,
+)
+from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
+
+from support.decoded import listener, routes, unpacked
+from towpath.model.names import Protocol
+from towpath.model.snapshot import Resource
+from towpath.planning.egress.decide import Attempt
+
+
+def lets_through(held: Resource | None, by_name: Mapping[str, Resource], attempt: Attempt) -> bool:
+    """True if the attempt reaches a cluster; *held* is None where there is no listener."""
+    if held is None:
+        return False
+    chain = _chain(listener(held), attempt)
+    if chain is None or not chain.filters:
+        return False
+    last = chain.filters[-1].typed_config
+    if last.Is(TcpProxy.DESCRIPTOR):
+        return True
+    if attempt.protocol is not Protocol.HTTP:
+        return False
+    named = unpacked(last, hcm.HttpConnectionManager).rds.route_config_name
+    return named in by_name and _routed(routes(by_name[named]), attempt)
+
+
+def _chain(of: Any, attempt: Attempt) -> Any:
+    protocol = Protocol.TCP if _is_silent(of, attempt.port) else attempt.protocol
+    tls, http = protocol is Protocol.HTTPS, protocol is Protocol.HTTP
+    steps: tuple[Callable[[Any], int | None], ...] = (
+        lambda match: _equal(match.destination_port.value, attempt.port),
+        lambda match: _inside(match.prefix_ranges, attempt.address),
+        lambda match: _named(match.server_names, attempt.host if tls else ""),
+        lambda match: _equal(match.transport_protocol, "tls" if tls else "raw_buffer"),
+        lambda match: _equal(
+            "http/1.1" if "http/1.1" in match.application_protocols else "",
+            "http/1.1" if http else "",
+        ),
+    )
+    left = list(of.filter_chains)
+    for step in steps:
+        ranked = [(step(chain.filter_chain_match), chain) for chain in left]
+        best = max((rank for rank, _ in ranked if rank is not None), default=None)
+        left = [chain for rank, chain in ranked if rank is not None and rank == best]
+    if left:
+        return left[0]
+    return of.default_filter_chain if of.HasField("default_filter_chain") else None
+
+
+def _is_silent(of: Any, port: int) -> bool:
+    """True if nobody looks at the first bytes on this port."""
+    for one in of.listener_filters:
+        if one.name.endswith("http_inspector"):
+            rule = one.filter_disabled
+            rules = [rule, *rule.or_match.rules]
+            ranges = [r.destination_port_range for r in rules]
+            return any(found.start <= port < found.end for found in ranges)
+    return False
+
+
+def _equal(wanted: Any, said: Any) -> int | None:
+    """1: this very value; 0: any; None: another."""
+    if not wanted:
+        return 0
+    return 1 if wanted == said else None
+
+
+def _inside(ranges: Iterable[Any], address: str | None) -> int | None:
+    found = [f"{one.address_prefix}/{one.prefix_len.value}" for one in ranges]
+    if not found:
+        return 0
+    networks = [IPv4Network(one) for one in found]
+    fitting = [n.prefixlen for n in networks if address and IPv4Address(address) in n]
+    return max(fitting, default=None)
+
+
+def _named(patterns: Iterable[str], host: str) -> int | None:
+    found = list(patterns)
+    return 0 if not found else max((r for p in found if (r := _fits(p, host))), default=None)
+
+
+def _fits(pattern: str, host: str) -> int:
+    """The longer the better, the name itself best of all; 0: not at all."""
+    if pattern == host:
+        return 10_000
+    if pattern.startswith("*") and host.endswith(pattern[1:]) and len(host) >= len(pattern):
+        return len(pattern)
+    return 0
+
+
+def _routed(of: Any, attempt: Attempt) -> bool:
+    ranked = [(_fits(d, attempt.host.lower()), h) for h in of.virtual_hosts for d in h.domains]
+    rank, host = max(ranked, key=lambda found: found[0], default=(0, None))
+    if rank == 0 or host is None:
+        return False
+    taken = (route for route in host.routes if _matches(route.match, attempt))
+    first: Any = next(taken, None)
+    return first is not None and bool(first.route.cluster)
+
+
+def _matches(match: Any, attempt: Attempt) -> bool:
+    if match.HasField("connect_matcher"):
+        return False
+    path = attempt.path.partition("?")[0]
+    if match.HasField("safe_regex") and not re.fullmatch(match.safe_regex.regex, path):
+        return False
+    said = {":method": attempt.method, ":authority": attempt.host}
+    return all(
+        re.fullmatch(header.string_match.safe_regex.regex, said[header.name])
+        for header in match.headers
+    )
