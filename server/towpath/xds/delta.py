@@ -180,8 +180,8 @@ class DeltaSession(Session[DeltaRequest]):
 
     def _narrow(self, type_url: str) -> Iterable[Event]:
         known = self._by_type.get(type_url)
-        if known is None or self._asks(type_url):
-            return
+        if known is None or known.compared is None:
+            return  # the first answer is of everything
         target = self._snapshot.of(type_url)
         due = self._difference(known, target, keep=False)
         sending: list[Resource] = []

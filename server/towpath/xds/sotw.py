@@ -176,8 +176,8 @@ class SotwSession(Session[SotwRequest]):
 
     def _narrow(self, type_url: str) -> Iterable[Event]:
         known = self._by_type.get(type_url)
-        if known is None or self._asks(type_url):
-            return
+        if known is None or (type_url in FULL_STATE and self._asks(type_url)):
+            return  # what asks for full state is given all of it anyhow
         target, met = self._snapshot.of(type_url), {}
         for name, held in known.held.items():
             new = target.get(name)

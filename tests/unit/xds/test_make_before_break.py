@@ -190,3 +190,18 @@ def test_nothing_leads_nowhere_and_nothing_that_is_taken_away_waits(
             n: _content(r) for n, r in current.of(type_url).items() if n in held
         }
     assert {"out"} == sidecar.contents(LISTENER).keys()
+
+
+@pytest.mark.parametrize("variant", [SotwModel, DeltaModel])
+def test_a_name_that_is_asked_for_and_not_there_holds_up_nothing_that_is_taken_away(
+    variant: Any,
+) -> None:
+    sidecar = _Sidecar(variant, {"r1": {"a": "X", "b": "X"}})
+    sidecar.model.subscribe(ROUTES, names={"r1", "gone"}, wildcard=False)
+    sidecar.settle()
+    assert {"r1": "a>X|b>X"} == sidecar.contents(ROUTES)
+
+    sidecar.publish({"r1": {"a": "X", "c": "Y"}})
+
+    assert {"r1": "a>X"} == sidecar.held_when_all_has_arrived(ROUTES)
+    sidecar.check_revoked()
