@@ -153,3 +153,15 @@ def test_a_server_that_is_not_there_is_named() -> None:
 
     assert result.exit_code == 1
     assert "unix:/nonexistent/socket" in result.output
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("problems",), ("explain", "--from", "curl/curl", "--to", "http://httpbin.org/")],
+    ids=lambda command: command[0],
+)
+def test_no_answer_is_told_from_an_answer_by_the_exit_code(command: tuple[str, ...]) -> None:
+    result = _run(*command, "--server", "unix:/nonexistent/socket")
+
+    assert result.exit_code == 2
+    assert "unix:/nonexistent/socket" in result.output

@@ -111,3 +111,12 @@ def test_a_local_socket_in_use_is_not_taken_over(tmp_path: Path) -> None:
     said = f"Error: --local-socket {path} cannot be bound: another process listens there\n"
     assert said in result.output
     assert "Traceback" not in result.output
+
+
+def test_an_http_address_in_use_is_named_with_its_flag() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        result = _serve("--http-address", address)
+
+    assert f"Error: --http-address {address} cannot be bound: " in result.output
+    assert (1, False) == (result.exit_code, "Traceback" in result.output)

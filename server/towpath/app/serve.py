@@ -172,7 +172,10 @@ async def _http(pages: HttpEndpoints, address: str) -> AsyncIterator[None]:
     runner = web.AppRunner(pages.application(), access_log=None)
     await runner.setup()
     try:
-        await web.TCPSite(runner, host, port).start()
+        try:
+            await web.TCPSite(runner, host, port).start()
+        except OSError as error:
+            raise OSError(f"--http-address {address} cannot be bound: {error.strerror}") from error
         yield
     finally:
         await runner.cleanup()

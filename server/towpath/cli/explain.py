@@ -12,7 +12,7 @@ from towpath.admin.inspector import answer
 from towpath.app import Offline
 from towpath.cli.options import setting_options
 from towpath.cli.problems import offline
-from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
+from towpath.cli.server import TIMEOUT_S, NoAnswer, Server, inspector, server_option
 from towpath_api.v1 import inspector_pb2 as pb
 
 
@@ -43,7 +43,7 @@ def explain(
 
     It asks a running server (--server), or a folder of manifests (--manifests). On a denial it
     prints the smallest policy that would allow the request. Exit code 0: allowed; 1: denied; 2:
-    bad usage.
+    bad usage, or no answer.
     """
     request = pb.ExplainRequest(
         service_account=account,
@@ -53,10 +53,10 @@ def explain(
         address=address,
     )
     if server is not None:
-        with inspector(server) as stub:
+        with inspector(server, failure=NoAnswer) as stub:
             answered = stub.Explain(request, timeout=TIMEOUT_S)
     else:
-        answered = _offline(request, offline(manifests, **mesh))
+        answered = _offline(request, offline(manifests, or_else=", or --server", **mesh))
     as_json = output == "json"
     click.echo(json.dumps(MessageToDict(answered), indent=2) if as_json else _text(answered))
     raise SystemExit(0 if answered.allowed else 1)

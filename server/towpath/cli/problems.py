@@ -8,7 +8,7 @@ import click
 
 from towpath.app import Offline
 from towpath.cli.options import ClientKindType, setting_options
-from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
+from towpath.cli.server import TIMEOUT_S, NoAnswer, Server, inspector, server_option
 from towpath.model.names import ClientKind, ObjectRef
 from towpath.model.problem import problem_line
 from towpath.sources import SourceError
@@ -36,7 +36,10 @@ def problems(
     if server is not None:
         found = _of(server)
     else:
-        found = [str(problem) for problem in offline(manifests, **mesh).problems(client)]
+        found = [
+            str(problem)
+            for problem in offline(manifests, or_else=", or --server", **mesh).problems(client)
+        ]
     for line in found:
         click.echo(line)
     click.echo(f"{len(found)} problem{'' if len(found) == 1 else 's'}", err=True)
@@ -44,7 +47,7 @@ def problems(
 
 
 def _of(server: Server) -> list[str]:
-    with inspector(server) as stub:
+    with inspector(server, failure=NoAnswer) as stub:
         answer = stub.ListProblems(pb.ListProblemsRequest(), timeout=TIMEOUT_S)
     return [
         problem_line(ObjectRef(p.kind, p.namespace, p.name), p.field, p.reason, p.message, p.source)
@@ -52,10 +55,13 @@ def _of(server: Server) -> list[str]:
     ]
 
 
-def offline(manifests: Path | None, **mesh: str) -> Offline:
-    """Read the folder, or say what is wrong with the option; *mesh* is for `Offline`."""
+def offline(manifests: Path | None, *, or_else: str = "", **mesh: str) -> Offline:
+    """Read the folder, or say what is wrong with the option; *mesh* is for `Offline`.
+
+    *or_else* names what may be given in place of a folder.
+    """
     if manifests is None:
-        raise click.UsageError("--manifests is not set: give the folder to read")
+        raise click.UsageError(f"--manifests is not set: give the folder to read{or_else}")
     try:
         return Offline(manifests, **mesh)
     except SourceError as error:

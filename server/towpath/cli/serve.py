@@ -46,9 +46,9 @@ def _single(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
 def _announce(settings: Settings) -> None:
     ads, local = settings.ads_address, settings.local_socket
     over = "gRPC over mutual TLS" if settings.tls else "gRPC"
-    click.echo(f"ADS, Inspector, reflection and health ({over}): {ads}")
+    click.echo(f"ADS, Inspector, CSDS, reflection and health ({over}): {ads}")
     if local is not None:
-        click.echo(f"Inspector, reflection and health (gRPC, for this user): unix:{local}")
+        click.echo(f"Inspector, CSDS, reflection and health (gRPC, for this user): unix:{local}")
     click.echo(f"/health/ready, /health/alive, /metrics, /version (HTTP): {settings.http_address}")
     how = f"-plaintext {ads}"
     if settings.tls:

@@ -85,19 +85,27 @@ def server_option(*, default: str | None = "127.0.0.1:15128") -> Callable[[F], F
     return decorate
 
 
+class NoAnswer(click.ClickException):
+    """The error of a command whose exit code 1 is an answer."""
+
+    exit_code = 2
+
+
 @contextlib.contextmanager
-def inspector(server: Server) -> Iterator[pb_grpc.InspectorStub]:
-    """The Inspector of that server; what it refuses becomes the command's error."""
+def inspector(
+    server: Server, *, failure: type[click.ClickException] = click.ClickException
+) -> Iterator[pb_grpc.InspectorStub]:
+    """The Inspector of that server; what it refuses becomes the command's error, a *failure*."""
     try:
         with _channel(server) as channel:
             yield pb_grpc.InspectorStub(channel)
     except grpc.RpcError as error:
+        text = str(error)
         if isinstance(error, grpc.Call):
             if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
                 raise click.UsageError(error.details() or "") from error
-            text = f"{server.address}: {error.details()}{_hint(server, error)}"
-            raise click.ClickException(text) from error
-        raise click.ClickException(f"{server.address}: {error}") from error
+            text = f"{error.details()}{_hint(server, error)}"
+        raise failure(f"{server.address}: {text}") from error
 
 
 def _hint(server: Server, error: grpc.Call) -> str:

@@ -36,7 +36,7 @@ async def connect(kubeconfig: Path | None, context: str) -> KubeApi:
         return KubeApi(ApiClient(settings))
     except (config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError) as error:
         where = "the cluster we run in" if kubeconfig is None else str(kubeconfig)
-        raise KubeApiError(0, f"no configuration of {where}: {error}") from error
+        raise KubeApiError(0, f"no configuration of {where}: {str(error).rstrip('.')}") from error
 
 
 def _require(kubeconfig: Path) -> None:

@@ -50,7 +50,7 @@ class Settings:
 
     manifests: Path | None = _setting(
         default=None,
-        text="Folder of manifests to serve (*.yaml, *.yml, *.json), watched for changes.",
+        text="Folder of manifests (*.yaml, *.yml, *.json); a server follows its changes.",
     )
     kubeconfig: Path | None = _setting(
         default=None,
@@ -84,15 +84,15 @@ class Settings:
     )
     plaintext: bool = _setting(
         default=False,
-        text="Allow an ads_address that is not loopback although the connection is plaintext.",
+        text="Allow an --ads-address that is not loopback although the connection is plaintext.",
     )
     tls_cert: Path | None = _setting(
         default=None,
-        text="Certificate chain of the ADS port (PEM); TLS needs tls_key and tls_client_ca too. "
-        "The three files are read again when they change.",
+        text="Certificate chain of the ADS port (PEM); TLS needs --tls-key and --tls-client-ca "
+        "too. The three files are read again when they change.",
     )
     tls_key: Path | None = _setting(
-        default=None, text="Private key of tls_cert (PEM, not encrypted)."
+        default=None, text="Private key of --tls-cert (PEM, not encrypted)."
     )
     tls_client_ca: Path | None = _setting(
         default=None,
