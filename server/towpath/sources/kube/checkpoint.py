@@ -89,8 +89,9 @@ def write(path: Path, origin: Origin, picture: Picture) -> None:
     document = _Document(shape(), origin, picture.seen_at, objects, picture.problems)
     body = msgspec.json.encode(document)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.unlink(missing_ok=True)  # what is there may be another's, and open to others
     try:
-        with open(draft, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        with open(draft, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
             file.write(FORMAT + b" " + _digest(body) + b"\n" + body)
             file.flush()
             os.fsync(file.fileno())

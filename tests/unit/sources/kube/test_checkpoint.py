@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,6 +53,16 @@ def test_it_comes_back_equal(path: Path) -> None:
 def test_every_kind_has_its_place_in_it() -> None:
     assert set(Kind) == set(checkpoint.ROWS)
     assert set(Kind) == set(HELD)
+
+
+def test_a_draft_that_somebody_else_has_left_open_is_not_written_into(path: Path) -> None:
+    left = path.with_name(f".{path.name}.{os.getpid()}")
+    left.write_text("")
+    left.chmod(0o666)
+
+    checkpoint.write(path, ORIGIN, PICTURE)
+
+    assert 0o600 == path.stat().st_mode & 0o777
 
 
 def test_only_its_owner_may_read_it_and_nothing_else_is_left(path: Path) -> None:
