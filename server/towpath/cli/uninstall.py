@@ -49,12 +49,27 @@ def uninstall(
         text = f"Remove the control plane and its MeshConfig from {osm_namespace}"
         text += ", and every policy of the cluster" if everywhere else ""
         click.confirm(f"{text}?", abort=True)
-    on_cluster(kubeconfig, context, lambda api: _remove(api, going, osm_namespace))
+
+    async def act(api: KubeApi) -> None:
+        if everywhere:
+            await refuse_beside_others(api, osm_namespace)
+        await _remove(api, going, osm_namespace)
+
+    on_cluster(kubeconfig, context, act)
     click.echo(f"Removed: {what} in {osm_namespace}. Policies are " + _policies(everywhere))
 
 
 def _policies(everywhere: bool) -> str:  # noqa: FBT001 - one word of one sentence
     return "gone." if everywhere else "still there; -a deletes them as well."
+
+
+async def refuse_beside_others(api: KubeApi, namespace: str) -> None:
+    """ClickException if another control plane lives by the definitions."""
+    from towpath.install.installed import other_namespaces
+
+    if others := await other_namespaces(api, namespace):
+        text = f"{', '.join(others)} has a control plane too, which needs the definitions and every"
+        raise click.ClickException(f"{text} policy: uninstall it first, or leave out -a")
 
 
 async def _remove(api: KubeApi, going: list[dict[str, Any]], namespace: str) -> None:

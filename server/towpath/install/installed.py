@@ -57,6 +57,13 @@ async def find_all(api: KubeApi) -> list[Installation]:
     return [_installation(one) for one in await listed(api, _DEPLOYMENTS, query)]
 
 
+async def other_namespaces(api: KubeApi, namespace: str) -> list[str]:
+    """Where else a control plane is installed, sorted."""
+    query = {"labelSelector": f"app.kubernetes.io/name={NAME}"}
+    found = (one["metadata"] for one in await listed(api, _DEPLOYMENTS, query))
+    return sorted({m["namespace"] for m in found if m["name"] == NAME} - {namespace})
+
+
 def _installation(held: Any) -> Installation:
     pod = held["spec"]["template"]["spec"]
     (container,) = [one for one in pod["containers"] if one["name"] == NAME]
