@@ -37,12 +37,12 @@ RULES = {
 AGE_GRACE_MS = 10_000
 """How long the streams of a connection that is too old may finish."""
 
+NEVER_MS = 2**31 - 1
+"""What gRPC takes for never."""
+
 OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
-    ("grpc.keepalive_time_ms", 30_000),
-    ("grpc.keepalive_timeout_ms", 10_000),
-    ("grpc.http2.ping_timeout_ms", 10_000),  # else it is this, 60 s, that a lost ping waits for
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
 )
@@ -50,7 +50,8 @@ OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """How large a message may be, in MiB, and how old a connection becomes, in seconds (0: any).
+    """How large a message may be, in MiB, and how old a connection becomes, in seconds (0: any);
+    after how many seconds of silence it is pinged, and how many the answer may take (0: never).
 
     gRPC itself scatters the age by a tenth, so that sidecars do not all come back at once.
     """
@@ -58,14 +59,25 @@ class Connections:
     # A sidecar that reconnects states every version it holds: gRPC's own 4 MiB is too little.
     max_message_mib: int = 32
     max_age: float = 0.0
+    keepalive_time: float = 30.0
+    keepalive_timeout: float = 10.0
 
     def options(self) -> list[tuple[str, int]]:
         """What gRPC is told."""
-        aging = []
+        aging, pinging = [], [("grpc.keepalive_time_ms", NEVER_MS)]
         if self.max_age > 0:
             aging.append(("grpc.max_connection_age_ms", round(self.max_age * 1000)))
             aging.append(("grpc.max_connection_age_grace_ms", AGE_GRACE_MS))
-        return [("grpc.max_receive_message_length", self.max_message_mib << 20), *aging]
+        if self.keepalive_time > 0 and self.keepalive_timeout > 0:
+            timeout_ms = _milliseconds(self.keepalive_timeout)
+            pinging = [
+                ("grpc.keepalive_time_ms", _milliseconds(self.keepalive_time)),
+                ("grpc.keepalive_timeout_ms", timeout_ms),
+                # Else it is this, 60 s, that a lost ping waits for.
+                ("grpc.http2.ping_timeout_ms", timeout_ms),
+            ]
+        largest = self.max_message_mib << 20
+        return [("grpc.max_receive_message_length", largest), *aging, *pinging]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +141,11 @@ async def start_grpc(
     finally:
         await health.enter_graceful_shutdown()
         await server.stop(grace)
+
+
+def _milliseconds(seconds: float) -> int:
+    """At least one: zero would not be never."""
+    return max(round(seconds * 1000), 1)
 
 
 def _bind_local(server: grpc.aio.Server, path: Path) -> None:

@@ -123,7 +123,12 @@ async def serve(
                     status,
                     gate=gate,
                     grace=grace,
-                    connections=Connections(settings.max_message_mib, settings.max_connection_age),
+                    connections=Connections(
+                        max_message_mib=settings.max_message_mib,
+                        max_age=settings.max_connection_age,
+                        keepalive_time=settings.keepalive_time,
+                        keepalive_timeout=settings.keepalive_timeout,
+                    ),
                 )
             )
             announce()

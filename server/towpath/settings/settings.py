@@ -40,6 +40,8 @@ _SECONDS = (
     "quarantine_expiry",
     "read_wait",
     "max_connection_age",
+    "keepalive_time",
+    "keepalive_timeout",
     "shutdown_grace",
 )
 
@@ -176,6 +178,16 @@ class Settings:
         default=1800.0,
         text="After how long a connection is closed, a tenth more or less by chance, so that "
         "sidecars spread over replicas. 0 is never.",
+        unit="seconds",
+    )
+    keepalive_time: float = _setting(
+        default=30.0,
+        text="After how long without a sign of life a connection is pinged. 0 is never.",
+        unit="seconds",
+    )
+    keepalive_timeout: float = _setting(
+        default=10.0,
+        text="How long a ping may stay unanswered; then the connection is closed. 0 pings never.",
         unit="seconds",
     )
     shutdown_grace: float = _setting(

@@ -16,6 +16,8 @@ SECONDS = (
     "quarantine_expiry",
     "read_wait",
     "max_connection_age",
+    "keepalive_time",
+    "keepalive_timeout",
     "settle_quiet",
     "settle_max",
     "unknown_pod_wait",

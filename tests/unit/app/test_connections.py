@@ -1,0 +1,29 @@
+"""What gRPC is told of connections: seconds become milliseconds, and 0 becomes never."""
+
+from __future__ import annotations
+
+import pytest
+
+from towpath.app.grpc_server import NEVER_MS, Connections
+
+
+def test_a_silent_connection_is_pinged_and_the_ping_has_a_time_to_be_answered_in() -> None:
+    options = dict(Connections(keepalive_time=1.5, keepalive_timeout=0.25).options())
+
+    assert options["grpc.keepalive_time_ms"] == 1500
+    assert options["grpc.keepalive_timeout_ms"] == 250
+    assert options["grpc.http2.ping_timeout_ms"] == 250
+
+
+@pytest.mark.parametrize("times", [(0.0, 10.0), (30.0, 0.0)])
+def test_with_either_time_zero_nothing_is_pinged(times: tuple[float, float]) -> None:
+    options = dict(Connections(keepalive_time=times[0], keepalive_timeout=times[1]).options())
+
+    assert options["grpc.keepalive_time_ms"] == NEVER_MS
+    assert "grpc.keepalive_timeout_ms" not in options
+
+
+def test_a_time_below_a_millisecond_is_not_never() -> None:
+    options = dict(Connections(keepalive_time=0.0001, keepalive_timeout=0.0001).options())
+
+    assert options["grpc.keepalive_time_ms"] == 1
