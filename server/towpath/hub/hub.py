@@ -251,7 +251,9 @@ class Hub:
         return any(True for _ in self._holders(flavour, of))
 
     def _another_account_has(self, flavour: Flavour, account: Account | None, of: Content) -> bool:
-        return any(holder.account != account for holder in self._holders(flavour, of))
+        """What is in no snapshot stood in for something, as it may for a client of any account."""
+        holders = {holder.account for holder in self._holders(flavour, of)}
+        return not holders or holders != {account}
 
     def _holders(self, flavour: Flavour, of: Content) -> Iterator[Standing]:
         """Clients in whose snapshots that content is."""

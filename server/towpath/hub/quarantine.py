@@ -73,8 +73,8 @@ class Quarantine:
 
     *canaries* is how many sidecars try new content, each of another service account; the others
     wait for *wait* seconds at most. Rejections count for *expiry* seconds. *others(flavour,
-    account, content)* is True if that content is also for clients of another account. *waited* is
-    told for how long content was kept from those who were to wait.
+    account, content)* is True if that content is, or may be, for clients of another account too.
+    *waited* is told for how long content was kept from those who were to wait.
     """
 
     def __init__(
