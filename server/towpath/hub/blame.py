@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from towpath.encode.envoy.names import OUTBOUND_LISTENER
 from towpath.hub.quarantine import Quarantine
 from towpath.hub.standing import Rejection
 from towpath.model.mesh import Mesh
@@ -56,7 +57,7 @@ def _sources(mesh: Mesh, name: str, accounts: Iterable[Account | None]) -> set[O
         rule.policy
         for account in known
         for rule in mesh.ask(rules, account)
-        if port is None or rule.port == port
+        if rule.port == port or name == OUTBOUND_LISTENER
     }
     if policies:
         return {ObjectRef(Kind.EGRESS, *policy.split("/", 1)) for policy in policies}
