@@ -85,6 +85,7 @@ class AdsClient:
         self._backoff = backoff or Backoff()
         self._subscriptions: dict[str, Subscription] = {}
         self._outbox: asyncio.Queue[Request] | None = None
+        self._call: Call | None = None
         self._failure: Exception | None = None
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -107,6 +108,16 @@ class AdsClient:
         """Wait until what was said so far is written; what a broken stream swallowed is never."""
         if self._outbox is not None:
             await self._outbox.join()
+
+    async def finish(self) -> None:
+        """Say no more, and wait until the server has heard all that was said and ends the stream.
+
+        What is only written is lost if the stream is cancelled before the server reads it.
+        """
+        await self.flush()
+        if self._call is not None:
+            await self._call.done_writing()
+            await self._call.code()
 
     async def __aenter__(self) -> AdsClient:
         if isinstance(self._credentials, TlsFiles):
@@ -151,7 +162,8 @@ class AdsClient:
                 "sotw": stub.StreamAggregatedResources,
             }[self._mode]
             call = open_stream(metadata=self._metadata)
-            outbox = self._outbox = asyncio.Queue()
+            self._call, outbox = call, asyncio.Queue[Request]()
+            self._outbox = outbox
             try:
                 for subscription in self._subscriptions.values():
                     subscription.stream_began()
@@ -160,7 +172,7 @@ class AdsClient:
                     await self._read(call)
                     writer.cancel()
             finally:
-                self._outbox = None
+                self._outbox = self._call = None
                 for subscription in self._subscriptions.values():
                     subscription.stream_ended()
                 call.cancel()

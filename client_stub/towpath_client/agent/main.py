@@ -128,7 +128,7 @@ async def _client(
         except PipyEnded:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LAST_WORDS_S):
-                    await client.flush()
+                    await client.finish()
             raise
 
 
