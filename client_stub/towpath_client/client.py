@@ -104,17 +104,14 @@ class AdsClient:
             subscription.stream_began()
         return subscription
 
-    async def flush(self) -> None:
-        """Wait until what was said so far is written; what a broken stream swallowed is never."""
-        if self._outbox is not None:
-            await self._outbox.join()
-
     async def finish(self) -> None:
         """Say no more, and wait until the server has heard all that was said and ends the stream.
 
-        What is only written is lost if the stream is cancelled before the server reads it.
+        What is only written is lost if the stream is cancelled before the server reads it; what a
+        broken stream swallowed is never written.
         """
-        await self.flush()
+        if self._outbox is not None:
+            await self._outbox.join()
         if self._call is not None:
             await self._call.done_writing()
             await self._call.code()
