@@ -7,8 +7,8 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help image setup run demo demo-kube test check fmt golden protos lock bench-toggle bench-toggle-kube bench-kube bench-policy bench-push fuzz-egress \
-	fuzz-xds search-properties conformance-adapter clean
+.PHONY: help image setup run demo demo-kube test check fmt golden protos lock bench-toggle bench-toggle-kube bench-kube bench-policy bench-push \
+	bench-hostile fuzz-egress fuzz-xds search-properties conformance-adapter clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ bench-kube: setup ## time, memory and CPU to follow a cluster of 1,000 services 
 
 bench-push: setup ## rate, convergence, CPU and memory of pushes to 1,000 streams, beside a bare server
 	@PYTHONPATH=tests $(BIN)/python tests/bench/push.py $(ARGS)
+
+bench-hostile: setup ## what an adversary can cost the server (one attack: ARGS=NAME)
+	@PYTHONPATH=tests $(BIN)/python -m bench.hostile $(ARGS)
 
 fuzz-egress: setup ## many generated policies: a real Envoy, explain and the plain union agree (needs root)
 	@tests/system.sh dataplane
