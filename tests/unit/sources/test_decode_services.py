@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from towpath.model.names import Protocol
 from towpath.model.problem import Problem, Reason
 from towpath.model.workloads import EndpointSlice, Service, ServicePort
-from towpath.sources.decode import Decoded, decode
+from towpath.sources.decode import Decoded, decode, protocols
 
 HEAD = {"name": "web", "namespace": "shop"}
 
@@ -126,14 +128,36 @@ def test_app_protocol_says_what_a_port_speaks(given: str, protocol: Protocol) ->
     assert (ports[0].protocol, problems) == (protocol, ())
 
 
-def test_a_port_of_unknown_protocol_is_left_out_and_the_others_stay() -> None:
-    ports, problems = with_port(appProtocol="htpt")
+@pytest.mark.parametrize("given", ["example.com/x", "ipp", "xmpp", "kafka", "mongo", "redis"])
+def test_a_hint_that_is_not_understood_is_plain_tcp_and_closes_nothing(given: str) -> None:
+    ports, problems = with_port(appProtocol=given)
 
-    assert ports == (GOOD,)
-    (problem,) = problems
-    assert (problem.field, problem.reason) == ("spec.ports[0].appProtocol", Reason.INVALID)
-    assert problem.message.startswith('is "htpt"; allowed: "http", "http2"')
-    assert problem.message.endswith("the port is left out")
+    assert (ports[0].protocol, ports[1], problems) == (Protocol.TCP, GOOD, ())
+
+
+@pytest.mark.parametrize("given", ["mysql", "MariaDB", "smtp", "ftp", "ssh", "imap", "nats"])
+def test_a_protocol_whose_server_speaks_first_is_known_by_its_name(given: str) -> None:
+    by_hint, problems = with_port(appProtocol=given)
+    by_name, _ = with_port(name=f"{given.lower()}-main")
+
+    assert (by_hint[0].protocol, problems) == (Protocol.TCP_SERVER_FIRST, ())
+    assert by_name[0].protocol == Protocol.TCP_SERVER_FIRST
+
+
+@pytest.mark.parametrize(
+    ("given", "meant"), [("htpt", "http"), ("kubernetes.io/h2", "kubernetes.io/h2c")]
+)
+def test_a_hint_that_looks_misspelt_is_plain_tcp_with_a_problem(given: str, meant: str) -> None:
+    ports, problems = with_port(appProtocol=given)
+
+    assert (ports[0].protocol, ports[1]) == (Protocol.TCP, GOOD)
+    assert [(p.field, p.reason, p.message) for p in problems] == [
+        (
+            "spec.ports[0].appProtocol",
+            Reason.INVALID,
+            f'is "{given}", which is taken for plain TCP; did you mean {meant}?',
+        )
+    ]
 
 
 @pytest.mark.parametrize(
@@ -149,6 +173,8 @@ def test_a_port_of_unknown_protocol_is_left_out_and_the_others_stay() -> None:
         ("tcp-server-first", Protocol.TCP_SERVER_FIRST),
         ("tcp-server-first-db", Protocol.TCP_SERVER_FIRST),
         ("tcpish", Protocol.HTTP),
+        ("redis", Protocol.TCP),
+        ("postgres-main", Protocol.TCP),
         ("web", Protocol.HTTP),
         (None, Protocol.HTTP),
     ],
@@ -278,3 +304,11 @@ def test_a_bad_endpoint_is_left_out_and_the_others_stay() -> None:
 
 def test_fields_that_nobody_knows_do_no_harm() -> None:
     assert service(clusterIP="10.96.0.1", sessionAffinity="None", trafficFoo={}).ports == ()
+
+
+def test_the_docs_list_every_protocol_that_is_known() -> None:
+    page = (Path(__file__).parents[3] / "docs/traffic.md").read_text()
+    table = page.partition("## Which endpoints")[0]
+    known = (*protocols.OF_KUBERNETES, *protocols.BY_NAME)
+
+    assert [name for name in known if f"`{name}`" not in table] == []

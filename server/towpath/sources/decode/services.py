@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from towpath.model import workloads
 from towpath.model.names import Protocol
 from towpath.model.problem import Reason
-from towpath.sources.decode import structs
+from towpath.sources.decode import protocols, structs
 from towpath.sources.decode.core import pairs
 from towpath.sources.decode.findings import Findings, show
 from towpath.sources.decode.names import ADDRESSES, PORTS, NameRule, is_ipv4, is_ipv6, is_port
@@ -19,30 +19,6 @@ _TRANSPORTS = ("TCP", "UDP", "SCTP")
 _ADDRESS_TYPES = ("IPv4", "IPv6", "FQDN")
 _PORT_LEFT_OUT = "the port is left out"
 _ADDRESS_LEFT_OUT = "the address is left out"
-
-_BY_APP_PROTOCOL = {
-    "http": Protocol.HTTP,
-    "http2": Protocol.HTTP,
-    "h2c": Protocol.HTTP,
-    "grpc": Protocol.HTTP,
-    "grpc-web": Protocol.HTTP,
-    "kubernetes.io/h2c": Protocol.HTTP,
-    "kubernetes.io/ws": Protocol.HTTP,
-    "https": Protocol.HTTPS,
-    "tls": Protocol.HTTPS,
-    "kubernetes.io/wss": Protocol.HTTPS,
-    "tcp": Protocol.TCP,
-    "tcp-server-first": Protocol.TCP_SERVER_FIRST,
-}
-_BY_NAME_PREFIX = {
-    "http": Protocol.HTTP,
-    "http2": Protocol.HTTP,
-    "grpc": Protocol.HTTP,
-    "https": Protocol.HTTPS,
-    "tls": Protocol.HTTPS,
-    "tcp": Protocol.TCP,
-    "tcp-server-first": Protocol.TCP_SERVER_FIRST,
-}
 
 
 def service(seen: structs.Service, found: Findings) -> workloads.Service | None:
@@ -140,26 +116,22 @@ def _service_port(
         allowed = f"{PORTS}, or {NameRule.PORT.words}"
         found.invalid(f"{field}.targetPort", target, allowed=allowed, effect=_PORT_LEFT_OUT)
         return None
-    protocol = _protocol(seen)
-    if protocol is None:
-        found.invalid(
-            f"{field}.appProtocol",
-            seen.app_protocol,
-            allowed=_words(tuple(_BY_APP_PROTOCOL)),
-            effect=_PORT_LEFT_OUT,
-        )
-        return None
     return workloads.ServicePort(
-        name=seen.name or "", port=seen.port, target_port=target, protocol=protocol
+        name=seen.name or "",
+        port=seen.port,
+        target_port=target,
+        protocol=_protocol(seen, f"{field}.appProtocol", found),
     )
 
 
-def _protocol(seen: structs.ServicePort) -> Protocol | None:
-    if seen.app_protocol:
-        return _BY_APP_PROTOCOL.get(seen.app_protocol.lower())
-    name = seen.name or ""
-    matching = [p for p in _BY_NAME_PREFIX if name == p or name.startswith(f"{p}-")]
-    return _BY_NAME_PREFIX[max(matching, key=len)] if matching else Protocol.HTTP
+def _protocol(seen: structs.ServicePort, field: str, found: Findings) -> Protocol:
+    if not seen.app_protocol:
+        return protocols.port_name(seen.name or "")
+    meant = protocols.misspelt(seen.app_protocol)
+    if meant is not None:
+        text = f"is {show(seen.app_protocol)}, which is taken for plain TCP; did you mean {meant}?"
+        found.add(Reason.INVALID, field, text)
+    return protocols.app_protocol(seen.app_protocol)
 
 
 def _ready_addresses(seen: Sequence[structs.Endpoint], found: Findings) -> tuple[str, ...]:
