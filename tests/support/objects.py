@@ -92,6 +92,7 @@ def endpoint_slice(
     in_namespace: str = "shop",
     name: str = "",
     ports: Mapping[str, int] | None = None,
+    ending: Sequence[str] = (),
 ) -> EndpointSlice:
     """A slice of service *of*; its unnamed port is 8080 unless told otherwise."""
     return EndpointSlice(
@@ -100,6 +101,7 @@ def endpoint_slice(
         service=of,
         addresses=addresses,
         ports=tuple(sorted(({"": 8080} if ports is None else ports).items())),
+        ending=tuple(ending),
     )
 
 

@@ -59,13 +59,18 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class EndpointSlice:
-    """Ready IPv4 addresses behind one Service, and the number that each named port has there."""
+    """IPv4 addresses behind one Service, and the number that each named port has there.
+
+    `addresses` are ready; those in `ending` still serve while their pods end, and count where a
+    port of the Service has no ready one in any slice.
+    """
 
     namespace: str
     name: str
     service: str
     addresses: tuple[str, ...]
     ports: tuple[tuple[str, int], ...]
+    ending: tuple[str, ...] = ()
 
     kind = Kind.ENDPOINT_SLICE
 

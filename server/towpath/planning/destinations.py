@@ -65,21 +65,20 @@ def destinations_of(mesh: Mesh, service: Service) -> tuple[Destination, ...]:
 
 
 def endpoints(mesh: Mesh, namespace: str, service: str, port: int) -> tuple[Endpoint, ...]:
-    """Where the port of a service with an address of its own leads: sorted, each address once."""
+    """Where the port of a service with an address of its own leads: sorted, each address once.
+
+    Without a ready endpoint it leads to those that end but still serve, as kube-proxy does.
+    """
     held = mesh.service(namespace, service)
-    ports = [p for p in held.ports if p.port == port] if held else []
-    return tuple(
-        sorted(
-            {
-                Endpoint(address, number)
-                for p in ports
-                for slice_ in mesh.slices(namespace, service)
-                for name, number in slice_.ports
-                if name == p.name
-                for address in slice_.addresses
-            }
-        )
-    )
+    names = {p.name for p in held.ports if p.port == port} if held else set()
+    ready: set[Endpoint] = set()
+    ending: set[Endpoint] = set()
+    for slice_ in mesh.slices(namespace, service) if names else ():
+        for name, number in slice_.ports:
+            if name in names:
+                ready.update(Endpoint(address, number) for address in slice_.addresses)
+                ending.update(Endpoint(address, number) for address in slice_.ending)
+    return tuple(sorted(ready or ending))
 
 
 def _direct(mesh: Mesh, service: Service) -> tuple[Destination, ...]:

@@ -141,6 +141,16 @@ def test_one_address_on_two_ports_is_no_conflict() -> None:
     assert () == problems(mesh)
 
 
+def test_without_a_ready_endpoint_those_that_end_but_serve_are_used() -> None:
+    last = endpoint_slice("web", name="one", ending=["10.0.0.1"])
+
+    alone = _mesh(service("web"), last)
+    relieved = _mesh(service("web"), last, endpoint_slice("web", "10.0.0.2", name="two"))
+
+    assert (Endpoint("10.0.0.1", 8080),) == endpoints(alone, "shop", "web", 80)
+    assert (Endpoint("10.0.0.2", 8080),) == endpoints(relieved, "shop", "web", 80)
+
+
 def test_endpoints_are_sorted_and_each_is_there_once() -> None:
     mesh = _mesh(
         service("web", port(80)),

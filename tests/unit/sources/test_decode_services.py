@@ -275,11 +275,55 @@ def test_a_slice_may_be_empty() -> None:
     assert (actual.addresses, actual.ports) == ((), ())
 
 
-@pytest.mark.parametrize("address_type", ["IPv6", "FQDN"])
-def test_a_slice_of_other_addresses_is_passed_over(address_type: str) -> None:
-    decoded = decode_slice(addressType=address_type, endpoints=[{"addresses": ["fd00::1"]}])
+def test_what_still_serves_while_its_pod_ends_is_kept_apart() -> None:
+    ending = {"ready": False, "terminating": True}
+    actual = endpoint_slice(
+        endpoints=[
+            {"addresses": ["10.0.0.4"], "conditions": {**ending, "serving": True}},
+            {"addresses": ["10.0.0.3"], "conditions": ending},
+            {"addresses": ["10.0.0.2"], "conditions": {**ending, "serving": False}},
+            {"addresses": ["10.0.0.1"], "conditions": {"ready": False, "serving": True}},
+        ]
+    )
+
+    assert (actual.addresses, actual.ending) == ((), ("10.0.0.3", "10.0.0.4"))
+
+
+def test_a_slice_of_ipv6_stands_beside_one_of_ipv4_and_is_passed_over() -> None:
+    decoded = decode_slice(addressType="IPv6", endpoints=[{"addresses": ["fd00::1"]}])
 
     assert (decoded.value, decoded.problems) == (None, ())
+
+
+def test_a_slice_of_host_names_is_a_problem() -> None:
+    decoded = decode_slice(addressType="FQDN", endpoints=[{"addresses": ["example.com"]}])
+
+    assert decoded.value is None
+    assert [(p.field, p.reason) for p in decoded.problems] == [
+        ("addressType", Reason.NOT_SUPPORTED)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"clusterIP": "fd00::1"}, "spec.clusterIP"),
+        ({"clusterIP": "fd00::1", "clusterIPs": ["fd00::1"]}, "spec.clusterIPs"),
+        ({"clusterIP": "None", "ipFamilies": ["IPv6"]}, "spec.ipFamilies"),
+    ],
+)
+def test_a_service_of_ipv6_alone_is_a_problem(spec: dict[str, object], field: str) -> None:
+    decoded = decode_service(**spec)
+
+    assert isinstance(decoded.value, Service)
+    assert [(p.field, p.reason) for p in decoded.problems] == [(field, Reason.NOT_SUPPORTED)]
+
+
+def test_a_dual_stack_service_is_no_problem() -> None:
+    addresses = ["10.96.0.1", "fd00::1"]
+
+    assert decode_service(clusterIP="10.96.0.1", clusterIPs=addresses).problems == ()
+    assert decode_service(clusterIP="None", ipFamilies=["IPv6", "IPv4"]).problems == ()
 
 
 def test_a_slice_of_no_service_is_a_problem() -> None:

@@ -34,7 +34,7 @@ def service(seen: structs.Service, found: Findings) -> workloads.Service | None:
     return workloads.Service(
         namespace=found.ref.namespace,
         name=found.ref.name,
-        cluster_ips=() if headless else _cluster_ips(spec, found),
+        cluster_ips=_without_address(spec, found) if headless else _cluster_ips(spec, found),
         headless=headless,
         ports=_service_ports(spec.ports or (), found),
         selector=pairs(spec.selector),
@@ -42,11 +42,15 @@ def service(seen: structs.Service, found: Findings) -> workloads.Service | None:
 
 
 def endpoint_slice(seen: structs.EndpointSlice, found: Findings) -> workloads.EndpointSlice | None:
-    """The ready IPv4 addresses of one slice; None if it belongs to no service or is not IPv4."""
+    """The IPv4 addresses of one slice that serve; None if it belongs to no service or has none."""
     kind = seen.address_type
     if kind not in _ADDRESS_TYPES:
         found.unused("addressType", kind, allowed=_words(_ADDRESS_TYPES))
         return None
+    if kind == "FQDN":
+        # Kubernetes has a slice of IPv6 beside the one of IPv4 for each dual-stack Service.
+        text = 'is "FQDN": slices of host names are not supported; its endpoints are not used'
+        found.add(Reason.NOT_SUPPORTED, "addressType", text)
     if kind != "IPv4":
         return None
     labels = (seen.metadata.labels if seen.metadata else None) or {}
@@ -55,13 +59,21 @@ def endpoint_slice(seen: structs.EndpointSlice, found: Findings) -> workloads.En
         allowed = f"the name of a Service, {NameRule.LABEL.words}"
         found.unused(f"metadata.labels[{SERVICE_NAME}]", name, allowed=allowed)
         return None
+    ready, ending = _addresses(seen.endpoints or (), found)
     return workloads.EndpointSlice(
         namespace=found.ref.namespace,
         name=found.ref.name,
         service=str(name),
-        addresses=_ready_addresses(seen.endpoints or (), found),
+        addresses=ready,
+        ending=ending,
         ports=_endpoint_ports(seen.ports or (), found),
     )
+
+
+def _without_address(spec: structs.ServiceSpec, found: Findings) -> tuple[str, ...]:
+    if spec.ip_families == ["IPv6"]:
+        _not_ipv6("spec.ipFamilies", found)
+    return ()
 
 
 def _cluster_ips(spec: structs.ServiceSpec, found: Findings) -> tuple[str, ...]:
@@ -77,7 +89,15 @@ def _cluster_ips(spec: structs.ServiceSpec, found: Findings) -> tuple[str, ...]:
     for ip, field in fields.items():
         if not is_ipv4(ip) and not is_ipv6(ip):
             found.invalid(field, ip, allowed=f"{ADDRESSES}, or None", effect=_ADDRESS_LEFT_OUT)
-    return tuple(ip for ip in fields if is_ipv4(ip))
+    usable = tuple(ip for ip in fields if is_ipv4(ip))
+    if not usable and any(map(is_ipv6, fields)):
+        _not_ipv6("spec.clusterIPs" if spec.cluster_ips else "spec.clusterIP", found)
+    return usable
+
+
+def _not_ipv6(field: str, found: Findings) -> None:
+    text = "has IPv6 alone, which sidecars do not handle: no sidecar reaches the Service"
+    found.add(Reason.NOT_SUPPORTED, field, text)
 
 
 def _service_ports(
@@ -134,18 +154,27 @@ def _protocol(seen: structs.ServicePort, field: str, found: Findings) -> Protoco
     return protocols.app_protocol(seen.app_protocol)
 
 
-def _ready_addresses(seen: Sequence[structs.Endpoint], found: Findings) -> tuple[str, ...]:
-    addresses: set[str] = set()
+def _addresses(
+    seen: Sequence[structs.Endpoint], found: Findings
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Those that are ready, and those that only still serve while their pod ends."""
+    ready: set[str] = set()
+    ending: set[str] = set()
     for index, endpoint in enumerate(seen):
-        if endpoint.conditions is not None and endpoint.conditions.ready is False:
+        conditions = endpoint.conditions or structs.Conditions()
+        if conditions.ready is not False:
+            into = ready
+        elif conditions.terminating and conditions.serving is not False:
+            into = ending
+        else:
             continue
         for at, address in enumerate(endpoint.addresses or ()):
             if is_ipv4(address):
-                addresses.add(address)
+                into.add(address)
             else:
                 field = f"endpoints[{index}].addresses[{at}]"
                 found.invalid(field, address, allowed=ADDRESSES, effect=_ADDRESS_LEFT_OUT)
-    return tuple(sorted(addresses))
+    return tuple(sorted(ready)), tuple(sorted(ending - ready))
 
 
 def _endpoint_ports(

@@ -46,6 +46,7 @@ class ServiceSpec(msgspec.Struct, frozen=True):
     type: str | None = None
     cluster_ip: str | None = msgspec.field(default=None, name="clusterIP")
     cluster_ips: list[str] | None = msgspec.field(default=None, name="clusterIPs")
+    ip_families: list[str] | None = msgspec.field(default=None, name="ipFamilies")
     ports: list[ServicePort] | None = None
     selector: dict[str, str] | None = None
 
@@ -56,6 +57,8 @@ class Service(Core, frozen=True):
 
 class Conditions(msgspec.Struct, frozen=True):
     ready: bool | None = None
+    serving: bool | None = None
+    terminating: bool | None = None
 
 
 class Endpoint(msgspec.Struct, frozen=True):
