@@ -171,6 +171,26 @@ async def test_a_connection_without_a_certificate_is_refused(
     assert UNAVAILABLE is answer
 
 
+async def test_a_name_with_a_zero_byte_and_an_authority_are_no_sidecars(
+    tmp_path: Path, certificates: Certificates
+) -> None:
+    curl = spiffe_id("curl", "curl")
+    evil = certificates.issue("evil", uris=(f"{curl}\0/evil",))
+    person = certificates.issue("person", uris=(f"{JO}\0/evil",))
+    authority = certificates.issue_odd("authority", uris=(curl,), signs=True)
+    people = frozenset({JO})
+    ends: list[object] = []
+    async with control_plane(tmp_path, tls=certificates.server(), people=people) as plane:
+        for files in (evil, authority):
+            async with plane.stream(tls=files) as stream:
+                await stream.say(LISTENER)
+                ends.append((await stream.end())[0])
+        async with plane.channel(person) as channel:
+            ends.append(await call(channel, "/towpath.v1.Inspector/ListSidecars"))
+
+    assert [PERMISSION_DENIED] * 3 == ends
+
+
 @pytest.mark.parametrize("method", ["StreamAggregatedResources", "DeltaAggregatedResources"])
 async def test_the_node_must_be_a_pod_of_the_callers_account(
     tmp_path: Path,

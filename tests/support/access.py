@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NoReturn
 
 import grpc
+
+from support.certificates import certificate_for
 
 
 class AbortedError(Exception):
@@ -18,7 +21,7 @@ class _Context:
     def __init__(self, transport: str, *spiffe_ids: str) -> None:
         self._shown = {
             "transport_security_type": [transport.encode()],
-            "peer_spiffe_id": [one.encode() for one in spiffe_ids],
+            "x509_pem_cert": [_certificate(spiffe_ids)],
         }
 
     def auth_context(self) -> dict[str, list[bytes]]:
@@ -29,6 +32,11 @@ class _Context:
 
     async def abort(self, status: grpc.StatusCode, details: str) -> NoReturn:
         raise AbortedError(status, details)
+
+
+@lru_cache
+def _certificate(uris: tuple[str, ...]) -> bytes:
+    return certificate_for(*uris).certificate
 
 
 def call_context(transport: str, *spiffe_ids: str) -> Any:

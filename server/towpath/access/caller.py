@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -32,12 +33,14 @@ class Transport(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Caller:
     """One call's other end. `transport` is None if it is none that we know; `spiffe_id` is "" if
-    the certificate has none, or has other URIs beside it.
+    the certificate has none, has other URIs beside it, or is an authority's. `expires_at` is when
+    the certificate ends; None without one.
     """
 
     peer: str
     transport: Transport | None
     spiffe_id: str = ""
+    expires_at: datetime | None = None
 
     @classmethod
     def of(cls, context: Context) -> Caller:
@@ -45,11 +48,14 @@ class Caller:
         shown = context.auth_context()
         security = _only(shown.get("transport_security_type"))
         known = security in {transport.value for transport in Transport}
-        return cls(
-            peer=context.peer(),
-            transport=Transport(security) if known else None,
-            spiffe_id=_only(shown.get("peer_spiffe_id")),
-        )
+        peer, transport = context.peer(), Transport(security) if known else None
+        if transport is not Transport.TLS:
+            return cls(peer, transport)
+        # The library that reads certificates takes a tenth of a second to import.
+        from towpath.access.certificate import identity
+
+        shows = identity(_only(shown.get("x509_pem_cert")).encode())
+        return cls(peer, transport, shows.spiffe_id, shows.expires_at)
 
     def account(self, trust_domain: str) -> Account | None:
         """The service account that the SPIFFE id stands for, if it is one of *trust_domain*.
