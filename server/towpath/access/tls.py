@@ -11,10 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from cryptography import x509
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from towpath.access.checks import check_authorities, check_pair
 from towpath.settings import SettingsError
 from towpath.telemetry.metrics import Metrics
 
@@ -57,7 +55,7 @@ class ServerTls:
             self._configuration = self._checked(contents)
         except ValueError as error:
             raise SettingsError(str(error)) from error
-        self._used = self._seen = contents
+        self._used = contents
         self._failure = ""
         self._handed_out = self._configuration
 
@@ -78,10 +76,9 @@ class ServerTls:
         try:
             contents = self._read()
             if contents == self._used:
-                self._seen, self._failure = contents, ""
-            if contents == self._seen:
+                self._failure = ""
                 return
-            self._seen = contents
+            # What was refused before is looked at again: it may only not have been valid yet.
             self._configuration = self._checked(contents)
         except ValueError as error:
             self._failed(str(error))
@@ -91,7 +88,7 @@ class ServerTls:
             log.info("new TLS files are used for new connections: %s", self._certificate)
 
     def _failed(self, failure: str) -> None:
-        # A file that is missing fails at every look, and is told of once.
+        # A file that is wrong fails at every look, and is told of once.
         if failure != self._failure:
             self._failure = failure
             self._metrics.tls_reloads.labels("failed").inc()
@@ -114,22 +111,14 @@ class ServerTls:
 
     def _checked(self, contents: _Contents) -> grpc.ServerCertificateConfiguration:
         """The contents as gRPC takes them; ValueError says which file is wrong, and how."""
-        leaf = _certificates("--tls-cert", self._certificate, contents.certificate)[0]
-        _certificates("--tls-client-ca", self._client_ca, contents.client_ca)
-        if leaf.not_valid_after_utc <= self._clock():
-            text = f"expired at {leaf.not_valid_after_utc.isoformat()}"
-            raise ValueError(f"--tls-cert {self._certificate} {text}")
-        named = f"--tls-key {self._key}"
-        try:
-            key = serialization.load_pem_private_key(contents.key, password=None)
-        except TypeError as error:
-            raise ValueError(f"{named} is encrypted; give one that is not") from error
-        except ValueError as error:
-            raise ValueError(f"{named} holds no private key (PEM)") from error
-        if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
-            raise ValueError(f"{named} is neither an RSA nor an elliptic-curve key")  # noqa: TRY004
-        if key.public_key() != leaf.public_key():
-            raise ValueError(f"{named} is not the key of --tls-cert {self._certificate}")
+        now = self._clock()
+        leaf = check_pair(
+            contents.certificate,
+            contents.key,
+            now=now,
+            names=(f"--tls-cert {self._certificate}", f"--tls-key {self._key}"),
+        )
+        check_authorities(contents.client_ca, now=now, name=f"--tls-client-ca {self._client_ca}")
         self._metrics.tls_expiry.set(leaf.not_valid_after_utc.timestamp())
         return grpc.ssl_server_certificate_configuration(
             [(contents.key, contents.certificate)], root_certificates=contents.client_ca
@@ -141,10 +130,3 @@ def _read(flag: str, path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ValueError(f"{flag} {path} cannot be read: {error.strerror}") from error
-
-
-def _certificates(flag: str, path: Path, data: bytes) -> list[x509.Certificate]:
-    try:
-        return x509.load_pem_x509_certificates(data)
-    except ValueError as error:
-        raise ValueError(f"{flag} {path} holds no certificate (PEM)") from error

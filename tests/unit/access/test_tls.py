@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from support.certificates import Certificates
 from towpath.access.tls import ServerTls
@@ -57,6 +58,33 @@ def _of_a_kind_that_grpc_has_not(files: TlsFiles, _: Certificates) -> None:
     files.key.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, cipher))
 
 
+def _on_p521(_: TlsFiles, certificates: Certificates) -> None:
+    certificates.issue_odd("server", curve=ec.SECP521R1())
+
+
+def _on_a_curve_that_nobody_knows(files: TlsFiles, _: Certificates) -> None:
+    """The last byte of the curve's number is another: one that no standard has."""
+    known, other = bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06082a8648ce3d03017f")
+    der = ssl.PEM_cert_to_DER_cert(files.certificate.read_text())
+    assert known in der
+    files.certificate.write_text(ssl.DER_cert_to_PEM_cert(der.replace(known, other)))
+
+
+def _cut_off(path: Path) -> None:
+    whole = path.read_bytes()
+    path.write_bytes(whole + whole[: len(whole) // 2])
+
+
+def _chain_of_strangers(files: TlsFiles, certificates: Certificates) -> None:
+    other = Certificates(certificates.folder, name="stranger").ca
+    files.certificate.write_bytes(files.certificate.read_bytes() + other.read_bytes())
+
+
+def _authority_of_a_leaf(files: TlsFiles, certificates: Certificates) -> None:
+    leaf = certificates.issue("leaf").certificate
+    files.ca.write_bytes(files.ca.read_bytes() + leaf.read_bytes())
+
+
 BROKEN: dict[str, tuple[Break, str]] = {
     "certificate missing": (lambda f, _: f.certificate.unlink(), r"--tls-cert \S+ cannot be read"),
     "key missing": (lambda f, _: f.key.unlink(), r"--tls-key \S+/server.key cannot be read: No"),
@@ -71,6 +99,16 @@ BROKEN: dict[str, tuple[Break, str]] = {
         lambda _, c: c.issue("server", lifetime=timedelta(seconds=-1)),
         "--tls-cert .* expired at 20",
     ),
+    "not valid yet": (
+        lambda _, c: c.issue_odd("server", valid_in=timedelta(hours=1)),
+        "--tls-cert .* is not valid before 20",
+    ),
+    "curve that gRPC has not": (_on_p521, "--tls-cert .* curve secp521r1: allowed are P-256"),
+    "curve that nobody knows": (_on_a_curve_that_nobody_knows, "--tls-cert .* key that cannot"),
+    "certificate cut off": (lambda f, _: _cut_off(f.certificate), "--tls-cert .* is cut off"),
+    "ca cut off": (lambda f, _: _cut_off(f.ca), "--tls-client-ca .* is cut off"),
+    "chain of strangers": (_chain_of_strangers, "--tls-cert .* 1 is not issued by certificate 2"),
+    "leaf as authority": (_authority_of_a_leaf, "--tls-client-ca .* 2 .CN=leaf. is no authority's"),
 }
 
 
@@ -117,6 +155,28 @@ def test_new_files_are_handed_to_the_next_connection_once(
     assert server._news() is not None
     assert server._news() is None
     assert (0, 1) == _reloads(metrics)
+
+
+def test_what_was_not_valid_yet_is_used_once_it_is(
+    certificates: Certificates, files: TlsFiles
+) -> None:
+    metrics, now = Metrics(), [datetime.now(UTC)]
+    server = ServerTls(
+        certificate=files.certificate,
+        key=files.key,
+        client_ca=files.ca,
+        metrics=metrics,
+        clock=lambda: now[0],
+    )
+    certificates.issue_odd("server", valid_in=timedelta(hours=1))
+    server.look()
+    before = server._news()
+    now[0] += timedelta(hours=1)
+    server.look()
+
+    assert before is None
+    assert server._news() is not None
+    assert (1, 1) == _reloads(metrics)
 
 
 def test_new_authorities_alone_are_news(files: TlsFiles, tmp_path: Path) -> None:
