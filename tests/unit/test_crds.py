@@ -13,7 +13,7 @@ from support.deploy import CRDS as FILES
 from support.schema import violations
 from towpath.model.names import Kind
 from towpath.sources.decode.egress import KNOWN as EGRESS
-from towpath.sources.decode.fields import Known
+from towpath.sources.decode.known import Known
 from towpath.sources.decode.meshconfig import KNOWN as MESH_CONFIG
 from towpath.sources.decode.route_groups import KNOWN as ROUTE_GROUP
 from towpath.sources.decode.settings import KNOWN as SETTING

@@ -86,13 +86,15 @@ class ConnectionSettings:
 class UpstreamTrafficSetting:
     """Connection settings that policies of its namespace may refer to.
 
-    `created` is the creation timestamp as Kubernetes writes it, "" where there is none.
+    `created` is the creation timestamp as Kubernetes writes it, "" where there is none. A
+    `closed` one has a limit that cannot be read: a policy that refers to it allows nothing.
     """
 
     namespace: str
     name: str
     created: str
     settings: ConnectionSettings
+    closed: bool = False
     stamp: Stamp = Stamp()
 
     kind = Kind.UPSTREAM_TRAFFIC_SETTING
@@ -113,6 +115,10 @@ class Egress:
     tuple is what is left when everything given was invalid: it matches nothing. The same goes
     for `route_groups`, the names of HTTPRouteGroups beside the policy; `setting` names an
     UpstreamTrafficSetting there.
+
+    What is `closed` allows nothing, as its author meant something that cannot be read; its hosts
+    stay named, so that passthrough does not open them. `closed_sources` and `closed_ports` are
+    those of which only that part was wrong, and are not among `sources` and `ports`.
     """
 
     namespace: str
@@ -123,6 +129,9 @@ class Egress:
     ranges: tuple[str, ...] | None = None
     route_groups: tuple[str, ...] | None = None
     setting: str | None = None
+    closed: bool = False
+    closed_sources: tuple[Account, ...] = ()
+    closed_ports: tuple[tuple[int, Protocol], ...] = ()
     stamp: Stamp = Stamp()
 
     kind = Kind.EGRESS
@@ -138,4 +147,5 @@ class Egress:
 
     def groups(self) -> tuple[Hashable, ...]:
         refers = (("setting", self.namespace, self.setting),) if self.setting else ()
-        return (*(("source", s.namespace, s.name) for s in self.sources), *refers)
+        named = (*self.sources, *self.closed_sources)
+        return (*(("source", s.namespace, s.name) for s in named), *refers)

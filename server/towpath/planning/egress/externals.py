@@ -69,6 +69,8 @@ def preferred(
 def _by_name(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
     found: dict[str, list[Rule]] = {}
     for rule in rules:
+        if rule.ranges == ():
+            continue
         for pattern in (None,) if rule.hosts is None else rule.hosts:
             found.setdefault(external_name(rule, pattern), []).append(rule)
     return found

@@ -53,12 +53,15 @@ def _outside(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
 
 def _missing(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
     found = []
-    if policy.setting and setting_of(mesh, policy) is None:
-        text = (
-            f"UpstreamTrafficSetting {policy.namespace}/{policy.setting} does not exist: "
-            "the whole Egress has no effect"
-        )
-        found.append(Problem(policy.ref, "spec.matches", Reason.MISSING, text))
+    if policy.setting:
+        setting = setting_of(mesh, policy)
+        named = f"UpstreamTrafficSetting {policy.namespace}/{policy.setting}"
+        if setting is None:
+            text = f"{named} does not exist: the Egress allows nothing"
+            found.append(Problem(policy.ref, "spec.matches", Reason.MISSING, text))
+        elif setting.closed:
+            text = f"{named} has a limit that cannot be read: the Egress allows nothing"
+            found.append(Problem(policy.ref, "spec.matches", Reason.INVALID, text))
     for name in policy.route_groups or ():
         if route_group(mesh, policy.namespace, name) is None:
             text = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import cast
 
@@ -38,7 +39,11 @@ def rules(mesh: Mesh, account: Account) -> tuple[Rule, ...]:
     """Everything that policies allow the account, by policy and port; none if they are off."""
     if not config(mesh).enable_egress_policy or not mesh.monitored(account.namespace):
         return ()
-    return tuple(rule for policy in selecting(mesh, account) for rule in mesh.ask(_of, policy))
+    return tuple(
+        rule
+        for policy in selecting(mesh, account)
+        for rule in mesh.ask(_opened if account in policy.sources else _named, policy)
+    )
 
 
 def selecting(mesh: Mesh, account: Account) -> tuple[Egress, ...]:
@@ -67,13 +72,15 @@ def route_group(mesh: Mesh, namespace: str, name: str) -> HTTPRouteGroup | None:
     return cast("HTTPRouteGroup | None", mesh.get(Kind.HTTP_ROUTE_GROUP, namespace, name))
 
 
-def _of(mesh: Mesh, policy: Egress) -> tuple[Rule, ...]:
+def _opened(mesh: Mesh, policy: Egress) -> tuple[Rule, ...]:
+    """The rules of a policy for the sources that it speaks for."""
     setting = setting_of(mesh, policy) if policy.setting else None
-    if policy.setting and setting is None:
-        # Its author wanted limits; without them the policy must not open anything.
-        return ()
+    # Whoever asked for limits must not have anything opened without them.
+    limited = policy.setting is None or (setting is not None and not setting.closed)
+    if policy.closed or not limited:
+        return mesh.ask(_named, policy)
     matches = _matches(mesh, policy)
-    return tuple(
+    opened = (
         Rule(
             policy=policy.label,
             port=number,
@@ -84,6 +91,21 @@ def _of(mesh: Mesh, policy: Egress) -> tuple[Rule, ...]:
             setting=setting,
         )
         for number, protocol in policy.ports
+    )
+    return (*opened, *_closed(policy, policy.closed_ports))
+
+
+def _named(_mesh: Mesh, policy: Egress) -> tuple[Rule, ...]:
+    """The rules of a policy, or for a source, of which something cannot be read."""
+    return _closed(policy, (*policy.ports, *policy.closed_ports))
+
+
+def _closed(policy: Egress, ports: Iterable[tuple[int, Protocol]]) -> tuple[Rule, ...]:
+    """Rules at no address at all: they allow nothing, and their hosts stay named."""
+    return tuple(
+        Rule(policy.label, number, protocol, hosts, ranges=(), matches=None, setting=None)
+        for number, protocol in ports
+        if (hosts := _hosts(policy, protocol))
     )
 
 

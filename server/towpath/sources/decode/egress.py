@@ -1,7 +1,8 @@
 """Egress: what is invalid in a policy is left out, so that what remains never allows more.
 
 A list that held something, and nothing valid, becomes an empty one: it matches nothing. An
-absent list means any.
+absent list means any. What has a field that is not known is closed: it may have been meant as a
+restriction.
 """
 
 from __future__ import annotations
@@ -11,96 +12,120 @@ from collections.abc import Callable, Mapping
 from towpath.model.egress import OUTBOUND_PORT, Egress, is_numeric
 from towpath.model.names import Account, Protocol
 from towpath.model.problem import Reason
-from towpath.sources.decode.fields import Known, Reader
+from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.hosts import HOSTS, RANGES, host, ipv4_range
+from towpath.sources.decode.known import Known
 from towpath.sources.decode.names import PORTS, NameRule, is_port
 
 ROUTE_GROUP = ("specs.smi-spec.io/v1alpha4", "HTTPRouteGroup")
 SETTING = ("policy.openservicemesh.io/v1alpha1", "UpstreamTrafficSetting")
 
+_CLOSED = "the Egress allows nothing"
 KNOWN = Known.of(
     "apiVersion",
     "kind",
     "metadata",
     "status",
+    effect=_CLOSED,
     spec=Known.of(
         "hosts",
         "ipAddresses",
-        sources=Known.of("kind", "name", "namespace", "mtls"),
-        ports=Known.of("number", "protocol"),
-        matches=Known.of("apiGroup", "kind", "name"),
+        effect=_CLOSED,
+        sources=Known.of("kind", "name", "namespace", "mtls", effect="the source gains nothing"),
+        ports=Known.of("number", "protocol", effect="the port stays closed"),
+        matches=Known.of("apiGroup", "kind", "name", effect="nothing of it is allowed"),
     ),
 )
 
 
 def egress(raw: Mapping[str, object], found: Findings) -> Egress | None:
     """One policy; it is held even if nothing of it is left, so that people can be told."""
-    top = Reader(raw, "", found)
-    top.report_unknown(KNOWN)
+    report_unknown(raw, KNOWN, found)
+    top = Reader(raw, "", found, KNOWN)
     spec = top.section("spec")
-    route_groups, settings = _matches(spec)
+    route_groups, settings, unclear = _matches(spec)
     hosts = _each(spec, "hosts", host, found, allowed=HOSTS)
-    ports = _ports(spec, found)
+    ports, closed_ports = _ports(spec, found)
+    sources, closed_sources = _sources(spec, found)
+    closed = top.misspelt or spec.misspelt or unclear or len(settings) > 1
     if len(settings) > 1:
         message = "Cannot have more than 1 UpstreamTrafficSetting match; the Egress is not used"
         found.add(Reason.INVALID, "spec.matches", message)
-        ports = ()
     return Egress(
         namespace=found.ref.namespace,
         name=found.ref.name,
-        sources=_sources(spec, found),
-        ports=_sensible(ports, hosts, route_groups, found),
+        sources=sources,
+        ports=ports if closed else _sensible(ports, hosts, route_groups, found),
         hosts=hosts,
         ranges=_each(spec, "ipAddresses", ipv4_range, found, allowed=RANGES),
         route_groups=route_groups,
         setting=settings[0] if settings else None,
+        closed=closed,
+        closed_sources=closed_sources,
+        closed_ports=closed_ports,
         stamp=top.stamp(),
     )
 
 
-def _sources(spec: Reader, found: Findings) -> tuple[Account, ...]:
-    sources = []
+def _sources(spec: Reader, found: Findings) -> tuple[tuple[Account, ...], tuple[Account, ...]]:
+    """The accounts that the policy speaks for, and those that it names and opens nothing to."""
+    sources: set[Account] = set()
+    closed: set[Account] = set()
     for source in spec.sections("sources"):
         name, namespace = source.text("name"), source.text("namespace")
+        if not NameRule.SUBDOMAIN.holds(name):
+            source.left_out("name", name, allowed=NameRule.SUBDOMAIN.words)
+            continue
+        if not NameRule.LABEL.holds(namespace):
+            source.left_out("namespace", namespace, allowed=NameRule.LABEL.words)
+            continue
+        account = Account(namespace, name)
         if source.has("mtls"):
             message = "TLS to the outside is not begun by this version; the source is left out"
             found.add(Reason.NOT_SUPPORTED, source.path("mtls"), message)
+            closed.add(account)
         elif source.value("kind") != "ServiceAccount":
             source.left_out("kind", source.value("kind"), allowed="ServiceAccount")
-        elif not NameRule.SUBDOMAIN.holds(name):
-            source.left_out("name", name, allowed=NameRule.SUBDOMAIN.words)
-        elif not NameRule.LABEL.holds(namespace):
-            source.left_out("namespace", namespace, allowed=NameRule.LABEL.words)
+            closed.add(account)
         else:
-            sources.append(Account(namespace, name))
+            (closed if source.misspelt else sources).add(account)
     if not sources:
         message = "no valid source: the Egress speaks for no service account"
         found.add(Reason.INVALID, "spec.sources", message)
-    return tuple(sorted(set(sources)))
+    return tuple(sorted(sources)), tuple(sorted(closed - sources))
 
 
-def _ports(spec: Reader, found: Findings) -> tuple[tuple[int, Protocol], ...]:
-    ports = set()
+Ports = tuple[tuple[int, Protocol], ...]
+
+
+def _ports(spec: Reader, found: Findings) -> tuple[Ports, Ports]:
+    """The ports that the policy opens, and those that it names and opens nothing of."""
+    ports: set[tuple[int, Protocol]] = set()
+    closed: set[tuple[int, Protocol]] = set()
     for port in spec.sections("ports"):
         number, protocol = port.value("number"), port.value("protocol")
-        if not isinstance(protocol, str) or protocol.lower() not in set(Protocol):
-            port.left_out("protocol", protocol, allowed=", ".join(Protocol))
-        elif not isinstance(number, int) or isinstance(number, bool) or not is_port(number):
+        if not isinstance(number, int) or isinstance(number, bool) or not is_port(number):
             port.left_out("number", number, allowed=PORTS)
         elif number == OUTBOUND_PORT:
             allowed = f"{PORTS} other than {OUTBOUND_PORT}, which is the sidecar's own"
             port.left_out("number", number, allowed=allowed)
+        elif not isinstance(protocol, str) or protocol.lower() not in set(Protocol):
+            port.left_out("protocol", protocol, allowed=", ".join(Protocol))
+            closed |= {(number, Protocol.HTTP), (number, Protocol.HTTPS)}
         else:
-            ports.add((number, Protocol(protocol.lower())))
+            (closed if port.misspelt else ports).add((number, Protocol(protocol.lower())))
     if not ports:
         found.add(Reason.INVALID, "spec.ports", "no valid port: the Egress allows nothing")
-    return tuple(sorted(ports))
+    return tuple(sorted(ports)), tuple(sorted(closed - ports))
 
 
-def _matches(spec: Reader) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
-    """Names of route groups (None: none was asked for), and of settings."""
+def _matches(spec: Reader) -> tuple[tuple[str, ...] | None, tuple[str, ...], bool]:
+    """Names of route groups (None: none was asked for), and of settings; and whether something
+    was asked for that restricts nothing but requests, so that all of the policy has to be closed.
+    """
     groups, settings = [], []
+    unclear = False
     readers = spec.sections("matches")
     # What is no reference was meant as a restriction all the same.
     asked = len(readers) < spec.length("matches")
@@ -109,23 +134,27 @@ def _matches(spec: Reader) -> tuple[tuple[str, ...] | None, tuple[str, ...]]:
         name = match.text("name")
         if reference == SETTING and name:
             settings.append(name)
+            unclear |= match.misspelt
             continue
         asked = True
         if reference == ROUTE_GROUP and name:
-            groups.append(name)
+            if not match.misspelt:
+                groups.append(name)
         else:
             allowed = " or ".join(f"{kind} of {group}" for group, kind in (ROUTE_GROUP, SETTING))
             given = f"{reference[1]} of {reference[0]}, named {name!r}"
             match.left_out("", given, allowed=f"{allowed}, with a name")
-    return (tuple(dict.fromkeys(groups)) if asked else None), tuple(settings)
+            # Were it a route group, https would not be restricted; were it a setting, it would.
+            unclear |= reference[1] != ROUTE_GROUP[1]
+    return (tuple(dict.fromkeys(groups)) if asked else None), tuple(settings), unclear
 
 
 def _sensible(
-    ports: tuple[tuple[int, Protocol], ...],
+    ports: Ports,
     hosts: tuple[str, ...] | None,
     route_groups: tuple[str, ...] | None,
     found: Findings,
-) -> tuple[tuple[int, Protocol], ...]:
+) -> Ports:
     """Say where a part of the policy cannot mean what it seems to; http needs hosts."""
     used = []
     for number, protocol in ports:

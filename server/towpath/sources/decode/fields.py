@@ -6,47 +6,35 @@ their meaning.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar
 
 from towpath.model.names import Stamp
 from towpath.model.problem import Reason
 from towpath.sources.decode.findings import Findings, show
+from towpath.sources.decode.known import Known, shortened
 
 T = TypeVar("T", bool, int, str)
 
-_SHOWN_CHARACTERS = 60
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """The names that a mapping may have: plain ones, and those that hold mappings in turn.
-
-    A name in `sections` may hold one mapping or a list of them. What is inside a plain field
-    is not looked at.
-    """
-
-    plain: frozenset[str] = frozenset()
-    sections: Mapping[str, Known] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, *plain: str, **sections: Known) -> Known:
-        return cls(frozenset(plain), sections)
-
-    @property
-    def names(self) -> frozenset[str]:
-        return self.plain | self.sections.keys()
-
 
 class Reader:
-    """One mapping at *path* (dotted, "" for the object itself), and where its Problems go."""
+    """One mapping at *path* (dotted, "" for the object itself), and where its Problems go.
 
-    def __init__(self, raw: Mapping[str, object], path: str, found: Findings) -> None:
+    With *known*, fields that are not among them make it `misspelt`, and are read in the place of
+    the one that each is most like.
+    """
+
+    def __init__(
+        self, raw: Mapping[str, object], path: str, found: Findings, known: Known | None = None
+    ) -> None:
         self._raw = raw
         self._path = path
         self._found = found
+        self._known = known
+        self._written: dict[str, str] = {}  # how a field that is read by its right name is spelt
+        self.misspelt = False
+        if known is not None:
+            self._read_as_meant(known)
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         value = self._raw.get(name)
@@ -98,14 +86,14 @@ class Reader:
         value, path = self._raw.get(name), self.path(name)
         if value is not None and not isinstance(value, dict):
             self._found.invalid(path, value, allowed="a mapping", effect="it is not used")
-        return Reader(value if isinstance(value, dict) else {}, path, self._found)
+        return self._below(name, value if isinstance(value, dict) else {}, path)
 
     def sections(self, name: str) -> tuple[Reader, ...]:
         """A list of mappings; an item that is not one is left out."""
         readers = []
         for path, item in self._items(name):
             if isinstance(item, dict):
-                readers.append(Reader(item, path, self._found))
+                readers.append(self._below(name, item, path))
             else:
                 self._found.invalid(path, item, allowed="a mapping", effect="it is left out")
         return tuple(readers)
@@ -149,21 +137,22 @@ class Reader:
         self._found.invalid(self.path(name), value, allowed=allowed, effect="it is left out")
 
     def path(self, name: str) -> str:
-        return ".".join(part for part in (self._path, name) if part)
+        return ".".join(part for part in (self._path, self._written.get(name, name)) if part)
 
-    def report_unknown(self, known: Known) -> None:
-        """Say of each field that is not known which known one is nearest, here and below."""
-        for name, value in self._raw.items():
-            if name in known.sections:
-                path = self.path(name)
-                for at, mapping in _mappings(path, value):
-                    Reader(mapping, at, self._found).report_unknown(known.sections[name])
-            elif name not in known.plain:
-                shown = name[:_SHOWN_CHARACTERS]
-                near = None if self._found.full else _nearest(shown, known.names)
-                hint = f"; did you mean {near}?" if near else ""
-                message = f"is not a known field and is not used{hint}"
-                self._found.add(Reason.UNKNOWN_FIELD, self.path(shown), message)
+    def _below(self, name: str, raw: Mapping[str, object], path: str) -> Reader:
+        known = self._known.sections.get(name) if self._known else None
+        return Reader(raw, path, self._found, known)
+
+    def _read_as_meant(self, known: Known) -> None:
+        for name in known.misspelt(self._raw):
+            self.misspelt = True
+            if self._found.full:
+                # The other names are looked for only as long as anybody is told of them.
+                break
+            near = known.nearest(name)
+            if near is not None and near not in self._raw:
+                self._raw = {**self._raw, near: self._raw[name]}
+                self._written[near] = shortened(name)
 
     def _items(self, name: str) -> Iterator[tuple[str, object]]:
         value, path = self._raw.get(name), self.path(name)
@@ -188,8 +177,22 @@ def _mappings(path: str, value: object) -> Iterator[tuple[str, Mapping[str, obje
                 yield f"{path}[{index}]", item
 
 
-def _nearest(name: str, known: frozenset[str]) -> str | None:
-    """The known name most like *name*, letter case apart; None if nothing is like it."""
-    folded = {k.lower(): k for k in sorted(known)}
-    near = difflib.get_close_matches(name.lower(), folded, n=1)
-    return folded[near[0]] if near else None
+def report_unknown(raw: Mapping[str, object], known: Known, found: Findings) -> tuple[str, ...]:
+    """Say of each field of an object that is not known which known one is nearest; gives their
+    names, at whatever depth.
+    """
+    return tuple(_unknown(raw, "", known, found))
+
+
+def _unknown(raw: Mapping[str, object], path: str, known: Known, found: Findings) -> Iterator[str]:
+    for name, value in raw.items():
+        here = f"{path}.{shortened(name)}" if path else shortened(name)
+        if name in known.sections:
+            for at, mapping in _mappings(here, value):
+                yield from _unknown(mapping, at, known.sections[name], found)
+        elif name not in known.plain:
+            near = None if found.full else known.nearest(name)
+            hint = f" (did you mean {near}?)" if near else ""
+            message = f"is not a known field{hint}; {known.effect}"
+            found.add(Reason.UNKNOWN_FIELD, here, message)
+            yield name

@@ -5,15 +5,21 @@ Whatever is absent or wrong means off: a mistake never opens anything.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 
 from towpath.model.meshconfig import MESH_CONFIG_NAME, MeshConfig
-from towpath.sources.decode.fields import Known, Reader
+from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
+from towpath.sources.decode.known import Known, shortened
 
 LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
 
 DEFAULT_TIMEOUT_S = 60
+
+_PERMISSIVE = "enablePermissiveTrafficPolicyMode"
+_PASSTHROUGH = frozenset({"enableEgress", "enableEgressPolicy", "featureFlags"})
+"""Where one of these may have been misspelt, passthrough is off."""
 
 _PLUGIN = Known.of("plugin", "priority", "disable")
 
@@ -117,22 +123,42 @@ def mesh_config(raw: Mapping[str, object], found: Findings) -> MeshConfig | None
     if found.ref.name != MESH_CONFIG_NAME:
         found.unused("metadata.name", found.ref.name, allowed=f'"{MESH_CONFIG_NAME}"')
         return None
+    unclear = _unclear(report_unknown(raw, KNOWN, found), found)
     top = Reader(raw, "", found)
-    top.report_unknown(KNOWN)
     spec = top.section("spec")
     traffic, sidecar = spec.section("traffic"), spec.section("sidecar")
+    flags = spec.section("featureFlags")
+    policies = flags.value("enableEgressPolicy")
+    if not isinstance(policies, bool | None) or not isinstance(
+        spec.value("featureFlags"), dict | None
+    ):
+        unclear |= {"enableEgressPolicy"}
+    # Policies that were meant to be on must not leave everything to passthrough.
+    passes = not unclear & _PASSTHROUGH
     return MeshConfig(
         namespace=found.ref.namespace,
         name=found.ref.name,
-        enable_egress=traffic.flag("enableEgress"),
-        enable_egress_policy=spec.section("featureFlags").flag("enableEgressPolicy"),
-        permissive=traffic.flag("enablePermissiveTrafficPolicyMode"),
+        enable_egress=traffic.flag("enableEgress") and passes,
+        enable_egress_policy=flags.flag("enableEgressPolicy"),
+        permissive=traffic.flag(_PERMISSIVE) and _PERMISSIVE not in unclear,
         sidecar_log_level=sidecar.choice("logLevel", LOG_LEVELS, default="error"),
         sidecar_timeout=_timeout(sidecar),
         http1_per_request_load_balancing=traffic.flag("http1PerRequestLoadBalancing"),
         http2_per_request_load_balancing=traffic.flag("http2PerRequestLoadBalancing"),
         stamp=top.stamp(),
     )
+
+
+def _unclear(unknown: tuple[str, ...], found: Findings) -> set[str]:
+    """The switches that fields which are not known may have been meant for, wherever they stand."""
+    if found.full:
+        return {_PERMISSIVE, *_PASSTHROUGH}
+    switches = {name.lower(): name for name in (_PERMISSIVE, *sorted(_PASSTHROUGH))}
+    return {
+        switches[near]
+        for name in unknown
+        for near in difflib.get_close_matches(shortened(name).lower(), switches, n=4, cutoff=0.75)
+    }
 
 
 def _timeout(sidecar: Reader) -> int:

@@ -9,8 +9,9 @@ import re2
 
 from towpath.model.egress import ANY_METHOD, METHODS, HTTPRouteGroup, RequestMatch
 from towpath.model.problem import Reason
-from towpath.sources.decode.fields import Known, Reader
+from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
+from towpath.sources.decode.known import Known
 
 LONGEST_REGEX = 1000
 LARGEST_PROGRAM = 100
@@ -18,25 +19,34 @@ LARGEST_PROGRAM = 100
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 
+_CLOSED = "the group allows no request"
 KNOWN = Known.of(
     "apiVersion",
     "kind",
     "metadata",
     "status",
-    spec=Known.of(matches=Known.of("name", "pathRegex", "methods", "headers")),
+    effect=_CLOSED,
+    spec=Known.of(
+        effect=_CLOSED,
+        matches=Known.of(
+            "name", "pathRegex", "methods", "headers", effect="the match allows no request"
+        ),
+    ),
 )
 
 
 def route_group(raw: Mapping[str, object], found: Findings) -> HTTPRouteGroup | None:
-    top = Reader(raw, "", found)
-    top.report_unknown(KNOWN)
-    matches = [_match(match, found) for match in top.section("spec").sections("matches")]
+    report_unknown(raw, KNOWN, found)
+    top = Reader(raw, "", found, KNOWN)
+    spec = top.section("spec")
+    matches = [_match(match, found) for match in spec.sections("matches")]
     if not matches:
         found.add(Reason.INVALID, "spec.matches", "no match: the group allows no request")
+    closed = top.misspelt or spec.misspelt
     return HTTPRouteGroup(
         namespace=found.ref.namespace,
         name=found.ref.name,
-        matches=tuple(match for match in matches if match is not None),
+        matches=() if closed else tuple(match for match in matches if match is not None),
         stamp=top.stamp(),
     )
 
@@ -54,6 +64,8 @@ def _match(match: Reader, found: Findings) -> RequestMatch | None:
         if not _HEADER.fullmatch(name):
             match.left_out("headers", name, allowed="the name of an HTTP header, such as x-user")
         _check(f"{match.path('headers')}.{name}", pattern, found)
+    if match.misspelt:
+        return None
     if found.count > before:
         found.add(Reason.INVALID, match.path(""), "the match is left out: it allows no request")
         return None

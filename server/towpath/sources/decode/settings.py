@@ -7,31 +7,37 @@ from collections.abc import Mapping
 
 from towpath.model.egress import ConnectionSettings, UpstreamTrafficSetting
 from towpath.model.problem import Reason
-from towpath.sources.decode.fields import Known, Reader
+from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
+from towpath.sources.decode.known import Known
 
 _HIGHEST = 2**32 - 1
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
 _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s|us|ns))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|ns)")
 
+_CLOSED = "an Egress that refers to the setting allows nothing"
 KNOWN = Known.of(
     "apiVersion",
     "kind",
     "metadata",
     "status",
+    effect=_CLOSED,
     spec=Known.of(
         "host",
         "rateLimit",
         "httpRoutes",
+        effect=_CLOSED,
         connectionSettings=Known.of(
-            tcp=Known.of("maxConnections", "connectTimeout"),
+            effect=_CLOSED,
+            tcp=Known.of("maxConnections", "connectTimeout", effect=_CLOSED),
             http=Known.of(
                 "maxRequests",
                 "maxRequestsPerConnection",
                 "maxPendingRequests",
                 "maxRetries",
                 "circuitBreaking",
+                effect=_CLOSED,
             ),
         ),
     ),
@@ -41,13 +47,26 @@ KNOWN = Known.of(
 def upstream_traffic_setting(
     raw: Mapping[str, object], found: Findings
 ) -> UpstreamTrafficSetting | None:
-    top = Reader(raw, "", found)
-    top.report_unknown(KNOWN)
+    """One setting; it is closed if a limit in it cannot be read, were it by its name."""
+    report_unknown(raw, KNOWN, found)
+    top = Reader(raw, "", found, KNOWN)
     spec = top.section("spec")
     if not spec.text("host"):
         found.invalid("spec.host", None, allowed="the host that is meant", effect="it is ignored")
+    before = found.count
     connections = spec.section("connectionSettings")
     tcp, http = connections.section("tcp"), connections.section("http")
+    settings = ConnectionSettings(
+        max_connections=_limit(tcp, "maxConnections", found),
+        connect_timeout=_seconds(tcp, "connectTimeout", found),
+        max_requests=_limit(http, "maxRequests", found),
+        max_requests_per_connection=_limit(http, "maxRequestsPerConnection", found),
+        max_pending_requests=_limit(http, "maxPendingRequests", found),
+        max_retries=_limit(http, "maxRetries", found),
+    )
+    closed = found.count > before or any(
+        reader.misspelt for reader in (top, spec, connections, tcp, http)
+    )
     for reader, name in ((spec, "rateLimit"), (spec, "httpRoutes"), (http, "circuitBreaking")):
         if reader.has(name):
             message = "not yet supported on egress; the other settings are used"
@@ -56,29 +75,29 @@ def upstream_traffic_setting(
         namespace=found.ref.namespace,
         name=found.ref.name,
         created=top.section("metadata").text("creationTimestamp"),
-        settings=ConnectionSettings(
-            max_connections=_limit(tcp, "maxConnections"),
-            connect_timeout=_seconds(tcp, "connectTimeout"),
-            max_requests=_limit(http, "maxRequests"),
-            max_requests_per_connection=_limit(http, "maxRequestsPerConnection"),
-            max_pending_requests=_limit(http, "maxPendingRequests"),
-            max_retries=_limit(http, "maxRetries"),
-        ),
+        settings=settings,
+        closed=closed,
         stamp=top.stamp(),
     )
 
 
-def _limit(reader: Reader, name: str) -> int | None:
-    value = reader.number(name, lowest=0, highest=_HIGHEST, default=-1)
-    return None if value < 0 else value
+def _limit(reader: Reader, name: str, found: Findings) -> int | None:
+    value = reader.value(name)
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _HIGHEST:
+        return value
+    if value is not None:
+        allowed = f"an integer from 0 to {_HIGHEST}"
+        found.invalid(reader.path(name), value, allowed=allowed, effect=_CLOSED)
+    return None
 
 
-def _seconds(reader: Reader, name: str) -> float | None:
-    text = reader.text(name)
-    if not text:
-        return None
-    seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(text))
-    if _DURATION.fullmatch(text) and 0.001 <= seconds <= 3600:
-        return seconds
-    reader.left_out(name, text, allowed="a duration from 1ms to 1h, such as 5s or 1m30s")
+def _seconds(reader: Reader, name: str, found: Findings) -> float | None:
+    value = reader.value(name)
+    if isinstance(value, str) and _DURATION.fullmatch(value):
+        seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
+        if 0.001 <= seconds <= 3600:
+            return seconds
+    if value not in (None, ""):
+        allowed = "a duration from 1ms to 1h, such as 5s or 1m30s"
+        found.invalid(reader.path(name), value, allowed=allowed, effect=_CLOSED)
     return None

@@ -83,7 +83,7 @@ def test_a_missing_setting_makes_the_policy_void() -> None:
 
     assert _decide(policy, setting()).allowed
     assert not _decide(policy).allowed
-    assert any("the whole Egress has no effect" in p.message for p in _problems(policy))
+    assert any("does not exist: the Egress allows nothing" in p.message for p in _problems(policy))
 
 
 def test_a_name_is_looked_up_and_a_range_keeps_the_address() -> None:
