@@ -204,11 +204,11 @@ def refuse(status: int, message: str = "no", **headers: str) -> Fault:
     return answer
 
 
-def body(text: str) -> Fault:
-    """Answer 200 with this text, list or watch alike."""
+def body(text: str, *, status: int = 200) -> Fault:
+    """Answer with this text, list or watch alike."""
 
     async def answer(_: web.Request) -> web.StreamResponse:
-        return web.Response(text=text, content_type="application/json")
+        return web.Response(status=status, text=text, content_type="application/json")
 
     return answer
 

@@ -26,6 +26,7 @@ from towpath.hub.settle import Settle
 from towpath.settings import Settings, split_address
 from towpath.sources.files import FilesSource
 from towpath.store import Store
+from towpath.supervision import Supervisor
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.limits import Limits
 from towpath.xds.service import AdsService
@@ -104,10 +105,12 @@ async def serve(
         pages = HttpEndpoints(
             hub, metrics=metrics, version=__version__, stale_seconds=source.stale_seconds
         )
-        running = [tasks.create_task(hub.run()), tasks.create_task(source.run())]
-        running += [tasks.create_task(writer.run()) for writer in writers]
+        supervisor = Supervisor(metrics)
+        works = [("hub", hub.run), ("source", source.run)]
+        works += [("status", writer.run) for writer in writers]
         if tls is not None:
-            running.append(tasks.create_task(tls.follow()))
+            works.append(("tls", tls.follow))
+        running = [tasks.create_task(supervisor.keep(*work)) for work in works]
         async with contextlib.AsyncExitStack() as served:
             await served.enter_async_context(_http(pages, settings.http_address))
             ports = Ports(

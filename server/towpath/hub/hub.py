@@ -83,6 +83,7 @@ class Hub:
         self._streams: dict[Question, set[Stream]] = {}
         self._watches: dict[Question, set[Watch]] = {}
         self._synced = asyncio.Event()
+        self._whole = False  # whether the last publication came to its end
         self.deliveries = deliveries
 
     @property
@@ -101,6 +102,8 @@ class Hub:
 
     async def run(self) -> None:
         """Follow the store until cancelled."""
+        if self._store.synced and not self._whole:
+            await self._publish(self._clock())
         while True:
             at = self.quarantine.next_at
             longest = LONGEST_SLEEP if at is None else min(at - self._clock(), LONGEST_SLEEP)
@@ -220,20 +223,32 @@ class Hub:
     async def _publish(self, changed_at: float) -> None:
         begun = self._clock()
         changed = self._memo.update(*self._store.drain())
-        first, slice_began = not self._synced.is_set(), begun
+        # What a publication that failed has left out is not known: the next one is for all.
+        whole, self._whole, slice_began = self._whole, False, begun
         followed = self._streams.keys() | self._watches.keys()
-        for question in followed if first else changed & followed:
-            self._offer(self._streams.get(question, ()), changed_at=changed_at)
-            for watch in self._watches.get(question, ()):
-                watch.offer(self.snapshot(watch.kind, watch.sidecar))
+        for question in changed & followed if whole else followed:
+            self._publish_one(question, changed_at=changed_at)
             if self._clock() - slice_began > YIELD_SECONDS:
                 await asyncio.sleep(0)
                 slice_began = self._clock()
         if self.quarantine:
             self.quarantine.retire(self._is_held)
+        self._whole = True
         self._synced.set()
         self._metrics.compute_seconds.observe(self._clock() - begun)
         self._on_publish()
+
+    def _publish_one(self, question: Question, *, changed_at: float) -> None:
+        """A failure that nobody foresaw concerns those alone who ask that question."""
+        try:
+            self._offer(self._streams.get(question, ()), changed_at=changed_at)
+            for watch in self._watches.get(question, ()):
+                watch.offer(self.snapshot(watch.kind, watch.sidecar))
+        except Exception:
+            self._metrics.task_failures.labels("publish").inc()
+            log.exception(
+                "%s: what it is to hold cannot be worked out; it keeps what it has", question[1]
+            )
 
     def _offer(self, streams: Iterable[Stream], *, changed_at: float | None) -> None:
         """Publish the present snapshot; a pod that is gone leaves its streams what they have."""

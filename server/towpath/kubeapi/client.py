@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -27,8 +26,17 @@ _FORBIDDEN = 403
 CONNECT_S = 10.0
 WRITE_S = 10.0
 NOTHING: Mapping[str, str] = MappingProxyType({})
+LONGEST_REFUSAL = 64 * 1024
+"""Bytes that are read of an answer that refuses; it has a sentence or two."""
 LONGEST_LINE = 64 * 1024 * 1024
 """Bytes of one event of a watch; etcd holds objects of a few MiB at most."""
+
+
+class _Status(msgspec.Struct):
+    message: str | None = None
+
+
+_STATUS = msgspec.json.Decoder(_Status)
 
 
 class KubeApiError(Exception):
@@ -192,7 +200,7 @@ async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
 
 async def _refusal(answer: aiohttp.ClientResponse) -> KubeApiError:
     wait = answer.headers.get("Retry-After", "")
-    message = _message(await answer.read(), answer.status)
+    message = _message(await _beginning(answer.content), answer.status)
     # An admission that denies an object answers 403 as well, in words of its own.
     by_rbac = answer.status == _FORBIDDEN and "is forbidden: User " in message
     return (NoRightError if by_rbac else KubeApiError)(
@@ -200,10 +208,17 @@ async def _refusal(answer: aiohttp.ClientResponse) -> KubeApiError:
     )
 
 
+async def _beginning(content: aiohttp.StreamReader) -> bytes:
+    """An answer's first LONGEST_REFUSAL bytes."""
+    body = bytearray()
+    while len(body) < LONGEST_REFUSAL and (chunk := await content.readany()):
+        body += chunk
+    return bytes(body[:LONGEST_REFUSAL])
+
+
 def _message(body: bytes, status: int) -> str:
     """What a Status object says, else the HTTP status."""
-    with contextlib.suppress(ValueError):
-        said: Any = json.loads(body)
-        if isinstance(said, dict) and said.get("message"):
-            return str(said["message"])
+    with contextlib.suppress(msgspec.MsgspecError):
+        if said := read_json(body, _STATUS).message:
+            return said
     return f"HTTP status {status}"

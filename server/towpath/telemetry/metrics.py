@@ -130,6 +130,12 @@ class Metrics:
             ["kind", "result"],
             registry=registry,
         )
+        self.task_failures = Counter(
+            "towpath_task_failures",
+            "Failures that nobody foresaw; each is logged, and the task starts again.",
+            ["task"],
+            registry=registry,
+        )
         self.info = Gauge(
             "towpath_build_info",
             "Always 1; the version is a label.",

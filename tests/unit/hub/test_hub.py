@@ -244,3 +244,26 @@ async def test_a_hub_can_be_stopped_in_the_very_moment_of_a_change(turns: int) -
         following.cancel()
 
         assert {following} == (await asyncio.wait({following}, timeout=1))[0]
+
+
+async def test_a_snapshot_that_cannot_be_worked_out_keeps_nobody_else_from_theirs() -> None:
+    broken = SidecarId(pod="web-1", namespace="shop")
+
+    def compose(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
+        del kind
+        config = mesh.config()
+        if sidecar == broken and config is not None and config.enable_egress:
+            raise ZeroDivisionError
+        return made({CLUSTER: {"a": str(config)}})
+
+    async with running_hub(compose=compose) as running:
+        await running.holds(*SMALL_MESH)
+        streams = [running.attach(name) for name in ("web-1", "curl")]
+        before = [await _taken(stream) for stream in streams]
+        running.store.apply(mesh_config(egress=True))
+        await running.published()
+        after = [await newest(stream) for stream in streams]
+
+        assert after[0] is None
+        assert after[1] not in (None, before[1])
+        assert 1 == running.metrics.task_failures.labels("publish")._value.get()

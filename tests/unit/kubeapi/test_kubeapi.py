@@ -71,6 +71,24 @@ async def test_a_refusal_has_its_status_its_message_and_the_wait_asked_for(tmp_p
         assert (403, 0.0) == (refused.value.status, refused.value.retry_after_s)
 
 
+@pytest.mark.parametrize(
+    "said",
+    ['{"message": ' + "[" * 100_000, "[" * 100_000, "{" * 3, '{"message": "' + "x" * 1_000_000],
+    ids=["deep", "deeper", "cut", "long"],
+)
+async def test_a_refusal_in_words_that_cannot_be_read_is_its_status(
+    tmp_path: Path, said: str
+) -> None:
+    async with fake_api() as api:
+        kube = await connect(api.kubeconfig(tmp_path), "")
+        api.faults["Namespace"] += [body(said, status=500)]
+        try:
+            with pytest.raises(KubeApiError, match=r"^HTTP status 500$"):
+                await kube.get(NAMESPACES, {})
+        finally:
+            await kube.close()
+
+
 async def test_a_watch_gives_whole_lines_and_says_if_the_last_is_not(tmp_path: Path) -> None:
     async with fake_api() as api:
         kube = await connect(api.kubeconfig(tmp_path), "")

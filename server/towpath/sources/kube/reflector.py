@@ -76,6 +76,15 @@ class Reflector:
 
     async def run(self) -> None:
         """List and watch until cancelled; every failure is told and tried again."""
+        try:
+            await self._run()
+        except Exception:
+            # Whoever starts it again starts with a list: where it was it has failed.
+            self._version = ""
+            self._outage.failing(self._resource.kind)
+            raise
+
+    async def _run(self) -> None:
         while True:
             self._opened_at = None
             failure: KubeApiError | None = None

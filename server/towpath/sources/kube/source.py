@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from towpath.kubeapi.client import KubeApi
@@ -20,6 +21,7 @@ from towpath.sources.kube.kinds import Resource, resources
 from towpath.sources.kube.outage import Outage
 from towpath.sources.kube.pace import Pace
 from towpath.sources.kube.reflector import Reflector
+from towpath.supervision import Supervisor
 from towpath.telemetry.metrics import Metrics
 
 ORIGIN = "kube"
@@ -59,6 +61,7 @@ class KubeSource:
     ) -> None:
         self._store = store
         self._metrics = metrics
+        self._supervisor = Supervisor(metrics)
         self._keeper = keeper
         self._now = now
         self._outage = Outage(clock)
@@ -81,12 +84,13 @@ class KubeSource:
 
     async def run(self) -> None:
         """Follow the cluster until cancelled."""
+        keep = self._supervisor.keep
         async with asyncio.TaskGroup() as tasks:
             for reflector in self._reflectors:
-                tasks.create_task(reflector.run())
-            if self._keeper is not None:
-                tasks.create_task(self._keeper.write(self))
-                tasks.create_task(self._keeper.restore(self))
+                tasks.create_task(keep("reflector", reflector.run))
+            if (keeper := self._keeper) is not None:
+                tasks.create_task(keep("checkpoint", partial(keeper.write, self)))
+                tasks.create_task(keep("restore", partial(keeper.restore, self)))
 
     def stale_seconds(self) -> float:
         """For how long a kind could not be followed; 0 while all can."""

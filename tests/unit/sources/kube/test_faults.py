@@ -7,6 +7,7 @@ import gc
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -24,6 +25,7 @@ from support.fake_api import (
 )
 from support.kube_store import Follow
 from towpath.model.names import Kind
+from towpath.sources.decode import Decoded, decode_json
 
 # The scripted server is stopped amid connections, and its half of some is left to the collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -42,6 +44,26 @@ def fill(api: FakeApi, count: int = 3) -> None:
     for number in range(count):
         api.put("Namespace", f"n{number}", metadata={"labels": LABEL})
     api.put("Egress", "one", "n0", spec={"hosts": ["a.test"]})
+
+
+async def test_a_fault_of_ours_that_nobody_foresaw_is_counted_and_got_over(
+    follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decodes = iter([ZeroDivisionError, RecursionError])
+
+    def decode(*arguments: Any) -> Decoded:
+        for error in decodes:
+            raise error
+        return decode_json(*arguments)
+
+    monkeypatch.setattr("towpath.sources.kube.reflector.decode_json", decode)
+    async with fake_api() as api:
+        fill(api)
+        async with follow(api) as held:
+            await held.until(held.equal)
+
+            assert 2 == held.metrics.task_failures.labels("reflector")._value.get()
+            assert 0 == held.stale()
 
 
 @pytest.mark.parametrize("streamed", [True, False])
