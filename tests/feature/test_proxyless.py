@@ -147,3 +147,45 @@ async def test_what_is_taken_away_is_taken_from_clients_that_keep_what_was_delet
             await client.until("hello.bookstore", lambda o: o.code == "OK", what="it is back")
 
             assert "permissive mode is off" in refused.said
+
+
+@pytest.mark.parametrize(
+    "reads",
+    [{}, {"data_errors": True}, {"data_errors": True, "fail_on_data_errors": True}],
+    ids=["no errors", "errors", "errors and gives up"],
+)
+@pytest.mark.parametrize("revoked", ["permissive mode", "service"])
+async def test_what_is_taken_away_while_the_server_is_away_is_refused_after_it(
+    tmp_path: Path, reads: dict[str, bool], revoked: str
+) -> None:
+    folders = [tmp_path / "first", tmp_path / "second"]
+    for folder in folders:
+        folder.mkdir()
+    socket = tmp_path / "ads.sock"
+
+    async with (
+        hello_server("hello") as port,
+        xds_client(f"unix:{socket}", **reads) as client,  # type: ignore[arg-type]
+    ):
+
+        def everything(folder: Path) -> None:
+            hello_service(folder, port=port)
+
+        def without(folder: Path) -> None:
+            if revoked == "permissive mode":
+                everything(folder)
+                config = folder / "meshconfig.yaml"
+                config.write_text(
+                    config.read_text().replace("PolicyMode: true", "PolicyMode: false")
+                )
+
+        async with control_plane(folders[0], socket=socket, edit=everything) as plane:
+            before = (plane.folder / "meshconfig.yaml").read_text()
+            await client.until("hello.bookstore", lambda o: o.code == "OK", what="it is there")
+        async with control_plane(folders[1], socket=socket, edit=without) as plane:
+            await client.until(
+                "hello.bookstore", lambda o: o.code == "UNAVAILABLE", what="it is refused"
+            )
+            everything(plane.folder)
+            (plane.folder / "meshconfig.yaml").write_text(before)
+            await client.until("hello.bookstore", lambda o: o.code == "OK", what="it is back")

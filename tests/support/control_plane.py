@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -121,13 +121,17 @@ async def control_plane(
     tls: TlsFiles | None = None,
     people: frozenset[str] = frozenset(),
     limits: Limits = DEFAULTS,
+    socket: Path | None = None,
+    edit: Callable[[Path], None] = lambda _: None,
 ) -> AsyncIterator[ControlPlane]:
     """Serve a copy of the demo mesh; with *follow* off nothing is ever listed, and *compose* may
     serve other resources than those of the mesh. With *tls*, the server's files, it is served on
-    loopback, and *people* may call the Inspector.
+    loopback, and *people* may call the Inspector. *socket* is where another has listened before,
+    and *edit* changes the folder before anything is read.
     """
     folder = tmp_path / "mesh"
     shutil.copytree(DEMO, folder)
+    edit(folder)
     metrics = Metrics()
     settle = Settle(quiet=0.02, longest=0.5, clock=time.monotonic)
     store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=settle.touch)
@@ -142,7 +146,11 @@ async def control_plane(
     )
     server_tls = None if tls is None else _server_tls(tls, metrics)
     source = FilesSource(folder, store)
-    address = f"unix:{tmp_path}/ads.sock" if tls is None else f"localhost:{free_ports(1)[0]}"
+    address = (
+        f"unix:{socket or tmp_path / 'ads.sock'}"
+        if tls is None
+        else f"localhost:{free_ports(1)[0]}"
+    )
     local_socket = tmp_path / "local.sock"
     ports = Ports(address, server_tls.credentials() if server_tls else None, local_socket)
     running = [asyncio.create_task(hub.run())]

@@ -1,4 +1,4 @@
-"""`towpath bootstrap`: what an Envoy sidecar is started with."""
+"""`towpath bootstrap`: what an Envoy sidecar, or a gRPC client of xDS, is started with."""
 
 from __future__ import annotations
 
@@ -9,19 +9,30 @@ import yaml
 
 from towpath.cli.cluster import namespace_option
 from towpath.encode.envoy.bootstrap import ClientTls, Transport
-from towpath.encode.envoy.bootstrap import bootstrap as make
-from towpath.model.names import SidecarId
+from towpath.encode.envoy.bootstrap import bootstrap as envoy_bootstrap
+from towpath.encode.grpc.bootstrap import bootstrap as grpc_bootstrap
+from towpath.model.names import ClientKind, SidecarId
 from towpath.settings import split_address
 
 FOLDER = "/etc/towpath/tls"
+POD_BY_ENVIRONMENT = "$(POD_NAME).$(POD_NAMESPACE)"
+"""What Kubernetes makes the pod's own in the value of an environment variable."""
 
 
 @click.command()
 @click.option(
     "--pod",
     metavar="POD.NAMESPACE",
-    help="Whose; without it Envoy is told by --service-node POD.NAMESPACE, so that one bootstrap "
-    "serves all pods of a Deployment.",
+    help="Whose; without it Envoy is told by --service-node POD.NAMESPACE, and a gRPC client by "
+    "the environment variables POD_NAME and POD_NAMESPACE, so that one bootstrap serves all pods "
+    "of a Deployment.",
+)
+@click.option(
+    "--client",
+    type=click.Choice((ClientKind.ENVOY.value, ClientKind.GRPC.value)),
+    default=ClientKind.ENVOY.value,
+    show_default=True,
+    help="For an Envoy sidecar, or for a gRPC client without one.",
 )
 @namespace_option
 @click.option(
@@ -41,20 +52,26 @@ FOLDER = "/etc/towpath/tls"
     type=click.Choice(("delta", "sotw")),
     default="delta",
     show_default=True,
-    help="Variant of the xDS protocol.",
+    help="Variant of the xDS protocol that Envoy is to speak.",
 )
-@click.option("-o", "--output", type=click.Choice(("yaml", "json")), default="yaml")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(("yaml", "json")),
+    help="[default: yaml; for gRPC, which reads no other, json]",
+)
 def bootstrap(
     *,
     pod: str | None,
+    client: str,
     osm_namespace: str,
     server: str | None,
     plaintext: bool,
     tls_dir: str,
     variant: str,
-    output: str,
+    output: str | None,
 ) -> None:
-    """Print the bootstrap of an Envoy sidecar, for `envoy -c`."""
+    """Print the bootstrap of an Envoy sidecar, for `envoy -c`, or of a gRPC client."""
     try:
         if pod is not None:
             SidecarId.parse(pod)
@@ -71,7 +88,14 @@ def bootstrap(
         key=f"{tls_dir}/tls.key",
         server_name=host if server else service,
     )
-    made = make(
+    if client == ClientKind.GRPC.value:
+        if output == "yaml":
+            raise click.UsageError("--client grpc and --output yaml: gRPC reads JSON")
+        whose = pod or POD_BY_ENVIRONMENT
+        of_client = grpc_bootstrap(whose, server=(host, port), tls=None if plaintext else tls)
+        click.echo(json.dumps(of_client, indent=2))
+        return
+    made = envoy_bootstrap(
         pod or "",
         server=(host, port),
         transport=Transport[variant.upper()],

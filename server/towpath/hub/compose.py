@@ -105,6 +105,8 @@ def _grpc(mesh: Mesh, offer: Offer) -> Snapshot:
         closed=grpc.closed,
         forbidden=grpc.Refusals(offer.withheld),
         meet=_as_before,
+        # A client that was told to drop one may not take the very same up again.
+        kept=frozenset({LISTENER}),
     )
 
 

@@ -124,7 +124,8 @@ class Snapshot:
     """What one sidecar is to hold, by type URL.
 
     `revoke(type_url, name)` gives what to send in place of a resource that is gone, if leaving it
-    out would leave the client's old one in force; `closed(type_url, name)` the resource of that
+    out would leave the client's old one in force; of the types `kept` the client's own stays, since
+    what it leads to is closed. `closed(type_url, name)` gives the resource of that
     name that lets nothing through; `forbidden(type_url, name)` why a name that exists elsewhere
     is not for this client. `meet(held, new)` is what both let through, made of parts of *held*
     that *new* has too, so that it refers to nothing that *new* does not refer to; None if there is
@@ -136,10 +137,20 @@ class Snapshot:
     closed: Callable[[str, str], Resource | None] = _never
     meet: Callable[[Resource, Resource], Resource | None] = _never
     forbidden: Callable[[str, str], str | None] = _never
+    kept: frozenset[str] = frozenset()
 
     def of(self, type_url: str) -> ResourceSet:
         held = self.sets.get(type_url)
         return ResourceSet(type_url) if held is None else held
+
+    def left(self, held: Resource | None, type_url: str, name: str) -> Resource | None:
+        """What a client is to hold of a resource that is gone; None if it is to be left out.
+
+        It knows the resource as *held*; None, or without bytes, if from before its stream.
+        """
+        revoked = self.revoke(type_url, name)
+        known = held is not None and held.packed
+        return held if known and revoked is not None and type_url in self.kept else revoked
 
     @cached_property
     def version(self) -> str:

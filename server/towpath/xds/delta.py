@@ -173,7 +173,7 @@ class DeltaSession(Session[DeltaRequest]):
             return
         target = self._snapshot.of(type_url)
         gone = [name for name in sorted(known.held) if known.wants(name) and name not in target]
-        revoked = [self._snapshot.revoke(type_url, name) for name in gone]
+        revoked = [self._snapshot.left(known.held[name], type_url, name) for name in gone]
         sending = tuple(r for r in revoked if r is not None and known.held[r.name] != r)
         if sending:
             yield self._reply(known, target, sending, ())
@@ -248,7 +248,7 @@ class DeltaSession(Session[DeltaRequest]):
                 if resource is None and later:
                     continue
             elif resource is None and held is not None:
-                resource = self._snapshot.revoke(target.type_url, name)
+                resource = self._snapshot.left(held, target.type_url, name)
             if resource is not None:
                 if name in known.owed or held != resource:
                     new.append(resource)

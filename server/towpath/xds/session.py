@@ -239,7 +239,10 @@ class Session(ABC, Generic[R]):
             held = self.holding(ENDPOINTS)
             there = self._snapshot.of(ENDPOINTS)
             known = held.versions.keys() if held else ()
-            self._new_clusters = {n for n in self._new_clusters if n in there and n not in known}
+            clusters = self.holding(CLUSTER)
+            wanted = clusters.versions.keys() if clusters else set[str]()
+            new = self._new_clusters & wanted
+            self._new_clusters = {n for n in new if n in there and n not in known}
         return bool(self._new_clusters)
 
     def _may_break(self) -> bool:

@@ -38,10 +38,19 @@ class _Subscription:
     owed: frozenset[str] = frozenset()  # to be sent though unchanged
     doubtful: bool = False  # the client may have taken a part of what it rejected
     missed: frozenset[str] = frozenset()  # told to be absent, and why
+    brought: frozenset[str] = frozenset()  # the client may hold them from before this stream
     complete: ResourceSet | None = None  # what was sent all that is wanted of
 
     def wants(self, name: str) -> bool:
         return self.wildcard or name in self.names
+
+    @property
+    def asks_for_nothing(self) -> bool:
+        return not (self.wildcard or self.names)
+
+    def begin_anew(self) -> None:
+        """The client has forgotten all that it was sent; what it asks for then is new to it."""
+        self.names, self.version, self.missed = frozenset(), "", frozenset()
 
 
 class SotwSession(Session[SotwRequest]):
@@ -82,6 +91,9 @@ class SotwSession(Session[SotwRequest]):
             _change_names(known, request)
             return events
         events = self._take_answer(known, request) if request.nonce else []
+        if known.nonce and not request.nonce and not request.version:
+            # The first request of a client that had lost all interest, and did not say so.
+            known.begin_anew()
         _change_names(known, request)
         return [*events, *self._advance()]
 
@@ -90,6 +102,7 @@ class SotwSession(Session[SotwRequest]):
         _change_names(known, request)
         if not request.version:
             return
+        known.brought = known.names
         self._returned = self._returned or (request.type_url == CLUSTER and not self._only_type)
         everything = request.type_url in FULL_STATE and known.wildcard and not known.names
         if everything and not self._standing.distrusts(request.type_url):
@@ -148,7 +161,8 @@ class SotwSession(Session[SotwRequest]):
 
     def _unanswered(self, type_url: str) -> bool:
         known = self._by_type.get(type_url)
-        return known is not None and known.unanswered is not None
+        # Who asks for nothing any more has nothing to answer.
+        return known is not None and known.unanswered is not None and not known.asks_for_nothing
 
     def _asks(self, type_url: str) -> bool:
         known = self._by_type.get(type_url)
@@ -169,7 +183,7 @@ class SotwSession(Session[SotwRequest]):
             return
         target = self._snapshot.of(type_url)
         gone = [name for name in sorted(known.names & known.held.keys()) if name not in target]
-        revoked = [self._snapshot.revoke(type_url, name) for name in gone]
+        revoked = [self._snapshot.left(known.held[name], type_url, name) for name in gone]
         sending = [r for r in revoked if r is not None and known.held[r.name] != r]
         if sending:
             yield self._reply_new(known, type_url, sending)
@@ -178,7 +192,8 @@ class SotwSession(Session[SotwRequest]):
         known = self._by_type.get(type_url)
         if known is None or (type_url in FULL_STATE and self._asks(type_url)):
             return  # what asks for full state is given all of it anyhow
-        target, met = self._snapshot.of(type_url), {}
+        target = self._snapshot.of(type_url)
+        met = self._left(known, target)
         for name, held in known.held.items():
             new = target.get(name)
             if new == held or (new is None and type_url not in FULL_STATE):
@@ -205,7 +220,7 @@ class SotwSession(Session[SotwRequest]):
             return
         due = self._next_new(known, target)
         sending = [r for r in due if r.name in known.owed] if asked else due
-        faults = self._missing(known, target)
+        faults = self._missing(known, target, due)
         if sending or faults:
             yield self._reply_new(known, type_url, sending, faults)
         all_sent = len(sending) == len(due) and not self._standing.withheld(target)
@@ -218,11 +233,22 @@ class SotwSession(Session[SotwRequest]):
         if keep and known.held is not target:
             gone = {n: r for n, r in known.held.items() if n not in target and known.wants(n)}
             self._kept = self._kept or bool(gone)
-        if known.wildcard and not withheld and not gone:
+        left = self._left(known, target)
+        if known.wildcard and not (withheld or gone or left):
             return target
         names = target if known.wildcard else known.names & target.keys()
         given = (self._given(known, target[name], withheld) for name in sorted(names))
-        return {r.name: r for r in given if r is not None} | gone
+        return {r.name: r for r in given if r is not None} | gone | left
+
+    def _left(self, known: _Subscription, target: ResourceSet) -> dict[str, Resource]:
+        """What the client is to hold, of a full-state type, of names that are gone."""
+        if target.type_url not in FULL_STATE:
+            return {}
+        gone = sorted(
+            n for n in known.names - target.keys() if n in known.held or n in known.brought
+        )
+        left = (self._snapshot.left(known.held.get(n), target.type_url, n) for n in gone)
+        return {r.name: r for r in left if r is not None and not self._standing.refuses(r)}
 
     def _given(
         self, known: _Subscription, resource: Resource, withheld: frozenset[str]
@@ -233,8 +259,14 @@ class SotwSession(Session[SotwRequest]):
 
     def _next_whole(self, known: _Subscription, target: ResourceSet, visible: Held) -> str | None:
         """The version of the response that is due; None if none is."""
+        if known.asks_for_nothing:
+            return None  # nobody would answer it
         version = self._version(target, visible)
-        due = version != known.version or not known.owed.isdisjoint(visible)
+        due = version != known.version and not (
+            # All that there is has another version than the same by its names.
+            known.nonce and known.version and _same(visible, known.held)
+        )
+        due = due or not known.owed.isdisjoint(visible)
         if self._standing.distrusts(target.type_url) and known.nonce:
             # What stands in for rejected content may be what the client holds anyhow.
             due = known.doubtful or not (
@@ -260,29 +292,37 @@ class SotwSession(Session[SotwRequest]):
     def _wanted(
         self, known: _Subscription, target: ResourceSet, name: str, withheld: frozenset[str]
     ) -> Resource | None:
-        """What is there, or what stands in for a name that never was."""
+        """What is there, or what stands in for a name that never was on this stream."""
         resource = target.get(name)
         if resource is not None:
             return self._given(known, resource, withheld)
-        if self._manners.stand_ins and target.type_url == ENDPOINTS and name not in known.held:
-            closed = self._snapshot.closed(target.type_url, name)
-            return None if closed is None or self._standing.refuses(closed) else closed
-        return None
+        if name in known.held:
+            return None
+        stand_in = None
+        if name in known.brought:
+            stand_in = self._snapshot.left(None, target.type_url, name)
+        if self._manners.stand_ins and target.type_url == ENDPOINTS:
+            stand_in = self._snapshot.closed(target.type_url, name)
+        return None if stand_in is None or self._standing.refuses(stand_in) else stand_in
 
-    @staticmethod
-    def _absent(known: _Subscription, target: ResourceSet) -> frozenset[str]:
+    def _absent(self, known: _Subscription, target: ResourceSet) -> frozenset[str]:
         """Names that are asked for and are not there.
 
         What the client holds of a type that is not full state ends with its parent.
         """
         absent = frozenset(name for name in known.names if name not in target)
-        return absent if target.type_url in FULL_STATE else absent - known.held.keys()
+        full = target.type_url in FULL_STATE
+        return absent - (self._left(known, target) if full else known.held).keys()
 
-    def _missing(self, known: _Subscription, target: ResourceSet) -> tuple[Fault, ...]:
-        """What the client must be told anew of names that are not there."""
+    def _missing(
+        self, known: _Subscription, target: ResourceSet, due: Iterable[Resource] = ()
+    ) -> tuple[Fault, ...]:
+        """What the client must be told anew of names that are not there, nor stood in for by what
+        is *due*.
+        """
         if not self._manners.faults:
             return ()
-        absent = self._absent(known, target)
+        absent = self._absent(known, target) - {r.name for r in due}
         faults = self._faults(target.type_url, absent - known.missed)
         known.missed = absent
         return faults
@@ -369,10 +409,12 @@ def _change_names(known: _Subscription, request: SotwRequest) -> None:
     if not everything and not known.held.keys() <= names:
         # Also what only the wildcard had covered: the client may forget what it does not want.
         known.held = {n: r for n, r in known.held.items() if n in names}
+        known.version = ""
     if everything and not known.wildcard:
         known.version = ""  # what is asked for anew is sent anew: XP, «Subscribing»
     # A name that is new is always sent, even if it had been sent before: XP, «Subscribing».
     known.owed = (known.owed | (names - known.names)) & names
     if names != known.names:
         known.complete = None
+    known.brought &= names
     known.names, known.wildcard = names, everything

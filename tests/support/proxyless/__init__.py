@@ -74,17 +74,26 @@ async def xds_client(
     flavour: str = "sync",
     node: str = "curl.curl",
     data_errors: bool = False,
+    fail_on_data_errors: bool = False,
     tls: TlsFiles | None = None,
     inside: Callable[[str], Sequence[str]] = lambda program: (program,),
 ) -> AsyncIterator[XdsClient]:
     """A client whose bootstrap names *server*; *flavour* is `sync` or `aio`.
 
-    With *data_errors* it heeds `resource_errors`, which gRPC does only if told to; with *tls*, the
-    client's files, it speaks mutual TLS to the server. *inside* makes
-    the command of a program that is run elsewhere, such as in a network namespace.
+    With *data_errors* it heeds `resource_errors`, which gRPC does only if told to, and with
+    *fail_on_data_errors* gives up what they speak of; with *tls*, the client's files, it speaks
+    mutual TLS to the server. *inside* makes the command of a program that is run elsewhere, such as
+    in a network namespace.
     """
+    features = ["fail_on_data_errors"] if fail_on_data_errors else []
     bootstrap = {
-        "xds_servers": [{"server_uri": server, "channel_creds": [_credentials(tls)]}],
+        "xds_servers": [
+            {
+                "server_uri": server,
+                "channel_creds": [_credentials(tls)],
+                "server_features": features,
+            }
+        ],
         "node": {"id": node},
     }
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:

@@ -154,10 +154,14 @@ def test_what_is_gone_is_replaced_by_what_lets_no_call_through() -> None:
     held = _snapshot(ClientKind.GRPC)
     gone = {t: held.revoke(t, "shop/gone|80") for t in (CLUSTER, ENDPOINTS, LISTENER, ROUTES)}
 
-    assert [CLUSTER, LISTENER] == [type_url for type_url, one in gone.items() if one is None]
-    endpoints, configuration = gone[ENDPOINTS], gone[ROUTES]
+    assert [CLUSTER] == [type_url for type_url, one in gone.items() if one is None]
+    endpoints, configuration, closed = gone[ENDPOINTS], gone[ROUTES], gone[LISTENER]
     assert endpoints is not None
     assert configuration is not None
+    assert closed is not None
+    manager = unpacked(listener(closed).api_listener.api_listener, hcm.HttpConnectionManager)
+    assert [["*"]] == [list(h.domains) for h in manager.route_config.virtual_hosts]
+    assert [] == [list(r) for h in manager.route_config.virtual_hosts for r in h.routes]
     assert not assignment(endpoints).endpoints
     (host,) = routes(configuration).virtual_hosts
     assert (["*"], []) == (list(host.domains), list(host.routes))

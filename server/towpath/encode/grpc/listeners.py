@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from envoy.config.listener.v3.api_listener_pb2 import ApiListener
 from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.config.route.v3.route_components_pb2 import VirtualHost
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
@@ -19,14 +21,21 @@ def listeners(targets: Targets) -> Layer:
     return Layer(tuple(_listener(name, target) for target in targets for name in target.names))
 
 
+def closed_listener(name: str) -> Resource:
+    """The listener of that name under which there is no route."""
+    nowhere = RouteConfiguration(name=name, virtual_hosts=[VirtualHost(name=name, domains=["*"])])
+    return _resource(name, hcm.HttpConnectionManager(stat_prefix=name, route_config=nowhere))
+
+
 def _listener(name: str, target: Target) -> Resource:
+    rds = hcm.Rds(config_source=ads(), route_config_name=target.name)
+    return _resource(name, hcm.HttpConnectionManager(stat_prefix=target.name, rds=rds))
+
+
+def _resource(name: str, manager: hcm.HttpConnectionManager) -> Resource:
     """Without address and chains, for nothing listens on it; its only filter is the router, which
     clients want to be the last one.
     """
-    manager = hcm.HttpConnectionManager(
-        stat_prefix=target.name,
-        rds=hcm.Rds(config_source=ads(), route_config_name=target.name),
-        http_filters=[hcm.HttpFilter(name="router", typed_config=pack(Router()))],
-    )
+    manager.http_filters.add(name="router", typed_config=pack(Router()))
     made = Listener(name=name, api_listener=ApiListener(api_listener=pack(manager)))
     return resource(name, made)
