@@ -11,19 +11,18 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
 from towpath import __version__
 from towpath.access import Gate
 from towpath.admin.csds import ClientStatus
 from towpath.admin.http import HttpEndpoints
+from towpath.admin.http_port import http_port
 from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import RULES, Connections, Ports, start_grpc
 from towpath.hub.compose import snapshot
 from towpath.hub.deliveries import Deliveries
 from towpath.hub.hub import Compose, Hub
 from towpath.hub.settle import Settle
-from towpath.settings import Settings, split_address
+from towpath.settings import Settings
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.supervision import Supervisor
@@ -112,7 +111,9 @@ async def serve(
             works.append(("tls", tls.follow))
         running = [tasks.create_task(supervisor.keep(*work)) for work in works]
         async with contextlib.AsyncExitStack() as served:
-            await served.enter_async_context(_http(pages, settings.http_address))
+            await served.enter_async_context(
+                http_port(pages.application(), settings.http_address, metrics=metrics)
+            )
             ports = Ports(
                 settings.ads_address, tls.credentials() if tls else None, settings.local_socket
             )
@@ -172,21 +173,6 @@ async def _source(
 
     async with cluster(settings, store, hub, news=news, metrics=metrics) as parts:
         yield parts
-
-
-@contextlib.asynccontextmanager
-async def _http(pages: HttpEndpoints, address: str) -> AsyncIterator[None]:
-    host, port = split_address(address)
-    runner = web.AppRunner(pages.application(), access_log=None)
-    await runner.setup()
-    try:
-        try:
-            await web.TCPSite(runner, host, port).start()
-        except OSError as error:
-            raise OSError(f"--http-address {address} cannot be bound: {error.strerror}") from error
-        yield
-    finally:
-        await runner.cleanup()
 
 
 async def _told_to_stop() -> None:

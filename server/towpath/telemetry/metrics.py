@@ -58,6 +58,12 @@ class Metrics:
             ["status"],
             registry=registry,
         )
+        self.connections_ended = Counter(
+            "towpath_connections_ended",
+            "Connections ended for what their other end did, or did not do.",
+            ["port", "reason"],
+            registry=registry,
+        )
         self.access_refused = Counter(
             "towpath_access_refused",
             "Calls and streams refused with PERMISSION_DENIED, by whom the method is for, and why.",
