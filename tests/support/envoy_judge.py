@@ -40,7 +40,7 @@ def lets_through(held: Resource | None, by_name: Mapping[str, Resource], attempt
 
 
 def _chain(of: Any, attempt: Attempt) -> Any:
-    protocol = Protocol.TCP if _is_silent(of, attempt.port) else attempt.protocol
+    protocol = Protocol.TCP if is_silent(of, attempt.port) else attempt.protocol
     tls, http = protocol is Protocol.HTTPS, protocol is Protocol.HTTP
     steps: tuple[Callable[[Any], int | None], ...] = (
         lambda match: _equal(match.destination_port.value, attempt.port),
@@ -62,14 +62,24 @@ def _chain(of: Any, attempt: Attempt) -> Any:
     return of.default_filter_chain if of.HasField("default_filter_chain") else None
 
 
-def _is_silent(of: Any, port: int) -> bool:
+def is_silent(of: Any, port: int) -> bool:
     """True if nobody looks at the first bytes on this port."""
-    for one in of.listener_filters:
-        if one.name.endswith("http_inspector"):
-            rule = one.filter_disabled
-            rules = [rule, *rule.or_match.rules]
-            ranges = [r.destination_port_range for r in rules]
-            return any(found.start <= port < found.end for found in ranges)
+    read = [one for one in of.listener_filters if one.name.endswith("_inspector")]
+    return not read or any(_holds(one.filter_disabled, port) for one in read)
+
+
+def _holds(predicate: Any, port: int) -> bool:
+    """A predicate of Envoy's about a port; one that is empty holds for none."""
+    match predicate.WhichOneof("rule"):
+        case "any_match":
+            return bool(predicate.any_match)
+        case "not_match":
+            return not _holds(predicate.not_match, port)
+        case "or_match":
+            return any(_holds(rule, port) for rule in predicate.or_match.rules)
+        case "destination_port_range":
+            found = predicate.destination_port_range
+            return bool(found.start <= port < found.end)
     return False
 
 

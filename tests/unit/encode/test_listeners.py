@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from envoy.config.listener.v3.listener_pb2 import Listener
 
 from support.decoded import chains, listener
+from support.envoy_judge import is_silent
 from towpath.encode.envoy import inbound_listener, outbound_listener, prometheus_listener
+from towpath.encode.envoy.inspection import inspected
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Destinations, Inbound, InboundPort, Outbound
 from towpath.model.snapshot import Layer
+from towpath.planning.egress.rules import Rule
+from towpath.planning.egress.ways import ways
 
 WEB = Destination("shop", "web", 80, Protocol.HTTP, ("10.96.0.1", "10.96.0.2"), direct=False)
 SQL = Destination("shop", "sql", 3306, Protocol.TCP_SERVER_FIRST, ("10.96.0.3",), direct=False)
@@ -21,6 +26,12 @@ RAW = Destination("shop", "raw", 9000, Protocol.TCP, ("10.96.0.5",), direct=Fals
 TLS = Destination("shop", "tls", 443, Protocol.HTTPS, ("10.96.0.6",), direct=False)
 
 ALL = (WEB, SQL, SMTP, RAW, TLS)
+
+PAGES = Rule("p/pages", 80, Protocol.HTTP, ("a.test",), None, None, None)
+BANK = Rule("p/bank", 443, Protocol.HTTPS, ("b.test",), None, None, None)
+MAIL = Rule("p/mail", 25, Protocol.TCP_SERVER_FIRST, None, None, None, None)
+BYTES = Rule("p/bytes", 9000, Protocol.TCP, None, None, None, None)
+INSPECTORS = ("tls_inspector", "http_inspector")
 
 
 def _plans(*destinations: Destination) -> list[Outbound]:
@@ -80,42 +91,62 @@ def test_no_two_chains_have_the_same_match() -> None:
             assert len(matches) == len(set(matches))
 
 
-def test_a_listener_without_server_first_ports_inspects_everything() -> None:
-    for name, filters in _listener_filters(_outbound(_to(WEB, RAW, TLS))).items():
-        assert not filters.HasField("filter_disabled"), name
+def test_trap_5_without_policies_nobody_is_waited_for() -> None:
+    for plan in _plans(*ALL):
+        for held in outbound_listener(plan).values():
+            filters = _listener_filters(listener(held))
+            assert not filters["original_dst"].HasField("filter_disabled")
+            assert all(filters[name].filter_disabled.any_match for name in INSPECTORS)
 
 
-def test_trap_5_a_single_server_first_port_is_a_plain_predicate() -> None:
-    """Envoy refuses an or_match of a single rule."""
-    filters = _listener_filters(_outbound(_to(WEB, SQL)))
+@pytest.mark.parametrize(
+    ("rules", "ports"),
+    [
+        ([PAGES], [80]),
+        ([PAGES, BANK], [80, 443]),
+        ([BANK, replace(BANK, hosts=None)], [443]),
+        ([replace(BANK, hosts=None)], [443]),
+        ([MAIL, BYTES], []),
+        ([MAIL, replace(BYTES, port=25)], []),
+        ([MAIL, BANK], [443]),
+    ],
+)
+def test_trap_5_the_first_bytes_are_read_where_policies_ask_for_them(
+    rules: list[Rule], ports: list[int]
+) -> None:
+    for passthrough in (False, True):
+        made = _outbound(
+            Outbound(Destinations((SQL,)), passthrough, ways(tuple(rules), (), passthrough=False))
+        )
 
-    assert not filters["original_dst"].HasField("filter_disabled")
-    for inspector in ("tls_inspector", "http_inspector"):
-        only = filters[inspector].filter_disabled.destination_port_range
-        assert (only.start, only.end) == (3306, 3307)
+        assert frozenset(ports) == inspected(made)
+        assert [n for n in range(1, 500) if n not in ports] == [
+            port for port in range(1, 500) if is_silent(made, port)
+        ]
 
 
-def test_trap_5_several_server_first_ports_are_alternatives_in_order() -> None:
-    filters = _listener_filters(_outbound(_to(SQL, WEB, SMTP)))
+@pytest.mark.parametrize("passthrough", [False, True])
+def test_a_server_that_speaks_first_anywhere_is_not_kept_waiting_by_other_policies(
+    *, passthrough: bool
+) -> None:
+    rules = (MAIL, replace(PAGES, port=25), replace(BANK, port=25))
+    plan = Outbound(Destinations(), passthrough, ways(rules, (), passthrough=passthrough))
 
-    for inspector in ("tls_inspector", "http_inspector"):
-        rules = filters[inspector].filter_disabled.or_match.rules
-        ports = [rule.destination_port_range for rule in rules]
-        assert [(25, 26), (3306, 3307)] == [(port.start, port.end) for port in ports]
-
-
-def test_trap_5_two_server_first_services_on_one_port_are_one_rule() -> None:
-    other = Destination("shop", "z", 3306, Protocol.TCP_SERVER_FIRST, ("10.96.0.9",), direct=False)
-
-    filters = _listener_filters(_outbound(_to(SQL, other)))
-
-    assert filters["tls_inspector"].filter_disabled.destination_port_range.start == 3306
+    assert frozenset() == inspected(_outbound(plan))
 
 
-def test_trap_5_a_silent_client_is_served_after_a_short_inspection() -> None:
+def test_trap_5_the_wait_for_the_first_bytes_has_no_end() -> None:
+    """To go on without them would let through what a policy refuses; to close would cut clients."""
     for made in (_outbound(_to(WEB)), _inbound(InboundPort(80, Protocol.TCP, ("shop/web",)))):
-        assert made.listener_filters_timeout.ToMilliseconds() == 1000
-        assert made.continue_on_listener_filters_timeout
+        assert made.HasField("listener_filters_timeout")
+        assert made.listener_filters_timeout.ToMilliseconds() == 0
+        assert not made.continue_on_listener_filters_timeout
+
+
+def test_an_inbound_listener_reads_no_first_bytes() -> None:
+    made = _inbound(InboundPort(80, Protocol.HTTP, ("shop/web",)))
+
+    assert list(_listener_filters(made)) == ["original_dst"]
 
 
 @pytest.mark.parametrize("destinations", [(WEB,), (WEB, RAW, TLS)])

@@ -17,6 +17,7 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
 from support.decoded import assignment, chains, cluster, listener, routes
 from towpath.encode.envoy import closed, egress_routes, meet, outbound_listener
+from towpath.encode.envoy.inspection import inspected
 from towpath.encode.pack import resource
 from towpath.model.egress import RequestMatch
 from towpath.model.names import Protocol
@@ -51,8 +52,12 @@ def _matching(*paths: str) -> Rule:
     return replace(HTTP, matches=tuple(RequestMatch(path) for path in paths))
 
 
-def test_a_chain_that_is_gone_is_gone_at_once() -> None:
-    assert _listener(HTTP) == _met(_listener(HTTP, TLS), _listener(HTTP))
+def test_a_chain_that_is_gone_is_gone_at_once_and_no_other_connection_is_drained() -> None:
+    held, new = listener(_listener(HTTP, TLS)), listener(_listener(HTTP))
+
+    met = listener(_met(_listener(HTTP, TLS), _listener(HTTP)))
+    assert list(new.filter_chains) == list(met.filter_chains)
+    assert list(held.listener_filters) == list(met.listener_filters)
 
 
 def test_a_chain_that_is_new_is_not_there_yet_and_the_rest_is() -> None:
@@ -78,19 +83,18 @@ def test_what_a_new_chain_would_restrict_is_closed_and_not_let_through_as_before
     assert met.HasField("default_filter_chain")
 
 
-def test_where_the_held_listener_hears_nothing_what_must_be_heard_is_closed() -> None:
-    """By its server name it could not be told from what passes through."""
-    held, new = _listener(SILENT, passthrough=True), _listener(TLS, passthrough=True)
+@pytest.mark.parametrize("before", [(), (SILENT,), (HTTP,)])
+def test_what_a_new_chain_asks_for_is_read_though_the_held_listener_did_not(
+    before: tuple[Rule, ...],
+) -> None:
+    """Otherwise the closed chain would never be chosen, and passthrough would take its place."""
+    held, new = _listener(*before, passthrough=True), _listener(TLS, passthrough=True)
 
-    (closed_one,) = (c for c in listener(_met(held, new)).filter_chains if "443" in c.name)
+    met = listener(_met(held, new))
+    assert frozenset({443}) == inspected(met)
+    (closed_one,) = (c for c in met.filter_chains if "443" in c.name)
     assert [] == list(closed_one.filters)
-    match = closed_one.filter_chain_match
-    assert (443, [], "", []) == (
-        match.destination_port.value,
-        list(match.server_names),
-        match.transport_protocol,
-        list(match.prefix_ranges),
-    )
+    assert ["b.test"] == list(closed_one.filter_chain_match.server_names)
 
 
 def test_routes_of_both_stay_and_the_last_refuses() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from towpath.planning.egress.decide import Attempt, decide
 from towpath.planning.egress.ways import ways
 
 LISTENER = "outbound-listener"
+
+pytestmark = pytest.mark.timeout(300)
 
 destinations = st.builds(
     Destination,

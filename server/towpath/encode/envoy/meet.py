@@ -15,7 +15,6 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_components_pb2 import (
     Filter,
     FilterChain,
-    FilterChainMatch,
 )
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
@@ -26,6 +25,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from google.protobuf.message import Message
 
+from towpath.encode.envoy.inspection import asks, inspect, inspected, port_of
 from towpath.encode.envoy.names import INBOUND_MESH, OUTBOUND_MESH
 from towpath.encode.pack import resource, unpack
 from towpath.model.snapshot import Resource
@@ -52,27 +52,21 @@ def _listener(held: Listener, new: Listener) -> Listener | None:
 
     In the mesh a chain is named for the service it leads to, and the held one leads there too, if
     otherwise; without a held one it is left out, so that its connections go on as they did. Any
-    other chain would restrict what it catches, so it is there, and closed. Where the held listener
-    does not look at the first bytes, a chain that asks for them would never be chosen, and could
-    restrict nothing: there all connections are closed that it may be for.
+    other chain would restrict what it catches, so it is there, and closed; as it may ask for the
+    first bytes, they are then read where the new listener reads them.
     """
     old = {_key(chain.filter_chain_match): chain for chain in held.filter_chains}
-    silent = _silent_ports(held)
-    unheard: dict[bytes, FilterChain] = {}
     chains = []
     for chain in new.filter_chains:
-        if _listens(chain) and chain.filter_chain_match.destination_port.value in silent:
-            whole = _whatever_is_said(chain)
-            unheard.setdefault(_key(whole.filter_chain_match), whole)
-            continue
         before = old.get(_key(chain.filter_chain_match))
         if before is not None and (_same_service(before, chain) or _same_way(before, chain)):
             chains.append(before)
         elif before is not None or (_catches(held, chain) and not _in_mesh(chain)):
             chains.append(FilterChain(name=chain.name, filter_chain_match=chain.filter_chain_match))
-    chains.extend(unheard.values())
     met = Listener()
     met.CopyFrom(held)
+    if not {port_of(chain) for chain in chains if asks(chain)} <= inspected(held):
+        inspect(met, inspected(new))
     del met.filter_chains[:]
     met.filter_chains.extend(chains)
     if held.HasField("default_filter_chain") and not (
@@ -102,27 +96,6 @@ def _asks_nothing(one: Filter) -> bool:
 
 def _in_mesh(chain: FilterChain) -> bool:
     return str(chain.name).startswith((OUTBOUND_MESH, INBOUND_MESH))
-
-
-def _silent_ports(held: Listener) -> set[int]:
-    """The ports where not every inspector listens to a connection's first bytes."""
-    off = (one.filter_disabled for one in held.listener_filters)
-    rules = (rule for found in off for rule in (found, *found.or_match.rules))
-    ranges = (rule.destination_port_range for rule in rules)
-    return {port for found in ranges for port in range(found.start, found.end)}
-
-
-def _listens(chain: FilterChain) -> bool:
-    match = chain.filter_chain_match
-    return bool(match.transport_protocol or match.server_names or match.application_protocols)
-
-
-def _whatever_is_said(chain: FilterChain) -> FilterChain:
-    """Closed, for all that goes to the port and the addresses of *chain*."""
-    said = chain.filter_chain_match
-    match = FilterChainMatch(prefix_ranges=said.prefix_ranges)
-    match.destination_port.CopyFrom(said.destination_port)
-    return FilterChain(name=chain.name, filter_chain_match=match)
 
 
 def _catches(held: Listener, chain: FilterChain) -> bool:

@@ -6,11 +6,12 @@ from typing import cast
 
 from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh
-from towpath.model.names import Account, Kind
+from towpath.model.names import Account, Kind, ObjectRef, Protocol
 from towpath.model.problem import Problem, Reason
 from towpath.planning.config import config
 from towpath.planning.egress.externals import contests
-from towpath.planning.egress.rules import route_group, rules, setting_of
+from towpath.planning.egress.rules import Rule, route_group, rules, setting_of
+from towpath.planning.egress.zones import needed
 
 
 def egress_problems(mesh: Mesh) -> tuple[Problem, ...]:
@@ -18,7 +19,7 @@ def egress_problems(mesh: Mesh) -> tuple[Problem, ...]:
     policies = cast("tuple[Egress, ...]", mesh.group(Kind.EGRESS, "all"))
     found = {problem for policy in policies for problem in mesh.ask(of_policy, policy)}
     for account in sorted({source for policy in policies for source in policy.sources}):
-        found |= set(mesh.ask(_contested, account))
+        found |= {*mesh.ask(_contested, account), *mesh.ask(_waited_for, account)}
     return tuple(sorted(found))
 
 
@@ -83,3 +84,25 @@ def _contested(mesh: Mesh, account: Account) -> tuple[Problem, ...]:
         for contest in contests(mesh.ask(rules, account))
         for loser in contest.losers
     )
+
+
+def _waited_for(mesh: Mesh, account: Account) -> tuple[Problem, ...]:
+    """Servers that speak first to some addresses, on a port where other policies are about what
+    the client says.
+    """
+    by_port: dict[int, list[Rule]] = {}
+    for rule in mesh.ask(rules, account):
+        by_port.setdefault(rule.port, []).append(rule)
+    found = []
+    for number, held in by_port.items():
+        asking = [r for r in needed(held) if r.protocol in (Protocol.HTTP, Protocol.HTTPS)]
+        silent = [r for r in held if r.protocol is Protocol.TCP_SERVER_FIRST]
+        for rule in silent if asking else ():
+            namespace, _, name = rule.policy.partition("/")
+            text = (
+                f"port {number} of {account} is {asking[0].protocol} in Egress {asking[0].policy}, "
+                "which needs the client's first bytes: a server that speaks first waits for them"
+            )
+            ref = ObjectRef(Kind.EGRESS, namespace, name)
+            found.append(Problem(ref, "spec.ports", Reason.CONFLICT, text))
+    return tuple(found)

@@ -29,7 +29,7 @@ def egress_ports(rules: Iterable[Rule], *, passthrough: bool) -> tuple[EgressPor
     by_port: dict[int, list[Rule]] = {}
     for rule in rules:
         by_port.setdefault(rule.port, []).append(rule)
-    ports = (_port(n, held, passthrough=passthrough) for n, held in sorted(by_port.items()))
+    ports = (_port(n, needed(held), passthrough=passthrough) for n, held in sorted(by_port.items()))
     return tuple(port for port in ports if port.zones)
 
 
@@ -41,6 +41,18 @@ def covers(pattern: str, host: str) -> bool:
 def contains(wide: str, narrow: str) -> bool:
     """True if every address of the second CIDR is in the first."""
     return IPv4Network(narrow).subnet_of(IPv4Network(wide))
+
+
+def needed(rules: list[Rule]) -> list[Rule]:
+    """The rules of a port without those that add nothing to what passes there as bytes.
+
+    Where a server that speaks first may be at any address, everything passes; to read what the
+    client says would keep it waiting.
+    """
+    anywhere = (rule for rule in rules if rule.ranges is None or EVERYWHERE in rule.ranges)
+    if any(rule.protocol is Protocol.TCP_SERVER_FIRST for rule in anywhere):
+        return [rule for rule in rules if rule.protocol in _BYTES]
+    return rules
 
 
 def _port(number: int, rules: list[Rule], *, passthrough: bool) -> EgressPort:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from support.objects import egress, mesh_config, mesh_of, namespace, route_group, setting
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, Protocol
@@ -129,9 +131,19 @@ def test_a_setting_that_two_policies_share_is_no_conflict() -> None:
     assert not [p for p in _problems(*held) if p.reason is Reason.CONFLICT]
 
 
-def test_server_first_waits_for_nobody_unless_another_policy_looks() -> None:
+def test_a_server_that_speaks_first_anywhere_is_not_kept_waiting_by_other_policies() -> None:
+    """All that they allow on the port passes as bytes, to the address that is dialled."""
     mail = egress("mail", (25, Protocol.TCP_SERVER_FIRST), hosts=None)
-    tls = egress("tls", (25, Protocol.HTTPS))
+    tls, http = egress("tls", (25, Protocol.HTTPS)), egress("http", (25, Protocol.HTTP))
 
-    assert _plan(mail).ways.ports[0].server_first
-    assert not _plan(mail, tls).ways.ports[0].server_first
+    assert _plan(mail).ways.ports == _plan(mail, tls, http).ways.ports
+
+
+def test_a_server_that_speaks_first_at_some_addresses_beside_https_is_a_problem() -> None:
+    mail = egress("mail", (25, Protocol.TCP_SERVER_FIRST), hosts=None, ranges=["10.0.0.0/8"])
+    tls, anywhere = egress("tls", (25, Protocol.HTTPS)), replace(mail, name="any", ranges=None)
+
+    (waiting,) = _problems(mail, tls)
+    assert (waiting.object, waiting.reason) == (mail.ref, Reason.CONFLICT)
+    assert "port 25 of shop/default is https in Egress shop/tls" in waiting.message
+    assert [] == _problems(mail) == _problems(mail, tls, anywhere)
