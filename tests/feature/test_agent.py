@@ -16,6 +16,7 @@ from support.agent_process import (
     STAND_IN,
     acknowledged,
     agent_process,
+    alive,
     rejected,
     sent,
     until,
@@ -177,7 +178,7 @@ async def test_a_crash_between_writing_and_telling_loses_nothing(
             await until(lambda: agent.version != good)
             agent.process.send_signal(signal.SIGKILL)
             await agent.ended()
-            os.kill(agent.pid_of_pipy, signal.SIGKILL)
+            await until(lambda: not alive(agent.pid_of_pipy))
         assert good != agent.version
         agent.order("ok")
         async with agent_process(plane.address, folder) as again:

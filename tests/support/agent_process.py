@@ -20,7 +20,7 @@ from towpath.model.types import SIDECAR
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 
-WITHIN_S = 20.0
+WITHIN_S = 40.0
 STAND_IN = (sys.executable, "-S", "-E", stand_in_pipy.__file__)
 AGENT = (sys.executable, "-c", "from towpath_client.agent.main import main; main()")
 
@@ -93,6 +93,14 @@ async def agent_process(
         await process.wait()
         with contextlib.suppress(OSError, ValueError):
             os.kill(agent.pid_of_pipy, 9)
+
+
+def alive(pid: int) -> bool:
+    """True if there is such a process, and it has not ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 async def until(condition: Callable[[], bool]) -> None:

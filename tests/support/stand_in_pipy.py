@@ -2,8 +2,9 @@
 
     stand_in_pipy.py FOLDER
 
-The file `orders` in the folder says how the next reloads go: `ok`, `refuse`, `hang` (no word),
-`die` (exits with 3) or `slow` (until `orders` says something else). What was read goes to `seen`,
+The file `orders` in the folder says how the next reloads go: `ok`, `refuse`, `refuse-if TEXT`
+(where the file has that text), `hang` (no word), `die` (exits with 3), `slow` (until `orders` says
+something else) or `split` (one thread refuses, another does not). What was read goes to `seen`,
 a version for each line; `broken` says that it was no JSON. SIGTERM ends it with 7.
 """
 
@@ -41,7 +42,13 @@ def reload(folder: Path) -> int:
     note(folder, found)
     while (order := orders(folder)) == "slow":
         time.sleep(0.005)
+    if order.startswith("refuse-if "):
+        text = (folder / "config.json").read_text()
+        order = "refuse" if order.removeprefix("refuse-if ") in text else "ok"
     match order:
+        case "split":
+            print("[restart] Codebase reloaded on thread 0", flush=True)
+            print("[restart] Failed reloading codebase", file=sys.stderr, flush=True)
         case "refuse":
             print("syntax error in the night", file=sys.stderr, flush=True)
             print("[restart] Failed reloading codebase", file=sys.stderr, flush=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
 
-from towpath_api.v1.pipy import version_of
+from towpath_api.v1.pipy import to_json, version_of
+from towpath_api.v1.sidecar_pb2 import SidecarConfig
 
 
 class ConfigFile:
@@ -22,6 +24,16 @@ class ConfigFile:
         self._good = path.with_name(f"{path.name}.good")
         self._refused = path.with_name(f"{path.name}.refused")
         self._temporary = path.with_name(f".{path.name}.new")
+
+    def forget(self) -> None:
+        """Pipy is to let nothing through: the file says so, and there is nothing to go back to."""
+        with contextlib.suppress(OSError):
+            self._good.unlink(missing_ok=True)
+        try:
+            self._replace(self._path, to_json(SidecarConfig()))
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._path.unlink(missing_ok=True)
 
     def recover(self) -> str | None:
         """Put the last good configuration back after a restart; gives its version, if there is one.

@@ -14,12 +14,15 @@ import sys
 from collections.abc import AsyncGenerator, Sequence
 from http import HTTPStatus
 from pathlib import Path
+from typing import Any
 
 from towpath_client.agent.agent import Agent, PipyEnded
+from towpath_client.agent.child import Child
 from towpath_client.agent.counters import Counters
+from towpath_client.agent.elsewhere import ByCommand, ByPidFile
 from towpath_client.agent.files import ConfigFile
 from towpath_client.agent.http import serve_pages
-from towpath_client.agent.pipy import ByCommand, ByPidFile, Child, Pipy
+from towpath_client.agent.pipy import Pipy
 from towpath_client.backoff import Backoff
 from towpath_client.client import AdsClient
 from towpath_client.resource_types import SIDECAR_CONFIG
@@ -84,19 +87,23 @@ async def run(
     async with server:
         await agent.recover()
         following = asyncio.create_task(_follow(options, agent, tls))
+        keeping = asyncio.create_task(agent.keep_sure())
         ending = asyncio.create_task(pipy.ended())
+        tasks: tuple[asyncio.Future[Any], ...] = (following, keeping, ending)
         try:
-            await asyncio.wait({following, ending, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if not following.done() and ending.done():
+            await asyncio.wait({*tasks, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if keeping.done():
+                keeping.result()
+            if not following.done() and ending.done() and not pipy.stopping:
                 # Pipy may have ended of a configuration: then its refusal is on its way.
                 await asyncio.wait({following}, timeout=LAST_WORDS_S)
             if following.done():
                 return following.result()
             return ending.result() if ending.done() else stopped.result()
         finally:
-            following.cancel()
-            ending.cancel()
-            await asyncio.gather(following, ending, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _follow(options: argparse.Namespace, agent: Agent, tls: TlsFiles | None) -> int:
@@ -158,11 +165,14 @@ def _pipy(options: argparse.Namespace) -> Pipy:
     program = options.command[:1] or shlex.split(options.reload_command or "")[:1]
     if program and shutil.which(program[0]) is None:
         raise ValueError(f"there is no program {program[0]!r}")
+    if options.stop_command and not options.reload_command:
+        raise ValueError("--stop-command goes with --reload-command")
     if options.command:
         return Child(options.command, **times)
     if options.pid_file:
         return ByPidFile(options.pid_file, options.pipy_log, **times)
-    return ByCommand(shlex.split(options.reload_command), **times)
+    stop = shlex.split(options.stop_command or "")
+    return ByCommand(shlex.split(options.reload_command), stop=stop, **times)
 
 
 def _tls(options: argparse.Namespace) -> TlsFiles | None:
@@ -208,6 +218,11 @@ def _parser() -> argparse.ArgumentParser:
     option("--pid-file", type=Path, help="where a Pipy that runs elsewhere has its process id")
     option("--pipy-log", type=Path, help="with --pid-file: where that Pipy logs")
     option("--reload-command", help="command that makes Pipy read the file, and exits with 0 then")
+    option(
+        "--stop-command",
+        help="with --reload-command: command that ends a Pipy which cannot be told to let nothing "
+        "through",
+    )
     option(
         "--reload-timeout",
         type=float,

@@ -53,6 +53,11 @@ class Lines:
         """The last lines, for a reason."""
         return " / ".join(self._told)
 
+    @property
+    def mixed(self) -> bool:
+        """True if some threads have taken what others have not."""
+        return len(set(self._verdicts)) > 1
+
     async def verdict(self, *, within: float, settle: float) -> bool | None:
         """True for a success, False for a failure; None if *within* so many seconds none is heard.
 

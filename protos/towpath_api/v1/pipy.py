@@ -121,6 +121,12 @@ def version_of(text: str | bytes) -> str | None:
     return version if isinstance(version, str) else None
 
 
+def is_closed(config: SidecarConfig) -> bool:
+    """True if *config* lets nothing through in either direction."""
+    opens = config.inbound.traffic_matches or config.outbound.traffic_matches
+    return not (opens or config.forward.ByteSize() or config.spec.traffic.enable_egress)
+
+
 # Out.
 
 

@@ -125,7 +125,7 @@ def _pipy(mesh: Mesh, sidecar: SidecarId, account: Account, let_in: Inbound) -> 
         mesh.ask(_pipy_outbound, let_out),
         mesh.ask(_pipy_part, pipy.doors, let_in),
     )
-    return Snapshot(_sets({SIDECAR: (Layer((whole,)),)}))
+    return Snapshot(_sets({SIDECAR: (Layer((whole,)),)}), closed=pipy.closed, meet=pipy.meet)
 
 
 def _pipy_spec(mesh: Mesh, passthrough: bool) -> bytes:  # noqa: FBT001 (a question's argument)

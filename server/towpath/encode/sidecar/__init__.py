@@ -7,7 +7,19 @@ says what and why.
 from towpath.encode.sidecar.config import config, doors, spec
 from towpath.encode.sidecar.egress import withheld
 from towpath.encode.sidecar.inbound import inbound
+from towpath.encode.sidecar.meet import closed, meet
 from towpath.encode.sidecar.outbound import cluster, outbound
 from towpath_api.v1.sidecar_pb2 import ClusterConfig
 
-__all__ = ["ClusterConfig", "cluster", "config", "doors", "inbound", "outbound", "spec", "withheld"]
+__all__ = [
+    "ClusterConfig",
+    "closed",
+    "cluster",
+    "config",
+    "doors",
+    "inbound",
+    "meet",
+    "outbound",
+    "spec",
+    "withheld",
+]

@@ -88,7 +88,15 @@ def doors(let_in: Inbound) -> bytes:
     Whoever reaches an open port may use it, as with an Envoy sidecar: a list of all pods would
     change every sidecar with each of them.
     """
-    message = SidecarConfig(allowed_endpoints={ANYWHERE: "any client"} if let_in.ports else {})
+    return (
+        part(SidecarConfig(allowed_endpoints={ANYWHERE: "any client"} if let_in.ports else {}))
+        + chains()
+    )
+
+
+def chains() -> bytes:
+    """The modules that a connection goes through."""
+    message = SidecarConfig()
     for chain, modules in CHAINS.items():
         direction, _, _ = chain.partition("-")
         files = [f"modules/{direction}-{module}.js" for module in modules]
