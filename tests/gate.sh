@@ -46,6 +46,10 @@ wheel() (
   "${import[@]}" --without aiohttp,click,cryptography,grpc_health,grpc_reflection,msgspec,prometheus_client,re2,watchfiles,yaml \
     towpath_api towpath_client
   "$work/venv/bin/towpath-agent" --help >/dev/null
+  for command in towpath osm; do
+    said=$("$work/venv/bin/$command" version 2>&1) && return 1
+    [[ $said == "$command: click is not installed: "*"towpath[server]"* ]] || { echo "$said"; return 1; }
+  done
   "${install[@]}" "${built}[server]"
   "$work/venv/bin/python" -m pip check
   "${import[@]}" towpath towpath_api towpath_client
