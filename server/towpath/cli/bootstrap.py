@@ -8,6 +8,7 @@ import click
 import yaml
 
 from towpath.cli.cluster import namespace_option
+from towpath.cli.options import refuse_beside
 from towpath.encode.envoy.bootstrap import ClientTls, Transport
 from towpath.encode.envoy.bootstrap import bootstrap as envoy_bootstrap
 from towpath.encode.grpc.bootstrap import bootstrap as grpc_bootstrap
@@ -72,6 +73,10 @@ def bootstrap(
     output: str | None,
 ) -> None:
     """Print the bootstrap of an Envoy sidecar, for `envoy -c`, or of a gRPC client."""
+    if plaintext:
+        refuse_beside("--plaintext", "tls_dir", reason="no certificate is shown or asked for")
+    if server is not None:
+        refuse_beside("--server", "osm_namespace", reason="it says where the control plane is")
     try:
         if pod is not None:
             SidecarId.parse(pod)

@@ -10,14 +10,14 @@ from google.protobuf.json_format import MessageToDict
 
 from towpath.admin.inspector import answer
 from towpath.app import Offline
-from towpath.cli.options import setting_options
-from towpath.cli.problems import offline
+from towpath.cli.options import refuse_beside, setting_options
+from towpath.cli.problems import MESH, ONE_ANSWERS, offline
 from towpath.cli.server import TIMEOUT_S, NoAnswer, Server, inspector, server_option
 from towpath_api.v1 import inspector_pb2 as pb
 
 
 @click.command()
-@setting_options("manifests", "mesh_name", "osm_namespace", "cross_namespace_egress")
+@setting_options(*MESH)
 @server_option(default=None)
 @click.option("--from", "account", required=True, metavar="NAMESPACE/SERVICEACCOUNT")
 @click.option(
@@ -53,6 +53,7 @@ def explain(
         address=address,
     )
     if server is not None:
+        refuse_beside("--server", *MESH, reason=ONE_ANSWERS)
         with inspector(server, failure=NoAnswer) as stub:
             answered = stub.Explain(request, timeout=TIMEOUT_S)
     else:

@@ -7,16 +7,19 @@ from pathlib import Path
 import click
 
 from towpath.app import Offline
-from towpath.cli.options import ClientKindType, setting_options
+from towpath.cli.options import ClientKindType, refuse_beside, setting_options
 from towpath.cli.server import TIMEOUT_S, NoAnswer, Server, inspector, server_option
 from towpath.model.names import ClientKind, ObjectRef
 from towpath.model.problem import problem_line
 from towpath.sources import SourceError
 from towpath_api.v1 import inspector_pb2 as pb
 
+MESH = ("manifests", "mesh_name", "osm_namespace", "cross_namespace_egress")
+ONE_ANSWERS = "either a running server answers, by its own settings, or a folder does"
+
 
 @click.command()
-@setting_options("manifests", "mesh_name", "osm_namespace", "cross_namespace_egress")
+@setting_options(*MESH)
 @server_option(default=None)
 @click.option(
     "--client",
@@ -31,9 +34,9 @@ def problems(
     A running server (--server) also tells what sidecars rejected, and what they said. Exit code 0:
     nothing; 1: something; 2: it could not be looked at.
     """
-    if server is not None and client is not None:
-        raise click.UsageError("--client is for --manifests; a server knows who is connected")
     if server is not None:
+        refuse_beside("--server", "client", reason="a server knows who is connected")
+        refuse_beside("--server", *MESH, reason=ONE_ANSWERS)
         found = _of(server)
     else:
         found = [

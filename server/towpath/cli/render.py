@@ -11,8 +11,8 @@ import yaml
 from google.protobuf.json_format import MessageToDict
 
 from towpath.app import Offline
-from towpath.cli.options import ClientKindType, setting_options
-from towpath.cli.problems import offline
+from towpath.cli.options import ClientKindType, refuse_beside, setting_options
+from towpath.cli.problems import MESH, offline
 from towpath.encode.pack import unpack
 from towpath.model.names import ClientKind, SidecarId
 from towpath.model.types import SHORT_NAMES, SIDECAR
@@ -21,7 +21,7 @@ from towpath_api.v1.sidecar_pb2 import SidecarConfig
 
 
 @click.command()
-@setting_options("manifests", "mesh_name", "osm_namespace", "cross_namespace_egress")
+@setting_options(*MESH)
 @click.option("--sidecar", required=True, metavar="POD.NAMESPACE", help="Whose snapshot.")
 @click.option(
     "--type",
@@ -57,6 +57,9 @@ def render(
         raise click.BadParameter(str(error), param_hint="--sidecar") from error
     read = offline(manifests, **mesh)
     if short == SHORT_NAMES[SIDECAR]:
+        if client is not ClientKind.PIPY:
+            refuse_beside("--type sidecar", "client", reason="it is what Pipy sidecars read")
+        refuse_beside("--type sidecar", "output", reason="its form is that of Pipy's config.json")
         text = render_pipy(read, who)
         for problem in read.withheld(ClientKind.PIPY, who):
             click.echo(str(problem), err=True)

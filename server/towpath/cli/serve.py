@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from towpath.app import serve as run
-from towpath.cli.options import setting_options
+from towpath.cli.options import refuse_beside, setting_options
 from towpath.settings import Settings, SettingsError
 from towpath.sources import SourceError
 from towpath.telemetry.logs import configure
@@ -23,7 +23,9 @@ TRY = """\
 @click.command()
 @setting_options()
 def serve(**options: Any) -> None:
-    """Serve sidecars from a folder of manifests, until it is told to stop."""
+    """Serve sidecars from a folder of manifests or a cluster, until it is told to stop."""
+    if options["manifests"] is not None:
+        refuse_beside("--manifests", "context", "write_status", reason="a folder is no cluster")
     failures: tuple[Exception, ...] = ()
     try:
         settings = Settings(**options)

@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast
 import click
 import grpc
 
+from towpath.cli.options import refuse_beside
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 from towpath_client import TlsFiles
 
@@ -22,6 +23,7 @@ TIMEOUT_S = 10.0
 OPTIONS = (("grpc.max_receive_message_length", -1),)
 """A list of thousands of sidecars is longer than gRPC's own 4 MiB."""
 
+_TLS = ("tls_ca", "tls_cert", "tls_key", "tls_server_name")
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
@@ -53,7 +55,11 @@ def server_option(*, default: str | None = "127.0.0.1:15128") -> Callable[[F], F
             tls_server_name: str,
             **options: Any,
         ) -> Any:
-            tls = _tls(tls_ca, tls_cert, tls_key, tls_server_name)
+            if server is None:
+                refuse_beside("no --server", *_TLS, reason="it is for a running server")
+            elif server.startswith("unix:"):
+                refuse_beside(server, *_TLS, reason="a socket's file mode says who may connect")
+            tls = None if server is None else _tls(tls_ca, tls_cert, tls_key, tls_server_name)
             where = None if server is None else Server(server, tls)
             return command(*args, server=where, **options)
 

@@ -8,6 +8,7 @@ import click
 
 from towpath import __version__
 from towpath.cli.cluster import cluster_options, on_cluster
+from towpath.cli.options import refuse_beside
 from towpath.cli.table import print_table
 
 ANSWERS_WITHIN_S = 5.0
@@ -18,6 +19,8 @@ ANSWERS_WITHIN_S = 5.0
 @cluster_options
 def version(*, client_only: bool, kubeconfig: Path, context: str) -> None:
     """Print the version, and those of the control planes in the cluster, if there is one."""
+    if client_only:
+        refuse_beside("--client-only", "kubeconfig", "context", reason="it asks no cluster")
     click.echo(__version__)
     if client_only or not kubeconfig.exists():
         return
