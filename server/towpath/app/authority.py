@@ -59,7 +59,12 @@ def serving_pair(authority: Authority, namespace: str) -> Pair:
 
 
 def sidecar_secret(
-    authority: Authority, account: Account, *, trust_domain: str, lifetime: timedelta
+    authority: Authority,
+    account: Account,
+    *,
+    osm_namespace: str,
+    trust_domain: str,
+    lifetime: timedelta,
 ) -> dict[str, Any]:
     """A Secret beside the pods of *account*: what their sidecars show, and whom they trust."""
     uri = f"spiffe://{trust_domain}/ns/{account.namespace}/sa/{account.name}"
@@ -71,7 +76,11 @@ def sidecar_secret(
         "metadata": {
             "name": f"towpath-sidecar-{account.name}",
             "namespace": account.namespace,
-            "labels": {"app.kubernetes.io/name": "towpath"},
+            # By these an uninstall finds it.
+            "labels": {
+                "app.kubernetes.io/name": "towpath",
+                "app.kubernetes.io/instance": osm_namespace,
+            },
         },
         "data": {
             _CERTIFICATE: _text(authority.pair.certificate),

@@ -94,6 +94,7 @@ def bootstrap(
         server_name=host if server else service,
     )
     if client == ClientKind.GRPC.value:
+        refuse_beside("--client grpc", "variant", reason="such a client has one of its own")
         if output == "yaml":
             raise click.UsageError("--client grpc and --output yaml: gRPC reads JSON")
         whose = pod or POD_BY_ENVIRONMENT

@@ -71,7 +71,8 @@ def sidecar(
     It is beside the pods, where deploy/demo/sidecar mounts it. Run it again to renew.
     """
     from towpath.app.authority import NoAuthority, mesh_authority, sidecar_secret
-    from towpath.install.objects import apply, title
+    from towpath.install.objects import apply, read, title
+    from towpath.install.ownership import other_owner
 
     try:
         who = Account.parse(account)
@@ -81,7 +82,16 @@ def sidecar(
     async def act(api: KubeApi) -> None:
         authority = await mesh_authority(api, osm_namespace, clock=_now)
         lifetime = timedelta(days=days)
-        secret = sidecar_secret(authority, who, trust_domain=tls_trust_domain, lifetime=lifetime)
+        secret = sidecar_secret(
+            authority,
+            who,
+            osm_namespace=osm_namespace,
+            trust_domain=tls_trust_domain,
+            lifetime=lifetime,
+        )
+        present = await read(api, secret)
+        if present is not None and (owner := other_owner(present)):
+            raise click.ClickException(f"{title(secret)} is not Towpath's: {owner}")
         click.echo(f"{await apply(api, secret)} {title(secret)}, valid for {days} days")
 
     try:

@@ -11,10 +11,13 @@ import yaml
 
 from towpath import __version__
 from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
-from towpath.install.manifests import CONFIG, as_yaml, manifests
+from towpath.cli.options import refuse_beside
+from towpath.install.manifests import as_yaml, manifests
 from towpath.install.values import KEYS, ValueRefused, Values, parse
+from towpath.model.meshconfig import MESH_CONFIG_NAME as CONFIG
 
 if TYPE_CHECKING:
+    from towpath.install.survey import Entry
     from towpath.kubeapi.client import KubeApi
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,12 +36,25 @@ What --set takes, by the names of Open Service Mesh's chart:
 {_NAMES}"""
 
 
+others_option = click.option(
+    "--allow-other-meshes",
+    is_flag=True,
+    help="Go on although another control plane is in the cluster; what it made stays as it is.",
+)
+
+
 def rollout_options(command: F) -> F:
     """Add what `install` and `upgrade` have in common."""
     for option in (
         click.option("--timeout", default=300.0, show_default=True, help="For --wait. In seconds."),
         click.option("--wait", is_flag=True, help="Return when every replica is available."),
         click.option("--dry-run", is_flag=True, help="Print the YAML, and apply nothing."),
+        others_option,
+        click.option(
+            "--take-ownership",
+            is_flag=True,
+            help="Replace definitions, and the MeshConfig's preset, that another mesh has left.",
+        ),
         click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="See above."),
     ):
         command = option(command)
@@ -56,12 +72,18 @@ def install(
     context: str,
     osm_namespace: str,
     mesh_name: str,
+    allow_other_meshes: bool,
+    take_ownership: bool,
     pairs: tuple[str, ...],
     dry_run: bool,
     wait: bool,
     timeout: float,
 ) -> None:
     """Apply the packaged manifests; the help text is above, for it lists the keys."""
+    check_rollout(dry_run=dry_run, wait=wait)
+    if dry_run:
+        unused = ("allow_other_meshes", "take_ownership", "kubeconfig", "context")
+        refuse_beside("--dry-run", *unused, reason="it asks no cluster")
     values = read_values(pairs, Values(mesh_name=mesh_name, osm_namespace=osm_namespace))
     documents = manifests(values)
     if dry_run:
@@ -69,9 +91,12 @@ def install(
         return
 
     async def act(api: KubeApi) -> None:
+        entries = await surveyed(
+            api, values, documents, allow_others=allow_other_meshes, take=take_ownership
+        )
         click.echo(f"Towpath {__version__}: mesh {values.mesh_name} in {values.osm_namespace}")
-        await apply_all(api, documents)
-        await _tell_of_mesh_config(api, values)
+        await apply_all(api, entries)
+        await _make_mesh_config(api, values, documents)
         if wait:
             await wait_for_rollout(api, values, within_s=timeout)
 
@@ -82,6 +107,14 @@ def install(
     click.echo(_NEXT.format(namespace=values.osm_namespace, namespace_option=option, add=add))
 
 
+def check_rollout(*, dry_run: bool, wait: bool) -> None:
+    """UsageError for options of `rollout_options` that would have no effect."""
+    if dry_run:
+        refuse_beside("--dry-run", "wait", "timeout", reason="nothing is applied")
+    if not wait:
+        refuse_beside("no --wait", "timeout", reason="it is for --wait")
+
+
 def read_values(pairs: tuple[str, ...], start: Values) -> Values:
     try:
         return parse(pairs, start)
@@ -89,50 +122,87 @@ def read_values(pairs: tuple[str, ...], start: Values) -> Values:
         raise click.BadParameter(str(error), param_hint="--set") from error
 
 
-async def apply_all(api: KubeApi, documents: list[dict[str, Any]]) -> None:
-    """Apply the definitions, wait until they are established, apply the rest; say each."""
-    from towpath.install.objects import apply, title
-    from towpath.install.waiting import NotInTime, established
+async def surveyed(
+    api: KubeApi,
+    values: Values,
+    documents: list[dict[str, Any]],
+    *,
+    allow_others: bool,
+    take: bool,
+) -> list[Entry]:
+    """What is to be done with each object; ClickException if others are in the way."""
+    from towpath.install.others import other_control_planes
+    from towpath.install.survey import Conflict, check_others, survey
 
-    definitions = [one for one in documents if one["kind"] == "CustomResourceDefinition"]
-    for document in definitions:
-        click.echo(f"  {await apply(api, document):9} {title(document)}")
+    others = await other_control_planes(api, values.osm_namespace)
     try:
-        await established(api, definitions, within_s=ESTABLISHED_WITHIN_S)
-    except NotInTime as error:
+        check_others(others, values, allowed=allow_others)
+        return await survey(api, documents, others, take=take)
+    except Conflict as error:
         raise click.ClickException(str(error)) from error
-    for document in documents:
-        if document not in definitions:
-            click.echo(f"  {await apply(api, document):9} {title(document)}")
+
+
+async def apply_all(api: KubeApi, entries: list[Entry]) -> None:
+    """Apply the definitions, wait until they are established, apply the rest; say each."""
+    from towpath.install.survey import DEFINITION, Conflict
+    from towpath.install.waiting import NotInTime, established, served
+
+    definitions = [one for one in entries if one.document["kind"] == DEFINITION]
+    try:
+        for entry in definitions:
+            await _carry_out(api, entry)
+        documents = [entry.document for entry in definitions]
+        await established(api, documents, within_s=ESTABLISHED_WITHIN_S)
+        await served(api, documents, within_s=ESTABLISHED_WITHIN_S)
+        for entry in entries:
+            if entry not in definitions:
+                await _carry_out(api, entry)
+    except (NotInTime, Conflict) as error:
+        raise click.ClickException(str(error)) from error
+
+
+async def _carry_out(api: KubeApi, entry: Entry) -> None:
+    from towpath.install.objects import apply, title
+    from towpath.install.survey import Step
+    from towpath.install.takeover import take_over
+
+    done, reason = "kept", f" ({entry.owner})"
+    if entry.step is Step.APPLY:
+        done, reason = await apply(api, entry.document), ""
+    elif entry.step is Step.TAKE:
+        await take_over(api, entry.document, entry.record)
+        done, reason = "taken", f" ({entry.owner} before)"
+    click.echo(f"  {done:9} {title(entry.document)}{reason}")
 
 
 async def wait_for_rollout(api: KubeApi, values: Values, *, within_s: float) -> None:
-    from towpath.install.installed import deployment, mesh_config
-    from towpath.install.waiting import NotInTime, made, rolled_out
+    from towpath.install.installed import deployment
+    from towpath.install.waiting import NotInTime, rolled_out
 
     click.echo("Waiting until every replica is available …")
     try:
         await rolled_out(api, deployment(values.osm_namespace), within_s=within_s)
-        await made(api, mesh_config(values.osm_namespace), within_s=within_s)
     except NotInTime as error:
         raise click.ClickException(str(error)) from error
     click.echo("Every replica is available.")
 
 
-async def _tell_of_mesh_config(api: KubeApi, values: Values) -> None:
-    """The values of --set are for a new MeshConfig: say so if there is one already."""
-    from towpath.install.installed import differing, mesh_config, patch_command
-    from towpath.install.objects import read
+async def _make_mesh_config(api: KubeApi, values: Values, documents: list[dict[str, Any]]) -> None:
+    """Make the MeshConfig; if there is one already, say what --set does not change of it."""
+    from towpath.install.installed import differing, patch_command
+    from towpath.install.manifests import mesh_config
+    from towpath.install.objects import create, read, title
 
-    config = await read(api, mesh_config(values.osm_namespace))
-    if config is None:
-        click.echo(f"The first replica that runs creates the MeshConfig {CONFIG}.")
+    wanted = mesh_config(documents)
+    if await create(api, wanted):
+        click.echo(f"  {'created':9} {title(wanted)}")
         return
+    config = await read(api, wanted)
     click.echo(f"The MeshConfig {values.osm_namespace}/{CONFIG} was here before: it is untouched.")
-    for path, (held, wanted) in differing(config, values.preset).items():
-        shown = "not set" if held is None else yaml.safe_dump(held).split("\n")[0]
+    for path, (present, value) in differing(config, values.preset).items():
+        shown = "not set" if present is None else yaml.safe_dump(present).split("\n")[0]
         click.echo(
             f"WARNING: spec.{path} is {shown} there, and --set does not change it. To change it:\n"
-            f"  {patch_command(values.osm_namespace, path, wanted)}",
+            f"  {patch_command(values.osm_namespace, path, value)}",
             err=True,
         )

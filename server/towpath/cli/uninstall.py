@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
-from towpath.install.manifests import manifests
-from towpath.install.values import Values
+from towpath.cli.install import others_option
 
 if TYPE_CHECKING:
+    from towpath.install.removal import Removal
     from towpath.kubeapi.client import KubeApi
 
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Delete the definitions too, and with them every policy in every namespace.",
 )
+@others_option
 @click.option("--delete-namespace", is_flag=True, help="Delete the control plane's namespace too.")
 def uninstall(
     *,
@@ -34,26 +35,44 @@ def uninstall(
     osm_namespace: str,
     force: bool,
     everywhere: bool,
+    allow_other_meshes: bool,
     delete_namespace: bool,
 ) -> None:
-    """Remove the control plane, and its MeshConfig.
+    """Remove the control plane, its MeshConfig, and the certificates that it issued.
 
-    Sidecars keep the configuration that they have. Policies, and the labels of namespaces, stay.
+    What Towpath did not make stays, and is named. Sidecars keep the configuration that they have.
+    Policies, and the labels of namespaces, stay.
     """
-    kept = {"Namespace"} if not delete_namespace else set()
-    kept |= {"CustomResourceDefinition"} if not everywhere else set()
-    made = manifests(Values(osm_namespace=osm_namespace))
-    # Definitions come first when all is applied, and the server that reads them last.
-    going = [one for one in reversed(made) if one["kind"] not in kept]
+    from towpath.install.objects import delete, title
+
+    async def look(api: KubeApi) -> Removal:
+        return await _survey(
+            api,
+            osm_namespace,
+            allow_others=allow_other_meshes,
+            everywhere=everywhere,
+            delete_namespace=delete_namespace,
+        )
+
+    found = on_cluster(kubeconfig, context, look)
+    for record, owner in found.kept:
+        click.echo(f"  kept      {title(record)} ({owner})")
+    for text in found.unknown:
+        click.echo(f"  unknown   {text}")
+    if not found.going:
+        click.echo(f"Nothing to remove: there is no Towpath in {osm_namespace}.")
+        return
     if not force:
+        for record in found.going:
+            click.echo(f"  to delete {title(record)}")
         text = f"Remove the control plane and its MeshConfig from {osm_namespace}"
         text += ", and every policy of the cluster" if everywhere else ""
         click.confirm(f"{text}?", abort=True)
 
     async def act(api: KubeApi) -> None:
-        if everywhere:
-            await refuse_beside_others(api, osm_namespace)
-        await _remove(api, going, osm_namespace)
+        for record in found.going:
+            if await delete(api, record):
+                click.echo(f"  deleted   {title(record)}")
 
     on_cluster(kubeconfig, context, act)
     click.echo(f"Removed: {what} in {osm_namespace}. Policies are " + _policies(everywhere))
@@ -63,22 +82,20 @@ def _policies(everywhere: bool) -> str:  # noqa: FBT001 - one word of one senten
     return "gone." if everywhere else "still there; -a deletes them as well."
 
 
-async def refuse_beside_others(api: KubeApi, namespace: str) -> None:
-    """ClickException if another control plane lives by the definitions."""
-    from towpath.install.installed import other_namespaces
+async def _survey(
+    api: KubeApi, namespace: str, *, allow_others: bool, everywhere: bool, delete_namespace: bool
+) -> Removal:
+    """What is to go; ClickException if others are in the way."""
+    from towpath.install.others import other_control_planes
+    from towpath.install.removal import removal
+    from towpath.install.survey import Conflict, refuse_others
 
-    if others := await other_namespaces(api, namespace):
-        text = f"{', '.join(others)} has a control plane too, which needs the definitions and every"
-        raise click.ClickException(f"{text} policy: uninstall it first, or leave out -a")
-
-
-async def _remove(api: KubeApi, going: list[dict[str, Any]], namespace: str) -> None:
-    from towpath.install.installed import deployment, mesh_config
-    from towpath.install.objects import delete, stub, title
-
-    lease = stub("coordination.k8s.io/v1", "Lease", "towpath-status", namespace)
-    first = (deployment(namespace), mesh_config(namespace), lease)
-    names = {title(one) for one in first}
-    for document in (*first, *(one for one in going if title(one) not in names)):
-        if await delete(api, document):
-            click.echo(f"  deleted   {title(document)}")
+    others = await other_control_planes(api, namespace)
+    try:
+        if others and not allow_others:
+            refuse_others(others, nothing="removed")
+        return await removal(
+            api, namespace, others, definitions=everywhere, with_namespace=delete_namespace
+        )
+    except Conflict as error:
+        raise click.ClickException(str(error)) from error

@@ -10,9 +10,18 @@ import click
 
 from towpath import __version__
 from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
-from towpath.cli.install import SET_HELP, apply_all, read_values, rollout_options, wait_for_rollout
-from towpath.install.manifests import PRESET, as_yaml, manifests
+from towpath.cli.install import (
+    SET_HELP,
+    apply_all,
+    check_rollout,
+    read_values,
+    rollout_options,
+    surveyed,
+    wait_for_rollout,
+)
+from towpath.install.manifests import as_yaml, manifests
 from towpath.install.values import KEYS, Values
+from towpath.kubeapi.preset import PRESET
 
 if TYPE_CHECKING:
     from towpath.kubeapi.client import KubeApi
@@ -27,6 +36,8 @@ def upgrade(
     kubeconfig: Path,
     context: str,
     osm_namespace: str,
+    allow_other_meshes: bool,
+    take_ownership: bool,
     pairs: tuple[str, ...],
     dry_run: bool,
     wait: bool,
@@ -37,6 +48,8 @@ def upgrade(
     The MeshConfig and its preset are left as they are.
     """
     from towpath.install.installed import find
+
+    check_rollout(dry_run=dry_run, wait=wait)
 
     async def act(api: KubeApi) -> None:
         installed = await find(api, osm_namespace)
@@ -50,9 +63,12 @@ def upgrade(
         if dry_run:
             click.echo(as_yaml(documents), nl=False)
             return
+        entries = await surveyed(
+            api, values, documents, allow_others=allow_other_meshes, take=take_ownership
+        )
         goal = values.image_tag or __version__
         click.echo(f"Towpath {installed.version} -> {goal}: mesh {values.mesh_name}")
-        await apply_all(api, documents)
+        await apply_all(api, entries)
         if wait:
             await wait_for_rollout(api, values, within_s=timeout)
 

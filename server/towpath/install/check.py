@@ -9,13 +9,15 @@ from enum import StrEnum
 from typing import Any
 
 from towpath.install.installed import deployment, mesh_config
-from towpath.install.manifests import CONFIG, NAME, manifests
+from towpath.install.manifests import manifests
 from towpath.install.objects import read, title
+from towpath.install.ownership import NAME
 from towpath.install.packaged import Document
 from towpath.install.values import Values
 from towpath.install.waiting import missing, not_established
 from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.paths import Collection
+from towpath.model.meshconfig import MESH_CONFIG_NAME as CONFIG
 
 _REVIEWS = Collection("authorization.k8s.io/v1", "subjectaccessreviews")
 _FORBIDDEN = 403

@@ -7,16 +7,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from towpath.install.manifests import CONFIG, NAME
 from towpath.install.objects import listed, read, stub
+from towpath.install.others import DEPLOYMENTS
+from towpath.install.ownership import LABEL, NAME, other_owner
 from towpath.install.packaged import Document
 from towpath.install.values import Values
 from towpath.kubeapi.client import KubeApi
-from towpath.kubeapi.paths import COLLECTIONS, Collection
+from towpath.kubeapi.paths import COLLECTIONS
+from towpath.model.meshconfig import MESH_CONFIG_NAME as CONFIG
 from towpath.model.names import Kind
 
 MESH_CONFIG = COLLECTIONS[Kind.MESH_CONFIG].api_version
-_DEPLOYMENTS = Collection("apps/v1", "deployments")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +48,14 @@ def mesh_config(namespace: str) -> Document:
 
 async def find(api: KubeApi, namespace: str) -> Installation | None:
     """The installation in that namespace."""
-    held = await read(api, deployment(namespace))
-    return None if held is None else _installation(held)
+    record = await read(api, deployment(namespace))
+    return None if record is None or other_owner(record) else _installation(record)
 
 
 async def find_all(api: KubeApi) -> list[Installation]:
     """Every installation of the cluster."""
-    query = {"labelSelector": f"app.kubernetes.io/name={NAME}"}
-    return [_installation(one) for one in await listed(api, _DEPLOYMENTS, query)]
-
-
-async def other_namespaces(api: KubeApi, namespace: str) -> list[str]:
-    """Where else a control plane is installed, sorted."""
-    query = {"labelSelector": f"app.kubernetes.io/name={NAME}"}
-    found = (one["metadata"] for one in await listed(api, _DEPLOYMENTS, query))
-    return sorted({m["namespace"] for m in found if m["name"] == NAME} - {namespace})
+    records = await listed(api, DEPLOYMENTS, {"labelSelector": f"{LABEL}={NAME}"})
+    return [_installation(one) for one in records if one["metadata"]["name"] == NAME]
 
 
 def _installation(held: Any) -> Installation:

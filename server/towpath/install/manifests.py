@@ -9,15 +9,13 @@ from typing import Any
 import yaml
 
 from towpath import __version__
+from towpath.install.ownership import NAME
 from towpath.install.packaged import Document, documents
 from towpath.install.values import Values
+from towpath.kubeapi.preset import KEY, PRESET, first_mesh_config
 
-NAME = "towpath"
 NAMESPACE = "osm-system"
 """The namespace that the packaged manifests name."""
-CONFIG = "osm-mesh-config"
-PRESET = "preset-mesh-config"
-PRESET_KEY = "preset-mesh-config.json"
 
 
 def manifests(values: Values) -> list[Document]:
@@ -28,8 +26,14 @@ def manifests(values: Values) -> list[Document]:
         if document["kind"] == "Deployment":
             _deployment(document["spec"], values)
         elif document["kind"] == "ConfigMap" and document["metadata"]["name"] == PRESET:
-            document["data"][PRESET_KEY] = _preset(document["data"][PRESET_KEY], values)
+            document["data"][KEY] = _preset(document["data"][KEY], values)
     return made
+
+
+def mesh_config(documents: Iterable[Document]) -> Document:
+    """The MeshConfig that an installation of these objects begins with."""
+    (preset,) = (one for one in documents if one["metadata"]["name"] == PRESET)
+    return first_mesh_config(preset["metadata"]["namespace"], json.loads(preset["data"][KEY]))
 
 
 def as_yaml(documents: Iterable[Document]) -> str:

@@ -10,7 +10,7 @@ from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.paths import Collection
 
 MANAGER = "towpath-install"
-_NOT_FOUND = 404
+_NOT_FOUND, _CONFLICT = 404, 409
 _PLURALS = {
     "ClusterRole": "clusterroles",
     "ClusterRoleBinding": "clusterrolebindings",
@@ -59,8 +59,11 @@ async def read(api: KubeApi, document: Document) -> Any:
         raise
 
 
-async def listed(api: KubeApi, collection: Collection, query: dict[str, str]) -> list[Any]:
-    answer = json.loads(await api.get(collection.path(), query))
+async def listed(
+    api: KubeApi, collection: Collection, query: dict[str, str], *, namespace: str = ""
+) -> list[Any]:
+    """The objects of one namespace, or of all."""
+    answer = json.loads(await api.get(collection.path(namespace), query))
     items: list[Any] = answer.get("items") or []
     return items
 
@@ -75,13 +78,32 @@ async def apply(api: KubeApi, document: Document) -> str:
     return "unchanged" if same else "changed"
 
 
-async def delete(api: KubeApi, document: Document) -> bool:
-    """Delete it; false if there is none."""
-    options = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
+async def create(api: KubeApi, document: Document) -> bool:
+    """Create it; false if there is one of its name already."""
+    metadata = document["metadata"]
+    collection = Collection(document["apiVersion"], _PLURALS[document["kind"]])
+    where = collection.path(metadata.get("namespace", ""))
     try:
-        await api.write("DELETE", path(document), options, timeout_s=60)
+        await api.write("POST", where, document, query={"fieldManager": MANAGER})
     except KubeApiError as error:
-        if error.status == _NOT_FOUND:
+        if error.status == _CONFLICT:
+            return False
+        raise
+    return True
+
+
+async def delete(api: KubeApi, record: Any) -> bool:
+    """Delete the very object that was read; false if it is gone, or another has its name."""
+    options = {
+        "apiVersion": "v1",
+        "kind": "DeleteOptions",
+        "propagationPolicy": "Background",
+        "preconditions": {"uid": record["metadata"]["uid"]},
+    }
+    try:
+        await api.write("DELETE", path(record), options, timeout_s=60)
+    except KubeApiError as error:
+        if error.status in (_NOT_FOUND, _CONFLICT):
             return False
         raise
     return True

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+import json
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any
 
 from towpath.install.objects import read, title
 from towpath.install.packaged import Document
-from towpath.kubeapi.client import KubeApi
+from towpath.kubeapi.client import KubeApi, KubeApiError
 
 POLL_S = 0.5
+_NOT_FOUND = 404
 
 
 class NotInTime(Exception):
@@ -20,35 +23,57 @@ class NotInTime(Exception):
 async def established(api: KubeApi, definitions: Iterable[Document], *, within_s: float) -> None:
     """Return once objects of every definition can be made."""
     for definition in definitions:
-        await _until(api, definition, not_established, "established", within_s=within_s)
+        lacks = partial(_read, api, definition, not_established)
+        await _until(lacks, title(definition), "established", within_s=within_s)
+
+
+async def served(api: KubeApi, definitions: Iterable[Document], *, within_s: float) -> None:
+    """Return once clients are told of every definition's objects: a moment after `established`."""
+    for definition in definitions:
+        spec = definition["spec"]
+        for version in spec["versions"]:
+            if version["served"]:
+                path = f"/apis/{spec['group']}/{version['name']}"
+                lacks = partial(_not_discovered, api, path, spec["names"]["plural"])
+                await _until(lacks, title(definition), "served", within_s=within_s)
 
 
 async def rolled_out(api: KubeApi, deployment: Document, *, within_s: float) -> None:
     """Return once all replicas of the newest generation are available."""
-    await _until(api, deployment, missing, "rolled out", within_s=within_s)
-
-
-async def made(api: KubeApi, what: Document, *, within_s: float) -> None:
-    """Return once the object exists."""
-    await _until(
-        api, what, lambda held: "" if held else "it does not exist", "made", within_s=within_s
-    )
+    lacks = partial(_read, api, deployment, missing)
+    await _until(lacks, title(deployment), "rolled out", within_s=within_s)
 
 
 async def _until(
-    api: KubeApi, what: Document, lacks: Callable[[Any], str], goal: str, *, within_s: float
+    lacks: Callable[[], Awaitable[str]], subject: str, goal: str, *, within_s: float
 ) -> None:
-    """Return once the object lacks nothing; it is read again and again."""
+    """Return once nothing is lacking; it is looked at again and again."""
     said = ""
     try:
         async with asyncio.timeout(within_s):
             while True:
-                said = lacks(await read(api, what))
+                said = await lacks()
                 if not said:
                     return
                 await asyncio.sleep(POLL_S)
     except TimeoutError as error:
-        raise NotInTime(f"{title(what)} is not {goal} after {within_s:g} s: {said}") from error
+        raise NotInTime(f"{subject} is not {goal} after {within_s:g} s: {said}") from error
+
+
+async def _read(api: KubeApi, what: Document, lacks: Callable[[Any], str]) -> str:
+    """What the object lacks that the cluster has of that name."""
+    return lacks(await read(api, what))
+
+
+async def _not_discovered(api: KubeApi, path: str, plural: str) -> str:
+    try:
+        answer = json.loads(await api.get(path, {}))
+    except KubeApiError as error:
+        if error.status != _NOT_FOUND:
+            raise
+        answer = {}
+    names = {one["name"] for one in answer.get("resources") or ()}
+    return "" if plural in names else f"{path} does not list it"
 
 
 def missing(deployment: Any) -> str:

@@ -9,18 +9,13 @@ from typing import Any
 
 from towpath.kubeapi.client import KubeApi, KubeApiError, needing
 from towpath.kubeapi.lease import Lease
-from towpath.kubeapi.paths import COLLECTIONS, Collection
-from towpath.model.names import Kind
+from towpath.kubeapi.preset import CONFIG_MAPS, CONFIGS, KEY, PRESET, first_mesh_config
+from towpath.model.meshconfig import MESH_CONFIG_NAME as CONFIG
 
 log = logging.getLogger(__name__)
 
-CONFIG = "osm-mesh-config"
-PRESET = "preset-mesh-config"
-KEY = "preset-mesh-config.json"
 RETRY_S = 2.0
 LONGEST_PAUSE_S = 60.0
-_CONFIGS = COLLECTIONS[Kind.MESH_CONFIG]
-_CONFIG_MAPS = Collection("v1", "configmaps")
 _NOT_FOUND, _CONFLICT = 404, 409
 
 
@@ -61,15 +56,14 @@ class Preset:
         spec = await self._spec()
         if spec is None:
             return
-        config = {
-            "apiVersion": _CONFIGS.api_version,
-            "kind": "MeshConfig",
-            "metadata": {"name": CONFIG, "namespace": self._namespace},
-            "spec": spec,
-        }
-        written = self._api.write("POST", _CONFIGS.path(self._namespace), config)
+        written = self._api.write(
+            "POST",
+            CONFIGS.path(self._namespace),
+            first_mesh_config(self._namespace, spec),
+            query={"fieldManager": "towpath"},
+        )
         try:
-            await needing(written, _CONFIGS.grant("create"))
+            await needing(written, CONFIGS.grant("create"))
         except KubeApiError as error:
             if error.status == _CONFLICT:
                 return  # there is one: it is people's
@@ -79,9 +73,9 @@ class Preset:
     async def _spec(self) -> dict[str, Any] | None:
         """What the ConfigMap has; None without one, so that a MeshConfig may be applied instead."""
         where = f"ConfigMap {self._namespace}/{PRESET}"
-        read = self._api.get(_CONFIG_MAPS.path(self._namespace, PRESET), {})
+        read = self._api.get(CONFIG_MAPS.path(self._namespace, PRESET), {})
         try:
-            answer = await needing(read, _CONFIG_MAPS.grant("get"))
+            answer = await needing(read, CONFIG_MAPS.grant("get"))
         except KubeApiError as error:
             if error.status == _NOT_FOUND:
                 return None

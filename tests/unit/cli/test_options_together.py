@@ -31,6 +31,7 @@ RENDER = ("render", *FOLDER, "--sidecar", "curl.curl")
         ((*RENDER, "--type", "sidecar", "-o", "json"), "--output", "--type sidecar"),
         (("bootstrap", "--plaintext", "--tls-dir", "/x"), "--tls-dir", "--plaintext"),
         (("bootstrap", "--server", "a:1", "--osm-namespace", "x"), "--osm-namespace", "--server"),
+        (("bootstrap", "--client", "grpc", "--variant", "sotw"), "--variant", "--client grpc"),
         (("install", "--dry-run", "--wait"), "--wait", "--dry-run"),
         (("install", "--timeout", "5"), "--timeout", "no --wait"),
         (("install", "--dry-run", "--context", "x"), "--context", "--dry-run"),

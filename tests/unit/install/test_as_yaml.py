@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import yaml
 
-from towpath.install.manifests import PRESET, PRESET_KEY, as_yaml, manifests
+from towpath.install.manifests import as_yaml, manifests
 from towpath.install.values import Values
+from towpath.kubeapi.preset import KEY, PRESET
 
 
 def test_it_reads_back_as_what_it_was() -> None:
@@ -19,7 +20,7 @@ def test_the_preset_is_shown_line_by_line() -> None:
     (preset,) = (one for one in documents if one["metadata"]["name"] == PRESET)
     text = as_yaml([preset])
 
-    lines = preset["data"][PRESET_KEY].splitlines()
+    lines = preset["data"][KEY].splitlines()
     assert len(lines) > 3
     assert {line.strip() for line in lines} <= {line.strip() for line in text.splitlines()}
 

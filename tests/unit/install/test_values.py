@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from support.deploy import kustomize
-from towpath.install.manifests import PRESET_KEY, manifests
+from towpath.install.manifests import manifests
 from towpath.install.values import KEYS, ValueRefused, Values, parse
+from towpath.kubeapi.preset import KEY
 
 
 def of_kind(documents: list[Any], kind: str) -> Any:
@@ -38,7 +39,7 @@ def test_without_values_the_manifests_are_what_kustomize_makes_of_the_base() -> 
 def test_a_switch_is_set_in_the_preset_alone(pair: str, path: tuple[str, str]) -> None:
     def preset(*pairs: str) -> Any:
         documents = manifests(parse(pairs, Values()))
-        return json.loads(of_kind(documents, "ConfigMap")["data"][PRESET_KEY])
+        return json.loads(of_kind(documents, "ConfigMap")["data"][KEY])
 
     before, after = preset(), preset(pair)
     assert before[path[0]][path[1]] is False

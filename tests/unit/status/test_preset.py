@@ -13,7 +13,8 @@ from support.fake_time import Clock, run_in_fake_time
 from support.written_api import WrittenApi
 from towpath.kubeapi.client import KubeApiError, NoRightError
 from towpath.kubeapi.lease import Lease
-from towpath.status.preset import KEY, Preset
+from towpath.kubeapi.preset import KEY
+from towpath.status.preset import Preset
 
 CONFIG_MAP = "/api/v1/namespaces/osm-system/configmaps/preset-mesh-config"
 CONFIGS = "/apis/config.openservicemesh.io/v1alpha2/namespaces/osm-system/meshconfigs"
