@@ -113,6 +113,7 @@ def pod(
     app: str = "web",
     more_labels: Mapping[str, str] | None = None,
     ports: Mapping[str, int] | None = None,
+    addresses: Sequence[str] = (),
 ) -> Pod:
     return Pod(
         namespace=in_namespace,
@@ -120,7 +121,26 @@ def pod(
         service_account=account,
         labels=labels({"app": app, **(more_labels or {})}),
         ports=tuple(sorted((ports or {}).items())),
+        addresses=tuple(addresses),
     )
+
+
+def pods_behind(*objects: Object) -> list[Pod]:
+    """A pod at each address of the slices among *objects* that no pod among them has."""
+    taken = {address for obj in objects if isinstance(obj, Pod) for address in obj.addresses}
+    found = {
+        address: pod(
+            f"at-{address.replace('.', '-')}",
+            in_namespace=obj.namespace,
+            app="behind",
+            addresses=[address],
+        )
+        for obj in objects
+        if isinstance(obj, EndpointSlice)
+        for address in (*obj.addresses, *obj.ending)
+        if address not in taken
+    }
+    return list(found.values())
 
 
 def egress(
@@ -185,8 +205,8 @@ def fill(store: Store, *objects: Object) -> None:
         store.listed(kind)
 
 
-def mesh_of(*objects: Object) -> Mesh:
-    """A view of just these objects."""
+def mesh_of(*objects: Object, alone: bool = False) -> Mesh:
+    """A view of these objects; unless they are *alone*, with pods at the addresses of slices."""
     store = new_store()
-    fill(store, *objects)
+    fill(store, *objects, *(() if alone else pods_behind(*objects)))
     return store.drain()[0]

@@ -30,11 +30,13 @@ class Offline:
         mesh_name: str,
         osm_namespace: str,
         cross_namespace_egress: str = "allow",
+        outside_endpoints: str = "deny",
     ) -> None:
         store = Store(
             mesh_name=mesh_name,
             osm_namespace=osm_namespace,
             cross_namespace_egress=cross_namespace_egress == "allow",
+            outside_endpoints=outside_endpoints == "allow",
             on_change=lambda: None,
         )
         FilesSource(folder, store).load()

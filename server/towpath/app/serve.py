@@ -65,6 +65,7 @@ async def serve(
         mesh_name=settings.mesh_name,
         osm_namespace=settings.osm_namespace,
         cross_namespace_egress=settings.cross_namespace_egress == "allow",
+        outside_endpoints=settings.outside_endpoints == "allow",
         on_change=settle.touch,
     )
     news = Settle(quiet=STATUS_QUIET_S, longest=STATUS_LONGEST_S, clock=time.monotonic)

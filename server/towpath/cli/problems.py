@@ -14,7 +14,13 @@ from towpath.model.problem import problem_line
 from towpath.sources import SourceError
 from towpath_api.v1 import inspector_pb2 as pb
 
-MESH = ("manifests", "mesh_name", "osm_namespace", "cross_namespace_egress")
+MESH = (
+    "manifests",
+    "mesh_name",
+    "osm_namespace",
+    "cross_namespace_egress",
+    "outside_endpoints",
+)
 ONE_ANSWERS = "either a running server answers, by its own settings, or a folder does"
 
 

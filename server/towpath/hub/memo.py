@@ -175,6 +175,7 @@ class _RecordingMesh(Mesh):
             mesh.mesh_name,
             mesh.osm_namespace,
             mesh.cross_namespace_egress,
+            mesh.outside_endpoints,
             mesh.objects,
             mesh.members,
             mesh.problems,

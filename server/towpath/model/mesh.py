@@ -47,13 +47,15 @@ class Mesh:
 
     `mesh_name` is the value of the monitored-by label that makes a namespace ours;
     `osm_namespace` is where the MeshConfig lives; `cross_namespace_egress` says whether an Egress
-    may speak for service accounts of other namespaces; `sources` says where an object was read
-    (`mesh.yaml:12`), where that is known.
+    may speak for service accounts of other namespaces, `outside_endpoints` whether a Service
+    without a selector may lead to addresses that are no pods; `sources` says where an object was
+    read (`mesh.yaml:12`), where that is known.
     """
 
     mesh_name: str
     osm_namespace: str
     cross_namespace_egress: bool = True
+    outside_endpoints: bool = False
     objects: Mapping[ObjectKey, Object] = field(default_factory=dict)
     members: Mapping[GroupKey, Mapping[ObjectKey, Object]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
@@ -100,6 +102,9 @@ class Mesh:
     def slices(self, namespace: str, service: str) -> tuple[EndpointSlice, ...]:
         found = self.group(Kind.ENDPOINT_SLICE, ("service", namespace, service))
         return cast("tuple[EndpointSlice, ...]", found)
+
+    def pods_at(self, address: str) -> tuple[Pod, ...]:
+        return cast("tuple[Pod, ...]", self.group(Kind.POD, ("address", address)))
 
     def pod(self, sidecar: SidecarId) -> Pod | None:
         return cast("Pod | None", self.get(Kind.POD, sidecar.namespace, sidecar.pod))

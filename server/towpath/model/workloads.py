@@ -84,13 +84,17 @@ class EndpointSlice:
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod: whose it is, its labels, and its container ports by name."""
+    """A pod: whose it is, its labels, its container ports by name, and its IPv4 addresses.
+
+    Several pods have one address where they are in the network of their node.
+    """
 
     namespace: str
     name: str
     service_account: str
     labels: Labels
     ports: tuple[tuple[str, int], ...]
+    addresses: tuple[str, ...] = ()
 
     kind = Kind.POD
 
@@ -103,7 +107,10 @@ class Pod:
         return SidecarId(pod=self.name, namespace=self.namespace)
 
     def groups(self) -> tuple[Hashable, ...]:
-        return (("account", self.namespace, self.service_account),)
+        return (
+            ("account", self.namespace, self.service_account),
+            *(("address", address) for address in self.addresses),
+        )
 
 
 @dataclass(frozen=True, slots=True)

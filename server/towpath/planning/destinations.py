@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from towpath.model.mesh import Mesh
-from towpath.model.names import SIDECAR_PORTS, ObjectRef, Protocol
+from towpath.model.names import SIDECAR_PORTS, Protocol
 from towpath.model.plan import Destination, Destinations, Endpoint
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.model.workloads import Service
+from towpath.planning.addresses import Claims, present
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,25 +21,15 @@ class Directory:
 
 
 def directory(mesh: Mesh) -> Directory:
-    """All destinations; no two share an address and port (a sidecar could not tell them apart).
-
-    The first by namespace and service name keeps a contested address.
-    """
-    owner: dict[tuple[str, int], Destination] = {}
-    reachable: list[Destination] = []
-    problems: list[Problem] = []
-    for namespace in mesh.monitored_namespaces():
-        for found in mesh.ask(destinations_in, namespace):
-            free = tuple(a for a in found.addresses if (a, found.port) not in owner)
-            for address in found.addresses:
-                holder = owner.setdefault((address, found.port), found)
-                # Two headless services over the same pods are common, and either way the
-                # connection goes to the address that was dialled: nothing is lost.
-                if holder is not found and not (holder.direct and found.direct):
-                    problems.append(_contested(found, holder, address))
-            if free:
-                reachable.append(_with_addresses(found, free))
-    return Directory(Destinations(reachable), tuple(problems))
+    """All destinations; no two share an address and port (a sidecar could not tell them apart)."""
+    found = [
+        destination
+        for namespace in mesh.monitored_namespaces()
+        for destination in mesh.ask(destinations_in, namespace)
+    ]
+    claims = Claims(found)
+    own = map(claims.without_lost, found)
+    return Directory(Destinations(one for one in own if one.addresses), claims.problems)
 
 
 def destinations_in(mesh: Mesh, namespace: str) -> tuple[Destination, ...]:
@@ -76,8 +67,9 @@ def endpoints(mesh: Mesh, namespace: str, service: str, port: int) -> tuple[Endp
     for slice_ in mesh.slices(namespace, service) if names else ():
         for name, number in slice_.ports:
             if name in names:
-                ready.update(Endpoint(address, number) for address in slice_.addresses)
-                ending.update(Endpoint(address, number) for address in slice_.ending)
+                there = mesh.ask(present, slice_)
+                ready.update(Endpoint(address, number) for address in there.ready)
+                ending.update(Endpoint(address, number) for address in there.ending)
     return tuple(sorted(ready or ending))
 
 
@@ -108,22 +100,4 @@ def _destination(
         protocol=protocol,
         addresses=addresses,
         direct=service.headless,
-    )
-
-
-def _with_addresses(found: Destination, addresses: tuple[str, ...]) -> Destination:
-    if addresses == found.addresses:
-        return found
-    return Destination(
-        found.namespace, found.service, found.port, found.protocol, addresses, found.direct
-    )
-
-
-def _contested(found: Destination, holder: Destination, address: str) -> Problem:
-    return Problem(
-        object=ObjectRef("Service", found.namespace, found.service),
-        field="spec.ports",
-        reason=Reason.CONFLICT,
-        message=f"{address}:{found.port} already belongs to Service {holder.namespace}/"
-        f"{holder.service}; connections to it are that service's",
     )

@@ -9,6 +9,7 @@ from towpath.model.meshconfig import MESH_CONFIG_NAME
 from towpath.model.names import SIDECAR_PORTS, Kind, ObjectRef
 from towpath.model.problem import Problem, Reason
 from towpath.model.workloads import EndpointSlice, Pod, Service
+from towpath.planning.addresses import strangers
 from towpath.planning.destinations import directory
 from towpath.planning.egress.problems import egress_problems
 from towpath.planning.inbound import disagreements
@@ -25,7 +26,7 @@ def problems(mesh: Mesh) -> tuple[Problem, ...]:
     for namespace in mesh.monitored_namespaces():
         found |= {*mesh.ask(_unreachable, namespace), *mesh.ask(_reserved, namespace)}
     for slice_ in cast("tuple[EndpointSlice, ...]", mesh.group(Kind.ENDPOINT_SLICE, "all")):
-        found |= set(mesh.ask(_orphan, slice_))
+        found |= {*mesh.ask(_orphan, slice_), *mesh.ask(strangers, slice_)}
     for pod in cast("tuple[Pod, ...]", mesh.group(Kind.POD, "all")):
         found |= set(mesh.ask(disagreements, pod))
     return tuple(sorted(found))

@@ -77,6 +77,11 @@ class Settings:
         default="allow",
         text="allow or deny: whether an Egress may speak for other namespaces' service accounts.",
     )
+    outside_endpoints: str = _setting(
+        default="deny",
+        text="allow or deny: whether the EndpointSlices of a Service without a selector may hold "
+        "addresses that are no pods, and so lead out of the mesh.",
+    )
     ads_address: str = _setting(
         default="127.0.0.1:15128", text="Where sidecars subscribe (gRPC): HOST:PORT, or unix:/PATH."
     )
@@ -214,6 +219,7 @@ class Settings:
                 "give a file in a folder that exists"
             )
         _one_of("cross_namespace_egress", self.cross_namespace_egress, ("allow", "deny"))
+        _one_of("outside_endpoints", self.outside_endpoints, ("allow", "deny"))
         _one_of("log_format", self.log_format, ("text", "json"))
         for name in _SECONDS:
             value = getattr(self, name)

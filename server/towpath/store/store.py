@@ -23,12 +23,14 @@ class Store:
         mesh_name: str,
         osm_namespace: str,
         cross_namespace_egress: bool = True,
+        outside_endpoints: bool = False,
         on_change: Callable[[], None],
     ) -> None:
         self._mesh = Mesh(
             mesh_name=mesh_name,
             osm_namespace=osm_namespace,
             cross_namespace_egress=cross_namespace_egress,
+            outside_endpoints=outside_endpoints,
         )
         self._on_change = on_change
         self._objects: dict[ObjectKey, Object] = {}

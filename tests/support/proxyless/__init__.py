@@ -30,6 +30,11 @@ metadata: {{name: hello-1, namespace: bookstore, labels: {{kubernetes.io/service
 addressType: IPv4
 ports: [{{name: grpc, port: {port}}}]
 endpoints: {endpoints}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: hello, namespace: bookstore}}
+status: {{podIP: 127.0.0.1}}
 """
 
 

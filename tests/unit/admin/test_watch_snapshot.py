@@ -17,7 +17,8 @@ from towpath.model.names import ClientKind, Kind, SidecarId
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, SHORT_NAMES
 from towpath_api.v1 import inspector_pb2 as pb
 
-MESH = (namespace(), mesh_config(), service("web"), pod("curl", app="curl"))
+WEB = pod("web-1", addresses=[f"10.0.0.{last}" for last in range(1, 6)])
+MESH = (namespace(), mesh_config(), service("web"), pod("curl", app="curl"), WEB)
 CURL = SidecarId(pod="curl", namespace="shop")
 
 

@@ -19,6 +19,7 @@ from support.objects import (
     namespace,
     new_store,
     pod,
+    pods_behind,
     port,
     service,
 )
@@ -30,14 +31,14 @@ from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, SHORT_NAMES
 
 CURL = SidecarId(pod="curl", namespace="shop")
 WEB = SidecarId(pod="web-1", namespace="shop")
-OBJECTS: tuple[Object, ...] = (
+NAMED: tuple[Object, ...] = (
     namespace("shop"),
     namespace("bank"),
     namespace("legacy", mesh=None),
     mesh_config(egress=True),
     service("web", port(80), port(3306, Protocol.TCP_SERVER_FIRST, name="db", target="db")),
     service("api", port(81, Protocol.TCP), selector={"app": "web"}, ips=("10.96.0.2",)),
-    service("contested", in_namespace="bank", ips=("10.96.0.2", "10.96.0.1")),
+    service("contested", in_namespace="bank", ips=("10.96.0.2", "10.96.0.9")),
     headless("vault", port(80, name="a", target="a"), in_namespace="bank"),
     service("old", in_namespace="legacy", ips=("10.96.0.7",)),
     endpoint_slice("web", "10.0.0.2", "10.0.0.1", name="one", ports={"": 8080, "db": 1}),
@@ -49,6 +50,7 @@ OBJECTS: tuple[Object, ...] = (
     pod("web-2"),
     pod("curl", app="curl"),
 )
+OBJECTS = (*NAMED, *pods_behind(*NAMED))
 
 
 def _content(mesh: Mesh) -> list[tuple[str, ...] | tuple[str, bytes]]:
@@ -113,7 +115,7 @@ def test_a_pod_that_does_not_exist_has_no_plan_and_no_snapshot() -> None:
 
 
 def test_only_destinations_with_an_address_of_their_own_have_endpoints() -> None:
-    assert ["bank/contested|80", "shop/api|81", "shop/web|3306"] == _names(CURL, ENDPOINTS)
+    assert ["bank/contested|80", "shop/web|3306", "shop/web|80"] == _names(CURL, ENDPOINTS)
     assert {"bank/vault|1", "bank/vault|2"} < set(_names(CURL, CLUSTER))
 
 

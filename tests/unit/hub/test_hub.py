@@ -23,6 +23,7 @@ SMALL_MESH = (
     service("web"),
     endpoint_slice("web", "10.0.0.1"),
     pod("web-1"),
+    pod("behind", app="behind", addresses=["10.0.0.1", "10.0.0.2"]),
     pod("curl", app="curl"),
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from support.objects import (
@@ -10,6 +12,7 @@ from support.objects import (
     mesh_config,
     mesh_of,
     namespace,
+    pod,
     port,
     service,
 )
@@ -17,6 +20,7 @@ from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, ObjectRef, Protocol
 from towpath.model.plan import Destination, Endpoint
 from towpath.model.problem import Problem, Reason
+from towpath.model.workloads import Service
 from towpath.planning import endpoints, outbound, problems
 
 
@@ -111,44 +115,121 @@ def test_no_two_destinations_share_an_address_and_port() -> None:
 
     taken = [(a, d.port) for d in _destinations(mesh) for a in d.addresses]
 
-    assert len(taken) == len(set(taken))
-    assert {"10.96.0.1", "10.96.0.2", "10.96.0.3"} == {address for address, _ in taken}
+    assert taken == [("10.96.0.3", 80)]
 
 
-def test_a_contested_address_is_kept_by_the_first_by_name_and_the_other_has_a_problem() -> None:
+def test_an_address_that_two_services_claim_is_nobodys_whoever_comes_first() -> None:
     mesh = _mesh(
         namespace("bank"),
         service("web", ips=("10.96.0.1",)),
-        service("zoo", in_namespace="bank", ips=("10.96.0.1",)),
+        service("zoo", in_namespace="bank", ips=("10.96.0.1", "10.96.0.2")),
     )
 
-    assert ["bank/zoo|80"] == [d.name for d in _destinations(mesh)]
+    assert [("bank/zoo|80", ("10.96.0.2",))] == [(d.name, d.addresses) for d in _destinations(mesh)]
+    text = "10.96.0.1 is claimed by Service {} too: nobody reaches it"
+    bank, shop = ObjectRef("Service", "bank", "zoo"), ObjectRef("Service", "shop", "web")
     assert (
-        Problem(
-            ObjectRef("Service", "shop", "web"),
-            "spec.ports",
-            Reason.CONFLICT,
-            "10.96.0.1:80 already belongs to Service bank/zoo; connections to it are that "
-            "service's",
-        ),
+        Problem(bank, "", Reason.CONFLICT, text.format("shop/web")),
+        Problem(shop, "", Reason.CONFLICT, text.format("bank/zoo")),
     ) == problems(mesh)
 
 
-def test_one_address_on_two_ports_is_no_conflict() -> None:
+def test_an_address_that_two_services_claim_on_different_ports_is_nobodys() -> None:
     mesh = _mesh(service("a", port(80)), service("b", port(81)))
 
-    assert ["shop/a|80", "shop/b|81"] == [d.name for d in _destinations(mesh)]
-    assert () == problems(mesh)
+    assert [] == _destinations(mesh)
+    assert len(problems(mesh)) == 2
 
 
-def test_without_a_ready_endpoint_those_that_end_but_serve_are_used() -> None:
-    last = endpoint_slice("web", name="one", ending=["10.0.0.1"])
+def test_a_slice_leads_nobody_out_of_the_mesh() -> None:
+    mesh = mesh_of(
+        namespace(),
+        namespace("bank"),
+        mesh_config(),
+        headless("db"),
+        service("web"),
+        pod("db-1", addresses=["10.0.0.1"]),
+        pod("safe", in_namespace="bank", addresses=["10.0.0.9"]),
+        endpoint_slice("db", "10.0.0.1", "10.0.0.9", "192.0.2.1"),
+        endpoint_slice("web", "10.0.0.1", "10.0.0.9", "192.0.2.1"),
+        alone=True,
+    )
 
-    alone = _mesh(service("web"), last)
-    relieved = _mesh(service("web"), last, endpoint_slice("web", "10.0.0.2", name="two"))
+    addresses = {d.service: d.addresses for d in _destinations(mesh)}
+    assert addresses == {"db": ("10.0.0.1",), "web": ("10.96.0.1",)}
+    assert (Endpoint("10.0.0.1", 8080),) == endpoints(mesh, "shop", "web", 80)
+    text = "no Pod of namespace shop has the address 10.0.0.9, 192.0.2.1: not used"
+    assert [("db-1", text), ("web-1", text)] == [(p.object.name, p.message) for p in problems(mesh)]
 
-    assert (Endpoint("10.0.0.1", 8080),) == endpoints(alone, "shop", "web", 80)
-    assert (Endpoint("10.0.0.2", 8080),) == endpoints(relieved, "shop", "web", 80)
+
+def test_a_pod_that_is_gone_takes_its_address_with_it() -> None:
+    held = (namespace(), mesh_config(), headless("db"), endpoint_slice("db", "10.0.0.1"))
+
+    assert [] == _destinations(mesh_of(*held, alone=True))
+    assert [] != _destinations(mesh_of(*held, pod("db-1", addresses=["10.0.0.1"]), alone=True))
+
+
+@pytest.mark.parametrize(
+    ("one", "leads"),
+    [
+        (service("old", selector={}), ("192.0.2.1",)),
+        (service("old", selector={"app": "old"}), ()),
+        (headless("old"), ()),
+        (replace(headless("old"), selector=()), ()),
+    ],
+)
+def test_only_a_service_without_selector_leads_out_where_that_is_allowed(
+    one: Service, leads: tuple[str, ...]
+) -> None:
+    objects = (
+        namespace(),
+        namespace("bank"),
+        mesh_config(),
+        one,
+        pod("safe", in_namespace="bank", addresses=["10.0.0.9"]),
+        endpoint_slice("old", "192.0.2.1", "10.0.0.9"),
+    )
+    strict = mesh_of(*objects, alone=True)
+    lenient = replace(strict, outside_endpoints=True)
+
+    assert () == endpoints(strict, "shop", "old", 80)
+    assert leads == tuple(e.address for e in endpoints(lenient, "shop", "old", 80))
+
+
+def test_an_endpoint_takes_no_address_that_a_service_has() -> None:
+    mesh = _mesh(
+        namespace("bank"),
+        service("web", ips=("10.96.0.1",)),
+        headless("db", in_namespace="bank"),
+        endpoint_slice("db", "10.96.0.1", in_namespace="bank", ports={"": 80}),
+    )
+
+    assert ["shop/web|80"] == [d.name for d in _destinations(mesh)]
+    (problem,) = problems(mesh)
+    assert problem.object == ObjectRef("Service", "bank", "db")
+    assert problem.message == (
+        "10.96.0.1 is claimed by Service shop/web too: its endpoint is not used"
+    )
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+def test_nobody_says_what_the_port_of_anothers_pod_speaks(protocol: Protocol) -> None:
+    """Two pods in the network of one node share its address."""
+    mesh = mesh_of(
+        namespace("bank"),
+        namespace("shop"),
+        mesh_config(),
+        headless("db", port(5432, Protocol.TCP)),
+        headless("web", port(80, protocol), in_namespace="bank"),
+        pod("db-1", addresses=["10.0.0.1"]),
+        pod("web-1", in_namespace="bank", addresses=["10.0.0.1"]),
+        endpoint_slice("db", "10.0.0.1", ports={"": 5432}),
+        endpoint_slice("web", "10.0.0.1", in_namespace="bank", ports={"": 5432}),
+    )
+
+    agree = protocol is Protocol.TCP
+    assert [protocol] * agree == [d.protocol for d in _destinations(mesh)]
+    assert len(problems(mesh)) == (0 if agree else 2)
 
 
 def test_endpoints_are_sorted_and_each_is_there_once() -> None:

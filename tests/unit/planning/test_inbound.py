@@ -58,7 +58,7 @@ def test_a_named_target_port_has_the_number_that_the_pod_gives_it() -> None:
 def test_services_that_lead_to_one_port_share_it() -> None:
     mesh = _mesh(
         service("web", port(80)),
-        service("api", port(81), port(82, name="x"), selector={"app": "web"}),
+        service("api", port(81), port(82, name="x"), selector={"app": "web"}, ips=("10.96.0.2",)),
     )
 
     assert Inbound((_port(8080, "shop/api", "shop/web"),)) == inbound(mesh, POD)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from towpath.model.workloads import Namespace, Pod
 from towpath.sources.decode import Decoded, decode
 
@@ -89,3 +93,24 @@ def test_a_wrong_type_names_field_value_and_what_is_allowed() -> None:
     (problem,) = decoded.problems
     assert problem.field == "spec.containers[0].ports"
     assert problem.message == "is a mapping; allowed: a list; the Pod is not used"
+
+
+@pytest.mark.parametrize(
+    ("status", "addresses"),
+    [
+        ({"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}, {"ip": "fd00::1"}]}, ("10.0.0.1",)),
+        ({"podIPs": [{"ip": "fd00::1"}, {"ip": "10.0.0.2"}]}, ("10.0.0.2",)),
+        ({"phase": "Pending", "podIP": "", "podIPs": None}, ()),
+        ({"podIP": "0.0.0.0"}, ()),
+        ({}, ()),
+    ],
+)
+def test_a_pod_has_the_ipv4_addresses_of_its_status(
+    status: dict[str, Any], addresses: tuple[str, ...]
+) -> None:
+    raw = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "web-1", "namespace": "shop"}}
+
+    found = decode({**raw, "status": status}, "").value
+
+    assert isinstance(found, Pod)
+    assert found.addresses == addresses

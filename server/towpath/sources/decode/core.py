@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from towpath.model import workloads
 from towpath.sources.decode import structs
 from towpath.sources.decode.findings import Findings
-from towpath.sources.decode.names import PORTS, NameRule, is_port
+from towpath.sources.decode.names import PORTS, NameRule, is_ipv4, is_port
 
 MONITORED_BY = "openservicemesh.io/monitored-by"
 
@@ -26,7 +26,8 @@ def service_account(_seen: structs.Plain, found: Findings) -> workloads.ServiceA
 
 def pod(seen: structs.Pod, found: Findings) -> workloads.Pod | None:
     """The pod, without container ports that have no name or are not TCP; None if it has ended."""
-    if seen.status is not None and seen.status.phase in ENDED:
+    status = seen.status or structs.PodStatus()
+    if status.phase in ENDED:
         return None
     spec = seen.spec or structs.PodSpec()
     account = spec.service_account_name or "default"
@@ -39,12 +40,19 @@ def pod(seen: structs.Pod, found: Findings) -> workloads.Pod | None:
         service_account=account,
         labels=pairs(seen.metadata.labels if seen.metadata else None),
         ports=tuple(sorted(_named_ports(spec, found).items())),
+        addresses=_addresses(status),
     )
 
 
 def pairs(labels: Mapping[str, str] | None) -> workloads.Labels:
     """Labels as the model holds them: sorted pairs."""
     return tuple(sorted((labels or {}).items()))
+
+
+def _addresses(status: structs.PodStatus) -> tuple[str, ...]:
+    """The pod's own IPv4 addresses; one that has none yet can be at no address."""
+    given = (status.pod_ip, *(address.ip for address in status.pod_ips or ()))
+    return tuple(sorted({ip for ip in given if ip and is_ipv4(ip)}))
 
 
 def _named_ports(spec: structs.PodSpec, found: Findings) -> dict[str, int]:

@@ -95,8 +95,14 @@ class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
     init_containers: list[Container] | None = None
 
 
+class PodAddress(msgspec.Struct, frozen=True):
+    ip: str | None = None
+
+
 class PodStatus(msgspec.Struct, frozen=True):
     phase: str | None = None
+    pod_ip: str | None = msgspec.field(default=None, name="podIP")
+    pod_ips: list[PodAddress] | None = msgspec.field(default=None, name="podIPs")
 
 
 class Pod(Core, frozen=True):

@@ -66,7 +66,7 @@ def test_a_policy_outside_the_mesh_has_no_effect_and_says_so() -> None:
 def test_other_namespaces_can_be_forbidden() -> None:
     policy = egress(in_namespace="bank")
     held = _mesh(policy)
-    strict = Mesh("osm", held.osm_namespace, False, held.objects, held.members)
+    strict = replace(held, cross_namespace_egress=False)
 
     assert not decide(outbound(strict, DEFAULT), GET).allowed
     assert [p.reason for p in problems(strict)] == [Reason.FORBIDDEN]
