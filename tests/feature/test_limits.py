@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import grpc
+from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 
 from support.control_plane import control_plane
 from support.resources import snapshot
@@ -70,3 +71,35 @@ async def test_who_reads_nothing_is_cut_and_delays_nobody(tmp_path: Path) -> Non
 
         plane.switch_egress(on=not on)
         await quick.hear()
+
+
+async def test_more_names_than_are_allowed_pass_a_limit_and_are_counted(tmp_path: Path) -> None:
+    async with (
+        control_plane(tmp_path, limits=Limits(max_names=2)) as plane,
+        plane.stream() as greedy,
+    ):
+        await greedy.say(ENDPOINTS, resource_names=["a", "b", "c"])
+        code, details = await greedy.end()
+
+        assert grpc.StatusCode.RESOURCE_EXHAUSTED == code
+        assert "more than 2 names in one list (--max-names)" == details
+        sample = plane.metrics.registry.get_sample_value
+        assert 1 == sample("towpath_xds_limited_streams_total", {"limit": "names"})
+
+
+async def test_names_that_are_asked_for_one_after_the_other_are_counted_together(
+    tmp_path: Path,
+) -> None:
+    async with (
+        control_plane(tmp_path, limits=Limits(max_names=2)) as plane,
+        plane.stream("DeltaAggregatedResources") as greedy,
+    ):
+        for names in (["a", "b"], ["c"]):
+            request = DeltaDiscoveryRequest(type_url=ENDPOINTS, resource_names_subscribe=names)
+            request.node.id = "curl.curl"
+            await greedy.say_bytes(request.SerializeToString())
+        await greedy.hear_bytes()
+        code, details = await greedy.end()
+
+        assert grpc.StatusCode.RESOURCE_EXHAUSTED == code
+        assert "3 names of one type are asked for: at most 2 are allowed (--max-names)" == details

@@ -57,7 +57,7 @@ class Connections:
     """
 
     # A sidecar that reconnects states every version it holds: gRPC's own 4 MiB is too little.
-    max_message_mib: int = 32
+    max_message_mib: int = 8
     max_age: float = 0.0
     keepalive_time: float = 30.0
     keepalive_timeout: float = 10.0

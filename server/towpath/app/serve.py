@@ -88,8 +88,8 @@ async def serve(
         clock=time.monotonic,
         unknown_pod_wait=settings.unknown_pod_wait,
         answer_wait=settings.answer_wait,
-        max_names=settings.max_names,
         limits=Limits(
+            max_names=settings.max_names,
             max_name_length=settings.max_name_length,
             max_streams=settings.max_streams,
             max_streams_per_peer=settings.max_streams_per_peer,

@@ -11,6 +11,7 @@ import grpc
 
 from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
 from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
+from towpath.cli.table import print_line
 from towpath.model.types import short_name
 from towpath_api.v1 import inspector_pb2 as pb
 
@@ -44,7 +45,7 @@ def check(*, kubeconfig: Path, context: str, osm_namespace: str, server: Server 
         verdict = click.style(f"{finding.verdict:4}", fg=_COLOURS[finding.verdict])
         click.echo(f"{verdict}  {finding.subject:13}  {finding.text}")
         for detail in finding.details:
-            click.echo(f"        {detail}")
+            print_line(f"        {detail}")
     raise SystemExit(any(finding.verdict is Verdict.BAD for finding in findings))
 
 

@@ -9,7 +9,7 @@ import click
 from google.protobuf.json_format import MessageToDict
 
 from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
-from towpath.cli.table import print_table
+from towpath.cli.table import print_line, print_table
 from towpath.model.types import SHORT_NAMES, short_name
 from towpath_api.v1 import inspector_pb2 as pb
 
@@ -34,7 +34,7 @@ def sidecars(server: Server, output: str) -> None:
     for sidecar in answer.sidecars:
         for delivery in sidecar.deliveries:
             if _state(delivery).startswith("REJECTED"):
-                click.echo(
+                print_line(
                     f"{sidecar.node_id} rejected {short_name(delivery.type_url)} "
                     f"{', '.join(delivery.rejected.resource_names)}: {delivery.rejected.message}"
                 )

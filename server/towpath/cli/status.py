@@ -8,7 +8,7 @@ import click
 from google.protobuf.json_format import MessageToDict
 
 from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
-from towpath.cli.table import print_table
+from towpath.cli.table import print_line, print_table
 from towpath_api.v1 import inspector_pb2 as pb
 
 HEADINGS = ("KIND", "NAME", "ACCEPTED", "CONFLICT", "SIDECARS", "PROBLEMS")
@@ -33,7 +33,7 @@ def status(server: Server, output: str) -> None:
         for problem in policy.problems:
             where = " ".join(part for part in (problem.source, problem.field) if part)
             name = f"{policy.kind} {policy.namespace}/{policy.name}"
-            click.echo(f"{name}: {problem.reason}: {where}: {problem.message}")
+            print_line(f"{name}: {problem.reason}: {where}: {problem.message}")
 
 
 def _row(policy: pb.PolicyStatus) -> tuple[str, ...]:

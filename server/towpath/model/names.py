@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
+
+from towpath.model.text import printable, shorten
+
+_LABEL = r"[a-z0-9](?:[-a-z0-9]*[a-z0-9])?"
+_POD = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_NAMESPACE = re.compile(_LABEL)
+_LONGEST_POD, _LONGEST_NAMESPACE = 253, 63
+LONGEST_NODE_ID = _LONGEST_POD + 1 + _LONGEST_NAMESPACE
+"""In characters: https://kubernetes.io/docs/concepts/overview/working-with-objects/names/"""
 
 
 class Kind(StrEnum):
@@ -77,10 +87,19 @@ class SidecarId:
 
     @classmethod
     def parse(cls, node_id: str) -> SidecarId:
-        """Split a node id at its last dot; ValueError if a part is missing."""
+        """Split a node id at its last dot; ValueError if the parts are no names of Kubernetes."""
+        shown = shorten(printable(node_id[: 2 * LONGEST_NODE_ID]), 100)
         pod, dot, namespace = node_id.rpartition(".")
         if not (pod and dot and namespace):
-            raise ValueError(f"node id {node_id!r} is not of the form <pod>.<namespace>")
+            raise ValueError(f"node id {shown!r} is not of the form <pod>.<namespace>")
+        if len(pod) > _LONGEST_POD or len(namespace) > _LONGEST_NAMESPACE:
+            longest = f"at most {_LONGEST_POD} characters and {_LONGEST_NAMESPACE}"
+            raise ValueError(f"node id {shown!r} is too long: <pod>.<namespace> have {longest}")
+        if not (_POD.fullmatch(pod) and _NAMESPACE.fullmatch(namespace)):
+            raise ValueError(
+                f"node id {shown!r} is not of the form <pod>.<namespace>: allowed in names are "
+                "lower-case letters, digits, '-' and, in a pod's, '.'"
+            )
         return cls(pod=pod, namespace=namespace)
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from towpath.model.names import ObjectRef
+from towpath.model.text import printable
 
 
 class Reason(StrEnum):
@@ -48,4 +49,4 @@ def problem_line(ref: ObjectRef, field: str, reason: str, message: str, source: 
     """A Problem as people read it, also one that a server of another version found."""
     where = f"{source}: " if source else ""
     what = f"{ref} {field}" if field else str(ref)
-    return f"{where}{what}: {reason}: {message}"
+    return printable(f"{where}{what}: {reason}: {message}")

@@ -59,6 +59,10 @@ class Layer(Mapping[str, Resource]):
     def __getitem__(self, name: str) -> Resource:
         return self._by_name[name]
 
+    def find(self, name: str) -> Resource | None:
+        """The resource of that name; None if there is none."""
+        return self._by_name.get(name)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_name)
 
@@ -94,10 +98,21 @@ class ResourceSet(Mapping[str, Resource]):
         return tuple(self)
 
     def __getitem__(self, name: str) -> Resource:
+        resource = self.find(name)
+        if resource is None:
+            raise KeyError(name)
+        return resource
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self.find(name) is not None
+
+    def find(self, name: str) -> Resource | None:
+        """The resource of that name; None if there is none."""
         for layer in self.layers:
-            if name in layer:
-                return layer[name]
-        raise KeyError(name)
+            resource = layer.find(name)
+            if resource is not None:
+                return resource
+        return None
 
     def __iter__(self) -> Iterator[str]:
         for layer in self.layers:

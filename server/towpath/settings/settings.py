@@ -161,7 +161,7 @@ class Settings:
         unit="seconds",
     )
     max_name_length: int = _setting(
-        default=2048, text="How many characters a resource name may have."
+        default=512, text="How many characters a resource name may have."
     )
     max_streams: int = _setting(default=20_000, text="How many streams may be open in all.")
     max_streams_per_peer: int = _setting(
@@ -177,7 +177,7 @@ class Settings:
         unit="seconds",
     )
     max_message_mib: int = _setting(
-        default=32, text="How large a request may be, in MiB: who reconnects states all it holds."
+        default=8, text="How large a request may be, in MiB: who reconnects states all it holds."
     )
     max_connection_age: float = _setting(
         default=1800.0,

@@ -16,17 +16,16 @@ import grpc
 from towpath.hub.deliveries import Deliveries
 from towpath.hub.stream import Stream
 from towpath.model.snapshot import Snapshot
+from towpath.model.text import printable, shorten
 from towpath.model.types import short_name
 from towpath.telemetry.metrics import Metrics
-from towpath.xds.limits import LimitExceeded, Limits, RequestRate, check_names
+from towpath.xds.limits import LimitExceeded, Limits, RequestRate
 from towpath.xds.messages import (
     Ack,
     Event,
     Nack,
-    ProtocolError,
     Reply,
     Request,
-    SotwRequest,
     Waited,
 )
 from towpath.xds.session import Session
@@ -44,14 +43,23 @@ become 12 bytes there. What the text quotes was said by the client, and may be o
 
 
 class Refused(Exception):
-    """The stream ends with this status; long *details* lose their middle."""
+    """The stream ends with this status; *details* are made fit for it."""
 
     def __init__(self, status: grpc.StatusCode, details: str) -> None:
         super().__init__(details)
         self.status = status
-        half = DETAILS_LENGTH // 2
-        whole = len(details) <= DETAILS_LENGTH
-        self.details = details if whole else f"{details[:half]} … {details[-half:]}"
+        self.details = printable(shorten(details, DETAILS_LENGTH))
+
+
+LARGE_REQUEST = 256 << 10
+"""In bytes; what is larger is read beside the event loop, which others wait for."""
+
+
+async def parsed(parse: Callable[[bytes], Request], data: bytes) -> Request:
+    """A request from its bytes; raises what *parse* does."""
+    if len(data) <= LARGE_REQUEST:
+        return parse(data)
+    return await asyncio.to_thread(parse, data)
 
 
 class Conversation:
@@ -66,14 +74,12 @@ class Conversation:
         deliveries: Deliveries,
         metrics: Metrics,
         clock: Callable[[], float],
-        max_names: int,
         limits: Limits,
     ) -> None:
         self._limits = limits
         self._rate = RequestRate(limits, clock)
         self._stream = stream
         self._session = session
-        self._max_names = max_names
         stream.delivery.holding = session.holding
         self._context = context
         self._deliveries = deliveries
@@ -96,7 +102,7 @@ class Conversation:
         await self._step_to(snapshot, changed_at=None)
         await self._take(first)
 
-    async def go_on(self, reader: AsyncIterator[bytes], parse: Callable[[bytes], Request]) -> None:
+    async def go_on(self, reader: AsyncIterator[bytes], parse: Callable[..., Request]) -> None:
         """Answer requests and push snapshots until the client ends the stream."""
         reading = asyncio.ensure_future(anext(reader))
         pushing = asyncio.ensure_future(self._stream.next())
@@ -110,11 +116,9 @@ class Conversation:
                 # Requests first: a client that has asked may be unable to start without answer.
                 if reading.done():
                     try:
-                        request = parse(reading.result())
+                        request = await parsed(parse, reading.result())
                     except StopAsyncIteration:
                         return
-                    self._rate.take()
-                    check_names(request, self._limits)
                     await self._take(request)
                     reading = asyncio.ensure_future(anext(reader))
                 if pushing.done():
@@ -137,8 +141,7 @@ class Conversation:
         await self._carry_out(self._session.on_snapshot(snapshot), changed_at=changed_at)
 
     async def _take(self, request: Request) -> None:
-        asked = request.names if isinstance(request, SotwRequest) else request.subscribe
-        self._check_names(len(asked))
+        self._rate.take(request.name_count)
         await self._carry_out(self._session.on_request(request))
         if (names := self._session.subscribed(request.type_url)) is not None:
             self._check_names(names)
@@ -146,11 +149,9 @@ class Conversation:
 
     def _check_names(self, count: int) -> None:
         """Each name costs work with each change: one client must not take all there is."""
-        if count > self._max_names:
-            raise ProtocolError(
-                f"{count:,} names of one type are asked for; allowed are {self._max_names:,} "
-                "(--max-names)"
-            )
+        if count > (most := self._limits.max_names):
+            text = f"{count:,} names of one type are asked for: at most {most:,} are allowed"
+            raise LimitExceeded("names", f"{text} (--max-names)")
 
     async def _carry_out(self, events: list[Event], *, changed_at: float | None = None) -> None:
         for event in events:

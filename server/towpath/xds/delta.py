@@ -210,7 +210,8 @@ class DeltaSession(Session[DeltaRequest]):
         target = self._snapshot.of(type_url)
         if known.compared is None:
             # What a client says it holds is known in full if it is what there is now.
-            known.held = {n: r if target.get(n) != r else target[n] for n, r in known.held.items()}
+            there = ((n, r, target.find(n)) for n, r in known.held.items())
+            known.held = {n: t if t is not None and t == r else r for n, r, t in there}
         due = self._difference(known, target, keep=keep)
         if asked and known.responded:
             due = due.only(known.owed)
@@ -239,7 +240,7 @@ class DeltaSession(Session[DeltaRequest]):
         new, removed, behind, kept = [], [], set[str](), False
         for name in sorted(candidates):
             held = known.held.get(name)
-            resource = target.get(name)
+            resource = target.find(name)
             absent = resource is None
             if resource is not None and name in withheld:
                 behind.add(name)

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from towpath.xds.messages import Request, SotwRequest
+NAMES_FOR_ONE = 100
+"""How many names in a request cost as much as another request."""
 
 BURST_SECONDS = 10.0
 """For how many seconds' requests a stream may send at once: a sidecar that starts asks a lot."""
@@ -17,7 +18,8 @@ BURST_SECONDS = 10.0
 class Limits:
     """The settings of these names; times in seconds."""
 
-    max_name_length: int = 2048
+    max_names: int = 20_000
+    max_name_length: int = 512
     max_streams: int = 20_000
     max_streams_per_peer: int = 2_000
     max_request_rate: float = 200.0
@@ -33,18 +35,6 @@ class LimitExceeded(Exception):
     def __init__(self, limit: str, text: str) -> None:
         super().__init__(text)
         self.limit = limit
-
-
-def check_names(request: Request, limits: Limits) -> None:
-    """Raises LimitExceeded for a request with a name that is too long."""
-    if isinstance(request, SotwRequest):
-        names = [request.names]
-    else:
-        names = [request.subscribe, request.unsubscribe, request.initial_versions]  # type: ignore[list-item]
-    longest = max((len(name) for held in names for name in held), default=0)
-    if longest > limits.max_name_length:
-        text = f"a name of {longest} characters: at most {limits.max_name_length} are allowed"
-        raise LimitExceeded("name-length", text)
 
 
 class Admission:
@@ -83,12 +73,13 @@ class RequestRate:
         self._left = self._rate * BURST_SECONDS
         self._at = clock()
 
-    def take(self) -> None:
-        """Note a request. Raises LimitExceeded if there were too many."""
+    def take(self, names: int = 0) -> None:
+        """Note a request with so many names. Raises LimitExceeded if there were too many."""
         now = self._clock()
         self._left = min(self._left + (now - self._at) * self._rate, self._rate * BURST_SECONDS)
         self._at = now
-        if self._left < 1:
+        cost = 1 + names / NAMES_FOR_ONE
+        if self._left < cost:
             text = f"more than {self._rate:g} requests per second on one stream, which is the limit"
             raise LimitExceeded("request-rate", text)
-        self._left -= 1
+        self._left -= cost

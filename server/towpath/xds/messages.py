@@ -33,6 +33,11 @@ class SotwRequest:
     names: frozenset[str] = frozenset()
     error: str | None = None
 
+    @property
+    def name_count(self) -> int:
+        """How many names there are in it."""
+        return len(self.names)
+
 
 @dataclass(frozen=True, slots=True)
 class DeltaRequest:
@@ -45,6 +50,11 @@ class DeltaRequest:
     unsubscribe: tuple[str, ...] = ()
     initial_versions: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
+
+    @property
+    def name_count(self) -> int:
+        """How many names there are in it."""
+        return len(self.subscribe) + len(self.unsubscribe) + len(self.initial_versions)
 
 
 Request = SotwRequest | DeltaRequest

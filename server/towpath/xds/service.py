@@ -21,14 +21,15 @@ from towpath.hub.stream import NotItsPodError
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SIDECAR
 from towpath.telemetry.metrics import Metrics
-from towpath.xds.conversation import Context, Conversation, Refused
+from towpath.xds.conversation import Context, Conversation, Refused, parsed
 from towpath.xds.delta import DeltaSession
-from towpath.xds.limits import DEFAULTS, Admission, LimitExceeded, Limits, check_names
+from towpath.xds.limits import DEFAULTS, Admission, LimitExceeded, Limits
 from towpath.xds.messages import Node, ProtocolError, Request
+from towpath.xds.parse import parse_delta, parse_sotw
 from towpath.xds.session import Session
 from towpath.xds.sotw import SotwSession
 from towpath.xds.waits import Waits
-from towpath.xds.wire import Composer, parse_delta, parse_sotw
+from towpath.xds.wire import Composer
 
 log = logging.getLogger(__name__)
 
@@ -50,15 +51,15 @@ ONE_TYPE = {
 
 SERVICES = (SERVICE, *ONE_TYPE)
 
-Parse = Callable[[bytes], Any]
+Parse = Callable[..., Any]
 
 
 class AdsService:
     """The AggregatedDiscoveryService and the services of a single type, for any number of streams.
 
     *clock* is monotonic, in seconds; *unknown_pod_wait* and *answer_wait* are in seconds: for a
-    pod to appear, and for a client's answer before a change goes on without it; *max_names* is for
-    each type on one stream. Who passes one of *limits* is told RESOURCE_EXHAUSTED and which.
+    pod to appear, and for a client's answer before a change goes on without it; Who passes
+    one of *limits* is told RESOURCE_EXHAUSTED and which.
     """
 
     def __init__(
@@ -70,7 +71,6 @@ class AdsService:
         clock: Callable[[], float],
         unknown_pod_wait: float,
         answer_wait: float = 2.0,
-        max_names: int = 20_000,
         limits: Limits = DEFAULTS,
         identifier: str,
     ) -> None:
@@ -81,7 +81,6 @@ class AdsService:
         self._unknown_pod_wait = unknown_pod_wait
         self._composer = Composer(identifier=identifier)
         self._answer_wait = answer_wait
-        self._max_names = max_names
         self._limits = limits
         self._admission = Admission(limits)
 
@@ -102,7 +101,8 @@ class AdsService:
             async def serve(requests: AsyncIterator[bytes], context: Context) -> None:
                 session = partial(session_type, only_type=only_type)
                 variant = "delta" if session_type is DeltaSession else "sotw"
-                await self._serve(requests, context, parse, session, variant)
+                counted = partial(parse, limits=self._limits)
+                await self._serve(requests, context, counted, session, variant)
 
             return grpc.stream_stream_rpc_method_handler(serve)
 
@@ -151,12 +151,11 @@ class AdsService:
             raise Refused(grpc.StatusCode.UNAVAILABLE, "not every kind of object is listed yet")
         reader = aiter(requests)
         try:
-            first = parse(await anext(reader))
+            first = await parsed(parse, await anext(reader))
         except StopAsyncIteration:
             return
         except ProtocolError as error:
             raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
-        check_names(first, self._limits)
         node, sidecar = _who(first)
         kind = _kind(node, first.type_url)
         subscriber = self._gate.subscriber(context)
@@ -184,7 +183,6 @@ class AdsService:
             deliveries=self._hub.deliveries,
             metrics=self._metrics,
             clock=self._clock,
-            max_names=self._max_names,
             limits=self._limits,
         )
         log.info("%s (%s) connected from %s", node.id, kind, context.peer())

@@ -27,6 +27,27 @@ def test_a_node_id_that_lacks_a_part_is_refused_by_name(node_id: str) -> None:
         SidecarId.parse(node_id)
 
 
+@pytest.mark.parametrize(
+    "node_id",
+    ["Curl.shop", "curl.shop\n", "cu rl.shop", "\x1b[2J.shop", "curl-.shop", "a..shop", "curl.-s"],
+)
+def test_a_node_id_of_what_no_pod_is_called_is_refused_without_what_moves_a_cursor(
+    node_id: str,
+) -> None:
+    with pytest.raises(ValueError, match=r"is not of the form <pod>\.<namespace>") as error:
+        SidecarId.parse(node_id)
+    assert str(error.value).isprintable()
+
+
+def test_a_node_id_is_as_long_as_the_longest_names_of_kubernetes() -> None:
+    pod, namespace = "p" * 253, "n" * 63
+
+    assert SidecarId(pod, namespace) == SidecarId.parse(f"{pod}.{namespace}")
+    for node_id in (f"{pod}p.{namespace}", f"{pod}.{namespace}n"):
+        with pytest.raises(ValueError, match="is too long"):
+            SidecarId.parse(node_id)
+
+
 def test_an_object_is_called_by_kind_namespace_and_name() -> None:
     assert str(ObjectRef("Service", "shop", "web")) == "Service shop/web"
     assert str(ObjectRef("Namespace", "", "shop")) == "Namespace shop"

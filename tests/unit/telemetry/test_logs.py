@@ -69,3 +69,27 @@ def test_the_level_is_ours_and_other_libraries_only_warn() -> None:
 
     assert "detail" in stream.getvalue()
     assert "chatter" not in stream.getvalue()
+
+
+def test_a_text_line_is_one_line_whatever_it_quotes() -> None:
+    stream, log = _lines(form="text")
+
+    log.warning(
+        "%s rejected it: %s", "curl\x1b[2J", "no\n2026-01-01T00:00:00.000Z INFO all is well"
+    )
+
+    (line,) = stream.getvalue().splitlines()
+    assert line.endswith("curl\\x1b[2J rejected it: no\\n2026-01-01T00:00:00.000Z INFO all is well")
+
+
+def test_a_traceback_keeps_its_lines() -> None:
+    stream, log = _lines(form="text")
+
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        log.exception("it\nfailed")
+
+    first, *rest = stream.getvalue().splitlines()
+    assert first.endswith("it\\nfailed")
+    assert "ValueError: broken" == rest[-1]

@@ -5,30 +5,9 @@ from __future__ import annotations
 import pytest
 
 from support.xds_peer import Clock
-from towpath.model.types import CLUSTER
-from towpath.xds.limits import Admission, LimitExceeded, Limits, RequestRate, check_names
-from towpath.xds.messages import DeltaRequest, Request, SotwRequest
+from towpath.xds.limits import NAMES_FOR_ONE, Admission, LimitExceeded, Limits, RequestRate
 
 FEW = Limits(max_name_length=5, max_streams=3, max_streams_per_peer=2, max_request_rate=2.0)
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        SotwRequest(CLUSTER, names=frozenset({"abcdef"})),
-        DeltaRequest(CLUSTER, unsubscribe=("abcdef",)),
-        DeltaRequest(CLUSTER, initial_versions={"abcdef": "1"}),
-    ],
-)
-def test_a_name_has_so_many_characters(request_: Request) -> None:
-    with pytest.raises(LimitExceeded, match="a name of 6 characters: at most 5") as error:
-        check_names(request_, FEW)
-    assert "name-length" == error.value.limit
-
-
-def test_what_is_within_the_limits_passes() -> None:
-    check_names(SotwRequest(CLUSTER), FEW)
-    check_names(SotwRequest(CLUSTER, names=frozenset({"abcde", "b", "c"})), FEW)
 
 
 def test_one_peer_has_so_many_streams_and_all_have() -> None:
@@ -60,4 +39,12 @@ def test_a_stream_asks_so_often_and_more_at_once() -> None:
     rate.take()
     rate.take()
     with pytest.raises(LimitExceeded, match="more than 2 requests per second"):
+        rate.take()
+
+
+def test_a_request_with_many_names_counts_as_many_requests() -> None:
+    rate = RequestRate(FEW, Clock())
+    rate.take(names=18 * NAMES_FOR_ONE)
+    rate.take()
+    with pytest.raises(LimitExceeded):
         rate.take()

@@ -55,4 +55,4 @@ def test_a_push_builds_no_message_for_a_stream(
     assert STREAMS == len(replies)
     bodies = {id(reply.body) for reply in replies if isinstance(reply, Reply)}
     assert 1 == len(bodies)
-    assert (wire, "DiscoveryRequest") in names  # or nothing was watched
+    assert (wire, "ResourceError") in names  # or nothing was watched

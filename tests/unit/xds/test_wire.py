@@ -20,7 +20,8 @@ from support.resources import resource
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, LISTENER
 from towpath.xds.messages import DeltaRequest, Node, ProtocolError, SotwRequest
-from towpath.xds.wire import LARGEST_NODE, Composer, nonce_field, parse_delta, parse_sotw
+from towpath.xds.parse import LARGEST_NODE, parse_delta, parse_sotw
+from towpath.xds.wire import Composer, nonce_field
 
 texts = st.text(max_size=200)
 resources = st.dictionaries(texts, st.text(max_size=300), max_size=4).map(

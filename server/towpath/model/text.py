@@ -1,0 +1,20 @@
+"""Text that others wrote, made fit for a line of a log or a table."""
+
+from __future__ import annotations
+
+
+def printable(text: str) -> str:
+    r"""*text* with what would move a terminal's cursor, end its line or turn its direction written
+    as an escape, such as `\n` and `\x1b`.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shorten(text: str, longest: int) -> str:
+    """*text* in at most *longest* characters: what is too long loses its middle."""
+    if len(text) <= longest:
+        return text
+    head = (longest - 3) // 2
+    return f"{text[:head]} … {text[head + 3 - longest :]}"

@@ -1,0 +1,88 @@
+"""The fields of an encoded protobuf message, one after the other, and nothing made of them: what is
+too much can be refused before it takes a multiple of its bytes.
+
+https://protobuf.dev/programming-guides/encoding/
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from towpath.xds.limits import LimitExceeded
+
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_LONGEST_VARINT = 10
+
+
+class MalformedError(ValueError):
+    """These bytes are no protobuf message."""
+
+
+def fields(data: bytes, *, most: int) -> Iterator[tuple[int, bytes]]:
+    """The number and the bytes of each field that has a length; others are passed over.
+
+    Raises LimitExceeded for more than *most* fields, MalformedError for what is no message.
+    """
+    at, count = 0, 0
+    try:
+        while at < len(data):
+            count += 1
+            if count > most:
+                raise LimitExceeded("fields", f"a message of more than {most:,} fields")
+            tag, at = _varint(data, at)
+            wire_type = tag & 7
+            if wire_type == _BYTES:
+                length, at = _varint(data, at)
+                start, at = at, at + length
+                if at <= len(data):
+                    yield tag >> 3, data[start:at]
+            elif wire_type == _VARINT:
+                _, at = _varint(data, at)
+            elif wire_type in (_FIXED64, _FIXED32):
+                at += 8 if wire_type == _FIXED64 else 4
+            else:
+                raise MalformedError(f"no wire type {wire_type}")
+    except IndexError as error:
+        raise MalformedError("a number without end") from error
+    if at > len(data):
+        raise MalformedError("a field that is longer than the message")
+
+
+def text(data: bytes) -> str:
+    """A string field. Raises MalformedError if it is no UTF-8."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise MalformedError("a text that is no UTF-8") from error
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """The number at *at*, and where the next begins."""
+    value = data[at]
+    if value < 0x80:
+        return value, at + 1
+    value &= 0x7F
+    for index in range(1, _LONGEST_VARINT):
+        byte = data[at + index]
+        value |= (byte & 0x7F) << 7 * index
+        if byte < 0x80:
+            return value, at + index + 1
+    raise MalformedError("a number that is too long")
+
+
+def text_field(number: int, value: str) -> bytes:
+    return field(number, value.encode())
+
+
+def field(number: int, value: bytes) -> bytes:
+    """A field that has a length, encoded."""
+    return _encoded_varint(number << 3 | 2) + _encoded_varint(len(value)) + value
+
+
+def _encoded_varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 0x7F:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
