@@ -188,3 +188,9 @@ def ask(connection: socket.socket) -> bytes:
             return b"closed"
         answer += more
     return answer.partition(b"\r\n")[0]
+
+
+def test_connect_goes_to_the_service(bookstore: Rig) -> None:
+    with bookstore.client.connect(*SERVICE) as connection:
+        connection.sendall(b"CONNECT bookstore:80 HTTP/1.1\r\nhost: bookstore:80\r\n\r\n")
+        assert connection.recv(4096).startswith(b"HTTP/1.1 200")

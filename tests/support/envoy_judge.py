@@ -124,7 +124,7 @@ def _routed(of: Any, attempt: Attempt) -> bool:
 
 
 def _matches(match: Any, attempt: Attempt) -> bool:
-    if match.HasField("connect_matcher"):
+    if match.HasField("connect_matcher") != (attempt.method == "CONNECT"):
         return False
     path = attempt.path.partition("?")[0]
     if match.HasField("safe_regex") and not re.fullmatch(match.safe_regex.regex, path):

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network
+from urllib.parse import unquote
 
+from towpath.model.egress import RequestMatch
 from towpath.model.names import Protocol
 from towpath.planning.egress.decide import Attempt
 from towpath.planning.egress.rules import Rule
@@ -20,9 +22,19 @@ BYTES = (Protocol.TCP, Protocol.TCP_SERVER_FIRST)
 def allowed(rules: Iterable[Rule], attempt: Attempt, *, passthrough: bool) -> bool:
     """True if any rule allows the attempt, or passthrough does and no rule names its host."""
     on_port = [rule for rule in rules if rule.port == attempt.port]
+    if looked_at(on_port, attempt, passthrough=passthrough) and not well_formed(attempt):
+        return False
     if any(allows(rule, attempt) for rule in on_port):
         return True
     return passthrough and not any(names(rule, attempt) for rule in on_port)
+
+
+def looked_at(on_port: Iterable[Rule], attempt: Attempt, *, passthrough: bool) -> bool:
+    """True if some rule makes the sidecar read HTTP here."""
+    return attempt.protocol is Protocol.HTTP and any(
+        rule.protocol is Protocol.HTTP and rule.hosts and (passthrough or _in_range(rule, attempt))
+        for rule in on_port
+    )
 
 
 def allows(rule: Rule, attempt: Attempt) -> bool:
@@ -39,18 +51,46 @@ def allows(rule: Rule, attempt: Attempt) -> bool:
         return False
     if rule.protocol is Protocol.HTTPS or rule.matches is None:
         return True
+    return any(_asks_for(match, attempt) for match in rule.matches)
+
+
+def _asks_for(match: RequestMatch, attempt: Attempt) -> bool:
     path = attempt.path.partition("?")[0]
-    return any(
-        re.fullmatch(match.path, path) and (not match.methods or attempt.method in match.methods)
-        for match in rule.matches
+    if match.methods and attempt.method not in match.methods:
+        return False
+    if match.path != ".*" and (attempt.method == "CONNECT" or not _normal(path)):
+        return False
+    said = {"host": attempt.host, **{name.lower(): value for name, value in attempt.headers}}
+    return re.fullmatch(match.path, path) is not None and all(
+        re.fullmatch(wanted, said.get(name, "-absent-")) for name, wanted in match.headers
     )
+
+
+def _normal(path: str) -> bool:
+    """True if no server can make another path of it."""
+    decoded = path
+    while (again := unquote(decoded)) != decoded:
+        decoded = again
+    suspicious = any(mark in decoded for mark in ("//", ";", "\\", "\0"))
+    escaped = decoded.count("/") != path.count("/") or decoded.count(".") != path.count(".")
+    segments = decoded.split("/")[1:]
+    return not (suspicious or escaped or any(s and not s.strip(".") for s in segments))
+
+
+def well_formed(attempt: Attempt) -> bool:
+    """True for a request that a sidecar takes for HTTP at all."""
+    if attempt.method == "CONNECT":
+        return attempt.host.partition(":")[2].isdigit()
+    return re.fullmatch(r"/[!-~]*", attempt.path) is not None and "#" not in attempt.path
 
 
 def names(rule: Rule, attempt: Attempt) -> bool:
     """True if the rule speaks of the host that the attempt says, by the same protocol."""
-    return rule.protocol is attempt.protocol and any(
-        _fits(attempt.host.lower(), host) for host in rule.hosts or ()
-    )
+    said = attempt.host.lower()
+    if rule.protocol is Protocol.HTTP:
+        name, _, port = said.partition(":")
+        said = name.removesuffix(".") if port in ("", str(attempt.port)) else said
+    return rule.protocol is attempt.protocol and any(_fits(said, host) for host in rule.hosts or ())
 
 
 def _fits(said: str, host: str) -> bool:

@@ -7,11 +7,12 @@ import re
 
 from towpath.model.egress import ANY_METHOD, METHODS, OUTBOUND_PORT, is_host, is_numeric
 from towpath.model.names import Account, Protocol
+from towpath.model.paths import ANY_PATH
 from towpath.model.snapshot import content_hash
-from towpath.planning.egress.decide import Attempt
+from towpath.planning.egress.decide import Attempt, bare, foldable, malformed
 
-_LONGEST_PATH = 90
-"""In bytes; an expression for a longer one is more than a sidecar takes."""
+_LONGEST_PATH = 400
+"""In bytes; an expression for a longer one may be more than a rule can have."""
 
 _HEAD = """\
 apiVersion: policy.openservicemesh.io/v1alpha1
@@ -39,6 +40,7 @@ spec:
     pathRegex: {path}
 """
 
+_FOLDED = "    # A server may fold the path to another one: this allows every path."
 _WIDER = "    # The path is too long for one expression: this allows every path that begins so."
 
 
@@ -46,8 +48,11 @@ def suggestion(account: Account, attempt: Attempt) -> str:
     """YAML of an Egress, with an HTTPRouteGroup for HTTP; "" if none could allow it.
 
     TLS without a name, and plain TCP, can only be allowed by address; so can a host that no
-    policy can name. Of a very long path only the beginning is asked for.
+    policy can name. Of a very long path only the beginning is asked for; CONNECT, and a path that
+    a server may fold, are only matched by a rule for any path.
     """
+    if attempt.protocol is Protocol.HTTP and malformed(attempt):
+        return ""
     where = _nameable(attempt)
     if attempt.port == OUTBOUND_PORT or (not where and attempt.address is None):
         return ""
@@ -65,23 +70,33 @@ def suggestion(account: Account, attempt: Attempt) -> str:
     if protocol is Protocol.HTTP:
         lines += ["  matches:", "  - apiGroup: specs.smi-spec.io/v1alpha4"]
         lines += ["    kind: HTTPRouteGroup", f"    name: {name}"]
-        path = _text(_expression(attempt.path.partition("?")[0]))
-        lines.append(_GROUP.format(name=name, namespace=namespace, path=path).rstrip())
-        if _is_long(attempt):
+        path, wider = _path(attempt)
+        lines.append(_GROUP.format(name=name, namespace=namespace, path=_text(path)).rstrip())
+        if wider:
             # Whoever applies it must know that it allows more than was asked for.
-            lines.append(_WIDER)
+            lines.append(wider)
         if attempt.method in METHODS and attempt.method != ANY_METHOD:
             lines += ["    methods:", f"    - {attempt.method}"]
     return "\n".join(lines) + "\n"
 
 
-def _is_long(attempt: Attempt) -> bool:
-    return len(attempt.path.partition("?")[0].encode()) > _LONGEST_PATH
+def _path(attempt: Attempt) -> tuple[str, str]:
+    """The smallest expression that matches the path, and what is to be said of it."""
+    path = attempt.path.partition("?")[0]
+    if attempt.method == "CONNECT":
+        return ANY_PATH, ""
+    if foldable(path):
+        return ANY_PATH, _FOLDED
+    if len(path.encode()) > _LONGEST_PATH:
+        beginning = path.encode()[: _LONGEST_PATH // 2].decode(errors="ignore")
+        return f"{_quoted(beginning)}.*", _WIDER
+    return _quoted(path), ""
 
 
 def _nameable(attempt: Attempt) -> str:
     """The host as a policy names it; "" where no policy can."""
-    host = attempt.host.lower()
+    http = attempt.protocol is Protocol.HTTP
+    host = bare(attempt.host, attempt.port) if http else attempt.host.lower()
     if attempt.protocol is Protocol.TCP or not is_host(host):
         return ""
     return "" if attempt.protocol is Protocol.HTTPS and is_numeric(host) else host
@@ -98,13 +113,6 @@ def _name(account: Account, attempt: Attempt, where: str) -> str:
 def _text(text: str) -> str:
     """A YAML string, whatever is in it: a plain 123 or true would be something else."""
     return json.dumps(text, ensure_ascii=False)
-
-
-def _expression(path: str) -> str:
-    """An RE2 expression that matches the path alone, or all that begin with it if it is long."""
-    if len(path.encode()) <= _LONGEST_PATH:
-        return _quoted(path)
-    return _quoted(path.encode()[: _LONGEST_PATH // 2].decode(errors="ignore")) + ".*"
 
 
 def _quoted(path: str) -> str:

@@ -72,7 +72,7 @@ def _edition(held: Resource, word: str) -> Resource:
     if word == SAME_DOMAIN_TWICE:
         made.virtual_hosts.add(name="again", domains=["*"])
     if word in (BAD_REGEX, BAD_REFUSAL):
-        (route,) = made.virtual_hosts[0].routes
+        *_, route = made.virtual_hosts[0].routes
         bad = Route(match=RouteMatch(safe_regex=RegexMatcher(regex="(")))
         if word == BAD_REGEX:
             bad.route.CopyFrom(route.route)

@@ -109,11 +109,14 @@ def test_http_destinations_have_routes_that_leave_host_and_time_alone() -> None:
 
     assert list(layer) == ["rds-outbound.shop/web|80"]
     (host,) = routes(layer["rds-outbound.shop/web|80"]).virtual_hosts
-    (route,) = host.routes
-    assert (list(host.domains), route.match.prefix) == (["*"], "/")
-    assert route.route.cluster == "shop/web|80"
-    assert route.route.HasField("timeout")
-    assert route.route.timeout.ToMilliseconds() == 0
+    connect, every = host.routes
+    assert list(host.domains) == ["*"]
+    assert connect.match.HasField("connect_matcher")
+    assert every.match.prefix == "/"
+    for route in (connect, every):
+        assert route.route.cluster == "shop/web|80"
+        assert route.route.HasField("timeout")
+        assert route.route.timeout.ToMilliseconds() == 0
 
 
 def test_http_ports_of_the_application_have_routes_to_it() -> None:

@@ -112,7 +112,7 @@ def test_what_is_no_target_is_refused(target: str) -> None:
 
 
 hosts = st.sampled_from(("a.test", "b.a.test", "10.1.2.3", "x-1.example.com"))
-paths = st.text("abc/.*+?()[]{}|^$~%-_ü\\", max_size=12).map(lambda text: f"/{text}")
+paths = st.text("abc/.*+?()[]{}|^$~%-_\\", max_size=12).map(lambda text: f"/{text}")
 
 
 @given(

@@ -34,7 +34,6 @@ def http_egress(stats: str, route_config: str, *, port: int) -> Filter:
     """HTTP towards the outside, on one port."""
     manager = manager_by_rds(stats, route_config)
     manager.access_log.append(request_log())
-    manager.upgrade_configs.add(upgrade_type="CONNECT")
     manager.local_reply_config.CopyFrom(hcm.LocalReplyConfig(mappers=[_refusal()]))
     manager.http_filters.insert(0, _dialled_port(port))
     manager.http_filters.insert(1, _look_up())

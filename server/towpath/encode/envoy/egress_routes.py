@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from envoy.config.core.v3.base_pb2 import Metadata
 from envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
@@ -12,12 +15,13 @@ from envoy.config.route.v3.route_components_pb2 import (
     VirtualHost,
 )
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
-from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from towpath.encode.envoy.names import EGRESS_ROUTES, REFUSED_ROUTE, egress_routes_of
+from towpath.encode.envoy.regex import expression
 from towpath.encode.pack import resource, seconds
 from towpath.model.egress import RequestMatch
+from towpath.model.paths import ANY_PATH, FOLDABLE
 from towpath.model.snapshot import Layer, Resource
 from towpath.model.types import ROUTES
 from towpath.model.ways import Host, Ways
@@ -66,63 +70,93 @@ def _configuration(name: str, hosts: list[VirtualHost], *, other_hosts: str | No
 
 
 def _named(host: Host, port: int) -> VirtualHost:
-    routes = [_allowed(route) for route in host.routes]
-    if host.otherwise is not None:
-        routes.append(_everything(host.otherwise))
-    else:
-        routes.append(_refused(host))
     return VirtualHost(
         name=f"egress_virtual-host|{host.host}",
-        domains=[host.host, f"{host.host}:{port}"],
-        routes=routes,
+        # With a final dot it is the same name.
+        domains=[
+            f"{name}{tail}" for name in (host.host, f"{host.host}.") for tail in ("", f":{port}")
+        ],
+        routes=[*_foldable(host), *_tunnels(host), *map(_allowed, host.routes), _last(host)],
     )
 
 
-def _others(cluster: str) -> VirtualHost:
-    """Hosts that no policy names, as they are: CONNECT too, which has no path to match."""
-    connect = Route(
-        match=RouteMatch(connect_matcher=RouteMatch.ConnectMatcher()),
-        route=RouteAction(cluster=cluster, timeout=seconds(0)),
-    )
-    return VirtualHost(
-        name="egress_virtual-host|*", domains=["*"], routes=[connect, _everything(cluster)]
-    )
+def _foldable(host: Host) -> Iterator[Route]:
+    """Before rules about paths: what a server may fold to another path is for rules of any path."""
+    if all(route.match.path == ANY_PATH for route in host.routes):
+        return
+    for route in host.routes:
+        if route.match.path == ANY_PATH:
+            yield _allowed(replace(route, match=replace(route.match, path=FOLDABLE)))
+    match = RouteMatch(safe_regex=expression(FOLDABLE))
+    yield _otherwise(host, match, note="; a path that servers may fold needs a rule for any path")
 
 
-def _allowed(route: AllowedRoute) -> Route:
-    return Route(
-        match=_match(route.match),
-        route=RouteAction(cluster=route.external, timeout=seconds(0)),
-        stat_prefix=",".join(route.policies),
-        name=",".join(route.policies),
-    )
+def _tunnels(host: Host) -> Iterator[Route]:
+    """CONNECT has no path: it is for rules of any path, and no other kind of route matches it."""
+    connect = RouteMatch.ConnectMatcher()
+    for route in host.routes:
+        wanted = route.match
+        if wanted.path == ANY_PATH and (not wanted.methods or "CONNECT" in wanted.methods):
+            headers = [_header(name, regex) for name, regex in wanted.headers]
+            match = RouteMatch(connect_matcher=connect, headers=headers)
+            yield _leading(route, match)
+            if not headers:
+                return
+    yield _otherwise(host, RouteMatch(connect_matcher=connect))
 
 
-def _everything(cluster: str) -> Route:
-    return Route(
-        match=RouteMatch(prefix="/"), route=RouteAction(cluster=cluster, timeout=seconds(0))
-    )
+def _last(host: Host) -> Route:
+    return _otherwise(host, RouteMatch(prefix="/"))
 
 
-def _refused(host: Host) -> Route:
+def _otherwise(host: Host, match: RouteMatch, *, note: str = "") -> Route:
+    """What becomes of requests that no rule allows."""
+    if host.otherwise is not None:
+        return _to(host.otherwise, match)
     metadata = Metadata()
-    metadata.filter_metadata[METADATA].update({"policies": ", ".join(host.policies)})
+    metadata.filter_metadata[METADATA].update({"policies": ", ".join(host.policies) + note})
     return Route(
         name=REFUSED_ROUTE,
-        match=RouteMatch(prefix="/"),
+        match=match,
         direct_response=DirectResponseAction(status=404),
         metadata=metadata,
     )
 
 
+def _others(cluster: str) -> VirtualHost:
+    """Hosts that no policy names, as they are: CONNECT too, which has no path to match."""
+    matches = (
+        RouteMatch(connect_matcher=RouteMatch.ConnectMatcher()),
+        RouteMatch(prefix="/"),
+    )
+    return VirtualHost(
+        name="egress_virtual-host|*",
+        domains=["*"],
+        routes=[_to(cluster, match) for match in matches],
+    )
+
+
+def _allowed(route: AllowedRoute) -> Route:
+    return _leading(route, _match(route.match))
+
+
+def _leading(route: AllowedRoute, match: RouteMatch) -> Route:
+    made = _to(route.external, match)
+    made.name = made.stat_prefix = ",".join(route.policies)
+    return made
+
+
+def _to(cluster: str, match: RouteMatch) -> Route:
+    return Route(match=match, route=RouteAction(cluster=cluster, timeout=seconds(0)))
+
+
 def _match(match: RequestMatch) -> RouteMatch:
-    headers = [_header(":authority" if n == "host" else n, r) for n, r in match.headers]
+    headers = [_header(name, regex) for name, regex in match.headers]
     if match.methods:
         headers.insert(0, _header(":method", "|".join(match.methods)))
-    return RouteMatch(safe_regex=RegexMatcher(regex=match.path), headers=headers)
+    return RouteMatch(safe_regex=expression(match.path), headers=headers)
 
 
 def _header(name: str, regex: str) -> HeaderMatcher:
-    return HeaderMatcher(
-        name=name, string_match=StringMatcher(safe_regex=RegexMatcher(regex=regex))
-    )
+    said = ":authority" if name == "host" else name
+    return HeaderMatcher(name=said, string_match=StringMatcher(safe_regex=expression(regex)))

@@ -57,7 +57,7 @@ def _manager(stats: str) -> hcm.HttpConnectionManager:
     manager = hcm.HttpConnectionManager(
         stat_prefix=stat_prefix(stats),
         http_filters=[http_filter("router", Router(suppress_envoy_headers=True))],
-        upgrade_configs=[upgrade(upgrade_type="websocket")],
+        upgrade_configs=[upgrade(upgrade_type=name) for name in ("websocket", "CONNECT")],
         http_protocol_options=Http1ProtocolOptions(accept_http_10=True),
         server_header_transformation=hcm.HttpConnectionManager.PASS_THROUGH,
         generate_request_id={"value": False},

@@ -52,13 +52,15 @@ def prometheus_routes() -> RouteConfiguration:
 
 
 def _whole(name: str, cluster: str) -> Resource:
-    route = Route(
-        match=RouteMatch(prefix="/"),
-        route=RouteAction(cluster=cluster, timeout=seconds(0)),
+    """Everything to one cluster; CONNECT has no path, and needs a match of its own."""
+    connect = RouteMatch(connect_matcher=RouteMatch.ConnectMatcher())
+    routes = (
+        Route(match=match, route=RouteAction(cluster=cluster, timeout=seconds(0)))
+        for match in (connect, RouteMatch(prefix="/"))
     )
-    return resource(name, _configuration(name, route))
+    return resource(name, _configuration(name, *routes))
 
 
-def _configuration(name: str, route: Route) -> RouteConfiguration:
-    host = VirtualHost(name=name, domains=["*"], routes=[route])
+def _configuration(name: str, *routes: Route) -> RouteConfiguration:
+    host = VirtualHost(name=name, domains=["*"], routes=routes)
     return RouteConfiguration(name=name, virtual_hosts=[host])

@@ -10,6 +10,7 @@ import re2
 
 from towpath.model.egress import RequestMatch
 from towpath.model.names import Protocol
+from towpath.model.paths import ANY_PATH, FOLDABLE
 from towpath.model.plan import Destination, Outbound
 from towpath.model.ways import PASSTHROUGH, Host, ServerName, Zone
 from towpath.planning.egress.zones import covers
@@ -22,8 +23,9 @@ class Attempt:
     """A connection to be judged.
 
     `address` is what is dialled (None: not known, so that no rule with ranges can apply).
-    `protocol` is what is spoken: HTTP has host, method, path (with its query) and headers; HTTPS
-    has the server name as host ("" for none); TCP has nothing to look at.
+    `protocol` is what is spoken: HTTP has host (the Host header, or what CONNECT asks for), method,
+    path (as sent, with its query; CONNECT has none) and headers; HTTPS has the server name as host
+    ("" for none); TCP has nothing to look at.
     """
 
     address: str | None
@@ -56,6 +58,9 @@ def decide(outbound: Outbound, attempt: Attempt) -> Decision:
     if destination is not None:
         service = f"Service {destination.namespace}/{destination.service}"
         reason = f"{attempt.address}:{attempt.port} is {service}, an in-mesh destination"
+        http = destination.protocol is attempt.protocol is Protocol.HTTP
+        if http and (wrong := malformed(attempt)):
+            return Decision(None, (), (reason, wrong))
         return Decision(destination.name, (), (reason,))
     reasons = [_not_in_mesh(attempt)]
     zone = _zone(outbound, attempt)
@@ -71,20 +76,55 @@ def decide(outbound: Outbound, attempt: Attempt) -> Decision:
 
 def matches(match: RequestMatch, attempt: Attempt) -> bool:
     """True if path (without query), method and headers all match."""
-    path = attempt.path.partition("?")[0]
-    if not re2.fullmatch(match.path, path):
+    if match.path != ANY_PATH and (attempt.method == "CONNECT" or foldable(attempt.path)):
+        return False
+    if not _fits(match.path, attempt.path.partition("?")[0]):
         return False
     if match.methods and attempt.method not in match.methods:
         return False
     headers = {name.lower(): value for name, value in attempt.headers}
-    headers.setdefault("host", attempt.host)
-    return all(
-        name in headers and re2.fullmatch(pattern, headers[name]) for name, pattern in match.headers
-    )
+    headers["host"] = attempt.host
+    return all(name in headers and _fits(regex, headers[name]) for name, regex in match.headers)
+
+
+def foldable(path: str) -> bool:
+    """True if a server may read the path (with or without its query) as another one."""
+    return _fits(FOLDABLE, path.partition("?")[0])
+
+
+def malformed(attempt: Attempt) -> str:
+    """Why a sidecar that looks at HTTP takes such a request for none; "" if it does not."""
+    if attempt.method == "CONNECT":
+        _, _, port = attempt.host.rpartition(":")
+        return "" if port.isdecimal() else "CONNECT needs HOST:PORT"
+    if not attempt.path.startswith("/"):
+        return f"{attempt.method} {attempt.path}: only a path that begins with / can be routed"
+    if "#" in attempt.path:
+        return "a path with # is not HTTP: what follows it is never sent, or is written %23"
+    if any(not "!" <= character <= "~" for character in attempt.path):
+        return "a path of other characters than ! to ~ is not HTTP: they are percent-encoded"
+    return ""
+
+
+def _fits(regex: str, text: str) -> bool:
+    """As sidecars match: the whole text, byte by byte."""
+    return re2.fullmatch(regex.encode(), text.encode(), _BYTES) is not None
+
+
+def _bytewise() -> re2.Options:
+    options = re2.Options()
+    options.encoding = re2.Options.Encoding.LATIN1
+    return options
+
+
+_BYTES = _bytewise()
 
 
 def _http(outbound: Outbound, zone: Zone, attempt: Attempt, reasons: list[str]) -> Decision:
-    host = _most_exact(zone.hosts or (), _bare(attempt.host, attempt.port))
+    wrong = malformed(attempt)
+    if wrong:
+        return Decision(None, (), (*reasons, wrong))
+    host = _most_exact(zone.hosts or (), bare(attempt.host, attempt.port))
     if host is None:
         reasons.append(f"no policy names the host {attempt.host!r} on port {attempt.port}")
         if zone.other_hosts is None or zone.other_hosts == PASSTHROUGH:
@@ -99,6 +139,11 @@ def _http(outbound: Outbound, zone: Zone, attempt: Attempt, reasons: list[str]) 
             )
             return Decision(route.external, route.policies, tuple(reasons))
     allowed = "; ".join(_words(route.match) for route in host.routes) or "nothing at this address"
+    if foldable(attempt.path) and any(route.match.path != ANY_PATH for route in host.routes):
+        reasons.append(
+            f"{attempt.path}: a server may fold it to another path, so it matches only rules "
+            "for any path"
+        )
     reasons.append(f"{attempt.method} {attempt.path} is not among what they allow: {allowed}")
     if host.otherwise is not None:
         return _bytes(outbound, zone, reasons)
@@ -164,13 +209,16 @@ def _most_exact(held: tuple[T, ...], host: str) -> T | None:
     return max(fitting, key=lambda item: (item.host == host, len(item.host)), default=None)
 
 
-def _bare(authority: str, port: int) -> str:
-    """A Host header without the port that is dialled anyhow; another port stays."""
-    return authority.lower().removesuffix(f":{port}")
+def bare(authority: str, port: int) -> str:
+    """A Host header as a name: in lower case, without the final dot, and without the port that is
+    dialled anyhow; another port stays.
+    """
+    return authority.lower().removesuffix(f":{port}").removesuffix(".")
 
 
 def _not_in_mesh(attempt: Attempt) -> str:
-    return f"{attempt.address or attempt.host}:{attempt.port} is no in-mesh destination"
+    where = attempt.address or bare(attempt.host, attempt.port)
+    return f"{where}:{attempt.port} is no in-mesh destination"
 
 
 def _where(attempt: Attempt) -> str:

@@ -35,7 +35,10 @@ def egress_ports(rules: Iterable[Rule], *, passthrough: bool) -> tuple[EgressPor
 
 def covers(pattern: str, host: str) -> bool:
     """True if every name that *host* (a name, or a pattern) stands for fits *pattern*."""
-    return pattern == host or (pattern.startswith("*.") and host.endswith(pattern[1:]))
+    if not pattern.startswith("*."):
+        return pattern == host
+    below = pattern[1:]
+    return host.endswith(below) and len(host) > len(below)
 
 
 def contains(wide: str, narrow: str) -> bool:

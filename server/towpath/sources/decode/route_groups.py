@@ -14,8 +14,8 @@ from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.known import Known
 
 LONGEST_REGEX = 1000
-LARGEST_PROGRAM = 100
-"""Of a compiled expression: sidecars refuse a larger one, and all routes that come with it."""
+LARGEST_PROGRAM = 1000
+"""Steps of a compiled expression: a few characters can ask for a great many."""
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 
@@ -79,13 +79,19 @@ def _match(match: Reader, found: Findings) -> RequestMatch | None:
 def _check(path: str, pattern: str, found: Findings) -> None:
     allowed = f"an RE2 expression of at most {LONGEST_REGEX} characters"
     effect = "the match is left out"
+    if not pattern:
+        # Its author may have meant «present», or «empty»; sidecars take no empty expression.
+        found.invalid(path, pattern, allowed=f"{allowed}; .* is any value", effect=effect)
+        return
     if len(pattern) > LONGEST_REGEX:
         found.invalid(path, pattern, allowed=allowed, effect=effect)
         return
     options = re2.Options()
     options.log_errors = False
+    # As sidecars read it, byte by byte: an expression of larger characters is an error there.
+    options.encoding = re2.Options.Encoding.LATIN1
     try:
-        size = re2.compile(pattern, options).programsize
+        size = re2.compile(pattern.encode(), options).programsize
         if size > LARGEST_PROGRAM:
             most = f"{allowed} that compiles to at most {LARGEST_PROGRAM} steps, not {size}"
             found.invalid(path, pattern, allowed=most, effect=effect)
