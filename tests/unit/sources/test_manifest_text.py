@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from typing import Any
+
 import pytest
 
 from towpath.sources.files.document import Unreadable
@@ -185,3 +188,61 @@ def test_bad_json_is_refused_with_line_and_reason(text: str, line: int, reason: 
 
     assert actual_line == line
     assert actual_reason.startswith(reason)
+
+
+def test_json_documents_one_after_another_know_their_lines() -> None:
+    documents = parse_json('{"a": 1}\n\n{"b": "\\u00e9"} {"c": 2}\n[3]')
+
+    assert [(d.value, d.line) for d in documents] == [
+        ({"a": 1}, 1),
+        ({"b": "é"}, 3),
+        ({"c": 2}, 3),
+        ([3], 4),
+    ]
+
+
+class _Counting(str):
+    """A text that counts how many of its characters are searched, other than by the decoder."""
+
+    __slots__ = ()
+    searched = 0
+
+    def count(self, *args: Any) -> int:
+        _Counting.searched += args[2] - args[1]
+        return super().count(*args)
+
+    def __contains__(self, part: str) -> bool:  # type: ignore[override]
+        _Counting.searched += len(self)
+        return super().__contains__(part)
+
+
+@pytest.mark.parametrize("documents", [10, 1000])
+def test_each_character_of_json_is_looked_at_once_however_many_documents(documents: int) -> None:
+    text = _Counting('{"a": "\\u00e9"}\n' * documents)
+    _Counting.searched = 0
+
+    assert len(parse_json(text)) == documents
+    assert _Counting.searched <= 2 * len(text)
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9.yaml", b"a\nb.yaml", b"\x1b[31m.yaml"])
+def test_where_something_stands_can_be_printed_whatever_the_file_is_called(name: bytes) -> None:
+    (entry,) = read_manifest(os.fsdecode(name), b"kind: Pod\n")
+
+    assert entry.source.isprintable()
+    assert entry.source.encode()
+    assert entry.source.endswith(".yaml:1")
+
+
+@pytest.mark.parametrize("kind", ["List", "PodList", "EgressList"])
+def test_a_list_with_null_for_its_items_is_empty(kind: str) -> None:
+    assert read_manifest("a.json", f'{{"kind": "{kind}", "items": null}}'.encode()) == ()
+
+
+def test_lists_in_lists_are_taken_apart_in_order_however_deep() -> None:
+    inner = '{"kind": "Pod"}, {"kind": "Service"}'
+    text = '{"kind": "List", "items": [' * 300 + inner + "]}" * 300
+
+    found = read_manifest("a.json", text.encode())
+
+    assert [entry.decoded.ref.kind for entry in found] == ["Pod", "Service"]

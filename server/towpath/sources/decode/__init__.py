@@ -174,22 +174,29 @@ def _decode_seen(kind: Kind, row: _Row, seen: _Seen) -> Decoded | None:
 
 
 def expand(raw: object) -> Iterator[object]:
-    """The objects in *raw*: the items of a list (`kind: List`, `kind: PodList`), or itself."""
-    items = raw.get("items") if isinstance(raw, dict) else None
-    kind = raw.get("kind") if isinstance(raw, dict) else None
-    if not isinstance(raw, dict) or not isinstance(kind, str) or not kind.endswith("List"):
-        yield raw
-    elif kind == "List" and items is None:
-        return
-    elif not isinstance(items, list):
-        yield raw
-    elif kind == "List":
-        for item in items:
-            yield from expand(item)
-    else:
-        # What an API server answers: only the list says what its items are.
-        head = {"apiVersion": raw.get("apiVersion"), "kind": kind.removesuffix("List")}
-        yield from ({**head, **item} if isinstance(item, dict) else item for item in items)
+    """The objects in *raw*: the items of a list (`kind: List`, `kind: PodList`), or itself.
+
+    A list without items, or with null for them, is empty: so a server writes it.
+    """
+    waiting = [raw]
+    while waiting:
+        one = waiting.pop()
+        kind = one.get("kind") if isinstance(one, dict) else None
+        if not isinstance(one, dict) or not isinstance(kind, str) or not kind.endswith("List"):
+            yield one
+            continue
+        items = one.get("items")
+        if items is None:
+            if kind != "List" and "items" not in one:
+                yield one
+        elif not isinstance(items, list):
+            yield one
+        elif kind == "List":
+            waiting += reversed(items)
+        else:
+            # What an API server answers: only the list says what its items are.
+            head = {"apiVersion": one.get("apiVersion"), "kind": kind.removesuffix("List")}
+            yield from ({**head, **item} if isinstance(item, dict) else item for item in items)
 
 
 def _row(raw: Raw) -> _Row | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from towpath.model.text import printable
+
 
 class Unreadable(Exception):
     """The text is no manifest; *line* (from 1) is where that shows."""
@@ -28,6 +30,11 @@ class Document:
 
     def line_of(self, item: object) -> int:
         return self.item_lines.get(id(item), self.line)
+
+
+def place(name: str, line: int) -> str:
+    """Where something stands, for people: a name may hold any byte but / and NUL."""
+    return f"{printable(name)}:{line}"
 
 
 def line_at(text: str | bytes, offset: int) -> int:

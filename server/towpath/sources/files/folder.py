@@ -16,8 +16,9 @@ from pathlib import Path
 from towpath.model.mesh import Object
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem, Reason
+from towpath.model.text import printable
 from towpath.sources.decode import UNNAMED
-from towpath.sources.files.document import Unreadable
+from towpath.sources.files.document import Unreadable, place
 from towpath.sources.files.manifest import LARGEST_FILE, Entry, read_manifest
 from towpath.sources.files.walk import Signature, is_at_or_below, signature_of, walk
 
@@ -134,7 +135,7 @@ class Folder:
 
     def problem(self, reason: Reason, message: str) -> Problem:
         """A Problem with the folder itself."""
-        return Problem(ObjectRef("Folder", "", str(self._root)), "", reason, message)
+        return Problem(ObjectRef("Folder", "", printable(str(self._root))), "", reason, message)
 
     def _known(self, reported: Collection[str]) -> dict[str, Signature] | None:
         """The reported files' signatures, if to look at those is enough; else None."""
@@ -199,7 +200,7 @@ def _refs(reading: _Reading) -> set[ObjectRef]:
 
 
 def _unreadable(name: str, error: Unreadable, *, kept: bool) -> Problem:
-    source = f"{name}:{error.line}" if error.line else name
+    source = place(name, error.line) if error.line else printable(name)
     effect = "what it said before is kept" if kept else "nothing in it is used"
-    ref = ObjectRef("File", "", name or ".")
+    ref = ObjectRef("File", "", printable(name) or ".")
     return Problem(ref, "", Reason.UNREADABLE, f"{error.reason}; {effect}", source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 
-from towpath.sources.files.document import Document, Unreadable, line_at
+from towpath.sources.files.document import Document, Unreadable
 
 _SPACE = re.compile(r"[ \t\r\n]*")
 
@@ -14,12 +14,16 @@ def parse_json(text: str) -> list[Document]:
     """All documents that are not null. Raises Unreadable."""
     decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_no_number)
     documents = []
-    at = _skip_space(text, 0)
+    escapes = "\\u" in text
+    at, line = _skip_space(text, 0), 1
+    counted = 0
     while at < len(text):
-        line = line_at(text, at)
+        # Each character is looked at once, however many documents there are.
+        line += text.count("\n", counted, at)
+        counted = at
         try:
             value, at = decoder.raw_decode(text, at)
-            if "\\u" in text and not _is_text(value):
+            if escapes and not _is_text(value):
                 raise Unreadable(line, "an escape \\u stands for half a character")
         except json.JSONDecodeError as error:
             raise Unreadable(error.lineno, error.msg) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from towpath.sources.decode import Decoded, decode, expand
-from towpath.sources.files.document import Document, Unreadable, line_at
+from towpath.sources.files.document import Document, Unreadable, line_at, place
 from towpath.sources.files.jsontext import parse_json
 from towpath.sources.files.yamltext import parse_yaml
 
@@ -28,7 +28,7 @@ def read_manifest(name: str, data: bytes) -> tuple[Entry, ...]:
     entries = []
     for document in _documents(name, data):
         for raw in expand(document.value):
-            source = f"{name}:{document.line_of(raw)}"
+            source = place(name, document.line_of(raw))
             entries.append(Entry(decode(raw, source), source))
     return tuple(entries)
 
