@@ -27,13 +27,17 @@ class Reach(StrEnum):
 
 @dataclass(frozen=True, slots=True, order=True)
 class External:
-    """A destination outside the mesh; `host` is "" for `Reach.ADDRESS`."""
+    """A destination outside the mesh; `host` is "" for `Reach.ADDRESS`.
+
+    A *searched* name is one that the pod's search list completes, such as `db.data` for a Service.
+    """
 
     name: str
     reach: Reach
     host: str
     port: int
     settings: ConnectionSettings = field(default=ConnectionSettings())
+    searched: bool = False
 
 
 @dataclass(frozen=True, slots=True, order=True)

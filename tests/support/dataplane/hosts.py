@@ -38,6 +38,8 @@ NAMES = {
     "openservicemesh.io": OUTSIDE[1],
     "*.wild.test": OUTSIDE[2],
     "wild.test": OUTSIDE[3],
+    "*.slow.test": OUTSIDE[0],
+    "*.fast.test": OUTSIDE[0],
 }
 """What the name server knows; other names do not exist."""
 
@@ -116,6 +118,7 @@ class Hosts:
         self._tls.load_cert_chain(files.certificate, files.key)
         self._served: set[_Connection] = set()
         self._listening: list[asyncio.Server] = []
+        self._names = NameServer(ANSWERS)
         self._name_transport: asyncio.BaseTransport | None = None
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="hosts", daemon=True)
@@ -145,6 +148,11 @@ class Hosts:
             self._listen(pod, APP_PORT, partial(_Http, self._served, name))
             self._listen(pod, APP_BANNER_PORT, partial(_Banner, self._served))
 
+    @property
+    def asked(self) -> dict[str, int]:
+        """How often the name server was asked for each name."""
+        return dict(self._names.asked)
+
     def _listen(
         self,
         namespace: Namespace,
@@ -159,7 +167,7 @@ class Hosts:
 
     def _name_server(self, namespace: Namespace) -> None:
         bound = namespace.bind_datagrams(NAME_SERVER, 53)
-        serving = self._loop.create_datagram_endpoint(lambda: NameServer(ANSWERS), sock=bound)
+        serving = self._loop.create_datagram_endpoint(lambda: self._names, sock=bound)
         self._name_transport, _ = self._run(serving)
 
     def _run(self, work: Coroutine[object, object, T]) -> T:

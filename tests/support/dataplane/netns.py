@@ -50,7 +50,10 @@ class Namespace:
         """Let commands that are run inside ask the name server at *address*."""
         folder = RESOLVERS / self.name
         folder.mkdir(parents=True, exist_ok=True)
-        text = f"nameserver {address}\noptions timeout:1 attempts:1\n"
+        # The search list is what Kubernetes gives a pod.
+        search = "curl.svc.cluster.local svc.cluster.local cluster.local"
+        options = "ndots:5 timeout:1 attempts:1"
+        text = f"nameserver {address}\nsearch {search}\noptions {options}\n"
         (folder / "resolv.conf").write_text(text)
         self._resolves = True
 

@@ -10,12 +10,17 @@ from envoy.config.endpoint.v3.endpoint_components_pb2 import (
     LocalityLbEndpoints,
 )
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
+from envoy.extensions.clusters.common.dns.v3.dns_pb2 import V4_ONLY
+from envoy.extensions.clusters.dns.v3.dns_cluster_pb2 import DnsCluster
 from envoy.extensions.clusters.dynamic_forward_proxy.v3.cluster_pb2 import ClusterConfig
 from envoy.extensions.common.dynamic_forward_proxy.v3.dns_cache_pb2 import DnsCacheConfig
+from envoy.extensions.network.dns_resolver.cares.v3.cares_dns_resolver_pb2 import (
+    CaresDnsResolverConfig,
+)
 
 from towpath.encode.envoy.clusters import finished, original_dst
 from towpath.encode.envoy.names import alt_stat_name
-from towpath.encode.pack import pack
+from towpath.encode.pack import pack, seconds
 from towpath.model.names import Protocol
 from towpath.model.snapshot import Layer
 from towpath.model.ways import External, Reach, Ways
@@ -52,14 +57,32 @@ def _by_name(external: External) -> Cluster:
     return Cluster(
         name=external.name,
         alt_stat_name=alt_stat_name(external.name),
-        type=Cluster.STRICT_DNS,
-        dns_lookup_family=Cluster.V4_ONLY,
+        cluster_type=Cluster.CustomClusterType(
+            name="envoy.cluster.dns", typed_config=pack(_look_ups(searched=external.searched))
+        ),
         load_assignment=ClusterLoadAssignment(
             cluster_name=external.name, endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])]
         ),
         # A name that cannot be looked up must not keep the whole sidecar from starting.
         wait_for_warm_on_init={"value": False},
     )
+
+
+def _look_ups(*, searched: bool) -> DnsCluster:
+    """As often as the answer's TTL says, and of the name as it stands.
+
+    By default a sidecar asks every 5 s, and for a name with fewer than five dots it asks for each
+    suffix of the pod's search list first.
+    """
+    look_ups = DnsCluster(dns_lookup_family=V4_ONLY, respect_dns_ttl=True)
+    look_ups.dns_failure_refresh_rate.base_interval.CopyFrom(seconds(2))
+    look_ups.dns_failure_refresh_rate.max_interval.CopyFrom(seconds(30))
+    if not searched:
+        resolver = CaresDnsResolverConfig()
+        resolver.dns_resolver_options.no_default_search_domain = True
+        look_ups.typed_dns_resolver_config.name = "envoy.network.dns_resolver.cares"
+        look_ups.typed_dns_resolver_config.typed_config.CopyFrom(pack(resolver))
+    return look_ups
 
 
 def _by_pattern(external: External) -> Cluster:

@@ -28,7 +28,8 @@ def externals(rules: Iterable[Rule]) -> tuple[External, ...]:
         host, reach = _reach(name)
         winner = preferred(rule.setting for rule in leading)
         settings = winner.settings if winner else ConnectionSettings()
-        found[name] = External(name, reach, host, leading[0].port, settings)
+        searched = any(host in rule.searched for rule in leading)
+        found[name] = External(name, reach, host, leading[0].port, settings, searched)
     return tuple(found[name] for name in sorted(found))
 
 

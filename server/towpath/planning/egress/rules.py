@@ -23,7 +23,7 @@ class Rule:
     """What one policy allows on one port.
 
     `hosts` and `ranges` are None for any, `matches` for any request; an empty tuple allows
-    nothing.
+    nothing. `searched` are those hosts that a pod's search list completes to another name.
     """
 
     policy: str
@@ -33,6 +33,7 @@ class Rule:
     ranges: tuple[str, ...] | None
     matches: tuple[RequestMatch, ...] | None
     setting: UpstreamTrafficSetting | None
+    searched: tuple[str, ...] = ()
 
 
 def rules(mesh: Mesh, account: Account) -> tuple[Rule, ...]:
@@ -80,6 +81,7 @@ def _opened(mesh: Mesh, policy: Egress) -> tuple[Rule, ...]:
     if policy.closed or not limited:
         return mesh.ask(_named, policy)
     matches = _matches(mesh, policy)
+    searched = tuple(host for host in policy.hosts or () if _is_searched(mesh, host))
     opened = (
         Rule(
             policy=policy.label,
@@ -89,6 +91,7 @@ def _opened(mesh: Mesh, policy: Egress) -> tuple[Rule, ...]:
             ranges=policy.ranges,
             matches=matches if protocol is Protocol.HTTP else None,
             setting=setting,
+            searched=searched,
         )
         for number, protocol in policy.ports
     )
@@ -107,6 +110,14 @@ def _closed(policy: Egress, ports: Iterable[tuple[int, Protocol]]) -> tuple[Rule
         for number, protocol in ports
         if (hosts := _hosts(policy, protocol))
     )
+
+
+def _is_searched(mesh: Mesh, host: str) -> bool:
+    """True for `db`, `db.data` and `db.data.svc`, if there is a namespace `data`."""
+    labels = host.split(".")
+    if len(labels) == 2:
+        return mesh.get(Kind.NAMESPACE, "", labels[1]) is not None
+    return len(labels) == 1 or (len(labels) == 3 and labels[2] == "svc")
 
 
 def _hosts(policy: Egress, protocol: Protocol) -> tuple[str, ...] | None:

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from support.objects import setting
+from support.objects import egress, mesh_config, mesh_of, namespace, setting
 from towpath.model.egress import UpstreamTrafficSetting
-from towpath.model.names import Protocol
+from towpath.model.names import Account, Protocol
 from towpath.model.ways import Reach
+from towpath.planning import outbound
 from towpath.planning.egress.externals import contests, external_name, externals, preferred
 from towpath.planning.egress.rules import Rule
 
@@ -113,3 +114,13 @@ def test_the_order_of_rules_does_not_matter(order: random.Random) -> None:
 
     assert externals(shuffled) == externals(rules)
     assert contests(shuffled) == contests(rules)
+
+
+def test_names_that_a_pod_completes_are_looked_up_by_its_search_list() -> None:
+    hosts = ("db", "db.data", "db.data.svc", "db.data.svc.cluster.local", "httpbin.org")
+    other = namespace("data", mesh=None)
+    mesh = mesh_of(namespace(), other, mesh_config(policies=True), egress(hosts=hosts))
+    found = outbound(mesh, Account("shop", "default")).ways.externals
+
+    assert {e.host for e in found if e.searched} == {"db", "db.data", "db.data.svc"}
+    assert len(found) == len(hosts)
