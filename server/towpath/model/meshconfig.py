@@ -15,6 +15,7 @@ class MeshConfig:
     """What Towpath uses of the object `osm-mesh-config` in the control plane's namespace.
 
     The defaults are what holds when the object, or a field of it, is absent or invalid;
+    `external_authorization` is true if somebody else should be asked about what comes in;
     `sidecar_timeout` is in seconds.
     """
 
@@ -23,6 +24,7 @@ class MeshConfig:
     enable_egress: bool = False
     enable_egress_policy: bool = False
     permissive: bool = False
+    external_authorization: bool = False
     sidecar_log_level: str = "error"
     sidecar_timeout: int = 60
     http1_per_request_load_balancing: bool = False

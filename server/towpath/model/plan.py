@@ -92,17 +92,30 @@ class Outbound:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class Request:
+    """HTTP requests of one method for one path, with any query."""
+
+    method: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class InboundPort:
-    """A port of this pod that an in-mesh service leads to."""
+    """A port of this pod that an in-mesh service leads to, or that the kubelet probes.
+
+    `probes` is None where everything is let in, and else the only requests that are: those of the
+    kubelet. Without any it only connects, and nothing else is let in.
+    """
 
     port: int
     protocol: Protocol
     services: tuple[str, ...]
+    probes: tuple[Request, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """What a sidecar lets in, one entry for each port number."""
+    """What a sidecar lets in, one entry for each port number, sorted by it."""
 
     ports: tuple[InboundPort, ...]
 

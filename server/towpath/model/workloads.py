@@ -82,9 +82,20 @@ class EndpointSlice:
         return (("service", self.namespace, self.service),)
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Probe:
+    """How the kubelet calls one port of a pod; without a method and path it only connects."""
+
+    port: int
+    method: str = ""
+    path: str = ""
+    tls: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """A pod: whose it is, its labels, its container ports by name, and its IPv4 addresses.
+    """A pod: whose it is, its labels, its container ports by name, its IPv4 addresses, and how the
+    kubelet probes it.
 
     Several pods have one address where they are in the network of their node.
     """
@@ -95,6 +106,7 @@ class Pod:
     labels: Labels
     ports: tuple[tuple[str, int], ...]
     addresses: tuple[str, ...] = ()
+    probes: tuple[Probe, ...] = ()
 
     kind = Kind.POD
 

@@ -1,35 +1,65 @@
-"""What a sidecar lets in: the target ports of the services that select its pod."""
+"""What a sidecar lets in: the target ports of the services that select its pod, and the kubelet."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from towpath.model.mesh import Mesh
 from towpath.model.names import SIDECAR_PORTS, ObjectRef, Protocol
-from towpath.model.plan import Inbound, InboundPort
+from towpath.model.plan import Inbound, InboundPort, Request
 from towpath.model.problem import Problem, Reason
-from towpath.model.workloads import Pod, Service, ServicePort
+from towpath.model.workloads import Pod, Probe, Service, ServicePort
+from towpath.planning.config import config
 
 
 def inbound(mesh: Mesh, pod: Pod) -> Inbound:
-    """The ports that open for in-mesh clients; none if the pod's namespace is not monitored."""
+    """The ports that open for in-mesh clients, and those that the kubelet probes.
+
+    In-mesh clients reach none without permissive mode, nor where external authorization should be
+    asked first. A pod whose namespace is not monitored has none at all.
+    """
     if not mesh.monitored(pod.namespace):
         return Inbound(ports=())
+    open_ports = _of_services(mesh, pod) if lets_in(mesh) else ()
+    taken = {port.port for port in open_ports}
+    probed = (port for port in _probed(pod) if port.port not in taken)
+    return Inbound(ports=tuple(sorted((*open_ports, *probed), key=lambda port: port.port)))
+
+
+def lets_in(mesh: Mesh) -> bool:
+    """True if in-mesh clients may reach what services lead to."""
+    switches = config(mesh)
+    return switches.permissive and not switches.external_authorization
+
+
+def _of_services(mesh: Mesh, pod: Pod) -> Iterable[InboundPort]:
     claims: dict[int, list[tuple[str, Protocol]]] = {}
     for service in selecting(mesh, pod):
         for port in service.ports:
             number = target_port(port, pod)
             if number is not None and number not in SIDECAR_PORTS:
                 claims.setdefault(number, []).append((service.name, port.protocol))
-    return Inbound(
-        ports=tuple(
-            InboundPort(
-                port=number,
-                # The first service by name decides what the port speaks; see `disagreements`.
-                protocol=by_service[0][1],
-                services=tuple(sorted({f"{pod.namespace}/{name}" for name, _ in by_service})),
-            )
-            for number, by_service in sorted(claims.items())
+    return tuple(
+        InboundPort(
+            port=number,
+            # The first service by name decides what the port speaks; see `disagreements`.
+            protocol=by_service[0][1],
+            services=tuple(sorted({f"{pod.namespace}/{name}" for name, _ in by_service})),
         )
+        for number, by_service in sorted(claims.items())
     )
+
+
+def _probed(pod: Pod) -> Iterable[InboundPort]:
+    by_port: dict[int, set[Request]] = {}
+    for probe in pod.probes:
+        if probe.port not in SIDECAR_PORTS and not probe.tls:
+            requests = by_port.setdefault(probe.port, set())
+            if probe.path:
+                requests.add(Request(probe.method, probe.path))
+    for number, requests in sorted(by_port.items()):
+        protocol = Protocol.HTTP if requests else Protocol.TCP
+        yield InboundPort(number, protocol, (), probes=tuple(sorted(requests)))
 
 
 def selecting(mesh: Mesh, pod: Pod) -> tuple[Service, ...]:
@@ -75,3 +105,22 @@ def disagreements(mesh: Mesh, pod: Pod) -> tuple[Problem, ...]:
                     )
                 )
     return tuple(problems)
+
+
+def unprobed(mesh: Mesh, pod: Pod) -> tuple[Problem, ...]:
+    """Probes that the sidecar cannot tell from other traffic, on ports that are closed to it."""
+    hidden = [probe for probe in pod.probes if probe.tls]
+    if not hidden or not mesh.monitored(pod.namespace):
+        return ()
+    taken = {port.port for port in _of_services(mesh, pod)} if lets_in(mesh) else set()
+    return tuple(_hidden(pod, probe) for probe in hidden if probe.port not in taken)
+
+
+def _hidden(pod: Pod, probe: Probe) -> Problem:
+    return Problem(
+        object=ObjectRef("Pod", pod.namespace, pod.name),
+        field="spec.containers",
+        reason=Reason.NOT_ENFORCEABLE,
+        message=f"the kubelet's probe of {probe.path} on port {probe.port} is HTTPS, which a "
+        "sidecar cannot tell from other traffic: it is not let in; use plain HTTP for it",
+    )

@@ -12,7 +12,7 @@ from towpath.model.workloads import EndpointSlice, Pod, Service
 from towpath.planning.addresses import strangers
 from towpath.planning.destinations import directory
 from towpath.planning.egress.problems import egress_problems
-from towpath.planning.inbound import disagreements
+from towpath.planning.inbound import disagreements, unprobed
 
 
 def problems(mesh: Mesh) -> tuple[Problem, ...]:
@@ -28,7 +28,7 @@ def problems(mesh: Mesh) -> tuple[Problem, ...]:
     for slice_ in cast("tuple[EndpointSlice, ...]", mesh.group(Kind.ENDPOINT_SLICE, "all")):
         found |= {*mesh.ask(_orphan, slice_), *mesh.ask(strangers, slice_)}
     for pod in cast("tuple[Pod, ...]", mesh.group(Kind.POD, "all")):
-        found |= set(mesh.ask(disagreements, pod))
+        found |= {*mesh.ask(disagreements, pod), *mesh.ask(unprobed, pod)}
     return tuple(sorted(found))
 
 
@@ -38,14 +38,23 @@ def _switches(mesh: Mesh) -> tuple[Problem, ...]:
     if config is None:
         text = "not found: every switch is off, in-mesh traffic included"
         return (Problem(ref, "", Reason.MISSING, text),)
+    found = []
     if not config.permissive:
         field = "spec.traffic.enablePermissiveTrafficPolicyMode"
         text = (
-            "false (or not set), but SMI traffic policies are not planned by this version: "
-            "no in-mesh traffic is allowed; set it to true"
+            "false (or not set), but SMI traffic policies are not supported by this version: no "
+            "in-mesh traffic is allowed, and sidecars let nothing in but the kubelet's probes; set "
+            "it to true"
         )
-        return (Problem(ref, field, Reason.NOT_SUPPORTED, text),)
-    return ()
+        found.append(Problem(ref, field, Reason.NOT_SUPPORTED, text))
+    if config.external_authorization:
+        field = "spec.traffic.inboundExternalAuthorization"
+        text = (
+            "external authorization is not supported by this version: as nobody can be asked, "
+            "sidecars let nothing in but the kubelet's probes; set enable to false"
+        )
+        found.append(Problem(ref, field, Reason.NOT_SUPPORTED, text))
+    return tuple(found)
 
 
 def _elsewhere(mesh: Mesh) -> tuple[Problem, ...]:

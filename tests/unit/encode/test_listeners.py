@@ -9,13 +9,29 @@ from typing import Any
 import pytest
 from envoy.config.listener.v3.listener_pb2 import Listener
 
-from support.decoded import chains, listener
+from support.decoded import chains, listener, routes
 from support.envoy_judge import is_silent
-from towpath.encode.envoy import inbound_listener, outbound_listener, prometheus_listener
+from towpath.encode.envoy import (
+    inbound_clusters,
+    inbound_listener,
+    inbound_routes,
+    meet,
+    outbound_listener,
+    prometheus_listener,
+    revoked,
+)
 from towpath.encode.envoy.inspection import inspected
 from towpath.model.names import Protocol
-from towpath.model.plan import Destination, Destinations, Inbound, InboundPort, Outbound
+from towpath.model.plan import (
+    Destination,
+    Destinations,
+    Inbound,
+    InboundPort,
+    Outbound,
+    Request,
+)
 from towpath.model.snapshot import Layer
+from towpath.model.types import ROUTES
 from towpath.planning.egress.rules import Rule
 from towpath.planning.egress.ways import ways
 
@@ -231,3 +247,51 @@ def _without_chains(of: Any) -> Any:
     rest.ClearField("filter_chains")
     rest.ClearField("default_filter_chain")
     return rest
+
+
+def test_the_kubelets_probes_have_chains_that_lead_nobody_else_in() -> None:
+    health = (Request("GET", "/health"),)
+    plan = Inbound(
+        (
+            InboundPort(8080, Protocol.HTTP, (), probes=health),
+            InboundPort(9000, Protocol.TCP, (), probes=()),
+        )
+    )
+    (made,) = (listener(held) for held in inbound_listener(plan).values())
+    (configuration,) = (routes(held) for held in inbound_routes(plan).values())
+
+    assert {"inbound-probes.8080": 1, "inbound-probes.9000": 0} == {
+        name: len(chain.filters) for name, chain in chains(made).items()
+    }
+    [route] = configuration.virtual_hosts[0].routes
+    assert ("/health", "GET") == (route.match.path, route.match.headers[0].string_match.exact)
+    assert ["kubelet|8080|local"] == [held.name for held in inbound_clusters(plan).values()]
+
+
+@pytest.mark.parametrize("protocol", [Protocol.HTTP, Protocol.TCP])
+@pytest.mark.parametrize("probes", [(), (Request("GET", "/health"),)])
+def test_what_stands_in_while_inbound_closes_lets_nothing_in(
+    protocol: Protocol, probes: tuple[Request, ...]
+) -> None:
+    before = Inbound((InboundPort(8080, protocol, ("shop/web",)),))
+    after = Inbound((InboundPort(8080, Protocol.HTTP if probes else Protocol.TCP, (), probes),))
+    held, new = (inbound_listener(plan)["inbound-listener"] for plan in (before, after))
+
+    met = meet(held, new)
+    assert met is not None
+    (chain,) = listener(met).filter_chains
+    led = {packed.typed_config.type_url for packed in chain.filters}
+    if protocol is Protocol.HTTP and probes:
+        old, current = (inbound_routes(plan)["rds-inbound.8080"] for plan in (before, after))
+        between = meet(old, current)
+        assert between is not None
+        assert [] == list(routes(between).virtual_hosts[0].routes)
+    else:
+        assert set() == led
+
+
+def test_routes_of_a_port_that_closed_let_nothing_in_on_connections_that_live_on() -> None:
+    closed_routes = revoked(ROUTES, "rds-inbound.8080")
+
+    assert closed_routes is not None
+    assert [] == list(routes(closed_routes).virtual_hosts)

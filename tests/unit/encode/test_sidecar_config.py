@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
+
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from support.objects import mesh_config, mesh_of, namespace, pod
+from support.objects import mesh_config, mesh_of, namespace, pod, service
 from towpath.encode import sidecar
 from towpath.encode.pack import unpack
 from towpath.hub.compose import snapshot
@@ -19,6 +22,7 @@ from towpath.model.plan import (
     Outbound,
 )
 from towpath.model.types import SIDECAR
+from towpath.model.workloads import Probe
 from towpath_api.v1.sidecar_pb2 import SidecarConfig
 from towpath_client import SIDECAR_CONFIG
 
@@ -78,3 +82,18 @@ def test_a_pod_outside_the_mesh_is_given_nothing() -> None:
     assert not config.HasField("outbound")
     assert not config.HasField("inbound")
     assert {} == dict(config.allowed_endpoints)
+
+
+def test_where_nobody_may_come_in_pipy_takes_the_kubelets_requests_alone() -> None:
+    probed = replace(pod("web-1"), probes=(Probe(8080, "GET", "/health"), Probe(9000)))
+    mesh = mesh_of(namespace(), mesh_config(permissive=False), probed, service("web"))
+    held = snapshot(mesh, ClientKind.PIPY, SidecarId("web-1", "shop"))
+
+    assert held is not None
+    config = SidecarConfig.FromString(unpack(held.of(SIDECAR)["web-1.shop"]).value)
+    (number, match), *others = config.inbound.traffic_matches.items()
+    [route] = match.http_service_route_rules["kubelet"].route_rules
+    assert (8080, []) == (number, others)
+    assert (["GET"], ["kubelet|8080|local"]) == (list(route.methods), list(route.target_clusters))
+    found = {path: bool(re.search(route.path, path)) for path in ("/health", "/health?a", "/a")}
+    assert {"/health": True, "/health?a": True, "/a": False} == found

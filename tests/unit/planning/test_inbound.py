@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from support.objects import headless, mesh_config, mesh_of, namespace, pod, port, service
 from towpath.model.mesh import Mesh, Object
+from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import ObjectRef, Protocol
-from towpath.model.plan import Inbound, InboundPort
+from towpath.model.plan import Inbound, InboundPort, Request
 from towpath.model.problem import Problem, Reason
+from towpath.model.workloads import Probe
 from towpath.planning import inbound, problems
 
 POD = pod("web-1", more_labels={"tier": "front"}, ports={"metrics": 9100})
@@ -111,3 +117,59 @@ def test_disagreement_in_a_namespace_that_is_not_monitored_is_nobodys_problem() 
     )
 
     assert () == problems(mesh)
+
+
+PROBED = replace(
+    POD,
+    probes=(
+        Probe(8080, "GET", "/health"),
+        Probe(8080, "GET", "/ready"),
+        Probe(9000),
+        Probe(9443, "GET", "/", tls=True),
+        Probe(15010),
+    ),
+)
+HEALTH = (Request("GET", "/health"), Request("GET", "/ready"))
+CLOSED = (
+    InboundPort(8080, Protocol.HTTP, (), probes=HEALTH),
+    InboundPort(9000, Protocol.TCP, (), probes=()),
+)
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        mesh_config(permissive=False),
+        replace(mesh_config(), external_authorization=True),
+        mesh_config(in_namespace="elsewhere"),
+    ],
+)
+def test_where_nobody_may_come_in_the_kubelets_probes_do(switches: MeshConfig) -> None:
+    mesh = mesh_of(namespace(), switches, PROBED, service("web", port(80), port(81, target=1)))
+
+    assert Inbound(CLOSED) == inbound(mesh, PROBED)
+    assert Inbound(()) == inbound(mesh, POD)
+
+
+def test_probes_of_ports_that_no_service_leads_to_come_in_too() -> None:
+    mesh = mesh_of(namespace(), mesh_config(), PROBED, service("web", port(80)))
+
+    assert Inbound((_port(8080, "shop/web"), CLOSED[1])) == inbound(mesh, PROBED)
+
+
+def test_a_probe_over_tls_of_a_port_that_is_closed_is_a_problem() -> None:
+    closed = mesh_of(namespace(), mesh_config(), PROBED)
+    opened = mesh_of(namespace(), mesh_config(), PROBED, service("web", port(80, target=9443)))
+
+    (problem,) = problems(closed)
+    assert (problem.object.name, problem.reason) == ("web-1", Reason.NOT_ENFORCEABLE)
+    assert () == problems(opened)
+
+
+def test_external_authorization_is_a_problem_that_says_what_it_closes() -> None:
+    mesh = mesh_of(namespace(), replace(mesh_config(), external_authorization=True))
+
+    (problem,) = problems(mesh)
+    assert problem.field == "spec.traffic.inboundExternalAuthorization"
+    assert problem.reason == Reason.NOT_SUPPORTED
+    assert "sidecars let nothing in but the kubelet's probes" in problem.message

@@ -195,3 +195,35 @@ def test_what_an_installation_of_osm_sets_is_all_known() -> None:
     }
 
     assert config(spec).problems == ()
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        {"enable": True},
+        {"enable": True, "address": "10.0.0.1", "port": 9191},
+        {"enable": "yes"},
+        {"enabel": True},
+        {"addres": "10.0.0.1"},
+        "10.0.0.1",
+    ],
+)
+def test_external_authorization_that_may_have_been_meant_counts(section: object) -> None:
+    value = config({"traffic": {**ON, "inboundExternalAuthorization": section}}).value
+
+    assert isinstance(value, MeshConfig)
+    assert value.external_authorization
+
+
+def test_external_authorization_is_off_where_nobody_means_it() -> None:
+    for section in (None, {}, {"enable": False, "addres": ""}, {"address": "10.0.0.1"}):
+        value = config({"traffic": {**ON, "inboundExternalAuthorization": section}}).value
+        assert isinstance(value, MeshConfig)
+        assert not value.external_authorization
+
+
+def test_a_misspelt_external_authorization_counts() -> None:
+    value = config({"traffic": {**ON, "inboundExternalAuthorisation": {"enable": True}}}).value
+
+    assert isinstance(value, MeshConfig)
+    assert value.external_authorization

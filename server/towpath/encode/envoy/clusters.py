@@ -39,6 +39,7 @@ def inbound_clusters(plan: Inbound) -> Layer:
         tuple(
             finished(_static(names.local_cluster(p), "127.0.0.1", p.port), protocol=p.protocol)
             for p in plan.ports
+            if p.probes != ()
         )
     )
 

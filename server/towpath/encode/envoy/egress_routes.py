@@ -17,7 +17,12 @@ from envoy.config.route.v3.route_components_pb2 import (
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
-from towpath.encode.envoy.names import EGRESS_ROUTES, REFUSED_ROUTE, egress_routes_of
+from towpath.encode.envoy.names import (
+    EGRESS_ROUTES,
+    INBOUND_ROUTES,
+    REFUSED_ROUTE,
+    egress_routes_of,
+)
 from towpath.encode.envoy.regex import expression
 from towpath.encode.pack import resource, seconds
 from towpath.model.egress import RequestMatch
@@ -52,7 +57,7 @@ def revoked(type_url: str, name: str) -> Resource | None:
 
     A draining chain keeps following its routes: taking them away would leave the old ones.
     """
-    if type_url != ROUTES or not name.startswith(EGRESS_ROUTES):
+    if type_url != ROUTES or not name.startswith((EGRESS_ROUTES, INBOUND_ROUTES)):
         return None
     return _configuration(name, [], other_hosts=None)
 

@@ -89,13 +89,16 @@ def _outbound_chain(destination: Destination) -> FilterChain:
 def _inbound_chain(port: InboundPort) -> FilterChain:
     name = names.inbound_chain(port)
     match = FilterChainMatch(destination_port={"value": port.port})
-    return FilterChain(name=name, filter_chain_match=match, filters=[_inbound_filter(name, port)])
+    return FilterChain(name=name, filter_chain_match=match, filters=_inbound_filters(name, port))
 
 
-def _inbound_filter(name: str, port: InboundPort) -> Filter:
+def _inbound_filters(name: str, port: InboundPort) -> list[Filter]:
+    if port.probes == ():
+        # Who only connects is content with that; anything more is closed.
+        return []
     if port.protocol is Protocol.HTTP:
-        return http_by_rds(name, names.inbound_routes_of(port))
-    return tcp_proxy(name, names.local_cluster(port))
+        return [http_by_rds(name, names.inbound_routes_of(port))]
+    return [tcp_proxy(name, names.local_cluster(port))]
 
 
 def _transparent(name: str, port: int) -> Listener:

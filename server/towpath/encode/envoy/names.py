@@ -14,6 +14,8 @@ INBOUND_PORT = 15003
 PROMETHEUS_PORT = 15010
 
 OUTBOUND_MESH, INBOUND_MESH = "outbound-mesh.", "inbound-mesh."
+INBOUND_PROBES = "inbound-probes."
+INBOUND_ROUTES = "rds-inbound."
 SELF_LOOP_GUARD = "self-loop-guard"
 PASSTHROUGH_CHAIN = "outbound-egress-filter-chain"
 REFUSED_ROUTE = "refused"
@@ -30,16 +32,18 @@ def outbound_routes_of(destination: Destination) -> str:
 
 
 def inbound_chain(port: InboundPort) -> str:
-    return f"{INBOUND_MESH}{port.port}"
+    return f"{INBOUND_MESH if port.probes is None else INBOUND_PROBES}{port.port}"
 
 
 def inbound_routes_of(port: InboundPort) -> str:
-    return f"rds-inbound.{port.port}"
+    return f"{INBOUND_ROUTES}{port.port}"
 
 
 def local_cluster(port: InboundPort) -> str:
-    """The cluster of the application's own port, under the name of its first service."""
-    return f"{port.services[0]}|{port.port}|local"
+    """The cluster of the application's own port, under the name of its first service, or, where
+    none leads to it, of who probes it.
+    """
+    return f"{port.services[0] if port.services else 'kubelet'}|{port.port}|local"
 
 
 def egress_routes_of(port: int, range_: str | None) -> str:

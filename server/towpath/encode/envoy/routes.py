@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from envoy.config.route.v3.route_components_pb2 import (
+    HeaderMatcher,
     Route,
     RouteAction,
     RouteMatch,
     VirtualHost,
 )
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from towpath.encode.envoy import names
 from towpath.encode.pack import resource, seconds
 from towpath.model.names import Protocol
-from towpath.model.plan import Destinations, Inbound
+from towpath.model.plan import Destinations, Inbound, Request
 from towpath.model.snapshot import Layer, Resource
 
 
@@ -36,6 +38,8 @@ def inbound_routes(plan: Inbound) -> Layer:
     return Layer(
         tuple(
             _whole(names.inbound_routes_of(p), names.local_cluster(p))
+            if p.probes is None
+            else _probes(names.inbound_routes_of(p), names.local_cluster(p), p.probes)
             for p in plan.ports
             if p.protocol is Protocol.HTTP
         )
@@ -59,6 +63,22 @@ def _whole(name: str, cluster: str) -> Resource:
         for match in (connect, RouteMatch(prefix="/"))
     )
     return resource(name, _configuration(name, *routes))
+
+
+def _probes(name: str, cluster: str, requests: tuple[Request, ...]) -> Resource:
+    """Nothing but these requests; any other gets 404."""
+    routes = [
+        Route(
+            match=RouteMatch(path=request.path, headers=[_method(request.method)]),
+            route=RouteAction(cluster=cluster, timeout=seconds(0)),
+        )
+        for request in requests
+    ]
+    return resource(name, _configuration(name, *routes))
+
+
+def _method(method: str) -> HeaderMatcher:
+    return HeaderMatcher(name=":method", string_match=StringMatcher(exact=method))
 
 
 def _configuration(name: str, *routes: Route) -> RouteConfiguration:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from towpath.encode.sidecar.config import ANYWHERE, part
+from towpath.encode.sidecar.regex import on_path
 from towpath.model.names import Protocol
 from towpath.model.plan import Inbound, InboundPort
 from towpath_api.v1.sidecar_pb2 import InboundMatch, SidecarConfig
@@ -13,9 +16,15 @@ ANY_HOST = "*"
 
 
 def inbound(let_in: Inbound) -> bytes:
-    """The application's ports that are open; nothing at all if there are none."""
+    """The application's ports that are open; nothing at all if there are none.
+
+    The scripts take any connection, and close it where no port matches: who only connects needs
+    none.
+    """
     message = SidecarConfig()
     for port in let_in.ports:
+        if port.probes == ():
+            continue
         match = _http(port) if port.protocol is Protocol.HTTP else _tcp(port)
         message.inbound.traffic_matches[port.port].CopyFrom(match)
         local = message.inbound.clusters_configs[_local(port)]
@@ -28,12 +37,17 @@ def _http(port: InboundPort) -> InboundMatch:
 
     The scripts look at a request under the host `*` where its client's address is in a range.
     """
-    rule = port.services[0]
+    rule = _owner(port)
     match = InboundMatch(port=port.port, protocol=Protocol.HTTP)
     match.source_ip_ranges[ANYWHERE].SetInParent()
     match.http_host_port2_service[ANY_HOST] = rule
-    route = match.http_service_route_rules[rule].route_rules.add(path=ANY_PATH, type="Regex")
-    route.target_clusters[_local(port)] = WEIGHT
+    rules = match.http_service_route_rules[rule].route_rules
+    if port.probes is None:
+        rules.add(path=ANY_PATH, type="Regex").target_clusters[_local(port)] = WEIGHT
+    for probe in port.probes or ():
+        path = on_path(re.escape(probe.path))
+        route = rules.add(path=path, type="Regex", methods=[probe.method])
+        route.target_clusters[_local(port)] = WEIGHT
     return match
 
 
@@ -44,5 +58,10 @@ def _tcp(port: InboundPort) -> InboundMatch:
 
 
 def _local(port: InboundPort) -> str:
-    """The cluster of the application's own port, under the name of its first service."""
-    return f"{port.services[0]}|{port.port}|local"
+    """The cluster of the application's own port."""
+    return f"{_owner(port)}|{port.port}|local"
+
+
+def _owner(port: InboundPort) -> str:
+    """The first service that leads to the port, or who probes it."""
+    return port.services[0] if port.services else "kubelet"

@@ -8,6 +8,7 @@ from towpath.model import workloads
 from towpath.sources.decode import structs
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.names import PORTS, NameRule, is_ipv4, is_port
+from towpath.sources.decode.probes import probes
 
 MONITORED_BY = "openservicemesh.io/monitored-by"
 
@@ -34,13 +35,15 @@ def pod(seen: structs.Pod, found: Findings) -> workloads.Pod | None:
     if not NameRule.SUBDOMAIN.holds(account):
         found.unused("spec.serviceAccountName", account, allowed=NameRule.SUBDOMAIN.words)
         return None
+    ports = _named_ports(spec, found)
     return workloads.Pod(
         namespace=found.ref.namespace,
         name=found.ref.name,
         service_account=account,
         labels=pairs(seen.metadata.labels if seen.metadata else None),
-        ports=tuple(sorted(_named_ports(spec, found).items())),
+        ports=tuple(sorted(ports.items())),
         addresses=_addresses(status),
+        probes=probes((container for _, container in _long_running(spec)), ports),
     )
 
 

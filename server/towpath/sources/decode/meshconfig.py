@@ -21,6 +21,8 @@ _PERMISSIVE = "enablePermissiveTrafficPolicyMode"
 _PASSTHROUGH = frozenset({"enableEgress", "enableEgressPolicy", "featureFlags"})
 """Where one of these may have been misspelt, passthrough is off."""
 
+_AUTHORIZATION = "inboundExternalAuthorization"
+_EXTERNAL = Known.of("enable", "address", "port", "statPrefix", "timeout", "failureModeAllow")
 _PLUGIN = Known.of("plugin", "priority", "disable")
 
 KNOWN = Known.of(
@@ -72,9 +74,7 @@ KNOWN = Known.of(
             "enablePermissiveTrafficPolicyMode",
             "http1PerRequestLoadBalancing",
             "http2PerRequestLoadBalancing",
-            inboundExternalAuthorization=Known.of(
-                "enable", "address", "port", "statPrefix", "timeout", "failureModeAllow"
-            ),
+            inboundExternalAuthorization=_EXTERNAL,
         ),
         observability=Known.of(
             "osmLogLevel",
@@ -141,6 +141,7 @@ def mesh_config(raw: Mapping[str, object], found: Findings) -> MeshConfig | None
         enable_egress=traffic.flag("enableEgress") and passes,
         enable_egress_policy=flags.flag("enableEgressPolicy"),
         permissive=traffic.flag(_PERMISSIVE) and _PERMISSIVE not in unclear,
+        external_authorization=_asks_elsewhere(traffic) or _AUTHORIZATION in unclear,
         sidecar_log_level=sidecar.choice("logLevel", LOG_LEVELS, default="error"),
         sidecar_timeout=_timeout(sidecar),
         http1_per_request_load_balancing=traffic.flag("http1PerRequestLoadBalancing"),
@@ -152,13 +153,27 @@ def mesh_config(raw: Mapping[str, object], found: Findings) -> MeshConfig | None
 def _unclear(unknown: tuple[str, ...], found: Findings) -> set[str]:
     """The switches that fields which are not known may have been meant for, wherever they stand."""
     if found.full:
-        return {_PERMISSIVE, *_PASSTHROUGH}
-    switches = {name.lower(): name for name in (_PERMISSIVE, *sorted(_PASSTHROUGH))}
+        return {_PERMISSIVE, _AUTHORIZATION, *_PASSTHROUGH}
+    names = (_PERMISSIVE, _AUTHORIZATION, *sorted(_PASSTHROUGH))
+    switches = {name.lower(): name for name in names}
     return {
         switches[near]
         for name in unknown
         for near in difflib.get_close_matches(shortened(name).lower(), switches, n=4, cutoff=0.75)
     }
+
+
+def _asks_elsewhere(traffic: Reader) -> bool:
+    """True if requests may have been meant to be authorized by somebody else: a mistake in that
+    never leaves them unasked.
+    """
+    value = traffic.value(_AUTHORIZATION)
+    section = traffic.section(_AUTHORIZATION)
+    section.flag("enable")
+    if not isinstance(value, dict):
+        return value is not None
+    enable = section.value("enable")
+    return enable is not False and (enable is not None or not value.keys() <= _EXTERNAL.names)
 
 
 def _timeout(sidecar: Reader) -> int:

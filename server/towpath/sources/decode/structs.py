@@ -84,9 +84,35 @@ class ContainerPort(msgspec.Struct, frozen=True, rename="camel"):
     protocol: str | None = None
 
 
+class ProbedPort(msgspec.Struct, frozen=True):
+    """`httpGet`, `tcpSocket` or `grpc`; each has some of these fields."""
+
+    port: int | str | None = None
+    host: str | None = None
+    path: str | None = None
+    scheme: str | None = None
+
+
+class Probe(msgspec.Struct, frozen=True, rename="camel"):
+    """A probe, or a hook of a container's life."""
+
+    http_get: ProbedPort | None = None
+    tcp_socket: ProbedPort | None = None
+    grpc: ProbedPort | None = None
+
+
+class Lifecycle(msgspec.Struct, frozen=True, rename="camel"):
+    post_start: Probe | None = None
+    pre_stop: Probe | None = None
+
+
 class Container(msgspec.Struct, frozen=True, rename="camel"):
     ports: list[ContainerPort] | None = None
     restart_policy: str | None = None
+    liveness_probe: Probe | None = None
+    readiness_probe: Probe | None = None
+    startup_probe: Probe | None = None
+    lifecycle: Lifecycle | None = None
 
 
 class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
