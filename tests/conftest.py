@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from support.alerts import needs as alerts
 from support.dataplane import needs as dataplane
 from support.dataplane.hosts import Hosts
 from support.dataplane.network import Network, open_network
@@ -53,6 +54,7 @@ class Need:
 NEEDS = (
     Need("dataplane", "TOWPATH_REQUIRE_DATAPLANE", dataplane.unmet),
     Need("kube", "TOWPATH_REQUIRE_KUBE", kube.unmet),
+    Need("alerts", "TOWPATH_REQUIRE_ALERTS", alerts.unmet),
     Need("pipy", "TOWPATH_REQUIRE_PIPY", pipy.unmet),
 )
 

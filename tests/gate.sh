@@ -20,6 +20,7 @@ system() {
   tests/system.sh venv
   tests/system.sh dataplane
   tests/system.sh kube
+  tests/system.sh alerts
 }
 
 lint() {

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what is missing of the named parts: `venv` (Python's own virtual environments),
+# Installs what is missing of the named parts: `alerts` (promtool, into the cache of the tests: the
+# whole package would start a Prometheus), `venv` (Python's own virtual environments),
 # `dataplane` (the programs that the data-plane tests run) and `kube` (etcd, for the tests on a
 # real API server). It can install as root on Debian;
 # elsewhere it says what is missing, and fails only if that is indispensable, as `venv` is.
@@ -8,6 +9,22 @@ set -euo pipefail
 PY=${PY:-python3}
 packages=()
 want() { command -v "$1" >/dev/null || packages+=("$2"); }
+
+fetch_promtool() ( # as Debian's package prometheus has it
+  command -v apt-get >/dev/null || { echo "missing: promtool" >&2; exit 0; }
+  work=$(mktemp -d)
+  trap 'rm -rf "$work"' EXIT
+  chmod 755 "$work"
+  cd "$work"
+  apt-get -qq download prometheus 2>/dev/null || {
+    apt-get -qq update </dev/null
+    apt-get -qq download prometheus 2>/dev/null
+  } || { echo "missing: promtool (Debian package prometheus)" >&2; exit 0; }
+  dpkg-deb --extract prometheus_*.deb .
+  mkdir -p "$cache"
+  install usr/bin/promtool "$cache/promtool.new"
+  mv "$cache/promtool.new" "$cache/promtool"
+)
 
 required=false
 for part in "$@"; do
@@ -22,12 +39,15 @@ for part in "$@"; do
       want curl curl
       want nsenter util-linux
       want setpriv util-linux ;;
+    alerts)
+      cache=${TOWPATH_TEST_CACHE:-$HOME/.cache/towpath-tests}
+      command -v promtool >/dev/null || [ -x "$cache/promtool" ] || fetch_promtool ;;
     kube)
       want etcd etcd-server
       want etcdctl etcd-client
       want setpriv util-linux ;;
     *)
-      echo "system.sh: unknown part '$part'; allowed: venv, dataplane, kube" >&2
+      echo "system.sh: unknown part '$part'; allowed: alerts, venv, dataplane, kube" >&2
       exit 2 ;;
   esac
 done

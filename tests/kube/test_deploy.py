@@ -12,21 +12,24 @@ from support.kube.cluster import Cluster
 
 pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
 
-OPERATOR = yaml.safe_load("""
+OPERATOR = [
+    yaml.safe_load(f"""
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: {name: servicemonitors.monitoring.coreos.com}
+metadata: {{name: {kind.lower()}s.monitoring.coreos.com}}
 spec:
   group: monitoring.coreos.com
   scope: Namespaced
-  names: {kind: ServiceMonitor, plural: servicemonitors, singular: servicemonitor}
+  names: {{kind: {kind}, plural: {kind.lower()}s, singular: {kind.lower()}}}
   versions:
   - name: v1
     served: true
     storage: true
     schema:
-      openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}
+      openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}
 """)
+    for kind in ("ServiceMonitor", "PrometheusRule")
+]
 """Stands for the Prometheus Operator, which the overlay `monitoring` is for."""
 
 
@@ -36,7 +39,7 @@ def applied(bare: Cluster) -> Cluster:
     for folder in ("overlays/laptop", "demo/sidecar"):
         done = bare.kubectl("apply", "-k", str(DEPLOY / folder))
         assert done.exit_code == 0, done.error
-    assert bare.apply(OPERATOR).exit_code == 0
+    assert bare.apply(*OPERATOR).exit_code == 0
     waited = bare.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     assert waited.exit_code == 0, waited.error
     return bare

@@ -32,6 +32,7 @@ class Given:
     statuses: dict[str, PolicyStatus] = field(default_factory=dict)
     told: list[Problem] = field(default_factory=list)
     held: bool = True
+    full_name: str = "osm-system/towpath-status"
     ready: bool = True
     computed: int = 0
 

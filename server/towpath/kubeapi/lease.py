@@ -168,6 +168,11 @@ class Lease:
         }
 
     @property
+    def full_name(self) -> str:
+        """NAMESPACE/NAME, for people."""
+        return f"{self._namespace}/{self._name}"
+
+    @property
     def _path(self) -> str:
         return LEASES.path(self._namespace, self._name)
 

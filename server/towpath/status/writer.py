@@ -69,7 +69,7 @@ class StatusWriter:
         self._read_at = 0.0
         self._told: dict[str, bool] = {}  # by name of an Event
         self._again_at = _NEVER  # when the first of what has to wait may be written
-        metrics.status_writer.set_function(lambda: lease.held)
+        metrics.status_writer.labels(lease.full_name).set_function(lambda: lease.held)
 
     async def run(self) -> None:
         """Write, or stand by, until cancelled; then the lease and our report are given back."""

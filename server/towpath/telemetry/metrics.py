@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from towpath.model.types import SHORT_NAMES
+
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+TYPES = (*SHORT_NAMES.values(), "other")
+AUDIENCES = ("sidecars", "people", "anyone", "nobody")
+REFUSALS = ("no-rule", "transport", "local", "no-account", "not-listed", "other-account")
+LIMITS = ("name-length", "names", "streams", "streams-per-peer", "request-rate", "read-wait")
+RESULTS = ("written", "failed")
+RELOADS = ("ok", "failed")
 
 
 class Metrics:
@@ -127,7 +138,8 @@ class Metrics:
         )
         self.status_writer = Gauge(
             "towpath_status_writer",
-            "1 if this replica writes status to the cluster, 0 if it stands by.",
+            "1 if this replica writes status to the cluster, 0 if it stands by; none with none to write.",
+            ["lease"],
             registry=registry,
         )
         self.status_writes = Counter(
@@ -142,9 +154,24 @@ class Metrics:
             ["task"],
             registry=registry,
         )
+        # A counter has no samples before it counts, and a rate is between two samples: who watches
+        # would never see the first burst.
+        _begin(self.responses, TYPES)
+        _begin(self.acks, TYPES)
+        _begin(self.nacks, TYPES)
+        _begin(self.limited, LIMITS)
+        _begin(self.access_refused, ((a, r) for a in AUDIENCES for r in REFUSALS))
+        _begin(self.tls_reloads, RELOADS)
+        _begin(self.checkpoint_writes, RESULTS)
         self.info = Gauge(
             "towpath_build_info",
             "Always 1; the version is a label.",
             ["version"],
             registry=registry,
         )
+
+
+def _begin(counter: Counter, labels: Iterable[str | tuple[str, ...]]) -> None:
+    """Give the counter samples, of 0, for these values of its labels."""
+    for values in labels:
+        counter.labels(*((values,) if isinstance(values, str) else values))

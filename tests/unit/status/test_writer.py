@@ -191,8 +191,9 @@ def test_metrics_say_who_writes_and_how_it_went() -> None:
         await it.after(0.1)
         assert (1, 1) == (it.counted("Egress", "written"), it.counted("Egress", "failed"))
         writes = it.metrics.registry.get_sample_value
-        assert 1 == writes("towpath_status_writer")
+        lease = {"lease": it.given.full_name}
+        assert 1 == writes("towpath_status_writer", lease)
         it.given.held = False
-        assert 0 == writes("towpath_status_writer")
+        assert 0 == writes("towpath_status_writer", lease)
 
     scenario(test)

@@ -1,0 +1,108 @@
+"""Each alert fires when it should and never else, by what a server's `/metrics` really says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from support.alerts.prometheus import ALERTS, Page, expect, page
+from towpath.telemetry.metrics import Metrics
+
+pytestmark = pytest.mark.alerts
+
+LEASE = "osm-system/towpath-status"
+MINUTE, HOUR, DAY = 60, 3600, 86400
+
+
+def of_a_folder() -> Metrics:
+    """A server that serves a folder without TLS, as it starts."""
+    metrics = Metrics()
+    metrics.info.labels("0.1.0").set(1)
+    return metrics
+
+
+def of_a_cluster(*, writes: bool = True, expires_in_s: float = 300 * DAY) -> Metrics:
+    """A replica with a certificate; promtool's time begins with the epoch."""
+    metrics = of_a_folder()
+    metrics.status_writer.labels(LEASE).set(writes)
+    metrics.tls_expiry.set(expires_in_s)
+    return metrics
+
+
+def burst(act: Callable[[Metrics], None]) -> tuple[Page, Page]:
+    """A replica's page at its start, and after something happened."""
+    metrics = of_a_cluster()
+    before = page(metrics)
+    act(metrics)
+    return before, page(metrics)
+
+
+@pytest.mark.parametrize("make", [of_a_folder, of_a_cluster])
+def test_where_nothing_is_wrong_none_fires(tmp_path: Path, make: Callable[[], Metrics]) -> None:
+    expect(set(), tmp_path, (page(make()), 2 * HOUR))
+
+
+def test_two_replicas_of_which_one_writes_are_quiet(tmp_path: Path) -> None:
+    both = page(of_a_cluster()) | page(of_a_cluster(writes=False), pod="towpath-b")
+
+    expect(set(), tmp_path, (both, 2 * HOUR))
+
+
+@pytest.mark.parametrize(
+    ("alert", "act"),
+    [
+        ("TowpathSidecarsReject", lambda m: m.nacks.labels("cds").inc(10)),
+        ("TowpathRefusesCallers", lambda m: m.access_refused.labels("people", "not-listed").inc()),
+    ],
+)
+def test_the_first_burst_fires(tmp_path: Path, alert: str, act: Callable[[Metrics], None]) -> None:
+    before, after = burst(act)
+
+    expect({alert}, tmp_path, (before, 5 * MINUTE), (after, 5 * MINUTE))
+
+
+def test_a_burst_is_over_after_ten_minutes(tmp_path: Path) -> None:
+    before, after = burst(lambda m: m.nacks.labels("cds").inc(10))
+
+    expect(set(), tmp_path, (before, 5 * MINUTE), (after, 12 * MINUTE))
+
+
+@pytest.mark.parametrize(
+    ("alert", "change", "after_s"),
+    [
+        ("TowpathStale", lambda m: m.source_stale_seconds.set(130), 5 * MINUTE),
+        ("TowpathNoStatusWriter", lambda m: m.status_writer.labels(LEASE).set(0), 7 * MINUTE),
+        ("TowpathNoStatusWriter", lambda m: m.status_writer.labels(LEASE).set(2), 7 * MINUTE),
+        ("TowpathCertificateExpires", lambda m: m.tls_expiry.set(29 * DAY), 5 * MINUTE),
+        ("TowpathProblems", lambda m: m.problems.labels("Missing").set(1), 2 * HOUR),
+    ],
+)
+def test_what_lasts_fires(
+    tmp_path: Path, alert: str, change: Callable[[Metrics], None], after_s: int
+) -> None:
+    metrics = of_a_cluster()
+    change(metrics)
+
+    expect({alert}, tmp_path, (page(metrics), after_s))
+
+
+def test_slow_pushes_fire(tmp_path: Path) -> None:
+    metrics = of_a_cluster()
+    phases = []
+    for _ in range(30):
+        phases.append((page(metrics), MINUTE))
+        metrics.push_seconds.observe(4.0)
+
+    expect({"TowpathSlow"}, tmp_path, *phases)
+
+
+def test_a_server_that_nobody_reads_fires(tmp_path: Path) -> None:
+    expect({"TowpathNotScraped"}, tmp_path, ({"up{}": 0.0}, 10 * MINUTE))
+
+
+def test_each_alert_is_tested() -> None:
+    text = Path(__file__).read_text()
+
+    assert set() == {alert for alert in ALERTS if f'"{alert}"' not in text}

@@ -1,0 +1,1 @@
+"""What tests of alerts share: promtool, which plays Prometheus over any time in a moment."""
