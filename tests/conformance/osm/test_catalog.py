@@ -42,7 +42,7 @@ def test_C1_http_policies_on_two_ports() -> None:
     assert _hosts(result, 90) == ["baz.com"]
     assert sorted(result.clusters) == ["bar.com:80", "baz.com:90", "foo.com:80"]
     domains = result.routes["rds-egress.80"].virtual_hosts[1].domains
-    assert list(domains) == ["foo.com", "foo.com:80"]
+    assert list(domains) == ["foo.com", "foo.com:80", "foo.com.", "foo.com.:80"]
     assert [p for p, _ in _paths(result)] == [".*", ".*", ".*"]
 
 

@@ -110,7 +110,7 @@ def test_R1_a_group_that_allows_nothing_has_no_route_but_the_refusal() -> None:
     policy = _tcp(80, "http", hosts=["foo.com"], matches=[group_match("gone")])
     (host,) = result_of(policy).routes["rds-egress.80"].virtual_hosts
 
-    assert [route.name for route in host.routes] == ["refused"]
+    assert {route.name for route in host.routes} == {"refused"}
 
 
 def test_R2_a_route_for_each_match() -> None:
@@ -124,11 +124,12 @@ def test_R2_a_route_for_each_match() -> None:
             r.match.headers[0].string_match.safe_regex.regex,
             r.route.cluster,
         )
-        for r in host.routes[:-1]
+        for r in host.routes
+        if r.HasField("route")
     ]
 
     assert found == [("/bar", "POST", "foo.com:80"), ("/foo", "GET", "foo.com:80")]
-    assert {r.match.headers[0].name for r in host.routes[:-1]} == {":method"}
+    assert {r.match.headers[0].name for r in host.routes if r.HasField("route")} == {":method"}
 
 
 def test_R3_R5_a_configuration_for_each_port() -> None:
