@@ -18,7 +18,11 @@ def measure() -> list[Row]:
     attacks: list[tuple[str, Callable[[int], bytes], str]] = [
         ("JSON documents, one after another", _documents, "each character is looked at once"),
         ("unknown fields in one policy", _unknown_fields, "100 Problems, and names, of one object"),
-        ("expressions that compile to a great many steps", _expressions, "memory of a compilation"),
+        (
+            "expressions that compile to a great many steps",
+            _expressions,
+            "steps of all of an object",
+        ),
     ]
     return [Row(name, _cost(text), limit) for name, text, limit in attacks]
 

@@ -5,17 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-import re2
-
 from towpath.model.egress import ANY_METHOD, METHODS, HTTPRouteGroup, RequestMatch
 from towpath.model.problem import Reason
+from towpath.sources.decode.expressions import Expressions
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.known import Known
-
-LONGEST_REGEX = 1000
-LARGEST_PROGRAM = 1000
-"""Steps of a compiled expression: a few characters can ask for a great many."""
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 
@@ -39,7 +34,8 @@ def route_group(raw: Mapping[str, object], found: Findings) -> HTTPRouteGroup | 
     report_unknown(raw, KNOWN, found)
     top = Reader(raw, "", found, KNOWN)
     spec = top.section("spec")
-    matches = [_match(match, found) for match in spec.sections("matches")]
+    expressions = Expressions(found)
+    matches = [_match(match, expressions, found) for match in spec.sections("matches")]
     if not matches:
         found.add(Reason.INVALID, "spec.matches", "no match: the group allows no request")
     closed = top.misspelt or spec.misspelt
@@ -51,10 +47,10 @@ def route_group(raw: Mapping[str, object], found: Findings) -> HTTPRouteGroup | 
     )
 
 
-def _match(match: Reader, found: Findings) -> RequestMatch | None:
+def _match(match: Reader, expressions: Expressions, found: Findings) -> RequestMatch | None:
     before = found.count
     path = match.text("pathRegex") or ".*"
-    _check(match.path("pathRegex"), path, found)
+    expressions.check(match.path("pathRegex"), path)
     methods = match.texts("methods")
     for method in methods:
         if method not in METHODS:
@@ -63,7 +59,7 @@ def _match(match: Reader, found: Findings) -> RequestMatch | None:
     for name, pattern in headers:
         if not _HEADER.fullmatch(name):
             match.left_out("headers", name, allowed="the name of an HTTP header, such as x-user")
-        _check(f"{match.path('headers')}.{name}", pattern, found)
+        expressions.check(f"{match.path('headers')}.{name}", pattern)
     if match.misspelt:
         return None
     if found.count > before:
@@ -74,28 +70,3 @@ def _match(match: Reader, found: Findings) -> RequestMatch | None:
         methods=() if ANY_METHOD in methods else tuple(sorted(set(methods))),
         headers=tuple(sorted((name.lower(), pattern) for name, pattern in headers)),
     )
-
-
-def _check(path: str, pattern: str, found: Findings) -> None:
-    allowed = f"an RE2 expression of at most {LONGEST_REGEX} characters"
-    effect = "the match is left out"
-    if not pattern:
-        # Its author may have meant «present», or «empty»; sidecars take no empty expression.
-        found.invalid(path, pattern, allowed=f"{allowed}; .* is any value", effect=effect)
-        return
-    if len(pattern) > LONGEST_REGEX:
-        found.invalid(path, pattern, allowed=allowed, effect=effect)
-        return
-    options = re2.Options()
-    options.log_errors = False
-    # As sidecars read it, byte by byte: an expression of larger characters is an error there.
-    options.encoding = re2.Options.Encoding.LATIN1
-    try:
-        size = re2.compile(pattern.encode(), options).programsize
-        if size > LARGEST_PROGRAM:
-            most = f"{allowed} that compiles to at most {LARGEST_PROGRAM} steps, not {size}"
-            found.invalid(path, pattern, allowed=most, effect=effect)
-    except re2.error as error:
-        reason = error.args[0] if error.args else error
-        text = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
-        found.invalid(path, pattern, allowed=f"{allowed} ({text})", effect=effect)
