@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
 import grpc
@@ -41,10 +42,27 @@ async def test_one_stream_too_many_is_refused_and_the_others_go_on(tmp_path: Pat
         await first.say(CLUSTER)
         await first.hear()
         async with plane.stream() as second:
+            await second.say(CLUSTER)
             code, details = await second.end()
 
             assert grpc.StatusCode.RESOURCE_EXHAUSTED == code
             assert "1 streams are open already" in details
+
+
+async def test_streams_that_say_nothing_end_and_take_no_sidecars_place(tmp_path: Path) -> None:
+    limits = Limits(max_streams=20, first_request_wait=0.5)
+    async with control_plane(tmp_path, limits=limits) as plane, contextlib.AsyncExitStack() as all_:
+        silent = [await all_.enter_async_context(plane.stream()) for _ in range(40)]
+        ends = [await stream.end() for stream in silent]
+        async with plane.stream() as sidecar:
+            await sidecar.say(CLUSTER)
+            await sidecar.hear()
+
+        assert {grpc.StatusCode.RESOURCE_EXHAUSTED} == {code for code, _ in ends}
+        assert {
+            "nothing was asked for within 0.5 s",
+            "2 streams are silent already, which is the limit",
+        } == {details for _, details in ends}
 
 
 def _large(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:

@@ -23,6 +23,10 @@ class _Context:
             "transport_security_type": [transport.encode()],
             "x509_pem_cert": [_certificate(spiffe_ids)],
         }
+        self.requests: list[bytes] = [b""]
+
+    async def read(self) -> Any:
+        return self.requests.pop(0) if self.requests else grpc.aio.EOF
 
     def auth_context(self) -> dict[str, list[bytes]]:
         return self._shown

@@ -10,7 +10,7 @@ from support.certificates import TRUST_DOMAIN
 from towpath.access import Gate
 from towpath.admin.csds import ClientStatus
 from towpath.admin.inspector import Inspector
-from towpath.app.grpc_server import RULES, Ports, start_grpc
+from towpath.app.grpc_server import LARGEST, RULES, Ports, start_grpc
 from towpath.hub.hub import Hub
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.limits import DEFAULTS, Limits
@@ -34,6 +34,7 @@ async def serving(
         trust_domain=TRUST_DOMAIN,
         people=people,
         metrics=metrics,
+        largest=LARGEST,
     )
     ads = AdsService(
         hub,

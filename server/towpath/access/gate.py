@@ -6,8 +6,8 @@ It stands before every method that the server has. What no rule speaks of is ref
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from enum import StrEnum
 from inspect import isasyncgen
 from typing import Any, TypeAlias
@@ -15,6 +15,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from towpath.access.caller import Caller, Context, Transport
+from towpath.access.requests import Calls, each, only, released
 from towpath.model.names import Account
 from towpath.telemetry.metrics import Metrics
 
@@ -40,7 +41,8 @@ class Gate(grpc.aio.ServerInterceptor):
 
     With *plaintext* nobody is authenticated: every call that a rule speaks of is let in, and any
     stream may be any pod's. Without, a caller in plaintext is refused everything. *people* are
-    SPIFFE ids.
+    SPIFFE ids. *largest* is how many bytes a request to a service may have, and *let_in* is told
+    the peer of each call that is let in.
     """
 
     def __init__(
@@ -51,12 +53,17 @@ class Gate(grpc.aio.ServerInterceptor):
         trust_domain: str,
         people: frozenset[str],
         metrics: Metrics,
+        largest: Mapping[str, int] | None = None,
+        let_in: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._rules = rules
         self._plaintext = plaintext
         self._trust_domain = trust_domain
         self._people = people
         self._metrics = metrics
+        self._largest = largest or {}
+        self._let_in = let_in
+        self._calls = Calls()
 
     def subscriber(self, context: Context) -> Account | None:
         """The service account that a stream is opened for; None: nobody is authenticated.
@@ -91,35 +98,52 @@ class Gate(grpc.aio.ServerInterceptor):
             or handler.stream_stream
         )
 
-        async def unary(request: Any, context: Context) -> Any:
-            await self._check(service, method, context)
-            try:
-                return await inner(request, context)
-            except NotImplementedError:  # registered by generated code, and written by nobody
-                await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"{method} is not implemented")
+        decode, largest = handler.request_deserializer or bytes, self._largest.get(service)
 
-        async def stream(request: Any, context: Context) -> None:
-            await self._check(service, method, context)
-            answered = inner(request, context)
-            if not isasyncgen(answered):
-                await answered
-                return
-            async with aclosing(answered):
-                async for message in answered:
-                    await context.write(message)
+        async def asked(context: Context) -> Any:
+            decoded = each(context, decode=decode, largest=largest)
+            if handler.request_streaming:
+                return decoded
+            async with self._calls.turn(context):
+                return await only(decoded, context)
 
-        make: Any = {
-            (False, False): grpc.unary_unary_rpc_method_handler,
-            (False, True): grpc.unary_stream_rpc_method_handler,
-            (True, False): grpc.stream_unary_rpc_method_handler,
-            (True, True): grpc.stream_stream_rpc_method_handler,
-        }[handler.request_streaming, handler.response_streaming]
-        guarded: Handler = make(
-            stream if handler.response_streaming else unary,
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
+        async def unary(_: AsyncIterator[bytes], context: Context) -> Any:
+            async with self._let_through(service, method, context):
+                try:
+                    return await inner(await asked(context), context)
+                except NotImplementedError:  # registered by generated code, and written by nobody
+                    text = f"{method} is not implemented"
+                    await context.abort(grpc.StatusCode.UNIMPLEMENTED, text)
+
+        async def stream(_: AsyncIterator[bytes], context: Context) -> None:
+            async with self._let_through(service, method, context):
+                answered = inner(await asked(context), context)
+                if not isasyncgen(answered):
+                    await answered
+                    return
+                async with aclosing(answered):
+                    async for message in answered:
+                        await context.write(message)
+
+        # To gRPC each has a stream of requests: a single one it would read before the check.
+        responds = {"response_serializer": handler.response_serializer}
+        if handler.response_streaming:
+            guarded: Handler = grpc.stream_stream_rpc_method_handler(released(stream), **responds)
+        else:
+            guarded = grpc.stream_unary_rpc_method_handler(released(unary), **responds)
         return guarded
+
+    @asynccontextmanager
+    async def _let_through(
+        self, service: str, method: str, context: Context
+    ) -> AsyncIterator[None]:
+        await self._check(service, method, context)
+        self._let_in(context.peer())
+        if self._rules[service] is Audience.SIDECARS:  # which has limits of its own
+            yield
+            return
+        async with self._calls.one_more(context):
+            yield
 
     async def _check(self, service: str, method: str, context: Context) -> None:
         caller = Caller.of(context)

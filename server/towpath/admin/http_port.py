@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 
 REQUEST_WAIT_S = 10.0
 """How long a connection may be without a whole request, at first and between two."""
+STOP_S = 1.0
+"""How long an answer that is under way at the end may take."""
 MOST_CONNECTIONS = 64
 LONGEST_LINE = 4096
 """Bytes of a request's line, or of one header."""
@@ -39,7 +41,7 @@ async def http_port(
 ) -> AsyncIterator[asyncio.Server]:
     """Serve at HOST:PORT. Raises OSError if that cannot be bound."""
     host, port = split_address(address)
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOP_S)
     await runner.setup()
     assert runner.server is not None
     crowd, manager, loop = _Crowd(metrics), runner.server, asyncio.get_running_loop()

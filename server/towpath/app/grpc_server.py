@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import logging
 import os
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +20,11 @@ from grpc_reflection.v1alpha import reflection
 from towpath.access import Audience, Gate
 from towpath.admin.csds import ClientStatus
 from towpath.admin.inspector import Inspector
+from towpath.settings import split_address
 from towpath.xds.service import SERVICES, AdsService
 from towpath_api.v1 import inspector_pb2, inspector_pb2_grpc
+
+log = logging.getLogger(__name__)
 
 INSPECTOR = inspector_pb2.DESCRIPTOR.services_by_name["Inspector"].full_name
 CLIENT_STATUS = csds_pb2.DESCRIPTOR.services_by_name["ClientStatusDiscoveryService"].full_name
@@ -34,6 +39,17 @@ RULES = {
 }
 """For whom each service is; one that is not here answers nobody."""
 
+LARGEST = {
+    HEALTH: 4 << 10,
+    reflection.SERVICE_NAME: 4 << 10,
+    INSPECTOR: 64 << 10,
+    CLIENT_STATUS: 64 << 10,
+}
+"""How many bytes a request may have; sidecars' have a setting."""
+
+STOP_S = 1.0
+"""How long each step of stopping may take beyond the time that streams are given."""
+
 AGE_GRACE_MS = 10_000
 """How long the streams of a connection that is too old may finish."""
 
@@ -45,13 +61,16 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
+    ("grpc.max_connection_idle_ms", 60_000),
+    ("grpc.max_concurrent_streams", 2_000),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Connections:
     """How large a message may be, in MiB, and how old a connection becomes, in seconds (0: any);
-    after how many seconds of silence it is pinged, and how many the answer may take (0: never).
+    after how many seconds of silence it is pinged, and how many the answer may take (0: never);
+    how many there may be, and in how many seconds its handshake has to be done.
 
     gRPC itself scatters the age by a tenth, so that sidecars do not all come back at once.
     """
@@ -61,6 +80,8 @@ class Connections:
     max_age: float = 0.0
     keepalive_time: float = 30.0
     keepalive_timeout: float = 10.0
+    most: int = 10_000
+    handshake_s: float = 10.0
 
     def options(self) -> list[tuple[str, int]]:
         """What gRPC is told."""
@@ -76,8 +97,16 @@ class Connections:
                 # Else it is this, 60 s, that a lost ping waits for.
                 ("grpc.http2.ping_timeout_ms", timeout_ms),
             ]
-        largest = self.max_message_mib << 20
-        return [("grpc.max_receive_message_length", largest), *aging, *pinging]
+        handshake_ms = _milliseconds(self.handshake_s)
+        return [
+            ("grpc.max_receive_message_length", self.max_message_mib << 20),
+            ("grpc.max_allowed_incoming_connections", self.most),
+            # TLS; then the client's settings, and its answer to ours.
+            ("grpc.server_handshake_timeout_ms", handshake_ms),
+            ("grpc.http2.settings_timeout", handshake_ms),
+            *aging,
+            *pinging,
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +117,19 @@ class Ports:
     credentials: grpc.ServerCredentials | None = None
     local_socket: Path | None = None
 
-    def bind(self, server: grpc.aio.Server) -> None:
-        """Raises OSError if one of them cannot be bound."""
+    def bind(self, server: grpc.aio.Server) -> int:
+        """The port of the ADS address, 0 if it has none. Raises OSError if one cannot be bound."""
+        _check_free(self.address)
         try:
             if self.credentials is None:
-                server.add_insecure_port(self.address)
+                port = server.add_insecure_port(self.address)
             else:
-                server.add_secure_port(self.address, self.credentials)
+                port = server.add_secure_port(self.address, self.credentials)
         except RuntimeError as error:
             raise OSError(f"--ads-address {self.address} cannot be bound: {error}") from error
         if self.local_socket is not None:
             _bind_local(server, self.local_socket)
+        return 0 if self.address.startswith("unix:") else port
 
 
 @contextlib.asynccontextmanager
@@ -111,10 +142,12 @@ async def start_grpc(
     gate: Gate,
     grace: float,
     connections: Connections = Connections(),
-) -> AsyncIterator[None]:
-    """Serve on *ports*; streams that are open at the end get *grace* seconds.
+    end_all: Callable[[], None] = lambda: None,
+) -> AsyncIterator[int]:
+    """Serve on *ports*; gives the port of the ADS address, 0 if it has none.
 
-    Raises OSError if a port cannot be bound.
+    Streams that are open at the end get *grace* seconds; then *end_all* has to end every connection
+    that is left. Raises OSError if a port cannot be bound.
     """
     server = grpc.aio.server(interceptors=(gate,), options=[*OPTIONS, *connections.options()])
     health = HealthServicer()
@@ -132,15 +165,47 @@ async def start_grpc(
         ),
         server,
     )
-    ports.bind(server)
+    port = ports.bind(server)
     await server.start()
     for service in ("", *SERVICES, INSPECTOR, CLIENT_STATUS):
         await health.set(service, health_pb2.HealthCheckResponse.SERVING)
     try:
-        yield
+        yield port
     finally:
-        await health.enter_graceful_shutdown()
-        await server.stop(grace)
+        await _stop(server, health, grace=grace, end_all=end_all)
+
+
+async def _stop(
+    server: grpc.aio.Server, health: HealthServicer, *, grace: float, end_all: Callable[[], None]
+) -> None:
+    """In the end it has stopped, or is left as it is: no client keeps us from going."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(STOP_S):
+            await health.enter_graceful_shutdown()
+    stopping = asyncio.create_task(server.stop(grace))
+    for seconds in (grace + STOP_S, STOP_S):
+        if (await asyncio.wait({stopping}, timeout=seconds))[0]:
+            return
+        # Whoever does not read keeps gRPC from saying the last word, for as long as it likes.
+        log.warning("connections are still open after %g s: they are cut", seconds)
+        end_all()
+
+
+def _check_free(address: str) -> None:
+    """Raises OSError if HOST:PORT cannot be bound; gRPC would log it in words of its own."""
+    if address.startswith("unix:"):
+        return
+    host, port = split_address(address)
+    try:
+        for family, kind, protocol, _, where in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM
+        ):
+            with socket.socket(family, kind, protocol) as tried:
+                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                tried.bind(where)
+    except OSError as error:
+        reason = error.strerror or error
+        raise OSError(f"--ads-address {address} cannot be bound: {reason}") from error
 
 
 def _milliseconds(seconds: float) -> int:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import resource
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 from towpath import __version__
 from towpath.access import Gate
+from towpath.access.doorkeeper import Doorkeeper, Room
 from towpath.admin.csds import ClientStatus
 from towpath.admin.http import HttpEndpoints
 from towpath.admin.http_port import http_port
 from towpath.admin.inspector import Inspector
-from towpath.app.grpc_server import RULES, Connections, Ports, start_grpc
+from towpath.app.grpc_server import LARGEST, RULES, Connections, Ports, start_grpc
 from towpath.hub.compose import snapshot
 from towpath.hub.deliveries import Deliveries
 from towpath.hub.hub import Compose, Hub
@@ -38,14 +42,24 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+OWN_DESCRIPTORS = 160
+"""Kept from the ADS port: for the HTTP port, an API server, files."""
+
+STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 STATUS_QUIET_S, STATUS_LONGEST_S = 0.5, 2.0
 """How long acknowledgements are gathered before they are counted for people."""
 
 
 async def serve(
-    settings: Settings, *, announce: Callable[[], None], compose: Compose = snapshot
+    settings: Settings,
+    *,
+    announce: Callable[[], None],
+    stopping: Callable[[], None] = lambda: None,
+    compose: Compose = snapshot,
 ) -> None:
-    """Serve until SIGINT or SIGTERM; *announce* is called once all is served.
+    """Serve until SIGINT, SIGTERM or SIGHUP; *announce* is called once all is served, *stopping*
+    when it is to end.
 
     *compose* makes the snapshots (a test may put others in place of them).
 
@@ -53,12 +67,16 @@ async def serve(
     """
     metrics = Metrics()
     tls = _tls(settings, metrics)
+    room = _room(settings)
+    doorkeeper = Doorkeeper(room, metrics=metrics, clock=time.monotonic)
     gate = Gate(
         RULES,
         plaintext=tls is None,
         trust_domain=settings.tls_trust_domain,
         people=settings.people,
         metrics=metrics,
+        largest=LARGEST,
+        let_in=doorkeeper.let_in,
     )
     settle = Settle(quiet=settings.settle_quiet, longest=settings.settle_max, clock=time.monotonic)
     store = Store(
@@ -95,6 +113,7 @@ async def serve(
             max_streams_per_peer=settings.max_streams_per_peer,
             max_request_rate=settings.max_request_rate,
             read_wait=settings.read_wait,
+            first_request_wait=settings.first_request_wait,
         ),
         identifier=f"towpath/{__version__}",
     )
@@ -120,7 +139,7 @@ async def serve(
             )
             inspector, status = Inspector(hub), ClientStatus(hub)
             grace = settings.shutdown_grace
-            await served.enter_async_context(
+            port = await served.enter_async_context(
                 start_grpc(
                     ports,
                     ads,
@@ -133,14 +152,37 @@ async def serve(
                         max_age=settings.max_connection_age,
                         keepalive_time=settings.keepalive_time,
                         keepalive_timeout=settings.keepalive_timeout,
+                        most=room.connections,
+                        handshake_s=room.first_call_s,
                     ),
+                    end_all=doorkeeper.end_all,
                 )
             )
+            if port:
+                keeping = supervisor.keep("doorkeeper", partial(doorkeeper.keep, port))
+                running.append(tasks.create_task(keeping))
             announce()
             await _told_to_stop()
+            stopping()
             log.info("stopping: sidecars keep the configuration they have")
         for task in running:
             task.cancel()
+
+
+def _room(settings: Settings) -> Room:
+    """For how many connections there is room, with the descriptors that we may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if most == resource.RLIM_INFINITY:
+        most = sys.maxsize
+    return Room(
+        connections=max(min(settings.max_connections, most - OWN_DESCRIPTORS), 1),
+        per_peer=settings.max_connections_per_peer,
+        first_call_s=settings.first_request_wait,
+    )
 
 
 def _tls(settings: Settings, metrics: Metrics) -> ServerTls | None:
@@ -179,10 +221,11 @@ async def _source(
 async def _told_to_stop() -> None:
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in STOPS:
         loop.add_signal_handler(number, told.set)
     try:
         await told.wait()
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        # A second one ends the process as it is.
+        for number in STOPS:
             loop.remove_signal_handler(number)

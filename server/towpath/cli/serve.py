@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import os
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +16,11 @@ from towpath.cli.options import refuse_beside, setting_options
 from towpath.settings import Settings, SettingsError
 from towpath.sources import SourceError
 from towpath.telemetry.logs import configure
+
+log = logging.getLogger(__name__)
+
+LONGEST_STOP_S = 15.0
+"""How long stopping may take beyond the time that streams are given."""
 
 TRY = """\
   grpcurl {how} list
@@ -30,11 +38,29 @@ def serve(**options: Any) -> None:
     try:
         settings = Settings(**options)
         configure(level=settings.log_level, form=settings.log_format)
-        asyncio.run(run(settings, announce=lambda: _announce(settings)))
+        asyncio.run(
+            run(
+                settings,
+                announce=lambda: _announce(settings),
+                stopping=lambda: _end_within(settings.shutdown_grace + LONGEST_STOP_S),
+            )
+        )
     except* (SettingsError, SourceError, OSError) as group:  # parts run, and fail, side by side
         failures = tuple(_single(group))
     if failures:
         raise click.ClickException("; ".join(map(str, failures)))
+
+
+def _end_within(seconds: float) -> None:
+    """End the process then, whatever still keeps it: a thread that reads a disk that is gone."""
+
+    def end() -> None:
+        log.error("stopping took longer than %g s: ended as it is", seconds)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 def _single(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:

@@ -39,6 +39,7 @@ _SECONDS = (
     "canary_wait",
     "quarantine_expiry",
     "read_wait",
+    "first_request_wait",
     "max_connection_age",
     "keepalive_time",
     "keepalive_timeout",
@@ -167,6 +168,20 @@ class Settings:
     max_streams_per_peer: int = _setting(
         default=2_000, text="How many streams may be open from one address."
     )
+    max_connections: int = _setting(
+        default=10_000,
+        text="How many connections may be open to the ADS port, a quarter of them without a call; "
+        "less if the process may have fewer descriptors.",
+    )
+    max_connections_per_peer: int = _setting(
+        default=1_000, text="How many connections may be open from one address."
+    )
+    first_request_wait: float = _setting(
+        default=10.0,
+        text="How long a connection may take to its handshake, and to its first call, and a stream "
+        "to its first request.",
+        unit="seconds",
+    )
     max_request_rate: float = _setting(
         default=200.0,
         text="How many requests per second a stream may send, ten times as many at once.",
@@ -236,7 +251,13 @@ class Settings:
         self._check_access()
 
     def _check_counts(self) -> None:
-        for name in ("max_name_length", "max_streams", "max_streams_per_peer"):
+        for name in (
+            "max_name_length",
+            "max_streams",
+            "max_streams_per_peer",
+            "max_connections",
+            "max_connections_per_peer",
+        ):
             if not 1 <= getattr(self, name) <= 10_000_000:
                 text = f"{_flag(name)} is {getattr(self, name)}"
                 raise SettingsError(f"{text}: allowed is 1 to 10000000")

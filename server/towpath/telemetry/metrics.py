@@ -69,6 +69,12 @@ class Metrics:
             ["status"],
             registry=registry,
         )
+        self.connections = Gauge(
+            "towpath_connections",
+            "Connections to the ADS port, by whether a call on them has been let in.",
+            ["state"],
+            registry=registry,
+        )
         self.connections_ended = Counter(
             "towpath_connections_ended",
             "Connections ended for what their other end did, or did not do.",

@@ -24,7 +24,11 @@ class Limits:
     max_streams_per_peer: int = 2_000
     max_request_rate: float = 200.0
     read_wait: float = 30.0
+    first_request_wait: float = 10.0
 
+
+SILENT_PART = 10
+"""Of the streams that there may be, one in so many may not have asked for anything yet."""
 
 DEFAULTS = Limits()
 
@@ -38,23 +42,29 @@ class LimitExceeded(Exception):
 
 
 class Admission:
-    """Counts the open streams, of all and of each peer: an address without its port."""
+    """Counts the open streams, of all and of each peer: an address without its port.
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
+    One of the *silent* counts those that have not asked for anything yet.
+    """
+
+    def __init__(self, limits: Limits, *, silent: bool = False) -> None:
+        part = SILENT_PART if silent else 1
+        self._most = -(-limits.max_streams // part)
+        self._most_of_peer = -(-limits.max_streams_per_peer // part)
+        self._what = "silent-streams" if silent else "streams"
+        self._are = "are silent" if silent else "are open"
         self._by_peer: Counter[str] = Counter()
 
     @contextlib.contextmanager
     def stream(self, peer: str) -> Iterator[None]:
         """While one stream is open. Raises LimitExceeded if there are too many."""
         host = peer.rpartition(":")[0] or peer
-        if self._by_peer.total() >= self._limits.max_streams:
-            text = f"{self._limits.max_streams} streams are open already, which is the limit"
-            raise LimitExceeded("streams", text)
-        if self._by_peer[host] >= self._limits.max_streams_per_peer:
-            limit = self._limits.max_streams_per_peer
-            text = f"{limit} streams are open from {host} already, which is the limit of a peer"
-            raise LimitExceeded("streams-per-peer", text)
+        if self._by_peer.total() >= self._most:
+            text = f"{self._most} streams {self._are} already, which is the limit"
+            raise LimitExceeded(self._what, text)
+        if self._by_peer[host] >= self._most_of_peer:
+            text = f"{self._most_of_peer} streams {self._are} from {host} already"
+            raise LimitExceeded(f"{self._what}-per-peer", f"{text}, which is the limit of a peer")
         self._by_peer[host] += 1
         try:
             yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -83,6 +84,7 @@ class AdsService:
         self._answer_wait = answer_wait
         self._limits = limits
         self._admission = Admission(limits)
+        self._silent = Admission(limits, silent=True)
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """What a server registers: both variants of each service, as bytes in and bytes out.
@@ -125,8 +127,13 @@ class AdsService:
         ended = None
         try:
             try:
-                with self._admission.stream(context.peer()):
-                    await self._serve_stream(requests, context, parse, new_session, variant)
+                reader = aiter(requests)
+                first = await self._first(reader, context)
+                if first is not None:
+                    with self._admission.stream(context.peer()):
+                        await self._serve_stream(
+                            first, reader, context, parse, new_session=new_session, variant=variant
+                        )
             except LimitExceeded as error:
                 self._metrics.limited.labels(error.limit).inc()
                 raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
@@ -139,21 +146,31 @@ class AdsService:
             self._metrics.refused.labels(status.name).inc()
             await context.abort(status, details)
 
+    async def _first(self, reader: AsyncIterator[bytes], context: Context) -> bytes | None:
+        """A stream's first request; None if there is none. Until then it counts as silent."""
+        with self._silent.stream(context.peer()):
+            if not self._hub.ready:
+                raise Refused(grpc.StatusCode.UNAVAILABLE, "not every kind of object is listed yet")
+            wait = self._limits.first_request_wait
+            try:
+                async with asyncio.timeout(wait):
+                    return await anext(reader, None)
+            except TimeoutError as error:
+                text = f"nothing was asked for within {wait:g} s"
+                raise LimitExceeded("first-request", text) from error
+
     async def _serve_stream(
         self,
-        requests: AsyncIterator[bytes],
+        data: bytes,
+        reader: AsyncIterator[bytes],
         context: Context,
         parse: Parse,
+        *,
         new_session: Callable[..., Session[Any]],
         variant: str,
     ) -> None:
-        if not self._hub.ready:
-            raise Refused(grpc.StatusCode.UNAVAILABLE, "not every kind of object is listed yet")
-        reader = aiter(requests)
         try:
-            first = await parsed(parse, await anext(reader))
-        except StopAsyncIteration:
-            return
+            first = await parsed(parse, data)
         except ProtocolError as error:
             raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
         node, sidecar = _who(first)

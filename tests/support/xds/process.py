@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -45,9 +46,11 @@ class ServerProcess:
         (self.folder / "many.yaml").write_text("".join(more))
         self.address = f"unix:{folder}/ads.sock"
         self.tcp_port = 0
+        self.most_descriptors = 0
+        """How many it may have; 0: as many as this process."""
         self._log = folder / "log"
         self._options = options
-        self._http_port = free_port()
+        self.http_port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def listen_on_tcp(self) -> None:
@@ -59,9 +62,11 @@ class ServerProcess:
         """Start it, and return when it is ready."""
         command = (
             *(sys.executable, "-m", "towpath", "serve", "--manifests", str(self.folder)),
-            *("--ads-address", self.address, "--http-address", f"127.0.0.1:{self._http_port}"),
+            *("--ads-address", self.address, "--http-address", f"127.0.0.1:{self.http_port}"),
             *self._options,
         )
+        if self.most_descriptors:
+            command = ("prlimit", f"--nofile={self.most_descriptors}", *command)
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -82,6 +87,13 @@ class ServerProcess:
         self._running.terminate()
         self._running.wait(10)
 
+    def send(self, number: signal.Signals) -> None:
+        self._running.send_signal(number)
+
+    def wait(self, seconds: float) -> int:
+        """Its exit code, once it has ended."""
+        return self._running.wait(seconds)
+
     def log(self) -> str:
         return self._log.read_text()[-5000:]
 
@@ -89,6 +101,17 @@ class ServerProcess:
         """Bytes of memory that it holds."""
         pages = Path(f"/proc/{self._running.pid}/statm").read_text().split()[1]
         return int(pages) * 4096
+
+    def descriptors(self) -> int:
+        """How many it has open."""
+        return len(list(Path(f"/proc/{self._running.pid}/fd").iterdir()))
+
+    def alive(self) -> bool:
+        """Whether `/health/alive` is answered."""
+        try:
+            return self._get("/health/alive")[0] == 200
+        except OSError:
+            return False
 
     def metric(self, name: str) -> float:
         """The sum of all samples of that name."""
@@ -133,7 +156,7 @@ class ServerProcess:
             return False
 
     def _get(self, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self._http_port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=5)
         try:
             connection.request("GET", path)
             response = connection.getresponse()

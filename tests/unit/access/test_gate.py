@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from support.access import AbortedError, call_context
 from support.calls import call
 from towpath.access import Audience, Gate
+from towpath.access.requests import MOST_CALLS
 from towpath.model.names import Account
 from towpath.telemetry.metrics import Metrics
 
@@ -37,14 +39,24 @@ CALLERS = {
 }
 
 
-def _gate(*, plaintext: bool = False, metrics: Metrics | None = None) -> Gate:
+def _gate(
+    *,
+    plaintext: bool = False,
+    metrics: Metrics | None = None,
+    largest: Mapping[str, int] | None = None,
+) -> Gate:
     return Gate(
         RULES,
         plaintext=plaintext,
         trust_domain="cluster.local",
         people=frozenset({JO}),
         metrics=metrics or Metrics(),
+        largest=largest,
     )
+
+
+async def _never(*_: Any) -> str:
+    raise AssertionError
 
 
 async def _call(gate: Gate, service: str, *caller: str) -> str:
@@ -59,7 +71,7 @@ async def _call(gate: Gate, service: str, *caller: str) -> str:
     details: Any = SimpleNamespace(method=f"/{service}/Method")
     handler: Any = await gate.intercept_service(find, details)
     try:
-        answered: str = await handler.unary_unary(b"", call_context(*caller))
+        answered: str = await handler.stream_unary(None, call_context(*caller))
     except AbortedError as aborted:
         return f"{aborted.status.name}: {aborted.details}"
     return answered
@@ -148,6 +160,76 @@ def test_without_tls_a_stream_may_be_any_pods() -> None:
 def test_who_is_no_service_account_does_not_subscribe(caller: str) -> None:
     with pytest.raises(PermissionError):
         _gate().subscriber(call_context(*CALLERS[caller]))
+
+
+@pytest.mark.parametrize("streams", [False, True])
+async def test_a_request_that_is_too_large_is_not_decoded(streams: bool) -> None:  # noqa: FBT001
+    decoded: list[bytes] = []
+
+    async def last(requests: AsyncIterator[int], _: Any) -> int:
+        return [request async for request in requests][-1]
+
+    async def same(request: int, _: Any) -> int:
+        return request
+
+    def decode(data: bytes) -> int:
+        decoded.append(data)
+        return len(data)
+
+    async def find(_: grpc.HandlerCallDetails) -> Any:
+        if streams:
+            return grpc.stream_unary_rpc_method_handler(last, request_deserializer=decode)
+        return grpc.unary_unary_rpc_method_handler(same, request_deserializer=decode)
+
+    details: Any = SimpleNamespace(method="/for.Anyone/Method")
+    gate = _gate(plaintext=True, largest={"for.Anyone": 4})
+    handler: Any = await gate.intercept_service(find, details)
+    context = call_context("insecure")
+
+    context.requests = [b"four"]
+    assert 4 == await handler.stream_unary(None, context)
+    context.requests = [b"fives"]
+    with pytest.raises(AbortedError, match="a request of 5 bytes: this method takes at most 4"):
+        await handler.stream_unary(None, context)
+    assert [b"four"] == decoded
+
+
+async def test_of_whom_is_refused_nothing_is_read() -> None:
+    async def find(_: grpc.HandlerCallDetails) -> Any:
+        return grpc.unary_unary_rpc_method_handler(_never)
+
+    details: Any = SimpleNamespace(method="/for.People/Method")
+    handler: Any = await _gate().intercept_service(find, details)
+    context = call_context("ssl", SIDECAR)
+    with pytest.raises(AbortedError):
+        await handler.stream_unary(None, context)
+
+    assert [b""] == context.requests
+
+
+async def test_an_address_has_so_many_calls_at_once_and_again_when_they_end() -> None:
+    enough = asyncio.Event()
+
+    async def wait(_: bytes, __: Any) -> str:
+        await enough.wait()
+        return "ok"
+
+    async def find(_: grpc.HandlerCallDetails) -> Any:
+        return grpc.unary_unary_rpc_method_handler(wait)
+
+    details: Any = SimpleNamespace(method="/for.Anyone/Method")
+    handler: Any = await _gate(plaintext=True).intercept_service(find, details)
+
+    def begin() -> asyncio.Task[Any]:
+        asking = handler.stream_unary(None, call_context("insecure"))
+        return asyncio.ensure_future(asking)
+
+    calls = [begin() for _ in range(MOST_CALLS)]
+    with pytest.raises(AbortedError, match="64 calls are open from ipv4:10"):
+        await begin()
+    enough.set()
+
+    assert ["ok"] * (MOST_CALLS + 1) == await asyncio.gather(*calls, begin())
 
 
 async def test_methods_of_every_shape_are_guarded_and_answer(tmp_path: Path) -> None:

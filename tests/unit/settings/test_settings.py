@@ -15,6 +15,7 @@ SECONDS = (
     "canary_wait",
     "quarantine_expiry",
     "read_wait",
+    "first_request_wait",
     "max_connection_age",
     "keepalive_time",
     "keepalive_timeout",

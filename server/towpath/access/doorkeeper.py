@@ -1,0 +1,125 @@
+"""Doorkeeper: keeps room on the ADS port for those whom the gate lets in.
+
+Who has no certificate can connect all the same; what he can have of the server is a few connections
+for a few seconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from towpath.access.sockets import Connection, Peer, Sockets, parse_peer
+from towpath.telemetry.metrics import Metrics
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 0.25
+PORT = "ads"
+"""The port's name in metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How many connections there may be: in all, from one address, and, as a part of all, without a
+    call that was let in; and how many seconds these may take until they have one.
+    """
+
+    connections: int = 10_000
+    per_peer: int = 1_000
+    first_call_s: float = 10.0
+
+    @property
+    def waiting(self) -> int:
+        return max(self.connections // 4, 1)
+
+
+class Doorkeeper:
+    """*clock* is monotonic, in seconds. The gate says whom it has let in by `let_in`."""
+
+    def __init__(self, room: Room, *, metrics: Metrics, clock: Callable[[], float]) -> None:
+        self._room = room
+        self._clock = clock
+        self._ended = metrics.connections_ended
+        self._open = metrics.connections
+        self._let_in: set[Peer] = set()
+        self._sockets: Sockets | None = None
+        for reason in ("first-call", "crowd", "per-address"):
+            self._ended.labels(PORT, reason)
+
+    def let_in(self, peer: str) -> None:
+        """A call on the connection of *peer*, as gRPC names it, has passed the gate."""
+        if (found := parse_peer(peer)) is not None:
+            self._let_in.add(found)
+
+    async def keep(self, port: int) -> None:
+        """Look after a port of this process until cancelled."""
+        self._sockets = Sockets(port, clock=self._clock)
+        while True:
+            try:
+                self.look()
+            except FileNotFoundError:
+                log.info("this system does not show a process its sockets: none is ended early")
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def look(self) -> None:
+        """End what has been there for too long, or is too much."""
+        if self._sockets is None:
+            return
+        connections = self._sockets.look()
+        self._let_in &= connections.keys()
+        waiting = {p: c for p, c in connections.items() if p not in self._let_in}
+        self._open.labels("let-in").set(len(self._let_in))
+        self._open.labels("waiting").set(len(waiting))
+        late = self._clock() - self._room.first_call_s
+        self._end("first-call", [c for c in waiting.values() if c.since <= late])
+        waiting = {p: c for p, c in waiting.items() if c.since > late}
+        self._end("crowd", _crowd(waiting, len(waiting) - self._room.waiting))
+        self._end("per-address", self._too_many(connections))
+
+    def end_all(self) -> None:
+        """End every connection of the port."""
+        if self._sockets is not None:
+            self._sockets.end(self._sockets.look().values())
+
+    def _too_many(self, connections: dict[Peer, Connection]) -> Iterable[Connection]:
+        """The newest of an address that has more than it may."""
+        counts = Counter(address for address, _ in connections)
+        for crowded in (a for a, count in counts.items() if count > self._room.per_peer):
+            its = [c for (address, _), c in connections.items() if address == crowded]
+            yield from sorted(its, key=_since)[self._room.per_peer :]
+
+    def _end(self, reason: str, connections: Iterable[Connection]) -> None:
+        if (chosen := list(connections)) and self._sockets is not None:
+            self._sockets.end(chosen)
+            self._ended.labels(PORT, reason).inc(len(chosen))
+
+
+def _crowd(waiting: dict[Peer, Connection], excess: int) -> Iterable[Connection]:
+    """*excess* connections: the oldest of the address that has most, again and again.
+
+    Of addresses that have as many, the one that came last: who was first is soon done.
+    """
+    if excess <= 0:
+        return
+    by_address: defaultdict[str, list[Connection]] = defaultdict(list)
+    for (address, _), connection in waiting.items():
+        by_address[address].append(connection)
+    queue = []
+    for number, its in enumerate(by_address.values()):
+        its.sort(key=_since, reverse=True)
+        queue.append((-len(its), -its[0].since, number, its))
+    heapq.heapify(queue)
+    for _ in range(excess):
+        count, newest, number, its = queue[0]
+        yield its.pop()
+        heapq.heapreplace(queue, (count + 1, newest, number, its))
+
+
+def _since(connection: Connection) -> float:
+    return connection.since

@@ -1,0 +1,107 @@
+"""The connections of one TCP port of this process, found among its descriptors.
+
+gRPC accepts connections itself and hands out nothing of them before a call; but a descriptor is
+anybody's in its process, and to shut one down is what its peer could do as well at any time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import os
+import socket
+import stat
+import struct
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import unquote
+
+DESCRIPTORS = Path("/proc/self/fd")
+AT_ONCE = struct.pack("ii", 1, 0)
+"""SO_LINGER: what the peer has not read is thrown away."""
+
+LARGE, MOST_READS = 1 << 20, 64
+"""Bytes, and how often at most; a socket's buffer has a few MiB."""
+
+Peer = tuple[str, int]
+"""Address (an IPv4 address as itself, however it is written) and port."""
+
+
+@dataclass(slots=True, eq=False)
+class Connection:
+    """One that was first seen at *since*; *peer* is None for what is none of the port's."""
+
+    descriptor: int
+    inode: int
+    peer: Peer | None
+    since: float
+
+
+class Sockets:
+    """Those of *port*; *clock* is monotonic, in seconds."""
+
+    def __init__(self, port: int, *, clock: Callable[[], float]) -> None:
+        self._port = port
+        self._clock = clock
+        self._known: dict[int, Connection] = {}
+
+    def look(self) -> dict[Peer, Connection]:
+        """The connections that there are now. Raises OSError where the system does not tell."""
+        known: dict[int, Connection] = {}
+        for name in os.listdir(DESCRIPTORS):  # noqa: PTH208 - a Path for each costs thrice as much
+            descriptor = int(name)
+            try:
+                status = os.fstat(descriptor)
+            except OSError:
+                continue
+            if stat.S_ISSOCK(status.st_mode):
+                before = self._known.get(descriptor)
+                if before is None or before.inode != status.st_ino:
+                    before = self._found(descriptor, status.st_ino)
+                known[descriptor] = before
+        self._known = known
+        return {one.peer: one for one in known.values() if one.peer is not None}
+
+    def end(self, connections: Iterable[Connection]) -> None:
+        """Shut them down; gRPC sees that they have ended."""
+        for connection in connections:
+            with contextlib.suppress(OSError), _same(connection) as held:
+                if held is not None:
+                    held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+                    held.shutdown(socket.SHUT_RDWR)
+                    # What it has sent and nobody has read would be read before the end is seen.
+                    for _ in range(MOST_READS):
+                        if not held.recv(LARGE, socket.MSG_DONTWAIT):
+                            break
+
+    def _found(self, descriptor: int, inode: int) -> Connection:
+        found = Connection(descriptor, inode, None, self._clock())
+        with contextlib.suppress(OSError), _same(found) as held:
+            if held is not None and held.family in (socket.AF_INET, socket.AF_INET6):
+                ours, others = held.getsockname(), held.getpeername()
+                if ours[1] == self._port:
+                    found.peer = _peer(others[0], others[1])
+        return found
+
+
+@contextlib.contextmanager
+def _same(connection: Connection) -> Iterator[socket.socket | None]:
+    """The connection's socket, by a descriptor of our own; None if it is another's by now."""
+    with socket.socket(fileno=os.dup(connection.descriptor)) as held:
+        yield held if os.fstat(held.fileno()).st_ino == connection.inode else None
+
+
+def parse_peer(text: str) -> Peer | None:
+    """What gRPC calls a peer (`ipv4:10.0.0.1:80`, `ipv6:%5B::1%5D:80`); None if not by TCP."""
+    scheme, _, rest = text.partition(":")
+    address, _, port = unquote(rest).rpartition(":")
+    if scheme not in ("ipv4", "ipv6") or not port.isdecimal():
+        return None
+    return _peer(address.strip("[]"), int(port))
+
+
+def _peer(address: str, port: int) -> Peer:
+    found = ipaddress.ip_address(address.partition("%")[0])
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    return str(mapped or found), port

@@ -1,0 +1,70 @@
+"""What somebody who means ill does to a port, on plain sockets."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+_SETTINGS, _PING, _ACK = 4, 6, 1
+
+
+def frame(kind: int, flags: int, body: bytes = b"") -> bytes:
+    """An HTTP/2 frame of the connection itself."""
+    return struct.pack(">I", len(body))[1:] + bytes((kind, flags)) + struct.pack(">I", 0) + body
+
+
+@contextlib.contextmanager
+def silent(port: int, count: int, *, said: bytes = b"") -> Iterator[list[socket.socket]]:
+    """*count* connections that say so much and no more."""
+    with contextlib.ExitStack() as held:
+        sockets = []
+        for _ in range(count):
+            one = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            with contextlib.suppress(OSError):
+                one.sendall(said)
+            sockets.append(one)
+        yield sockets
+
+
+def still_open(sockets: list[socket.socket]) -> int:
+    """How many the server has not ended."""
+    count = 0
+    for one in sockets:
+        one.setblocking(False)
+        try:
+            while one.recv(4096):
+                pass
+        except BlockingIOError:
+            count += 1
+        except OSError:
+            pass
+    return count
+
+
+@contextlib.contextmanager
+def ping_flood(port: int, *, connections: int = 4) -> Iterator[None]:
+    """HTTP/2 connections that ping without an end and read nothing of what is answered."""
+    ended = threading.Event()
+
+    def flood() -> None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port)) as one:
+            one.settimeout(0.2)
+            one.sendall(PREFACE + frame(_SETTINGS, 0) + frame(_SETTINGS, _ACK))
+            pings = frame(_PING, 0, bytes(8)) * 1000
+            while not ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    one.sendall(pings)
+
+    threads = [threading.Thread(target=flood, daemon=True) for _ in range(connections)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join(5)
