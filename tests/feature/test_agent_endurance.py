@@ -18,9 +18,9 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from support.agent_process import STAND_IN
 from towpath_api.v1.sidecar_pb2 import SidecarConfig, SidecarSpec
 from towpath_client.agent.agent import Agent
+from towpath_client.agent.child import Child
 from towpath_client.agent.counters import Counters
 from towpath_client.agent.files import ConfigFile
-from towpath_client.agent.pipy import Child
 from towpath_client.resource_types import SIDECAR_CONFIG
 from towpath_client.update import Resource, Update
 

@@ -45,7 +45,7 @@ def _match(matches: list[dict[str, Any]], attempt: Attempt) -> dict[str, Any] | 
 
 def _targets_of_request(match: dict[str, Any], attempt: Attempt) -> dict[str, int] | None:
     headers = {"host": attempt.host, **dict(attempt.headers)}
-    service = (match["HttpHostPort2Service"] or {}).get(attempt.host)
+    service = (match["HttpHostPort2Service"] or {}).get(attempt.host, "undefined")
     rules = (match["HttpServiceRouteRules"] or {}).get(service, {"RouteRules": []})
     for rule in rules["RouteRules"]:
         if (

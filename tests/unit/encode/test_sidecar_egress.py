@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from towpath.encode import sidecar
 from towpath.model.egress import RequestMatch
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import Protocol
-from towpath.model.plan import Destinations, Outbound
+from towpath.model.plan import Destination, Destinations, Endpoint, Outbound
 from towpath.model.problem import Reason
 from towpath.planning.egress.decide import Attempt, decide
 from towpath.planning.egress.rules import Rule
@@ -131,3 +132,48 @@ def test_the_narrowest_range_stands_first_behind_what_has_none() -> None:
     assert [None, ["10.1.1.1/32"], ["10.1.0.0/16"], ["10.0.0.0/8"]] == [
         match["DestinationIPRanges"] and [*match["DestinationIPRanges"]] for match in matches
     ]
+
+
+@pytest.mark.parametrize("host", ["shop", "SHOP.curl", "other.org", "undefined", ""])
+def test_in_the_mesh_any_host_leads_to_the_service_that_was_dialled(host: str) -> None:
+    shop = Destination("curl", "shop", 80, Protocol.HTTP, ("10.96.0.7",), direct=False)
+    plan = Outbound(Destinations((shop,)), passthrough=False, ways=ways((), (), passthrough=False))
+    clusters = {shop.name: sidecar.cluster((Endpoint("10.1.1.1", 8080),))}
+    message = SidecarConfig.FromString(sidecar.outbound(plan, clusters))
+    config = config_of(plan_of()) | {"Outbound": json.loads(to_json(message))["Outbound"]}
+    attempt = Attempt("10.96.0.7", 80, Protocol.HTTP, host, path="/")
+
+    assert lets_out(config, attempt) == "10.1.1.1:8080"
+
+
+@pytest.mark.parametrize("host", ["undefined", "A.TEST", ""])
+def test_outside_it_only_hosts_that_are_named_are(host: str) -> None:
+    config = config_of(plan_of(rule(Protocol.HTTP, hosts=("a.test",))))
+
+    assert lets_out(config, get(host=host)) is None
+
+
+def test_a_path_that_a_server_may_fold_is_for_rules_of_any_path_alone() -> None:
+    public = rule(Protocol.HTTP, hosts=("a.test",), matches=(RequestMatch("/public/.*"),))
+    closed, opened = (
+        config_of(plan_of(public)),
+        config_of(plan_of(rule(Protocol.HTTP, hosts=("a.test",)))),
+    )
+
+    assert lets_out(closed, get("/public/x")) == "a.test:80"
+    for path in ("/public/../admin", "/public/%2e%2e/admin", "/public/..%2fadmin", "/public/..;/x"):
+        assert lets_out(closed, get(path)) is None
+        assert lets_out(opened, get(path)) == "a.test:80"
+
+
+def test_an_expression_that_would_stop_the_sidecar_is_withheld_and_others_are_not() -> None:
+    matches = (RequestMatch("/(a+)+b"), RequestMatch("/get"))
+    plan = plan_of(rule(Protocol.HTTP, hosts=("a.test",), matches=matches))
+    (problem,) = sidecar.withheld(plan)
+
+    assert lets_out(config_of(plan), get("/get")) == "a.test:80"
+    assert lets_out(config_of(plan), get("/aab")) is None
+    assert problem.message == (
+        "pipy sidecars would try ever more ways through /(a+)+b, and stand still (host a.test), "
+        "so they are refused there"
+    )

@@ -9,7 +9,8 @@ import re2
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from towpath.encode.sidecar.regex import NotPortable, on_path, on_value
+from towpath.encode.sidecar.backtracking import explodes
+from towpath.encode.sidecar.regex import Explosive, NotPortable, on_path, on_value
 
 CLASSES = ("[a-c]", "[^/]", "[^a?]", "[!-~]", "[\\w-]", "[?a]", "[\\]a^-]", "[a\\-c]")
 ESCAPES = ("\\.", "\\/", "\\d", "\\D", "\\w", "\\W", "\\s", "\\S", "\\b")
@@ -28,6 +29,13 @@ PATHS = st.text("ab/.c-=~1_ ]", max_size=6)
 QUERIES = st.none() | st.text("ab/.?=", max_size=5)
 
 
+def plain(path: str) -> bool:
+    """True if no server takes the path for another one."""
+    _, *segments = path.split("/")
+    dots = [not segment.strip(".") for segment in segments]
+    return not (any(dots[:-1]) or (dots and dots[-1] and segments[-1]))
+
+
 def means(regex: str) -> bool:
     options = re2.Options()
     options.log_errors = False
@@ -44,11 +52,12 @@ def test_on_a_path_it_means_what_it_meant(regex: str, path: str, query: str | No
     assume(means(regex))
     try:
         portable = on_path(regex)
-    except NotPortable:
+    except (NotPortable, Explosive):
         return
     whole = path if query is None else f"{path}?{query}"
 
-    assert bool(re2.fullmatch(regex, path)) == bool(re.search(portable, whole)), portable
+    meant = plain(path) and " " not in whole and re2.fullmatch(regex, path) is not None
+    assert meant == bool(re.search(portable, whole)), portable
 
 
 @settings(max_examples=300, deadline=None)
@@ -57,7 +66,7 @@ def test_on_a_value_it_means_what_it_meant(regex: str, value: str) -> None:
     assume(means(regex))
     try:
         portable = on_value(regex)
-    except NotPortable:
+    except (NotPortable, Explosive):
         return
 
     assert bool(re2.fullmatch(regex, value)) == bool(re.search(portable, value)), portable
@@ -66,17 +75,107 @@ def test_on_a_value_it_means_what_it_meant(regex: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("regex", "portable"),
     [
-        (".*", ".*"),
-        ("/get", r"^(?:/get)(?:\?.*)?$"),
-        ("/get|/status/[0-9]+", r"^(?:/get|/status/[0-9]+)(?:\?.*)?$"),
-        ("/api/.*", r"^(?:/api/.*)(?:\?.*)?$"),
-        ("/(a|b).*/c", r"^(?:/(a|b)[^?]*/c)(?:\?.*)?$"),
-        (r"/x/[\w-]+/\d{4}$", r"^(?:/x/[0-9A-Za-z_\-]+/[0-9]{4}(?![^?]))(?:\?.*)?$"),
-        ("/[^/]+", r"^(?:/[^/?]+)(?:\?.*)?$"),
+        ("/get", r"/get"),
+        ("/get|/status/[0-9]+", r"/get|/status/[0-9]+"),
+        ("/api/.*", r"/api/.*"),
+        ("/(a|b).*/c", r"/(a|b)[^?]*/c"),
+        (r"/x/[\w-]+/\d{4}$", r"/x/[0-9A-Za-z_\-]+/[0-9]{4}(?![^?])"),
+        ("/[^/]+", r"/[^/?]+"),
     ],
 )
 def test_what_people_write_stays_readable(regex: str, portable: str) -> None:
-    assert portable == on_path(regex)
+    assert on_path(regex).endswith(rf"(?:{portable})(?:\?.*)?$")
+
+
+FOLDED = (
+    "/public/../admin",
+    "/public/..",
+    "/public/.",
+    "/public/./admin",
+    "/public//admin",
+    "/public/...//",
+    "/public/%2e%2e/admin",
+    "/public/%2E./admin",
+    "/public/..%2fadmin",
+    "/public/..%252Fadmin",
+    "/public/..%5cadmin",
+    "/public/..\\admin",
+    "/public/..;/admin",
+    "/public/%3b",
+    "/public/%00",
+    "/public/#/../admin",
+    "/public/x?y#z",
+    "/public/caf\u00e9",
+)
+
+
+@pytest.mark.parametrize("path", FOLDED)
+def test_a_path_that_a_server_may_fold_matches_no_expression_but_any(path: str) -> None:
+    assert re.search(on_path("/public/.*"), path) is None
+    is_http = "#" not in path and path.isascii()
+    assert is_http == bool(re.search(on_path(".*"), path))
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/public/", "/public/a.b/..c/d..", "/public/.git/x", "/public/%41%20", "/public/?../;#"[:-1]],
+)
+def test_a_path_that_only_looks_so_is_let_through(path: str) -> None:
+    assert re.search(on_path("/public/.*"), path)
+
+
+@pytest.mark.parametrize(
+    "regex",
+    [
+        "/(a+)+b",
+        "/(a*)*",
+        "/(a|a)*b",
+        "/(a|aa)+b",
+        "/(a*b?)*c",
+        "/(.*/)*x",
+        "/(x+x+)+y",
+        "/(?:[0-9]+,?)+x",
+        "/(a{1,3}){2,}b",
+        "/.*/.*/x",
+        "/a*a*b",
+        "/[^/]*.*x",
+        "/x/.*/y/.*z",
+    ],
+)
+def test_what_grows_out_of_proportion_is_not_sent(regex: str) -> None:
+    with pytest.raises(Explosive, match=f"^{re.escape(regex)}$"):
+        on_path(regex)
+    with pytest.raises(Explosive):
+        on_value(regex)
+
+
+@pytest.mark.parametrize(
+    "regex",
+    [
+        "",
+        "/get|/status/[0-9]+",
+        "/api/.*/status/.*",
+        "/.*/public",
+        "/v[0-9]+/users/[^/]+/orders/[^/]+",
+        "/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+        "/a/.*|/b/.*/c/.*",
+        "/(foo|foobar)/.*",
+        "/[a-z]+(?:-[a-z]+)*",
+        "/(?:[a-z]+/)*x",
+        ".*\\.(?:css|js)",
+    ],
+)
+def test_what_grows_in_proportion_is(regex: str) -> None:
+    assert not explodes(regex)
+    assert on_path(regex)
+
+
+@pytest.mark.parametrize(
+    "regex", ["/" + "(" * 60 + "a" + ")" * 60, "/a{300}", "/(a{100}b{100}){2}"]
+)
+def test_what_is_too_large_to_be_judged_is_refused(regex: str) -> None:
+    with pytest.raises(NotPortable, match="expressions as large as this one"):
+        on_path(regex)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from ipaddress import IPv4Network
 
 from towpath.encode.sidecar.config import part
 from towpath.encode.sidecar.egress import judgements
-from towpath.encode.sidecar.inbound import ANY_PATH, WEIGHT
+from towpath.encode.sidecar.inbound import WEIGHT
+from towpath.encode.sidecar.regex import ANY_PATH
 from towpath.model.egress import ConnectionSettings
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Endpoint, Outbound
@@ -21,6 +22,11 @@ from towpath_api.v1.sidecar_pb2 import (
     SidecarConfig,
     TcpConnectionSettings,
 )
+
+_UNNAMED = "undefined"
+"""Under which the scripts look for rules if a request's Host is not among those of the match: in
+the mesh the dialled address has chosen the service, whatever the Host.
+"""
 
 
 def outbound(let_out: Outbound, clusters: Mapping[str, ClusterConfig]) -> bytes:
@@ -80,8 +86,9 @@ def _http(destination: Destination) -> OutboundMatch:
     for name in (*names, *destination.addresses):
         match.http_host_port2_service[name] = rule
         match.http_host_port2_service[f"{name}:{destination.port}"] = rule
-    route = match.http_service_route_rules[rule].route_rules.add(path=ANY_PATH, type="Regex")
-    route.target_clusters[destination.name] = WEIGHT
+    for key in (rule, _UNNAMED):
+        route = match.http_service_route_rules[key].route_rules.add(path=ANY_PATH, type="Regex")
+        route.target_clusters[destination.name] = WEIGHT
     return match
 
 

@@ -10,7 +10,22 @@ from __future__ import annotations
 import re
 import string
 
+from towpath.encode.sidecar.backtracking import TooLargeError, explodes
+
 ANYTHING = ".*"
+"""The expression that any path matches, whatever a server makes of it."""
+
+ANY_PATH = '^/[!-"$-~]*$'
+"""Any path that HTTP has, with its query."""
+
+_PLAIN = (
+    r"""(?![!-"$-~]*[^!-"$-~])"""
+    r"(?![^?]*(?:[;\\]|/\.*/|/\.+(?:\?|$)|%(?:25)*(?:00|2[eEfF]|3[bB]|5[cC])))"
+)
+"""No character that HTTP has not, and no path that a server may fold to another one: what
+`/public/../admin`, `//`, `;` or `%2f` mean is for each server to say.
+"""
+
 _QUERY = "?"
 _REPEAT = re.compile(r"\{\d+(?:,\d*)?\}")
 _CLASSES = {"d": "0-9", "w": "0-9A-Za-z_", "s": "\\t\\n\\f\\r "}
@@ -23,11 +38,18 @@ class NotPortable(Exception):
     """The expression cannot be said in Pipy's dialect; the text says which part."""
 
 
+class Explosive(Exception):
+    """The expression can make Pipy try ever more ways through it; the text is the expression."""
+
+
 def on_path(regex: str) -> str:
-    """An expression that finds, in a path with its query, what *regex* fully matches without."""
+    """An expression that finds, in a path with its query, what *regex* fully matches without.
+
+    Unless that is any path at all, it finds none that a server may fold to another one.
+    """
     if regex == ANYTHING:
-        return regex
-    return f"^(?:{_Translation(regex, without=_QUERY).text})(?:\\?.*)?$"
+        return ANY_PATH
+    return f"^{_PLAIN}(?:{_portable(regex, without=_QUERY)})(?:\\?.*)?$"
 
 
 def on_value(regex: str) -> str:
@@ -35,7 +57,17 @@ def on_value(regex: str) -> str:
 
     An absent header reads as an empty one there, so an empty value never matches.
     """
-    return f"^(?!$)(?:{_Translation(regex, without='').text})$"
+    return f"^(?!$)(?:{_portable(regex, without='')})$"
+
+
+def _portable(regex: str, *, without: str) -> str:
+    text = _Translation(regex, without=without).text
+    try:
+        if explodes(text):
+            raise Explosive(regex)
+    except TooLargeError:
+        raise NotPortable("expressions as large as this one") from None
+    return text
 
 
 class _Translation:
