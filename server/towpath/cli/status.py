@@ -9,6 +9,8 @@ from google.protobuf.json_format import MessageToDict
 
 from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
 from towpath.cli.table import print_line, print_table
+from towpath.model.names import ObjectRef
+from towpath.model.problem import problem_line
 from towpath_api.v1 import inspector_pb2 as pb
 
 HEADINGS = ("KIND", "NAME", "ACCEPTED", "CONFLICT", "SIDECARS", "PROBLEMS")
@@ -31,9 +33,9 @@ def status(server: Server, output: str) -> None:
     print_table(HEADINGS, [_row(policy) for policy in answer.policies])
     for policy in answer.policies:
         for problem in policy.problems:
-            where = " ".join(part for part in (problem.source, problem.field) if part)
-            name = f"{policy.kind} {policy.namespace}/{policy.name}"
-            print_line(f"{name}: {problem.reason}: {where}: {problem.message}")
+            ref = ObjectRef(policy.kind, policy.namespace, policy.name)
+            field, reason, message = problem.field, problem.reason, problem.message
+            print_line(problem_line(ref, field, reason, message, problem.source))
 
 
 def _row(policy: pb.PolicyStatus) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from towpath.model.egress import Egress, HTTPRouteGroup
 from towpath.model.problem import Problem
 from towpath.sources.decode import decode
 from towpath.sources.decode.expressions import MOST_STEPS
-from towpath.sources.decode.findings import MOST_PROBLEMS
+from towpath.sources.decode.findings import LONGEST_FIELD, LONGEST_MESSAGE, MOST_PROBLEMS
 
 GROUP = "specs.smi-spec.io/v1alpha4"
 POLICY = "policy.openservicemesh.io/v1alpha1"
@@ -205,3 +205,14 @@ def test_a_backslash_before_a_p_is_no_class_of_unicode() -> None:
 
     assert [match.path for match in value.matches] == [r"/\\p"]
     assert problems == ()
+
+
+def test_names_and_values_of_any_length_or_form_make_a_line_that_can_be_read() -> None:
+    name = "x\n\x1b[31m" * 1000
+    _, problems = _group({"headers": [{name: "("}]}, **{name: 1})
+
+    assert len(problems) == 4
+    for problem in problems:
+        assert len(problem.field) <= LONGEST_FIELD
+        assert len(problem.message) <= LONGEST_MESSAGE
+        assert str(problem).isprintable()

@@ -114,3 +114,19 @@ def test_a_pod_has_the_ipv4_addresses_of_its_status(
 
     assert isinstance(found, Pod)
     assert found.addresses == addresses
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        ({"flomesh.io/monitored-by": "fsm"}, ["metadata.labels[flomesh.io/monitored-by]"]),
+        ({"flomesh.io/monitored-by": "fsm", "openservicemesh.io/monitored-by": "osm"}, []),
+        ({"other": "label"}, []),
+    ],
+)
+def test_the_label_of_fsm_alone_is_no_label_of_ours(
+    labels: dict[str, str], told: list[str]
+) -> None:
+    raw = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "labels": labels}}
+
+    assert [problem.field for problem in decode(raw, "").problems] == told

@@ -77,6 +77,7 @@ def test_a_wrong_api_version_of_a_held_kind_names_the_allowed_ones(
         ("specs.smi-spec.io/v1alpha4", "TCPRoute"),
         ("access.smi-spec.io/v1alpha3", "TrafficTarget"),
         ("split.smi-spec.io/v1alpha2", "TrafficSplit"),
+        ("policy.flomesh.io/v1alpha1", "Isolation"),
     ],
 )
 def test_a_mesh_kind_that_is_not_built_yet_says_so(version: str, kind: str) -> None:
@@ -86,8 +87,9 @@ def test_a_mesh_kind_that_is_not_built_yet_says_so(version: str, kind: str) -> N
 
     assert problem.object == ObjectRef(kind, "shop", "x")
     assert problem.reason == Reason.NOT_SUPPORTED
-    assert (
-        problem.message == f'"{version}" is not used by this version of Towpath: it has no effect'
+    assert problem.field == "kind"
+    assert problem.message == (
+        f'"{kind}" of "{version}" is not supported: the object has no effect'
     )
 
 

@@ -112,6 +112,10 @@ _MESH_GROUPS = frozenset(
         "specs.smi-spec.io",
         "access.smi-spec.io",
         "split.smi-spec.io",
+        # Those of FSM, the successor of osm-edge: an Isolation would have refused something.
+        "config.flomesh.io",
+        "plugin.flomesh.io",
+        "policy.flomesh.io",
     }
 )
 
@@ -132,8 +136,8 @@ def decode(raw: object, source: str) -> Decoded:
     elif row is None:
         if version.partition("/")[0] not in _MESH_GROUPS:
             return Decoded(found.ref, ignored=True)
-        message = f"{show(version)} is not used by this version of Towpath: it has no effect"
-        found.add(Reason.NOT_SUPPORTED, "", message)
+        message = f"{show(kind)} of {show(version)} is not supported: the object has no effect"
+        found.add(Reason.NOT_SUPPORTED, "kind", message)
     elif version not in row.api_versions:
         found.unused("apiVersion", version, allowed=_either(row.api_versions))
     elif _well_named(raw, row, found):

@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from towpath.model import workloads
+from towpath.model.problem import Reason
 from towpath.sources.decode import structs
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.names import PORTS, NameRule, is_ipv4, is_port
 from towpath.sources.decode.probes import probes
 
 MONITORED_BY = "openservicemesh.io/monitored-by"
+MONITORED_BY_FSM = "flomesh.io/monitored-by"
 
 ENDED = ("Succeeded", "Failed")
 """The phases of a pod whose containers have all ended, for good: it has no sidecar any more."""
 
 
 def namespace(seen: structs.Plain, found: Findings) -> workloads.Namespace:
-    labels = seen.metadata.labels if seen.metadata else None
-    return workloads.Namespace(name=found.ref.name, mesh=(labels or {}).get(MONITORED_BY))
+    labels = (seen.metadata.labels if seen.metadata else None) or {}
+    mesh = labels.get(MONITORED_BY)
+    if mesh is None and MONITORED_BY_FSM in labels:
+        message = f"is the label of FSM: Towpath serves namespaces with the label {MONITORED_BY}"
+        found.add(Reason.NOT_SUPPORTED, f"metadata.labels[{MONITORED_BY_FSM}]", message)
+    return workloads.Namespace(name=found.ref.name, mesh=mesh)
 
 
 def service_account(_seen: structs.Plain, found: Findings) -> workloads.ServiceAccount:

@@ -6,9 +6,14 @@ import json
 
 from towpath.model.names import ObjectRef
 from towpath.model.problem import Problem, Reason
+from towpath.model.text import printable, shorten
 
 MOST_PROBLEMS = 100
 """How many Problems of one object are listed one by one."""
+
+LONGEST_FIELD = 200
+LONGEST_MESSAGE = 600
+"""Characters: names of fields, and what others say of a value, may be of any length."""
 
 _SHOWN_CHARACTERS = 60
 
@@ -54,6 +59,8 @@ class Findings:
         if self.full:
             self._unlisted += 1
         else:
+            field = shorten(printable(field), LONGEST_FIELD)
+            message = shorten(printable(message), LONGEST_MESSAGE)
             self._problems.append(Problem(self.ref, field, reason, message, self.source))
 
     def invalid(self, field: str, value: object, *, allowed: str, effect: str) -> None:
