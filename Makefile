@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help image setup run demo demo-kube test check fmt golden protos lock bench-toggle bench-toggle-kube bench-kube bench-policy bench-push \
+.PHONY: help image setup run demo demo-kube test check fmt golden tables protos lock bench-toggle bench-toggle-kube bench-kube bench-policy bench-push \
 	bench-hostile fuzz-egress fuzz-xds search-properties conformance-adapter clean
 
 help:
@@ -49,6 +49,9 @@ fmt: setup ## format the code, and fix what ruff can fix
 
 golden: setup ## rewrite the golden files; review the change like code
 	$(BIN)/python -m pytest --quiet --update-golden tests/golden
+
+tables: setup ## write what is made of tables in the code: docs/meshconfig.md, descriptions in deploy/crds
+	$(BIN)/python docs/generate.py
 
 protos: setup ## generate the Python code of the protos, beside them
 	$(BIN)/python protos/generate.py

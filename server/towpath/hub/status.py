@@ -89,8 +89,9 @@ def policy_statuses(
     return (
         *(status(p, (p,), accepted=_opens(effect_of(p)[0])) for p in policies),
         *(
-            status(setting, tuple(users.get((setting.namespace, setting.name), ())))
+            status(setting, named, accepted=bool(named) and not setting.closed)
             for setting in cast("tuple[UpstreamTrafficSetting, ...]", settings)
+            for named in (tuple(users.get((setting.namespace, setting.name), ())),)
         ),
     )
 

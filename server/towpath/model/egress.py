@@ -63,6 +63,10 @@ class HTTPRouteGroup:
 
     kind = Kind.HTTP_ROUTE_GROUP
 
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.namespace, self.name)
+
     def groups(self) -> tuple[Hashable, ...]:
         return ()
 
@@ -147,5 +151,6 @@ class Egress:
 
     def groups(self) -> tuple[Hashable, ...]:
         refers = (("setting", self.namespace, self.setting),) if self.setting else ()
+        groups = (("group", self.namespace, name) for name in self.route_groups or ())
         named = (*self.sources, *self.closed_sources)
-        return (*(("source", s.namespace, s.name) for s in named), *refers)
+        return (*(("source", s.namespace, s.name) for s in named), *refers, *groups)

@@ -12,6 +12,7 @@ from towpath.model.workloads import EndpointSlice, Pod, Service
 from towpath.planning.addresses import strangers
 from towpath.planning.destinations import directory
 from towpath.planning.egress.problems import egress_problems
+from towpath.planning.egress.unused import unused
 from towpath.planning.inbound import disagreements, unprobed
 
 
@@ -22,6 +23,7 @@ def problems(mesh: Mesh) -> tuple[Problem, ...]:
         *_switches(mesh),
         *mesh.ask(directory).problems,
         *mesh.ask(egress_problems),
+        *mesh.ask(unused),
     }
     for namespace in mesh.monitored_namespaces():
         found |= {*mesh.ask(_unreachable, namespace), *mesh.ask(_reserved, namespace)}

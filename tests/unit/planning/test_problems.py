@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from support.objects import endpoint_slice, headless, mesh_config, mesh_of, namespace, pod, service
+from support.objects import (
+    egress,
+    endpoint_slice,
+    headless,
+    mesh_config,
+    mesh_of,
+    namespace,
+    pod,
+    route_group,
+    service,
+    setting,
+)
 from towpath.model.names import ObjectRef
 from towpath.model.problem import Problem, Reason
 from towpath.planning import problems
@@ -85,3 +96,16 @@ def test_problems_are_sorted() -> None:
 
     assert sorted(found) == list(found)
     assert len(found) == 4
+
+
+def test_a_setting_or_group_that_no_policy_refers_to_says_that_it_has_no_effect() -> None:
+    held = (namespace(), mesh_config(policies=True), setting("limits"), route_group("get"))
+    unused = problems(mesh_of(*held))
+    used = problems(mesh_of(*held, egress(setting="limits", route_groups=("get",))))
+
+    assert [(p.object.kind, p.object.name, p.reason) for p in unused] == [
+        ("HTTPRouteGroup", "get", Reason.NOT_SUPPORTED),
+        ("UpstreamTrafficSetting", "limits", Reason.NOT_SUPPORTED),
+    ]
+    assert all("no Egress refers to it" in p.message for p in unused)
+    assert used == ()

@@ -12,6 +12,7 @@ from towpath.model.meshconfig import MESH_CONFIG_NAME, MeshConfig
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.known import Known, shortened
+from towpath.sources.decode.meshconfig_table import known, report_unsupported
 
 LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
 
@@ -22,100 +23,8 @@ _PASSTHROUGH = frozenset({"enableEgress", "enableEgressPolicy", "featureFlags"})
 """Where one of these may have been misspelt, passthrough is off."""
 
 _AUTHORIZATION = "inboundExternalAuthorization"
-_EXTERNAL = Known.of("enable", "address", "port", "statPrefix", "timeout", "failureModeAllow")
-_PLUGIN = Known.of("plugin", "priority", "disable")
-
-KNOWN = Known.of(
-    "apiVersion",
-    "kind",
-    "metadata",
-    "status",
-    spec=Known.of(
-        clusterSet=Known.of(properties=Known.of("name", "value")),
-        sidecar=Known.of(
-            "enablePrivilegedInitContainer",
-            "logLevel",
-            "maxDataPlaneConnections",
-            "configResyncInterval",
-            "sidecarTimeout",
-            "sidecarClass",
-            "sidecarImage",
-            "sidecarWindowsImage",
-            "envoyImage",
-            "envoyWindowsImage",
-            "initContainerImage",
-            "tlsMinProtocolVersion",
-            "tlsMaxProtocolVersion",
-            "cipherSuites",
-            "ecdhCurves",
-            "localProxyMode",
-            sidecarDrivers=Known.of(
-                "sidecarName",
-                "sidecarImage",
-                "sidecarWindowsImage",
-                "initContainerImage",
-                "proxyServerPort",
-                "sidecarDisabledMTLS",
-            ),
-            resources=Known.of("limits", "requests", "claims"),
-            localDNSProxy=Known.of(
-                "enable", "primaryUpstreamDNSServerIPAddr", "secondaryUpstreamDNSServerIPAddr"
-            ),
-        ),
-        repoServer=Known.of("ipaddr", "codebase"),
-        traffic=Known.of(
-            "interceptionMode",
-            "enableEgress",
-            "outboundIPRangeExclusionList",
-            "outboundIPRangeInclusionList",
-            "outboundPortExclusionList",
-            "inboundPortExclusionList",
-            "networkInterfaceExclusionList",
-            "enablePermissiveTrafficPolicyMode",
-            "http1PerRequestLoadBalancing",
-            "http2PerRequestLoadBalancing",
-            inboundExternalAuthorization=_EXTERNAL,
-        ),
-        observability=Known.of(
-            "osmLogLevel",
-            "enableDebugServer",
-            tracing=Known.of("enable", "port", "address", "endpoint", "sampledFraction"),
-            remoteLogging=Known.of(
-                "enable", "level", "port", "address", "endpoint", "authorization", "sampledFraction"
-            ),
-        ),
-        certificate=Known.of(
-            "serviceCertValidityDuration",
-            "certKeyBitSize",
-            ingressGateway=Known.of(
-                "subjectAltNames", "validityDuration", secret=Known.of("name", "namespace")
-            ),
-        ),
-        featureFlags=Known.of(
-            "enableWASMStats",
-            "enableEgressPolicy",
-            "enableSnapshotCacheMode",
-            "enableAsyncProxyServiceMapping",
-            "enableIngressBackendPolicy",
-            "enableAccessControlPolicy",
-            "enableAccessCertPolicy",
-            "enableEnvoyActiveHealthChecks",
-            "enableSidecarActiveHealthChecks",
-            "enableRetryPolicy",
-            "enablePluginPolicy",
-            "enableMulticlusterMode",
-            "enableMeshRootCertificate",
-        ),
-        pluginChains=Known(
-            sections={
-                "inbound-tcp": _PLUGIN,
-                "inbound-http": _PLUGIN,
-                "outbound-tcp": _PLUGIN,
-                "outbound-http": _PLUGIN,
-            }
-        ),
-    ),
-)
+KNOWN = Known.of("apiVersion", "kind", "metadata", "status", spec=known())
+_EXTERNAL = KNOWN.sections["spec"].sections["traffic"].sections[_AUTHORIZATION]
 
 
 def mesh_config(raw: Mapping[str, object], found: Findings) -> MeshConfig | None:
@@ -135,7 +44,7 @@ def mesh_config(raw: Mapping[str, object], found: Findings) -> MeshConfig | None
         unclear |= {"enableEgressPolicy"}
     # Policies that were meant to be on must not leave everything to passthrough.
     passes = not unclear & _PASSTHROUGH
-    return MeshConfig(
+    value = MeshConfig(
         namespace=found.ref.namespace,
         name=found.ref.name,
         enable_egress=traffic.flag("enableEgress") and passes,
@@ -148,6 +57,9 @@ def mesh_config(raw: Mapping[str, object], found: Findings) -> MeshConfig | None
         http2_per_request_load_balancing=traffic.flag("http2PerRequestLoadBalancing"),
         stamp=top.stamp(),
     )
+    given = raw.get("spec")
+    report_unsupported(given if isinstance(given, dict) else {}, found)
+    return value
 
 
 def _unclear(unknown: tuple[str, ...], found: Findings) -> set[str]:

@@ -27,10 +27,11 @@ KNOWN = Known.of(
         "host",
         "rateLimit",
         "httpRoutes",
+        "httpHeaders",
         effect=_CLOSED,
         connectionSettings=Known.of(
             effect=_CLOSED,
-            tcp=Known.of("maxConnections", "connectTimeout", effect=_CLOSED),
+            tcp=Known.of("maxConnections", "connectTimeout", "circuitBreaking", effect=_CLOSED),
             http=Known.of(
                 "maxRequests",
                 "maxRequestsPerConnection",
@@ -67,7 +68,14 @@ def upstream_traffic_setting(
     closed = found.count > before or any(
         reader.misspelt for reader in (top, spec, connections, tcp, http)
     )
-    for reader, name in ((spec, "rateLimit"), (spec, "httpRoutes"), (http, "circuitBreaking")):
+    unsupported = (
+        (spec, "rateLimit"),
+        (spec, "httpRoutes"),
+        (spec, "httpHeaders"),
+        (tcp, "circuitBreaking"),
+        (http, "circuitBreaking"),
+    )
+    for reader, name in unsupported:
         if reader.has(name):
             message = "not yet supported on egress; the other settings are used"
             found.add(Reason.NOT_SUPPORTED, reader.path(name), message)

@@ -1,0 +1,94 @@
+"""Writes what is made of the table of MeshConfig's fields: `make tables`.
+
+These are the descriptions in deploy/crds/meshconfigs.yaml, and docs/meshconfig.md.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+
+from towpath.sources.decode.meshconfig_table import FIELDS, IMAGES, Field, How
+
+ROOT = Path(__file__).parents[1]
+CRD = ROOT / "deploy/crds/meshconfigs.yaml"
+PAGE = ROOT / "docs/meshconfig.md"
+NO_EFFECT = "No effect in Towpath."
+
+INTRODUCTION = """\
+# MeshConfig
+
+The object `osm-mesh-config` in the control plane's namespace. It keeps every field of Open \
+Service Mesh's and osm-edge's, so that a MeshConfig moves over as it is.
+
+A field that has no effect, and is set to something else than those two set by themselves, is a \
+Problem, `NotSupported`: in `towpath problems`, and as an Event. A field that is not known is a \
+Problem, `UnknownField`; if it may have been meant for a switch, the switch is off.
+
+This page is made from the table in the code by `make tables`.
+
+| field below `spec` | meaning | effect |
+|---|---|---|
+"""
+
+
+def crd(text: str) -> str:
+    """The definition with the descriptions of the table; all else stays as it is."""
+    schema = _at(yaml.compose(text), "spec", "versions", 0, "schema", "openAPIV3Schema")
+    found = dict(_descriptions(_at(schema, "properties", "spec"), ""))
+    described = ((found[field.path], _described(field)) for field in FIELDS)
+    for node, description in sorted(described, key=lambda d: -d[0].start_mark.index):
+        begin, end = node.start_mark.index, node.end_mark.index
+        text = f"{text[:begin]}{json.dumps(description)}{text[end:]}"
+    return text
+
+
+def page() -> str:
+    shown = (field for field in FIELDS if field.support is not How.SECTION)
+    rows = (f"| `{field.path}` | {field.about} | {_effect(field)} |\n" for field in shown)
+    return INTRODUCTION + "".join(rows)
+
+
+def _described(field: Field) -> str:
+    return field.about if field.has_effect else f"{field.about} {NO_EFFECT}"
+
+
+def _effect(field: Field) -> str:
+    if field.has_effect:
+        return "yes"
+    if isinstance(field.support, How):
+        return "none"
+    if isinstance(field.support, tuple):
+        quiet = [json.dumps(value) for value in field.support if value != ""]
+        return f"none; no Problem: {', '.join(quiet)}" if quiet else "none"
+    whose = "their own images" if field.support is IMAGES else "their own modules"
+    return f"none; no Problem: {whose}"
+
+
+def _descriptions(node: yaml.Node, path: str) -> Iterator[tuple[str, yaml.Node]]:
+    for name, field in _pairs(_at(node, "properties")):
+        here = f"{path}.{name}" if path else name
+        parts = dict(_pairs(field))
+        if "description" in parts:
+            yield here, parts["description"]
+        inner = parts.get("items", field)
+        if "properties" in dict(_pairs(inner)):
+            yield from _descriptions(inner, here)
+
+
+def _at(node: yaml.Node, *keys: str | int) -> yaml.Node:
+    for key in keys:
+        node = node.value[key] if isinstance(key, int) else dict(_pairs(node))[key]
+    return node
+
+
+def _pairs(node: yaml.Node) -> list[tuple[str, yaml.Node]]:
+    return [(key.value, value) for key, value in node.value]
+
+
+if __name__ == "__main__":
+    CRD.write_text(crd(CRD.read_text()))
+    PAGE.write_text(page())

@@ -1,0 +1,31 @@
+"""What policies could refer to, and none does: it has no effect, though nothing in it is wrong."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from towpath.model.egress import HTTPRouteGroup, UpstreamTrafficSetting
+from towpath.model.mesh import Mesh
+from towpath.model.names import Kind
+from towpath.model.problem import Problem, Reason
+
+_SETTING = "no Egress refers to it, and settings of in-mesh services are not supported: no effect"
+_GROUP = "no Egress refers to it, and traffic policies of SMI are not supported: no effect"
+
+
+def unused(mesh: Mesh) -> tuple[Problem, ...]:
+    """A Problem for each setting and each route group that no Egress beside it refers to."""
+    settings = mesh.group(Kind.UPSTREAM_TRAFFIC_SETTING, "all")
+    groups = mesh.group(Kind.HTTP_ROUTE_GROUP, "all")
+    return (
+        *(
+            Problem(setting.ref, "", Reason.NOT_SUPPORTED, _SETTING)
+            for setting in cast("tuple[UpstreamTrafficSetting, ...]", settings)
+            if not mesh.group(Kind.EGRESS, ("setting", setting.namespace, setting.name))
+        ),
+        *(
+            Problem(group.ref, "", Reason.NOT_SUPPORTED, _GROUP)
+            for group in cast("tuple[HTTPRouteGroup, ...]", groups)
+            if not mesh.group(Kind.EGRESS, ("group", group.namespace, group.name))
+        ),
+    )
