@@ -16,6 +16,7 @@ from support.dataplane.hosts import Hosts
 from support.dataplane.network import Network, open_network
 from support.kube import needs as kube
 from support.pipy import needs as pipy
+from support.suggestions import explain_and_apply
 
 PASSED = pytest.StashKey[bool]()
 
@@ -85,6 +86,12 @@ class Golden:
                 path.unlink()
         else:
             assert not left, f"golden files that no test checks: {left}: run `make golden`"
+
+
+@pytest.fixture(autouse=True)
+def _suggestions_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the whole suite: whatever `explain` suggests allows what was asked."""
+    monkeypatch.setattr("towpath.hub.hub.explain", explain_and_apply)
 
 
 @pytest.fixture

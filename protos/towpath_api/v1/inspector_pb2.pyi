@@ -784,8 +784,8 @@ class ExplainRequest(_message.Message):
     method: _builtins.str
     """HTTP method; empty: GET."""
     address: _builtins.str
-    """The IPv4 address that is dialled, if `to` does not say it. Without it, what policies allow only
-    towards certain addresses counts as refused.
+    """The IPv4 address that is dialled, if `to` does not say it. Without it, a question whose answer
+    hangs on the address is INVALID_ARGUMENT; names of Services have theirs.
     """
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -847,7 +847,7 @@ class ExplainResponse(_message.Message):
     """The cluster that it goes to; empty if it is refused."""
     suggestion: _builtins.str
     """For a refused request: the smallest policy that would allow it, as YAML ready to apply. Empty if
-    none could.
+    none could, as while egress policies are off.
     """
     @_builtins.property
     def policies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

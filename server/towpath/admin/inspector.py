@@ -15,7 +15,6 @@ from towpath.hub.deliveries import Delivery, TypeDelivery
 from towpath.hub.explain import Explanation, read_question
 from towpath.hub.hub import Hub
 from towpath.hub.status import PolicyStatus
-from towpath.hub.suggest import suggestion
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import ResourceSet, Snapshot
@@ -107,14 +106,13 @@ def answer(
     )
     explanation = explain(account, attempt)
     decision = explanation.decision
-    refused = "" if decision.allowed else suggestion(account, explanation.attempt)
     return pb.ExplainResponse(
         allowed=decision.allowed,
         via=decision.via or "",
         policies=decision.policies,
         reasons=decision.reasons,
         problems=[_problem(problem) for problem in explanation.problems],
-        suggestion=refused,
+        suggestion=explanation.suggestion,
         sources=dict(explanation.policies),
     )
 

@@ -21,7 +21,10 @@ from towpath_api.v1 import inspector_pb2 as pb
 @server_option(default=None)
 @click.option("--from", "account", required=True, metavar="NAMESPACE/SERVICEACCOUNT")
 @click.option(
-    "--to", required=True, metavar="URL", help="http://…, https://…, HOST:PORT or ADDRESS:PORT."
+    "--to",
+    required=True,
+    metavar="URL",
+    help="http://…, https://…, HOST:PORT or ADDRESS:PORT (http://HOST* for OPTIONS *).",
 )
 @click.option("--method", default="GET", show_default=True, help="HTTP method.")
 @click.option("--header", "headers", multiple=True, metavar="NAME=VALUE", help="HTTP header.")

@@ -5,31 +5,35 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
+from towpath.hub.dialled import address_of, exists
+from towpath.hub.suggest import suggestion
 from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef, Protocol
 from towpath.model.problem import Problem
 from towpath.planning import outbound
 from towpath.planning.config import config
-from towpath.planning.egress.decide import Attempt, Decision, decide
+from towpath.planning.egress.decide import Attempt, Decision, bare, by_range, decide
 from towpath.planning.egress.rules import naming, selecting
 
 PORTS = {Protocol.HTTP: 80, Protocol.HTTPS: 443}
+_SHOWN_RANGES = 5
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
     """A decision; `policies` are all that speak for the account, each with where it was read (""
     where that is not known). `problems` are those of all that name it, also of those that may not
-    speak for it.
+    speak for it. `suggestion` is a policy that would allow what is refused, as YAML; "" if none.
     """
 
     attempt: Attempt
     decision: Decision
     policies: tuple[tuple[str, str], ...]
     problems: tuple[Problem, ...]
+    suggestion: str
 
 
 def parse_attempt(
@@ -41,28 +45,51 @@ def parse_attempt(
 ) -> Attempt:
     """Read `http://host[:port]/path`, `https://host[:port]`, `host:port` or `address:port`.
 
-    The last two are connections of which nothing is known but where they go. *address* is what
-    the client dials, if the host does not say it. Raises ValueError for anything else.
+    The last two are connections of which nothing is known but where they go. `http://host*` with
+    the method OPTIONS asks for `*`. *address* is what the client dials, if the host does not say
+    it. Raises ValueError for anything else.
     """
-    scheme, separator, _ = target.partition("://")
-    url = urlsplit(target if separator else f"tcp://{target}")
+    scheme, separator, rest = target.partition("://")
     if separator and scheme not in ("http", "https"):
         raise ValueError(f"{target!r}: the scheme is http or https, or none for plain TCP")
+    if "#" in target:
+        raise ValueError(f"{target!r}: what follows # is never sent; in a path it is written %23")
+    asterisk = method.upper() == "OPTIONS" and scheme == "http" and rest.endswith("*")
+    asterisk = asterisk and "/" not in rest
+    whole = target.removesuffix("*") if asterisk else target
+    url = urlsplit(whole if separator else f"tcp://{target}")
     protocol = Protocol(url.scheme)
     port = PORTS.get(protocol) if url.port is None else url.port
     if not url.hostname or not port or ":" in url.hostname:
         raise ValueError(f"{target!r} is not http://HOST, https://HOST, HOST:PORT or ADDRESS:PORT")
-    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+    path = "*" if asterisk else (url.path or "/") + (f"?{url.query}" if url.query else "")
+    said = {name.lower(): value for name, value in headers}
+    host = said.pop("host", "") or _host(url, protocol, port, method.upper())
     dialled = _address(address) if address else _address(url.hostname, fallback=True)
     return Attempt(
         address=dialled,
         port=port,
         protocol=protocol,
-        host="" if protocol is Protocol.HTTPS and _is_address(url.hostname) else url.hostname,
+        host=host,
         method=method.upper(),
-        path=path,
-        headers=headers,
+        path="" if method.upper() == "CONNECT" else path,
+        headers=tuple(said.items()),
     )
+
+
+def _host(url: SplitResult, protocol: Protocol, port: int, method: str) -> str:
+    """What a client says of the host: as it was typed, and without a port that goes without
+    saying. TLS names no address, and no final dot.
+    """
+    typed = url.netloc.rpartition("@")[2]
+    name = typed.removesuffix(f":{url.port}") if url.port else typed
+    match protocol:
+        case Protocol.HTTPS:
+            return "" if _is_address(name) else name.removesuffix(".")
+        case Protocol.HTTP if method == "CONNECT" or port != PORTS[protocol]:
+            return f"{name}:{port}"
+        case _:
+            return name
 
 
 def read_question(
@@ -81,29 +108,51 @@ def read_question(
 def explain(
     mesh: Mesh, account: Account, attempt: Attempt, problems: tuple[Problem, ...]
 ) -> Explanation:
-    """Judge an attempt by the plan that the account's sidecars are sent."""
-    dialled = _dialled(mesh, account, attempt)
-    decision = decide(mesh.ask(outbound, account), dialled)
+    """Judge an attempt by the plan that the account's sidecars are sent.
+
+    Raises ValueError if it hangs on the address, and that is not known.
+    """
+    dialled = attempt
+    if attempt.address is None:
+        dialled = replace(attempt, address=address_of(mesh, account, attempt))
+    plan = mesh.ask(outbound, account)
+    decision = decide(plan, dialled)
+    if dialled.address is None:
+        _settled(by_range(plan, dialled), decision, dialled)
+    first, last = [], []
     if not mesh.monitored(account.namespace):
-        why = f"namespace {account.namespace} is not part of mesh {mesh.mesh_name}"
-        decision = replace(decision, reasons=(why, *decision.reasons))
-    elif not decision.allowed and not config(mesh).enable_egress_policy:
-        why = "egress policies are off (spec.featureFlags.enableEgressPolicy of the MeshConfig)"
-        decision = replace(decision, reasons=(*decision.reasons, why))
+        label = f"its label would be openservicemesh.io/monitored-by: {mesh.mesh_name}"
+        first.append(f"namespace {account.namespace} is not part of mesh {mesh.mesh_name}; {label}")
+    elif not exists(mesh, account):
+        first.append(f"there is no service account {account}, and no pod that runs as it")
+    if not decision.allowed and not config(mesh).enable_egress_policy:
+        last.append(
+            "egress policies are off: without spec.featureFlags.enableEgressPolicy of the "
+            "MeshConfig none would allow it"
+        )
+    useless = decision.allowed or last or not mesh.monitored(account.namespace)
     speaking = selecting(mesh, account)
-    policies = tuple((policy.label, mesh.sources.get(policy.ref, "")) for policy in speaking)
-    return Explanation(dialled, decision, policies, _about(naming(mesh, account), problems))
+    return Explanation(
+        attempt=dialled,
+        decision=replace(decision, reasons=(*first, *decision.reasons, *last)),
+        policies=tuple((policy.label, mesh.sources.get(policy.ref, "")) for policy in speaking),
+        problems=_about(naming(mesh, account), problems),
+        suggestion="" if useless else suggestion(account, dialled),
+    )
 
 
-def _dialled(mesh: Mesh, account: Account, attempt: Attempt) -> Attempt:
-    """With the address of an in-mesh service, if the host is one's name."""
-    if attempt.address is not None:
-        return attempt
-    name, _, rest = attempt.host.removesuffix(".cluster.local").removesuffix(".svc").partition(".")
-    service = mesh.service(rest or account.namespace, name)
-    if service is None or not service.cluster_ips:
-        return attempt
-    return replace(attempt, address=service.cluster_ips[0])
+def _settled(ranges: tuple[tuple[str, Decision], ...], rest: Decision, attempt: Attempt) -> None:
+    """Raise ValueError unless every address has the same answer."""
+    others = [range_ for range_, decision in ranges if decision.allowed != rest.allowed]
+    if not others:
+        return
+    shown = ", ".join(others[:_SHOWN_RANGES]) + (" and more" if others[_SHOWN_RANGES:] else "")
+    here, there = ("allowed", "refused") if rest.allowed else ("refused", "allowed")
+    host = bare(attempt.host, attempt.port)
+    raise ValueError(
+        f"{host}:{attempt.port} depends on the address that is dialled, {there} in {shown} and "
+        f"{here} elsewhere: say --address"
+    )
 
 
 def _about(policies: tuple[Egress, ...], problems: tuple[Problem, ...]) -> tuple[Problem, ...]:

@@ -37,7 +37,10 @@ class ServicePort:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """A Service with at least the IPv4 addresses it has; headless ones have none."""
+    """A Service with at least the IPv4 addresses it has; headless ones have none.
+
+    One with an `external_name` is that name's alias, and has neither addresses nor ports.
+    """
 
     namespace: str
     name: str
@@ -45,6 +48,7 @@ class Service:
     headless: bool
     ports: tuple[ServicePort, ...]
     selector: Labels
+    external_name: str = ""
 
     kind = Kind.SERVICE
 

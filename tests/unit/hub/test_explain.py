@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import yaml
 from hypothesis import given
@@ -10,14 +12,18 @@ from hypothesis import strategies as st
 from support.objects import (
     egress,
     endpoint_slice,
+    headless,
     mesh_config,
     mesh_of,
     namespace,
+    pod,
+    port,
     route_group,
     service,
 )
 from towpath.hub.explain import explain, parse_attempt
 from towpath.hub.suggest import suggestion
+from towpath.model.egress import HTTPRouteGroup, RequestMatch
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, Protocol
 from towpath.model.problem import Problem
@@ -73,7 +79,7 @@ def test_passthrough_is_the_last_reason() -> None:
 def test_a_namespace_outside_the_mesh_is_said_first() -> None:
     decision = _explain(_mesh(), "http://a.test/", account=Account("else", "x"))
 
-    assert decision.reasons[0] == "namespace else is not part of mesh osm"
+    assert decision.reasons[0].startswith("namespace else is not part of mesh osm; its label would")
 
 
 def test_problems_of_the_accounts_policies_come_along() -> None:
@@ -88,7 +94,9 @@ def test_problems_of_the_accounts_policies_come_along() -> None:
     ("target", "protocol", "host", "address", "port", "path"),
     [
         ("http://a.test", Protocol.HTTP, "a.test", None, 80, "/"),
-        ("http://a.test:8080/x?y=1", Protocol.HTTP, "a.test", None, 8080, "/x?y=1"),
+        ("http://a.test:8080/x?y=1", Protocol.HTTP, "a.test:8080", None, 8080, "/x?y=1"),
+        ("http://u@A.test:80/", Protocol.HTTP, "A.test", None, 80, "/"),
+        ("https://a.test./", Protocol.HTTPS, "a.test", None, 443, "/"),
         ("https://a.test/x", Protocol.HTTPS, "a.test", None, 443, "/x"),
         ("https://10.0.0.1", Protocol.HTTPS, "", "10.0.0.1", 443, "/"),
         ("http://10.0.0.1/", Protocol.HTTP, "10.0.0.1", "10.0.0.1", 80, "/"),
@@ -105,7 +113,18 @@ def test_targets_are_read(
     assert (read.port, read.path) == (port, path)
 
 
-@pytest.mark.parametrize("target", ["", "a.test", "ftp://a.test", "http://", "http://a:x/", ":80"])
+@pytest.mark.parametrize(
+    "target",
+    [
+        "",
+        "a.test",
+        "ftp://a.test",
+        "http://",
+        "http://a:x/",
+        ":80",
+        "http://a.test/#b",
+    ],
+)
 def test_what_is_no_target_is_refused(target: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_attempt(target)
@@ -137,3 +156,101 @@ def test_what_is_suggested_allows_the_attempt(
 
 def test_nothing_is_suggested_for_bytes_to_an_unknown_address() -> None:
     assert suggestion(DEFAULT, parse_attempt("a.test:22")) == ""
+
+
+def _asked(
+    mesh: Mesh, target: str, *, method: str = "GET", address: str | None = None, **headers: str
+) -> Decision:
+    attempt = parse_attempt(target, method=method, address=address, headers=tuple(headers.items()))
+    return explain(mesh, DEFAULT, attempt, problems(mesh)).decision
+
+
+def test_names_of_pods_and_aliases_are_found_in_the_mesh() -> None:
+    mesh = _mesh(
+        service(),
+        headless("db", port(8080)),
+        endpoint_slice("db", "10.0.0.7"),
+        replace(service("alias", ips=()), external_name="web.shop.svc.cluster.local", ports=()),
+        pod("db-0", app="db", addresses=("10.0.0.7",)),
+    )
+
+    for name in ("web.shop.svc.cluster.local.", "alias", "alias.shop"):
+        assert _asked(mesh, f"http://{name}/").via == "shop/web|80", name
+    for name in ("db", "db.shop.svc", "db-0.db.shop.svc.cluster.local", "db-0.db.shop"):
+        assert _asked(mesh, f"http://{name}:8080/").via == "shop/db|8080", name
+    for name in ("db-1.db.shop", "db-0.web.shop", "db-0.db"):
+        assert not _asked(mesh, f"http://{name}:8080/").allowed, name
+
+
+def test_what_hangs_on_the_address_is_neither_allowed_nor_denied_without_it() -> None:
+    ranged = egress("ranged", (5432, Protocol.TCP), hosts=None, ranges=("10.1.0.0/16",))
+    mesh = _mesh(ranged)
+
+    said = r"^db.test:5432 depends on the address that is dialled, allowed in 10.1.0.0/16 and refus"
+    with pytest.raises(ValueError, match=said):
+        _asked(mesh, "db.test:5432")
+    assert _asked(mesh, "db.test:5432", address="10.1.0.1").allowed
+    assert not _asked(mesh, "db.test:5432", address="10.2.0.1").allowed
+
+
+@pytest.mark.parametrize(
+    ("target", "method", "headers", "allowed"),
+    [
+        ("http://httpbin.org/", "GET", {}, True),
+        ("http://HTTPBIN.org./", "GET", {}, True),
+        ("http://httpbin.org/", "CONNECT", {}, True),
+        ("http://httpbin.org*", "OPTIONS", {}, False),
+        ("http://httpbin.org/", "GET", {"Host": "other.test"}, False),
+        ("http://other.test/", "GET", {"host": "httpbin.org"}, True),
+        ("http://.wild.test/", "GET", {}, False),
+        ("http://a.wild.test/", "GET", {}, True),
+        ("http://by-host.test/", "GET", {}, True),
+        ("http://BY-HOST.test/", "GET", {}, False),
+        ("http://by-host.test:80/", "GET", {}, True),
+        ("http://by-host.test./", "GET", {}, False),
+        ("http://httpbin.org/a b", "GET", {}, False),
+    ],
+)
+def test_a_request_is_judged_as_it_is_sent(
+    *, target: str, method: str, headers: dict[str, str], allowed: bool
+) -> None:
+    by_host = HTTPRouteGroup("shop", "host", (RequestMatch(headers=(("host", "by-host.test"),)),))
+    mesh = _mesh(
+        egress(hosts=("httpbin.org", "*.wild.test")),
+        egress("by-host", hosts=("by-host.test",), route_groups=("host",)),
+        by_host,
+    )
+
+    assert _asked(mesh, target, method=method, **headers).allowed == allowed
+
+
+def test_connect_to_another_port_than_the_one_that_is_dialled_is_another_host() -> None:
+    attempt = Attempt("10.1.2.3", 80, Protocol.HTTP, host="httpbin.org:443", method="CONNECT")
+
+    assert not explain(_mesh(egress()), DEFAULT, attempt, ()).decision.allowed
+
+
+@pytest.mark.parametrize(
+    ("objects", "said"),
+    [
+        ((namespace("shop"), mesh_config()), "egress policies are off"),
+        ((namespace("shop"),), "egress policies are off"),
+        ((namespace("shop", mesh=None), mesh_config(policies=True)), "is not part of mesh osm"),
+    ],
+)
+def test_nothing_is_suggested_where_no_policy_would_count(
+    objects: tuple[Object, ...], said: str
+) -> None:
+    found = explain(mesh_of(*objects), DEFAULT, parse_attempt("http://a.test/"), ())
+
+    assert found.suggestion == ""
+    assert any(said in reason for reason in found.decision.reasons)
+
+
+def test_an_account_that_nobody_made_is_said_to_be_none() -> None:
+    said = "there is no service account shop/nobody, and no pod that runs as it"
+
+    for objects, expected in (((), True), ((pod("p", account="nobody"),), False)):
+        mesh = _mesh(*objects)
+        decision = _explain(mesh, "http://a.test/", account=Account("shop", "nobody"))
+        assert (said in decision.reasons) is expected

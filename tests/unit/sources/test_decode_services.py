@@ -78,10 +78,12 @@ def test_a_headless_service_has_no_address() -> None:
     assert (actual.headless, actual.cluster_ips) == (True, ())
 
 
-def test_an_external_name_is_not_held() -> None:
-    decoded = decode_service(type="ExternalName", externalName="example.com")
+def test_an_external_name_is_an_alias_without_ports() -> None:
+    decoded = decode_service(type="ExternalName", externalName="example.com", ports=[{"port": 80}])
 
-    assert (decoded.value, decoded.problems) == (None, ())
+    assert isinstance(decoded.value, Service)
+    assert (decoded.value.external_name, decoded.value.ports) == ("example.com", ())
+    assert decoded.problems == ()
 
 
 def test_an_unknown_type_of_service_is_a_problem() -> None:

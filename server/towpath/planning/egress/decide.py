@@ -63,7 +63,23 @@ def decide(outbound: Outbound, attempt: Attempt) -> Decision:
             return Decision(None, (), (reason, wrong))
         return Decision(destination.name, (), (reason,))
     reasons = [_not_in_mesh(attempt)]
-    zone = _zone(outbound, attempt)
+    return _in_zone(outbound, _zone(outbound, attempt), attempt, reasons)
+
+
+def by_range(outbound: Outbound, attempt: Attempt) -> tuple[tuple[str, Decision], ...]:
+    """What becomes of an attempt in each range of its port, if that is where it is dialled."""
+    return tuple(
+        (zone.range, _in_zone(outbound, zone, attempt, []))
+        for port in outbound.ways.ports
+        if port.number == attempt.port
+        for zone in port.zones
+        if zone.range is not None
+    )
+
+
+def _in_zone(
+    outbound: Outbound, zone: Zone | None, attempt: Attempt, reasons: list[str]
+) -> Decision:
     if zone is None:
         reasons.append(f"no policy of this service account speaks of {_where(attempt)}")
         return _by_passthrough(outbound, reasons)

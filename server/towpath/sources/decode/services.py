@@ -22,14 +22,22 @@ _ADDRESS_LEFT_OUT = "the address is left out"
 
 
 def service(seen: structs.Service, found: Findings) -> workloads.Service | None:
-    """The service, without parts that are invalid; None for an ExternalName, which has no port."""
+    """The service, without parts that are invalid; an ExternalName has no ports."""
     spec = seen.spec or structs.ServiceSpec()
     kind = spec.type or "ClusterIP"
     if kind not in _TYPES:
         found.unused("spec.type", kind, allowed=_words(_TYPES))
         return None
     if kind == "ExternalName":
-        return None
+        return workloads.Service(
+            namespace=found.ref.namespace,
+            name=found.ref.name,
+            cluster_ips=(),
+            headless=False,
+            ports=(),
+            selector=(),
+            external_name=spec.external_name or "",
+        )
     headless = spec.cluster_ip == "None" or "None" in (spec.cluster_ips or ())
     return workloads.Service(
         namespace=found.ref.namespace,

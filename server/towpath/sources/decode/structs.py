@@ -44,6 +44,7 @@ class ServicePort(msgspec.Struct, frozen=True, rename="camel"):
 
 class ServiceSpec(msgspec.Struct, frozen=True):
     type: str | None = None
+    external_name: str | None = msgspec.field(default=None, name="externalName")
     cluster_ip: str | None = msgspec.field(default=None, name="clusterIP")
     cluster_ips: list[str] | None = msgspec.field(default=None, name="clusterIPs")
     ip_families: list[str] | None = msgspec.field(default=None, name="ipFamilies")

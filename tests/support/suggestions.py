@@ -1,0 +1,42 @@
+"""Whatever explain suggests is applied, and asked again: it must allow what was refused."""
+
+from __future__ import annotations
+
+import yaml
+
+from support.objects import fill
+from towpath.hub import explain as hub_explain
+from towpath.hub.explain import Explanation
+from towpath.model.mesh import Mesh
+from towpath.model.names import Account
+from towpath.model.problem import Problem
+from towpath.planning.egress.decide import Attempt
+from towpath.sources.decode import decode
+from towpath.store import Store
+
+EXPLAIN = hub_explain.explain
+
+
+def explain_and_apply(
+    mesh: Mesh, account: Account, attempt: Attempt, problems: tuple[Problem, ...]
+) -> Explanation:
+    """What `explain` says, once what it suggests has been tried."""
+    found = EXPLAIN(mesh, account, attempt, problems)
+    if found.suggestion:
+        again = EXPLAIN(_with(mesh, found.suggestion), account, found.attempt, ())
+        assert again.decision.allowed, (attempt, found.suggestion, again.decision.reasons)
+    return found
+
+
+def _with(mesh: Mesh, manifests: str) -> Mesh:
+    store = Store(
+        mesh_name=mesh.mesh_name,
+        osm_namespace=mesh.osm_namespace,
+        cross_namespace_egress=mesh.cross_namespace_egress,
+        on_change=lambda: None,
+    )
+    decoded = [decode(raw, "suggested") for raw in yaml.safe_load_all(manifests)]
+    assert not [problem for one in decoded for problem in one.problems], manifests
+    applied = {(o.kind, o.namespace, o.name): o for one in decoded if (o := one.value)}
+    fill(store, *{**mesh.objects, **applied}.values())
+    return store.drain()[0]
