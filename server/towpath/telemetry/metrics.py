@@ -144,7 +144,7 @@ class Metrics:
         )
         self.status_writer = Gauge(
             "towpath_status_writer",
-            "1 if this replica writes status to the cluster, 0 if it stands by; none with none to write.",
+            "1 if this replica writes status to the cluster, 0 if it stands by.",
             ["lease"],
             registry=registry,
         )
