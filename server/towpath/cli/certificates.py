@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -98,6 +99,52 @@ def sidecar(
         on_cluster(kubeconfig, context, act)
     except NoAuthority as error:
         raise click.ClickException(str(error)) from error
+
+
+@certificates.command()
+@click.argument("name", metavar="NAME")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
+@namespace_option
+@setting_options("tls_trust_domain")
+@click.option(
+    "--days", type=click.IntRange(1, 3650), default=90, show_default=True, help="How long it lasts."
+)
+@cluster_options
+def person(
+    *,
+    name: str,
+    folder: Path,
+    osm_namespace: str,
+    tls_trust_domain: str,
+    days: int,
+    kubeconfig: Path,
+    context: str,
+) -> None:
+    """Write a certificate for a person to DIR: NAME.crt, NAME.key, ca.crt.
+
+    It opens the Inspector, CSDS and reflection of a server whose --inspector-identities has it.
+    """
+    from towpath.app.authority import NoAuthority, mesh_authority
+
+    if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        text = f"{name!r}: allowed are letters, digits, '.', '_' and '-'"
+        raise click.BadParameter(text, param_hint="NAME")
+    identity = f"spiffe://{tls_trust_domain}/person/{name}"
+
+    async def act(api: KubeApi) -> tuple[Pair, bytes]:
+        authority = await mesh_authority(api, osm_namespace, clock=_now)
+        pair = authority.issue("person", lifetime=timedelta(days=days), uris=[identity])
+        return pair, authority.pair.certificate
+
+    try:
+        pair, trusted = on_cluster(kubeconfig, context, act)
+    except NoAuthority as error:
+        raise click.ClickException(str(error)) from error
+    folder.mkdir(parents=True, exist_ok=True)
+    write_file(folder / f"{name}.key", pair.key, mode=0o600)
+    write_file(folder / f"{name}.crt", pair.certificate, mode=0o644)
+    write_file(folder / "ca.crt", trusted, mode=0o644)
+    click.echo(f"wrote {folder}/{name}.crt, {folder}/{name}.key, {folder}/ca.crt: {identity}")
 
 
 def _now() -> datetime:

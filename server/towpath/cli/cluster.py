@@ -27,7 +27,7 @@ def cluster_options(command: F) -> F:
         type=click.Path(path_type=Path),
         default=default_kubeconfig,
         show_default="$KUBECONFIG, else ~/.kube/config",
-        help="Kubeconfig of the cluster.",
+        help="Kubeconfig of the cluster; $KUBECONFIG may name several, parted by colons.",
     )(command)
 
 

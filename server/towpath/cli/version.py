@@ -22,7 +22,11 @@ def version(*, client_only: bool, kubeconfig: Path, context: str) -> None:
     if client_only:
         refuse_beside("--client-only", "kubeconfig", "context", reason="it asks no cluster")
     click.echo(__version__)
-    if client_only or not kubeconfig.exists():
+    if client_only:
+        return
+    from towpath.kubeapi.kubeconfig import kubeconfig_files
+
+    if not kubeconfig_files(kubeconfig):
         return
     from towpath.install.installed import find_all
 

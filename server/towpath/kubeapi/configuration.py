@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from towpath.kubeapi.client import KubeApi, KubeApiError
+from towpath.kubeapi.kubeconfig import kubeconfig_files
 
 REFRESH_S = 60.0
 """How often a kubeconfig's token is asked for anew, as the official client does in a pod."""
@@ -24,14 +26,17 @@ PLUGIN_S = 30.0
 async def connect(kubeconfig: Path | None, context: str) -> KubeApi:
     """The API of a kubeconfig's context (""; the current one), or of the cluster we run in.
 
+    *kubeconfig* may be several files, parted by colons: they are merged as kubectl does it, so
+    that for each name, and for the current context, the first file counts that has it.
     Raises KubeApiError if there is no usable configuration.
     """
     settings = Configuration()
     try:
         if kubeconfig is None:
+            if context:
+                raise ValueError(f"context {context} is of a kubeconfig, and none is given")
             config.load_incluster_config(client_configuration=settings)
         else:
-            _require(kubeconfig)
             await _load(kubeconfig, context, settings)
         return KubeApi(ApiClient(settings))
     except (config.ConfigException, yaml.YAMLError, OSError, TypeError, ValueError) as error:
@@ -39,15 +44,16 @@ async def connect(kubeconfig: Path | None, context: str) -> KubeApi:
         raise KubeApiError(0, f"no configuration of {where}: {str(error).rstrip('.')}") from error
 
 
-def _require(kubeconfig: Path) -> None:
-    if not kubeconfig.is_file():
-        raise FileNotFoundError("there is no such file")
-
-
 async def _load(kubeconfig: Path, context: str, settings: Configuration) -> None:
+    # An empty file is one that says nothing.
+    texts = {file: text for file in kubeconfig_files(kubeconfig) if (text := _read(file))}
+    if not texts:
+        raise FileNotFoundError("there is no such file, or it is empty")
+    current = (text.get("current-context") for text in texts.values())
     loader = await config.load_kube_config(
-        config_file=str(kubeconfig),
-        context=context or None,
+        config_file=os.pathsep.join(map(str, texts)),
+        # The client would take the last.
+        context=context or next(filter(None, current), None),
         client_configuration=settings,
         persist_config=False,
     )
@@ -57,6 +63,13 @@ async def _load(kubeconfig: Path, context: str, settings: Configuration) -> None
     settings.refresh_api_key_hook = refreshed(  # type: ignore[assignment]
         loader, clock=time.monotonic
     )
+
+
+def _read(file: Path) -> dict[str, Any]:
+    content = yaml.safe_load(file.read_text())
+    if content is not None and not isinstance(content, dict):
+        raise ValueError(f"{file} is no kubeconfig")
+    return content or {}
 
 
 def refreshed(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import yaml
 from kubernetes.aio.client import ApiClient, Configuration
 from kubernetes.aio.config import ConfigException
 
@@ -44,6 +46,36 @@ async def test_a_context_that_is_not_there_is_named(tmp_path: Path) -> None:
     async with fake_api() as api:
         with pytest.raises(KubeApiError, match="elsewhere"):
             await connect(api.kubeconfig(tmp_path), "elsewhere")
+
+
+async def test_several_files_are_merged_as_kubectl_does_it(tmp_path: Path) -> None:
+    async with fake_api() as api:
+        whole = yaml.safe_load(api.kubeconfig(tmp_path).read_text())
+        (context,) = whole["contexts"]
+        name = context["name"]
+        other = {**context, "context": {**context["context"], "cluster": "elsewhere"}}
+        parts: dict[str, dict[str, Any]] = {
+            "empty": {},
+            "who": {"users": whole["users"], "current-context": name, "contexts": [context]},
+            "where": {"clusters": whole["clusters"], "current-context": "x", "contexts": [other]},
+        }
+        for part, content in parts.items():
+            (tmp_path / part).write_text(yaml.safe_dump(content) if content else "")
+        files = ["missing", *parts, ""]
+        kube = await connect(Path(os.pathsep.join(str(tmp_path / file) for file in files)), "")
+        await kube.close()
+
+        assert whole["clusters"][0]["cluster"]["server"] == kube.url
+
+
+async def test_of_several_files_one_must_be_there(tmp_path: Path) -> None:
+    with pytest.raises(KubeApiError, match="there is no such file"):
+        await connect(Path(f"{tmp_path}/a{os.pathsep}{tmp_path}/b"), "")
+
+
+async def test_a_context_without_a_kubeconfig_is_refused() -> None:
+    with pytest.raises(KubeApiError, match="context blue is of a kubeconfig"):
+        await connect(None, "blue")
 
 
 async def test_outside_of_a_cluster_there_is_no_configuration(
