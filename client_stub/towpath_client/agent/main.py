@@ -237,7 +237,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     option(
         "--http-address",
-        default="127.0.0.1:15906",
+        default="127.0.0.1:15904",
         help="where /health and /metrics are served (%(default)s)",
     )
     option("--log-level", default="info", choices=("debug", "info", "warning", "error"))

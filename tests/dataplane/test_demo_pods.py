@@ -1,0 +1,124 @@
+"""The pods of `deploy/demo/sidecar` and `deploy/demo/pipy`, as they are, become ready."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from support import stand_in_pipy
+from support.certificates import Certificates
+from support.dataplane import envoy
+from support.dataplane.demo import NAMES, DemoPod, empty, node_and_pod, program
+from support.dataplane.mesh import CURL_ALONE
+from support.dataplane.process import Process
+from support.dataplane.towpath import Towpath
+from support.dataplane.wait import until
+from support.deploy import DEPLOY, pod_specs
+from towpath_client import TlsFiles
+
+pytestmark = pytest.mark.dataplane
+
+AGENT = (sys.executable, "-c", "from towpath_client.agent.main import main; main()")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """One that the sidecar's user can reach."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def served(
+    stack: ExitStack,
+    folder: Path,
+    documents: list[Any],
+    manifests: Path,
+    programs: dict[str, tuple[str, ...]],
+) -> DemoPod:
+    """The one pod among *documents*, and the control plane that its sidecar expects."""
+    (spec,) = pod_specs(documents)
+    node, pod = stack.enter_context(node_and_pod())
+    secrets = empty(folder / "certificates")
+    certificates = Certificates(secrets)
+    stack.enter_context(
+        Towpath(node, manifests, folder=folder, tls=certificates.issue("server", dns=NAMES))
+    )
+    mount(certificates.sidecar("curl", "curl"), empty(folder / "tls"))
+    return DemoPod(spec, node, pod, folder, programs)
+
+
+def mount(files: TlsFiles, secret: Path) -> None:
+    """A Secret as the kubelet mounts it."""
+    for source, name in (
+        (files.ca, "ca.crt"),
+        (files.certificate, "tls.crt"),
+        (files.key, "tls.key"),
+    ):
+        shutil.copy(source, secret / name)
+        (secret / name).chmod(0o644)
+
+
+def start(stack: ExitStack, pod: DemoPod, name: str) -> Process:
+    process = pod.start(name)
+    stack.callback(process.stop)
+    return process
+
+
+def test_the_envoy_pod_becomes_ready(stack: ExitStack, folder: Path) -> None:
+    source = DEPLOY / "demo" / "sidecar"
+    documents = list(yaml.safe_load_all((source / "curl.yaml").read_text()))
+    pod = served(stack, folder, documents, CURL_ALONE, {"envoy": (str(envoy.binary()),)})
+    mounted = empty(folder / "sidecar")
+    shutil.copy(source / "redirect.rules", mounted)
+    config = (source / "envoy.yaml").read_text()
+    (mounted / "envoy.yaml").write_text(config.replace("/etc/towpath/tls", str(folder / "tls")))
+
+    pod.initialise("redirect")
+    sidecar = start(stack, pod, "envoy")
+    for kind in ("startupProbe", "readinessProbe"):
+        until(pod.probe("envoy", kind), bool, what=kind, within_s=40, context=sidecar.tail)
+    sidecar.check_alive()
+
+
+def test_the_pipy_pod_becomes_ready(stack: ExitStack, folder: Path) -> None:
+    source = DEPLOY / "demo" / "pipy"
+    documents = [
+        document
+        for path in sorted(source.glob("*.yaml"))
+        for document in yaml.safe_load_all(path.read_text())
+    ]
+    pod = served(stack, folder, documents, source, {"towpath-agent": AGENT})
+    (rules,) = (one["data"] for one in documents if one["kind"] == "ConfigMap")
+    (empty(folder / "redirect") / "redirect.rules").write_text(rules["redirect.rules"])
+    shared = empty(folder / "pipy")
+    program(folder, "pipy", sys.executable, "-S", "-E", stand_in_pipy.__file__, str(shared))
+
+    pod.initialise("redirect")
+    start(stack, pod, "pipy")
+    agent = start(stack, pod, "agent")
+    ready = pod.probe("agent", "readinessProbe")
+    until(ready, bool, what="the agent is ready", within_s=40, context=agent.tail)
+    agent.check_alive()
+    assert [(shared / "seen").read_text().strip()] == (shared / "seen").read_text().split()
+
+
+def test_both_pods_are_redirected_alike() -> None:
+    documents = yaml.safe_load_all((DEPLOY / "demo" / "pipy" / "curl.yaml").read_text())
+    (rules,) = (one["data"] for one in documents if one["kind"] == "ConfigMap")
+
+    assert (DEPLOY / "demo" / "sidecar" / "redirect.rules").read_text() == rules["redirect.rules"]
