@@ -38,7 +38,7 @@ def _only(problems: tuple[Problem, ...]) -> Problem:
 def test_a_policy_as_open_service_mesh_writes_it() -> None:
     value, problems = _egress(
         hosts=["HTTPbin.org", "*.example.com"],
-        ipAddresses=["10.0.0.5/8"],
+        ipAddresses=["10.0.0.0/8"],
         ports=[HTTP, {"number": 443, "protocol": "HTTPS"}],
         matches=[{"apiGroup": GROUP, "kind": "HTTPRouteGroup", "name": "g"}],
     )
@@ -104,6 +104,29 @@ def test_a_bad_range_never_means_any_address(range_: str) -> None:
 
     assert value.ranges == ()
     assert {p.field for p in problems} == {"spec.ipAddresses", "spec.ipAddresses[0]"}
+
+
+@pytest.mark.parametrize("length", [0, 8, 24, 31])
+def test_an_address_with_the_length_of_a_range_is_that_address_and_says_so(length: int) -> None:
+    value, problems = _egress(ipAddresses=[f"10.20.0.11/{length}"])
+
+    assert value.ranges == ("10.20.0.11/32",)
+    problem = _only(problems)
+    assert problem.field == "spec.ipAddresses[0]"
+    assert "10.20.0.11/32 is used; if all are meant, say " in problem.message
+
+
+@pytest.mark.parametrize("range_", ["0.0.0.0/0", "10.20.0.0/24", "10.20.0.11/32", "10.20.0.10/31"])
+def test_a_range_as_it_is_written_is_that_range(range_: str) -> None:
+    value, problems = _egress(ipAddresses=[range_])
+
+    assert (value.ranges, problems) == ((range_,), ())
+
+
+def test_the_place_of_an_item_is_that_in_the_list_as_it_was_written() -> None:
+    _, problems = _egress(hosts=[7, "good.test", "a:80"])
+
+    assert [problem.field for problem in problems] == ["spec.hosts[0]", "spec.hosts[2]"]
 
 
 def test_http_without_hosts_is_left_out() -> None:

@@ -14,7 +14,7 @@ from towpath.model.names import Account, Protocol
 from towpath.model.problem import Reason
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
-from towpath.sources.decode.hosts import HOSTS, RANGES, host, ipv4_range
+from towpath.sources.decode.hosts import HOSTS, RANGES, host, ipv4_range, narrowed
 from towpath.sources.decode.known import Known
 from towpath.sources.decode.names import PORTS, NameRule, is_port
 
@@ -189,13 +189,14 @@ def _each(
     if not spec.has(name) or spec.is_empty(name):
         return None
     items = set()
-    for index, text in enumerate(spec.texts(name)):
+    for path, text in spec.texts_at(name):
         parsed = parse(text)
         if parsed is None:
-            path = f"{spec.path(name)}[{index}]"
             found.invalid(path, text, allowed=allowed, effect="it is left out")
-        else:
-            items.add(parsed)
+            continue
+        items.add(parsed)
+        if name == "ipAddresses" and (said := narrowed(text, parsed)):
+            found.add(Reason.INVALID, path, said)
     if not items:
         message = "nothing valid is left in the list: it matches nothing"
         found.add(Reason.INVALID, spec.path(name), message)

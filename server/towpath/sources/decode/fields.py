@@ -67,10 +67,14 @@ class Reader:
 
     def texts(self, name: str) -> tuple[str, ...]:
         """A list of strings; an item that is not one is left out."""
+        return tuple(text for _, text in self.texts_at(name))
+
+    def texts_at(self, name: str) -> tuple[tuple[str, str], ...]:
+        """The same, each behind the path at which it stands."""
         texts = []
         for path, item in self._items(name):
             if isinstance(item, str):
-                texts.append(item)
+                texts.append((path, item))
             else:
                 self._found.invalid(path, item, allowed="a string", effect="it is left out")
         return tuple(texts)

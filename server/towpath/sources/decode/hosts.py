@@ -20,10 +20,24 @@ def host(text: str) -> str | None:
 
 
 def ipv4_range(text: str) -> str | None:
-    """The range in its canonical form (10.0.0.5/24 is 10.0.0.0/24); None if it is not one."""
-    if "/" not in text:
+    """The canonical range, or the one address that is meant (see `narrowed`); None for neither."""
+    address, slash, length = text.partition("/")
+    if not slash or not length.isdigit():
         return None
     try:
-        return str(IPv4Network(text, strict=False)) if text.partition("/")[2].isdigit() else None
+        range_ = IPv4Network(text, strict=False)
     except (AddressValueError, NetmaskValueError, ValueError):
         return None
+    return str(range_) if str(range_.network_address) == address else f"{address}/32"
+
+
+def narrowed(text: str, range_: str) -> str | None:
+    """What to say of a range that is not what was written, where it names an address inside.
+
+    Whoever wrote 10.0.0.5/24 meant that address, or all 256: the address is in both.
+    """
+    address, _, length = text.partition("/")
+    if range_ != f"{address}/32" or int(length) == 32:
+        return None
+    whole = IPv4Network(text, strict=False)
+    return f"is an address inside of {whole}: {range_} is used; if all are meant, say {whole}"
