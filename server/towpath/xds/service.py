@@ -128,7 +128,7 @@ class AdsService:
         try:
             try:
                 reader = aiter(requests)
-                first = await self._first(reader, context)
+                first = await self._first(reader, context, parse)
                 if first is not None:
                     with self._admission.stream(context.peer()):
                         await self._serve_stream(
@@ -146,7 +146,9 @@ class AdsService:
             self._metrics.refused.labels(status.name).inc()
             await context.abort(status, details)
 
-    async def _first(self, reader: AsyncIterator[bytes], context: Context) -> bytes | None:
+    async def _first(
+        self, reader: AsyncIterator[bytes], context: Context, parse: Parse
+    ) -> Request | None:
         """A stream's first request; None if there is none. Until then it counts as silent."""
         with self._silent.stream(context.peer()):
             if not self._hub.ready:
@@ -154,14 +156,17 @@ class AdsService:
             wait = self._limits.first_request_wait
             try:
                 async with asyncio.timeout(wait):
-                    return await anext(reader, None)
+                    data = await anext(reader, None)
+                return None if data is None else await parsed(parse, data)
             except TimeoutError as error:
                 text = f"nothing was asked for within {wait:g} s"
                 raise LimitExceeded("first-request", text) from error
+            except ProtocolError as error:
+                raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
 
     async def _serve_stream(
         self,
-        data: bytes,
+        first: Request,
         reader: AsyncIterator[bytes],
         context: Context,
         parse: Parse,
@@ -169,10 +174,6 @@ class AdsService:
         new_session: Callable[..., Session[Any]],
         variant: str,
     ) -> None:
-        try:
-            first = await parsed(parse, data)
-        except ProtocolError as error:
-            raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
         node, sidecar = _who(first)
         kind = _kind(node, first.type_url)
         subscriber = self._gate.subscriber(context)
