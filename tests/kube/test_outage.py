@@ -154,7 +154,7 @@ def test_a_checkpoint_that_is_refused_is_never_served(let_out: KubeMesh, damage:
         kept.write_bytes(kept.read_bytes()[:-2])
         said = "it is damaged: its checksum is wrong"
     else:
-        picture = checkpoint.read(kept, mesh.origin)
+        picture = checkpoint.read(kept, mesh.origin, now=time.time(), max_age_s=3600)
         checkpoint.write(kept, replace(mesh.origin, mesh_name="another"), picture)
         said = "it is of another cluster: its mesh name is 'another', not 'osm'"
     mesh.cluster.kill()

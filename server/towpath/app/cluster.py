@@ -67,7 +67,8 @@ async def cluster(
 
 def _keeper(settings: Settings, path: Path, api: KubeApi, metrics: Metrics) -> Keeper:
     origin = Origin(settings.mesh_name, settings.osm_namespace, api.url, api.authority)
-    return Keeper(path, origin, metrics=metrics, now=time.time)
+    age = settings.checkpoint_max_age
+    return Keeper(path, origin, metrics=metrics, now=time.time, max_age_s=age)
 
 
 def _now() -> datetime:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _TRUST_DOMAIN = re.compile(r"[a-z0-9._-]+")
+LONGEST_AGE_S = 30 * 86_400
 SOCKET_PATH_BYTES = 107
 """The longest path that a unix socket can have."""
 
@@ -65,6 +66,11 @@ class Settings:
     checkpoint: Path | None = _setting(
         default=None,
         text="File that keeps what was seen of the cluster, for a start while its API is away.",
+    )
+    checkpoint_max_age: float = _setting(
+        default=86_400.0,
+        text="How old a checkpoint may be to be served: since the API last confirmed what it has.",
+        unit="seconds",
     )
     mesh_name: str = _setting(
         default="osm",
@@ -251,6 +257,9 @@ class Settings:
         self._check_access()
 
     def _check_counts(self) -> None:
+        if not 1 <= self.checkpoint_max_age <= LONGEST_AGE_S:
+            text = f"{_flag('checkpoint_max_age')} is {self.checkpoint_max_age}"
+            raise SettingsError(f"{text}: allowed is 1 to {LONGEST_AGE_S} seconds, 30 days")
         for name in (
             "max_name_length",
             "max_streams",

@@ -136,6 +136,11 @@ class Metrics:
             "Kinds that are served from the checkpoint of an earlier run.",
             registry=registry,
         )
+        self.checkpoint_age = Gauge(
+            "towpath_checkpoint_age_seconds",
+            "For how long nobody has confirmed what the checkpoint holds; 0 without one.",
+            registry=registry,
+        )
         self.checkpoint_writes = Counter(
             "towpath_checkpoint_writes",
             "Times that the checkpoint was to be written.",

@@ -99,11 +99,19 @@ def test_an_address_is_a_host_and_a_port(address: str, expected: tuple[str, int]
     assert split_address(address) == expected
 
 
+@pytest.mark.parametrize("age", [0, 2_592_001, float("nan")])
+def test_an_age_of_a_checkpoint_out_of_range_is_refused(age: float) -> None:
+    with pytest.raises(SettingsError, match="--checkpoint-max-age is"):
+        Settings(checkpoint_max_age=age)
+
+
 def test_every_setting_is_described_and_times_have_a_unit() -> None:
     for declared in dataclasses.fields(Settings):
         text = setting_help(declared)
         assert text.rstrip().endswith("."), declared.name
-        assert (declared.name in SECONDS) == text.endswith(" In seconds."), declared.name
+        assert (declared.name in (*SECONDS, "checkpoint_max_age")) == text.endswith(
+            " In seconds."
+        ), declared.name
 
 
 def test_settings_do_not_change() -> None:

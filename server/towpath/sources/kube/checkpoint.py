@@ -10,6 +10,7 @@ import dataclasses
 import functools
 import hashlib
 import os
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,10 @@ from towpath.model.workloads import EndpointSlice, Namespace, Pod, Service, Serv
 FORMAT = b"towpath-checkpoint-1"
 LARGEST = 1 << 30
 """Bytes of a checkpoint that is read; 10,000 pods are about 2 MB."""
+
+CLOCK_SKEW_S = 300.0
+"""Another machine may have written it, whose clock is ahead."""
+NO_WAIT = os.O_NONBLOCK
 
 ROWS: Mapping[Kind, Any] = {
     Kind.NAMESPACE: tuple[Namespace, ...] | None,
@@ -100,9 +105,18 @@ def write(path: Path, origin: Origin, picture: Picture) -> None:
         draft.unlink(missing_ok=True)
 
 
-def read(path: Path, origin: Origin) -> Picture:
-    """The picture, if the file is whole and of *origin*; CheckpointError otherwise."""
+def read(path: Path, origin: Origin, *, now: float, max_age_s: float) -> Picture:
+    """The picture, if the file is whole, ours, of *origin* and not too old; else CheckpointError.
+
+    *now* is in seconds since 1970.
+    """
     document = _document(path)
+    age_s = now - document.seen_at
+    if age_s > max_age_s:
+        allowed = f"allowed are {max_age_s:,.0f} s (--checkpoint-max-age)"
+        raise CheckpointError(f"it holds what was seen {age_s:,.0f} s ago; {allowed}")
+    if age_s < -CLOCK_SKEW_S:
+        raise CheckpointError(f"it is from the future, by {-age_s:,.0f} s: a clock is wrong")
     if document.shape != shape():
         raise CheckpointError("it was written by another version of Towpath")
     for field in dataclasses.fields(Origin):
@@ -121,7 +135,9 @@ def read(path: Path, origin: Origin) -> Picture:
 
 def _document(path: Path) -> _Document:
     try:
-        with path.open("rb") as file:
+        # Not to wait for a writer, should it be a pipe.
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | NO_WAIT)) as file:
+            _check_ours(os.fstat(file.fileno()))
             content = file.read(LARGEST + 1)
     except OSError as error:
         raise CheckpointError(error.strerror or str(error)) from error
@@ -137,6 +153,19 @@ def _document(path: Path) -> _Document:
         return msgspec.json.decode(body, type=_Document)
     except msgspec.MsgspecError as error:
         raise CheckpointError(f"it cannot be read: {error}") from error
+
+
+def _check_ours(status: os.stat_result) -> None:
+    """Nobody else can have written it: what it says is sent to sidecars as the cluster's word."""
+    if not stat.S_ISREG(status.st_mode):
+        raise CheckpointError("it is no file")
+    if status.st_uid != os.geteuid():
+        raise CheckpointError(f"it belongs to user {status.st_uid}, not to {os.geteuid()}")
+    # A volume's fsGroup may open files to our own group.
+    closed = 0o007 if status.st_gid == os.getegid() else 0o077
+    if status.st_mode & closed:
+        mode = stat.S_IMODE(status.st_mode)
+        raise CheckpointError(f"others may read or write it (mode {mode:04o}): allowed is 0600")
 
 
 @functools.cache

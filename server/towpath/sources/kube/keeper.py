@@ -53,7 +53,7 @@ class Holder(Protocol):
 
 
 class Keeper:
-    """One file, kept for one *origin*."""
+    """One file, kept for one *origin*; one that is older than *max_age_s* is not served."""
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class Keeper:
         *,
         metrics: Metrics,
         now: Callable[[], float],
+        max_age_s: float = 86_400.0,
         rhythm: Rhythm | None = None,
     ) -> None:
         self._path = path
@@ -75,6 +76,13 @@ class Keeper:
         self._writing = threading.Lock()
         self._failed = False
         self._restoring: set[Kind] = set()
+        self._max_age_s = max_age_s
+        self._seen_at: float | None = None
+        metrics.checkpoint_age.set_function(self.age_s)
+
+    def age_s(self) -> float:
+        """For how long nobody has confirmed what the file holds; 0 if it is not known yet."""
+        return 0.0 if self._seen_at is None else max(self._now() - self._seen_at, 0.0)
 
     def changed(self) -> None:
         """What is held has changed."""
@@ -107,7 +115,7 @@ class Keeper:
         while (kinds := holder.unheard()) is not None:
             if kinds and picture is None:
                 try:
-                    picture = await asyncio.to_thread(checkpoint.read, self._path, self._origin)
+                    picture = await asyncio.to_thread(self._read)
                 except CheckpointError as error:
                     text = "the checkpoint %s is not used: %s; nothing is served before %s answers"
                     log.warning(text, self._path, error, self._origin.api_server)
@@ -158,13 +166,19 @@ class Keeper:
                 log.warning("the checkpoint %s cannot be written: %s", self._path, error)
             self._failed = True
         else:
+            self._seen_at = picture.seen_at
             self._metrics.checkpoint_writes.labels("written").inc()
             if self._failed:
                 log.info("the checkpoint %s can be written again", self._path)
             self._failed = False
 
+    def _read(self) -> Picture:
+        now, longest = self._now(), self._max_age_s
+        return checkpoint.read(self._path, self._origin, now=now, max_age_s=longest)
+
     def _use(self, holder: Holder, kinds: tuple[Kind, ...], picture: Picture) -> None:
         first = not self._restoring
+        self._seen_at = picture.seen_at
         self._restoring.update(kinds)
         self._metrics.checkpoint_kinds.set(len(self._restoring))
         holder.restore(kinds, picture)
@@ -172,6 +186,7 @@ class Keeper:
             age = self._now() - picture.seen_at
             at = datetime.fromtimestamp(picture.seen_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
             text = f"{self._origin.api_server} does not answer: serving what was seen at {at}"
-            log.warning("%s, %.0f s ago (checkpoint %s)", text, age, self._path)
+            text += f", {age:,.0f} s before the start"
+            log.warning("%s (checkpoint %s)", text, self._path)
             ref = ObjectRef("Checkpoint", "", str(self._path))
             holder.report(Problem(ref, "", Reason.UNREADABLE, text))

@@ -30,6 +30,7 @@ HELD: dict[Kind, tuple[Object, ...] | None] = {
     Kind.HTTP_ROUTE_GROUP: (objects.route_group("g", "/a", methods=("GET",)),),
     Kind.UPSTREAM_TRAFFIC_SETTING: None,
 }
+DAY_S = 86_400.0
 WRONG = Problem(ObjectRef("Egress", "shop", "c"), "spec.ports", Reason.INVALID, "é\n☃", "x:1")
 PICTURE = Picture(1_800_000_000.25, HELD, (WRONG,))
 
@@ -40,14 +41,49 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "kept"
 
 
-def refusal(path: Path, origin: Origin = ORIGIN) -> str:
+def refusal(path: Path, origin: Origin = ORIGIN, *, now: float = PICTURE.seen_at) -> str:
     with pytest.raises(CheckpointError) as raised:
-        checkpoint.read(path, origin)
+        checkpoint.read(path, origin, now=now, max_age_s=DAY_S)
     return str(raised.value)
 
 
 def test_it_comes_back_equal(path: Path) -> None:
-    assert PICTURE == checkpoint.read(path, ORIGIN)
+    now = PICTURE.seen_at + DAY_S
+    assert PICTURE == checkpoint.read(path, ORIGIN, now=now, max_age_s=DAY_S)
+
+
+def test_one_that_is_too_old_or_from_the_future_is_refused(path: Path) -> None:
+    old, soon = PICTURE.seen_at + DAY_S + 1, PICTURE.seen_at - 301
+
+    assert "seen 86,401 s ago; allowed are 86,400 s" in refusal(path, now=old)
+    assert "it is from the future, by 301 s: a clock is wrong" == refusal(path, now=soon)
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o602, 0o660, 0o640, 0o777])
+def test_one_that_others_may_have_written_is_refused(path: Path, mode: int) -> None:
+    os.chown(path, -1, os.getegid() + 1)
+    path.chmod(mode)
+
+    assert f"others may read or write it (mode {mode:04o})" in refusal(path)
+
+
+def test_one_that_is_open_to_our_own_group_is_ours(path: Path) -> None:
+    path.chmod(0o660)
+
+    assert PICTURE == checkpoint.read(path, ORIGIN, now=PICTURE.seen_at, max_age_s=DAY_S)
+
+
+def test_one_of_another_user_is_refused(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    user = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+
+    assert f"it belongs to user {user}, not to {user + 1}" in refusal(path)
+
+
+def test_a_pipe_is_no_checkpoint_and_nobody_waits_for_its_writer(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe", 0o600)
+
+    assert "it is no file" == refusal(tmp_path / "pipe")
 
 
 def test_every_kind_has_its_place_in_it() -> None:
@@ -77,7 +113,7 @@ def test_a_write_that_fails_leaves_the_old_one_and_no_draft(path: Path) -> None:
     with pytest.raises(TypeError):
         checkpoint.write(path, ORIGIN, unwritable)
 
-    assert PICTURE == checkpoint.read(path, ORIGIN)
+    assert PICTURE == checkpoint.read(path, ORIGIN, now=PICTURE.seen_at, max_age_s=DAY_S)
     assert [path] == list(path.parent.iterdir())
 
 

@@ -136,7 +136,7 @@ async def test_a_server_in_trouble_counts_as_away(follow: Follow, tmp_path: Path
             await held.until(lambda: held.equal() and held.stale() == 0)
 
 
-@pytest.mark.parametrize("damage", ["damaged", "foreign", "missing"])
+@pytest.mark.parametrize("damage", ["damaged", "foreign", "missing", "open"])
 async def test_a_checkpoint_that_is_refused_is_never_served(
     follow: Follow, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: str
 ) -> None:
@@ -149,6 +149,8 @@ async def test_a_checkpoint_that_is_refused_is_never_served(
             await kept(held, path)
         if damage == "damaged":
             path.write_bytes(path.read_bytes()[:-1])
+        if damage == "open":
+            path.chmod(0o666)
         if damage == "missing":
             path.unlink()
         await api.stop()
