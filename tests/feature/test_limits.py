@@ -121,3 +121,20 @@ async def test_names_that_are_asked_for_one_after_the_other_are_counted_together
 
         assert grpc.StatusCode.RESOURCE_EXHAUSTED == code
         assert "3 names of one type are asked for: at most 2 are allowed (--max-names)" == details
+
+
+async def test_an_account_that_has_spent_its_budget_is_refused_until_it_has_some_again(
+    tmp_path: Path,
+) -> None:
+    async with control_plane(tmp_path, limits=Limits(opening_budget=1e-9)) as plane:
+        async with plane.stream() as first:
+            await first.say(CLUSTER)
+            await first.hear()
+        async with plane.stream() as second:
+            await second.say(CLUSTER)
+            code, details = await second.end()
+
+        assert grpc.StatusCode.RESOURCE_EXHAUSTED == code
+        assert "the streams that curl/curl has opened of late cost more" in details
+        sample = plane.metrics.registry.get_sample_value
+        assert 1 == sample("towpath_xds_limited_streams_total", {"limit": "opening-budget"})

@@ -114,6 +114,7 @@ async def serve(
             max_request_rate=settings.max_request_rate,
             read_wait=settings.read_wait,
             first_request_wait=settings.first_request_wait,
+            opening_budget=settings.opening_budget,
         ),
         identifier=f"towpath/{__version__}",
     )

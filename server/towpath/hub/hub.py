@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 
 from towpath.hub.blame import rejection_problems
@@ -22,7 +23,7 @@ from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.problem import Problem
-from towpath.model.snapshot import Snapshot
+from towpath.model.snapshot import Layer, Snapshot
 from towpath.planning import problems
 from towpath.planning.egress.decide import Attempt
 from towpath.planning.egress.rules import Rule
@@ -36,6 +37,12 @@ Compose = Callable[[Mesh, ClientKind, SidecarId], Snapshot | None]
 
 LONGEST_SLEEP = 30.0
 """How long at most, in seconds, until it is looked at whether a verdict is too old."""
+
+REMEMBERED_SECONDS = 60.0
+"""For how long what a sidecar was to hold is remembered after its last stream has ended."""
+
+REMEMBERED_LEFT = 1000
+"""For how many such sidecars."""
 
 YIELD_SECONDS = 0.002
 """How long a rebuild may keep the event loop before it lets others run."""
@@ -82,6 +89,7 @@ class Hub:
         self._memo = Memo(mesh)
         self._streams: dict[Question, set[Stream]] = {}
         self._watches: dict[Question, set[Watch]] = {}
+        self._left: OrderedDict[Question, float] = OrderedDict()  # when the last stream ended
         self._synced = asyncio.Event()
         self._whole = False  # whether the last publication came to its end
         self.deliveries = deliveries
@@ -112,6 +120,7 @@ class Hub:
                     changed_at = await self._settle.settled()
             except TimeoutError:
                 self.quarantine.pass_time()
+                self._forget_left()
                 continue
             if self._store.synced:
                 await self._publish(changed_at)
@@ -135,23 +144,33 @@ class Hub:
         delivery = self.deliveries.open(
             peer=peer, node_id=node_id, sidecar=sidecar, kind=kind, variant=variant
         )
-        standing = self.quarantine.standing(node_id, Flavour(kind, *software))
-        stream = Stream(delivery, standing=standing, subscriber=subscriber)
-        standing.wake[stream] = stream.nudge
+
+        def admit(stream: Stream, account: Account) -> Standing:
+            standing = self.quarantine.standing(node_id, Flavour(kind, *software), account)
+            standing.wake[stream] = stream.nudge
+            return standing
+
+        stream = Stream(delivery, admit=admit, subscriber=subscriber)
         question = self._question(kind, sidecar)
         self._streams.setdefault(question, set()).add(stream)
         self._offer([stream], changed_at=None)
         return stream
 
     def detach(self, stream: Stream) -> None:
-        """Close a stream, and forget what only it needed."""
+        """Close a stream; what only it needed is kept for a while, for it may come back."""
         delivery = stream.delivery
-        stream.standing.wake.pop(stream, None)
+        if stream.admitted:
+            stream.standing.wake.pop(stream, None)
+            self.quarantine.leave(stream.standing)
         question = self._question(delivery.kind, delivery.sidecar)
         streams = self._streams.get(question, set())
         streams.discard(stream)
         if not streams:
             self._streams.pop(question, None)
+            if stream.admitted:
+                self._left[question] = self._clock()
+                self._left.move_to_end(question)
+            self._forget_left()
             self._forget_unused(question)
             self._memo.forget(withheld, delivery.kind, delivery.sidecar)
         self.deliveries.close(delivery)
@@ -170,6 +189,11 @@ class Hub:
             if not watches:
                 self._watches.pop(question, None)
                 self._forget_unused(question)
+
+    def account_of(self, sidecar: SidecarId) -> Account | None:
+        """The service account that a pod runs as; None for one that does not exist."""
+        pod = self.mesh.pod(sidecar)
+        return pod.account if pod else None
 
     def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
         """What a sidecar is to hold now; None for a pod that does not exist."""
@@ -232,7 +256,7 @@ class Hub:
                 await asyncio.sleep(0)
                 slice_began = self._clock()
         if self.quarantine:
-            self.quarantine.retire(self._is_held)
+            self.quarantine.retire(self._in_use())
         self._whole = True
         self._synced.set()
         self._metrics.compute_seconds.observe(self._clock() - begun)
@@ -255,6 +279,8 @@ class Hub:
         for stream in tuple(streams):
             delivery = stream.delivery
             pod = self.mesh.pod(delivery.sidecar)
+            if pod is not None and not stream.admits(pod.account):
+                continue
             held = self.snapshot(delivery.kind, delivery.sidecar)
             if pod is not None and held is not None:
                 revision = self._memo.revision
@@ -262,8 +288,21 @@ class Hub:
                     self.quarantine.changed(stream.standing.flavour, stream.snapshot, held)
                 stream.publish(held, account=pod.account, revision=revision, changed_at=changed_at)
 
-    def _is_held(self, flavour: Flavour, of: Content) -> bool:
-        return any(True for _ in self._holders(flavour, of))
+    def _in_use(self) -> Callable[[Flavour, Content], bool]:
+        """Says of content whether it is in the snapshot of a connected client of a flavour."""
+        layers: dict[tuple[Flavour, str], set[Layer]] = {}
+        for stream in (s for streams in self._streams.values() for s in streams):
+            if stream.snapshot is not None:
+                for type_url, held in stream.snapshot.sets.items():
+                    of_type = layers.setdefault((stream.standing.flavour, type_url), set())
+                    of_type.update(held.layers)
+
+        def in_use(flavour: Flavour, of: Content) -> bool:
+            type_url, name, version = of
+            resources = (layer.find(name) for layer in layers.get((flavour, type_url), ()))
+            return any(r is not None and r.version == version for r in resources)
+
+        return in_use
 
     def _another_account_has(self, flavour: Flavour, account: Account | None, of: Content) -> bool:
         """What is in no snapshot stood in for something, as it may for a client of any account."""
@@ -275,15 +314,25 @@ class Hub:
         type_url, name, version = of
         for streams in self._streams.values():
             for stream in streams:
-                if stream.standing.flavour == flavour and stream.snapshot is not None:
+                if stream.snapshot is not None and stream.standing.flavour == flavour:
                     resource = stream.snapshot.of(type_url).get(name)
                     if resource is not None and resource.version == version:
                         yield stream.standing
 
     def _forget_unused(self, question: Question) -> None:
         """Whoever asks of any name leaves no trace."""
-        if question not in self._streams and question not in self._watches:
+        used = (self._streams, self._watches, self._left)
+        if not any(question in kept for kept in used):
             self._memo.forget(question[0], *question[1])
+
+    def _forget_left(self) -> None:
+        """Forget what was made for sidecars that have not come back."""
+        too_old = self._clock() - REMEMBERED_SECONDS
+        while self._left and (
+            len(self._left) > REMEMBERED_LEFT or next(iter(self._left.values())) <= too_old
+        ):
+            question, _ = self._left.popitem(last=False)
+            self._forget_unused(question)
 
     def _question(self, kind: ClientKind, sidecar: SidecarId) -> Question:
         return self._compose, (kind, sidecar)

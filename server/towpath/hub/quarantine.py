@@ -18,6 +18,9 @@ from towpath.model.types import ENDPOINTS
 REMEMBERED_CLIENTS = 20_000
 REMEMBERED_CONTENTS = 100_000
 REMEMBERED_CHANGES = 1_000
+REMEMBERED_REJECTIONS = 1_000
+MOST_FLAVOURS = 32
+"""How many versions of clients are told apart; what comes beyond them is one, by its kind."""
 
 UNTRIED = frozenset({ENDPOINTS})
 """Types whose changes are not tried on a few first: addresses that come and go must not wait."""
@@ -52,7 +55,9 @@ class _Herd:
     accepted: OrderedDict[Content, None] = field(default_factory=OrderedDict)
     tried: OrderedDict[Content, None] = field(default_factory=OrderedDict)  # the wait is over
     trials: dict[Content, Trial] = field(default_factory=dict)
-    heard: dict[Content, dict[Account | None, Rejection]] = field(default_factory=dict)
+    heard: OrderedDict[Content, dict[Account | None, Rejection]] = field(
+        default_factory=OrderedDict
+    )
     verdicts: dict[Content, Verdict] = field(default_factory=dict)
     changes: OrderedDict[tuple[str, str, str], None] = field(default_factory=OrderedDict)
     names: dict[str, dict[str, int]] = field(default_factory=dict)  # type -> names looked out for
@@ -98,6 +103,7 @@ class Quarantine:
 
     def standing(self, node_id: str, flavour: Flavour, account: Account | None = None) -> Standing:
         """The standing of one client; another version of its software begins anew."""
+        flavour = self._told_apart(flavour)
         known = self._standings.get(node_id)
         if known is None or known.flavour != flavour:
             known = self._standings[node_id] = Standing(
@@ -105,8 +111,14 @@ class Quarantine:
             )
         self._standings.move_to_end(node_id)
         if len(self._standings) > REMEMBERED_CLIENTS:
-            self._standings.popitem(last=False)
+            idle = (node_id for node_id, one in self._standings.items() if not one.wake)
+            self._standings.pop(next(idle, ""), None)
         return known
+
+    def leave(self, standing: Standing) -> None:
+        """A stream of that client has ended; it is forgotten unless there is something to know."""
+        if not standing.worth_keeping and self._standings.get(standing.node_id) is standing:
+            del self._standings[standing.node_id]
 
     def changed(self, flavour: Flavour, old: Snapshot, new: Snapshot) -> None:
         """Note what becomes of a sidecar's snapshot: content that is new is tried first.
@@ -160,6 +172,8 @@ class Quarantine:
         if of in herd.accepted or of in herd.verdicts:
             return
         heard = herd.heard.setdefault(of, {})
+        if len(herd.heard) > REMEMBERED_REJECTIONS:
+            herd.heard.popitem(last=False)
         heard[standing.account] = rejection
         if len(heard) < 2 and self._others(standing.flavour, standing.account, of):
             self._next_canary(herd, of)
@@ -173,6 +187,8 @@ class Quarantine:
         )
         herd.look_out_for(of, 1)
         self._release(herd, of)
+        if len(herd.verdicts) > REMEMBERED_REJECTIONS:
+            self._drop(herd, next(iter(herd.verdicts)))
 
     def account_of(self, node_id: str) -> Account | None:
         """The account of a client, if it is known."""
@@ -230,6 +246,19 @@ class Quarantine:
             for of, verdict in tuple(herd.verdicts.items()):
                 if now - verdict.at >= self._expiry:
                     self._drop(herd, of)
+
+    def _told_apart(self, flavour: Flavour) -> Flavour:
+        """That flavour, if it is known or there is room for it, else that of its kind's unknown."""
+        if flavour in self._herds:
+            return flavour
+        if len(self._herds) >= MOST_FLAVOURS:
+            used = {standing.flavour for standing in self._standings.values()}
+            idle = (f for f, herd in self._herds.items() if f not in used and not herd.verdicts)
+            if (gone := next(idle, None)) is None:
+                return Flavour(flavour.kind)
+            del self._herds[gone]
+        self._herd(flavour)
+        return flavour
 
     def _herd(self, flavour: Flavour) -> _Herd:
         return self._herds.setdefault(flavour, _Herd())

@@ -10,9 +10,13 @@ from typing import Protocol
 from towpath.hub.suspicion import Suspicion
 from towpath.model.names import Account, ClientKind
 from towpath.model.snapshot import Resource, ResourceSet
+from towpath.model.text import shorten
 
-LIMIT = 1000
+LIMIT = 100
 """How many rejections of one client are remembered, the newest."""
+
+LONGEST_TEXT = 2000
+"""How many characters are remembered of what a client said; the middle is lost."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -145,12 +149,18 @@ class Standing:
             if resource is not None:
                 held = before.get(name)
                 known = held if held is not None and held.packed else None
-                found = Rejection(self.node_id, resource, known, text, self._clock())
+                said = shorten(text, LONGEST_TEXT)
+                found = Rejection(self.node_id, resource, known, said, self._clock())
                 self.rejections[found.content] = found
                 self._fleet.rejected(self, found)
         while len(self.rejections) > LIMIT:
             self.rejections.popitem(last=False)
         return bad
+
+    @property
+    def worth_keeping(self) -> bool:
+        """True if the client must be known again when it comes back."""
+        return bool(self.wake or self.rejections or self._responses)
 
     def skip_trial(self, type_url: str) -> bool:
         """Nothing of that type is under way: go on to the next trial; False if there is none."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from towpath.hub.deliveries import Delivery, State
 from towpath.hub.standing import Standing
@@ -22,14 +23,20 @@ class Stream:
     """Where the hub puts a snapshot, and where its reader takes the newest one from.
 
     A reader that is busy skips what came in between; an equal snapshot wakes nobody. *subscriber*
-    is the only service account whose pod it is for; None: any. *standing* is that of its client.
+    is the only service account whose pod it is for; None: any. *admit* gives the standing of its
+    client, and is called once it is known whose pod that is.
     """
 
     def __init__(
-        self, delivery: Delivery, *, standing: Standing, subscriber: Account | None
+        self,
+        delivery: Delivery,
+        *,
+        admit: Callable[[Stream, Account], Standing],
+        subscriber: Account | None,
     ) -> None:
         self.delivery = delivery
-        self.standing = standing
+        self._admit = admit
+        self._standing: Standing | None = None
         self._subscriber = subscriber
         self._refused: Account | None = None
         self._snapshot: Snapshot | None = None
@@ -44,13 +51,12 @@ class Stream:
         *changed_at* is the monotonic time of the change that led to it. If the account is not the
         subscriber's, the stream is over: its reader gets NotItsPodError, and nothing else any more.
         """
-        if self._subscriber not in (None, account):
-            self._refused = self._subscriber
-            self._new.set()
-        if self._refused is not None:
+        if not self.admits(account):
             return
+        if self._standing is None:
+            self._standing = self._admit(self, account)
         self.delivery.state = State.SERVING
-        self.delivery.account = self.standing.account = account
+        self.delivery.account = self._standing.account = account
         if snapshot == self._snapshot:
             return
         if self._snapshot is not None and self.delivery.acknowledged(self._snapshot.version):
@@ -59,6 +65,24 @@ class Stream:
         if not self._new.is_set():
             self._changed_at = changed_at
         self._new.set()
+
+    def admits(self, account: Account) -> bool:
+        """True for a pod of *account*; for any other than the subscriber's the stream is over."""
+        if self._subscriber not in (None, account):
+            self._refused = self._subscriber
+            self._new.set()
+        return self._refused is None
+
+    @property
+    def standing(self) -> Standing:
+        """That of its client, which it has from its first snapshot on."""
+        assert self._standing is not None, "nobody knows yet who that is"
+        return self._standing
+
+    @property
+    def admitted(self) -> bool:
+        """True once it was given a snapshot."""
+        return self._standing is not None
 
     @property
     def snapshot(self) -> Snapshot | None:

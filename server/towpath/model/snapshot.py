@@ -34,6 +34,10 @@ class Resource:
     def of(cls, type_url: str, name: str, packed: bytes) -> Resource:
         return cls(type_url, name, content_hash(type_url.encode(), packed), packed)
 
+    def without_bytes(self) -> Resource:
+        """What tells this content from others, and nothing else of it."""
+        return Resource(self.type_url, self.name, self.version, b"")
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Resource) and (self.name, self.version) == (
             other.name,

@@ -41,6 +41,7 @@ _SECONDS = (
     "quarantine_expiry",
     "read_wait",
     "first_request_wait",
+    "opening_budget",
     "max_connection_age",
     "keepalive_time",
     "keepalive_timeout",
@@ -195,6 +196,12 @@ class Settings:
     read_wait: float = _setting(
         default=30.0,
         text="How long a sidecar may leave unread what it is sent; then its stream is ended.",
+        unit="seconds",
+    )
+    opening_budget: float = _setting(
+        default=60.0,
+        text="How much work may be spent at once on streams that one service account opens; a "
+        "tenth of each second comes back.",
         unit="seconds",
     )
     max_message_mib: int = _setting(

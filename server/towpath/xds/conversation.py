@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 
 from towpath.hub.deliveries import Deliveries
+from towpath.hub.standing import LONGEST_TEXT
 from towpath.hub.stream import Stream
 from towpath.model.snapshot import Snapshot
 from towpath.model.text import printable, shorten
@@ -62,6 +63,21 @@ async def parsed(parse: Callable[[bytes], Request], data: bytes) -> Request:
     return await asyncio.to_thread(parse, data)
 
 
+async def first_snapshot(stream: Stream, *, wait: float) -> Snapshot:
+    """What the stream's pod is to hold, for which *wait* seconds are waited at most."""
+    sidecar = stream.delivery.sidecar
+    try:
+        async with asyncio.timeout(wait):
+            snapshot, _ = await stream.next()
+    except TimeoutError as error:
+        raise Refused(
+            grpc.StatusCode.NOT_FOUND,
+            f"no Pod {sidecar.namespace}/{sidecar.pod} appeared within {wait:g} s "
+            f"(node id {stream.delivery.node_id!r} means <pod>.<namespace>)",
+        ) from error
+    return snapshot
+
+
 class Conversation:
     """One stream once it is known who speaks."""
 
@@ -87,20 +103,13 @@ class Conversation:
         self._clock = clock
         self._written_at: dict[str, float] = {}
 
-    async def open(self, first: Request, *, wait: float) -> None:
-        """Wait for the first snapshot, for *wait* seconds at most, and answer the first request."""
-        sidecar = self._stream.delivery.sidecar
-        try:
-            async with asyncio.timeout(wait):
-                snapshot, _ = await self._stream.next()
-        except TimeoutError as error:
-            raise Refused(
-                grpc.StatusCode.NOT_FOUND,
-                f"no Pod {sidecar.namespace}/{sidecar.pod} appeared within {wait:g} s "
-                f"(node id {self._stream.delivery.node_id!r} means <pod>.<namespace>)",
-            ) from error
-        await self._step_to(snapshot, changed_at=None)
-        await self._take(first)
+    def begin(self, snapshot: Snapshot, first: Request) -> list[Event]:
+        """Take the first request with the first snapshot: what comes of it, to be carried out."""
+        self._rate.take(first.name_count)
+        self._stream.delivery.snapshot = snapshot.version
+        events = [*self._session.on_snapshot(snapshot), *self._session.on_request(first)]
+        self._note_names(first.type_url)
+        return events
 
     async def go_on(self, reader: AsyncIterator[bytes], parse: Callable[..., Request]) -> None:
         """Answer requests and push snapshots until the client ends the stream."""
@@ -126,7 +135,7 @@ class Conversation:
                     pushing = asyncio.ensure_future(self._stream.next())
                     await self._step_to(snapshot, changed_at=changed_at)
                 if not done:
-                    await self._carry_out(self._session.on_time())
+                    await self.carry_out(self._session.on_time())
         finally:
             reading.cancel()
             pushing.cancel()
@@ -138,14 +147,17 @@ class Conversation:
 
     async def _step_to(self, snapshot: Snapshot, *, changed_at: float | None) -> None:
         self._stream.delivery.snapshot = snapshot.version
-        await self._carry_out(self._session.on_snapshot(snapshot), changed_at=changed_at)
+        await self.carry_out(self._session.on_snapshot(snapshot), changed_at=changed_at)
 
     async def _take(self, request: Request) -> None:
         self._rate.take(request.name_count)
-        await self._carry_out(self._session.on_request(request))
-        if (names := self._session.subscribed(request.type_url)) is not None:
+        await self.carry_out(self._session.on_request(request))
+        self._note_names(request.type_url)
+
+    def _note_names(self, type_url: str) -> None:
+        if (names := self._session.subscribed(type_url)) is not None:
             self._check_names(names)
-            self._stream.delivery.of(request.type_url).subscribed = names
+            self._stream.delivery.of(type_url).subscribed = names
 
     def _check_names(self, count: int) -> None:
         """Each name costs work with each change: one client must not take all there is."""
@@ -153,7 +165,8 @@ class Conversation:
             text = f"{count:,} names of one type are asked for: at most {most:,} are allowed"
             raise LimitExceeded("names", f"{text} (--max-names)")
 
-    async def _carry_out(self, events: list[Event], *, changed_at: float | None = None) -> None:
+    async def carry_out(self, events: list[Event], *, changed_at: float | None = None) -> None:
+        """Write what is to be said, and note what was learnt."""
         for event in events:
             match event:
                 case Reply():
@@ -200,12 +213,13 @@ class Conversation:
             self._metrics.ack_seconds.observe(self._clock() - written)
 
     def _rejected(self, nack: Nack) -> None:
+        said = shorten(nack.message, LONGEST_TEXT)
         self._deliveries.rejected(
             self._stream.delivery,
             nack.type_url,
             version=nack.version,
             names=nack.names,
-            message=nack.message,
+            message=said,
         )
         kind = short_name(nack.type_url)
         self._metrics.nacks.labels(kind).inc()
@@ -215,5 +229,5 @@ class Conversation:
             kind,
             nack.version,
             ", ".join(nack.names) or "what of it is not known yet",
-            nack.message,
+            said,
         )

@@ -16,6 +16,7 @@ from towpath.xds.messages import DeltaRequest, Event, Reply
 from towpath.xds.session import (
     FOLDED,
     FOLLOWED,
+    MOST_UNANSWERED,
     WILDCARD,
     WILDCARD_TYPES,
     Sent,
@@ -207,6 +208,8 @@ class DeltaSession(Session[DeltaRequest]):
         known = self._by_type.get(type_url)
         if known is None:
             return
+        if len(known.unanswered) >= MOST_UNANSWERED and not known.owed:
+            return
         target = self._snapshot.of(type_url)
         if known.compared is None:
             # What a client says it holds is known in full if it is what there is now.
@@ -298,6 +301,12 @@ class DeltaSession(Session[DeltaRequest]):
         if target.type_url in FOLDED:
             for earlier in known.unanswered.values():
                 earlier.untried |= sent.keys() | set(removed) >= earlier.new.keys()
+        overtaken: list[Sent] = []
+        for one in known.unanswered.values():
+            one.let_go(overtaken)
+            overtaken.append(one)
+        if len(overtaken) >= 2 * MOST_UNANSWERED:
+            del known.unanswered[next(iter(known.unanswered))]
         known.unanswered[reply.nonce] = Sent(target.version, new, before)
         known.sent.update(names)
         known.responded = True

@@ -25,6 +25,7 @@ class Limits:
     max_request_rate: float = 200.0
     read_wait: float = 30.0
     first_request_wait: float = 10.0
+    opening_budget: float = 60.0
 
 
 SILENT_PART = 10

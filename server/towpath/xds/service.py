@@ -22,7 +22,8 @@ from towpath.hub.stream import NotItsPodError
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SIDECAR
 from towpath.telemetry.metrics import Metrics
-from towpath.xds.conversation import Context, Conversation, Refused, parsed
+from towpath.xds.budget import OpeningBudget
+from towpath.xds.conversation import Context, Conversation, Refused, first_snapshot, parsed
 from towpath.xds.delta import DeltaSession
 from towpath.xds.limits import DEFAULTS, Admission, LimitExceeded, Limits
 from towpath.xds.messages import Node, ProtocolError, Request
@@ -85,6 +86,7 @@ class AdsService:
         self._limits = limits
         self._admission = Admission(limits)
         self._silent = Admission(limits, silent=True)
+        self._budget = OpeningBudget(limits.opening_budget, clock)
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
         """What a server registers: both variants of each service, as bytes in and bytes out.
@@ -179,34 +181,40 @@ class AdsService:
         subscriber = self._gate.subscriber(context)
         if subscriber is not None and subscriber.namespace != sidecar.namespace:
             raise self._not_its_pod(subscriber, sidecar)
-        stream = self._hub.attach(
-            peer=context.peer(),
-            node_id=node.id,
-            sidecar=sidecar,
-            kind=kind,
-            variant=variant,
-            subscriber=subscriber,
-            software=(node.user_agent, node.version),
-        )
-        session = new_session(
-            composer=self._composer,
-            standing=stream.standing,
-            waits=Waits(clock=self._clock, longest=self._answer_wait),
-        )
+        payer = str(subscriber or self._hub.account_of(sidecar) or context.peer())
+        self._budget.check(payer)
+        with self._budget.spending(payer):
+            stream = self._hub.attach(
+                peer=context.peer(),
+                node_id=node.id,
+                sidecar=sidecar,
+                kind=kind,
+                variant=variant,
+                subscriber=subscriber,
+                software=(node.user_agent, node.version),
+            )
         stream.delivery.node = node.said
-        conversation = Conversation(
-            stream,
-            session,
-            context,
-            deliveries=self._hub.deliveries,
-            metrics=self._metrics,
-            clock=self._clock,
-            limits=self._limits,
-        )
         log.info("%s (%s) connected from %s", node.id, kind, context.peer())
         self._metrics.sidecars.labels(kind).inc()
         try:
-            await conversation.open(first, wait=self._unknown_pod_wait)
+            snapshot = await first_snapshot(stream, wait=self._unknown_pod_wait)
+            session = new_session(
+                composer=self._composer,
+                standing=stream.standing,
+                waits=Waits(clock=self._clock, longest=self._answer_wait),
+            )
+            conversation = Conversation(
+                stream,
+                session,
+                context,
+                deliveries=self._hub.deliveries,
+                metrics=self._metrics,
+                clock=self._clock,
+                limits=self._limits,
+            )
+            with self._budget.spending(payer):
+                events = conversation.begin(snapshot, first)
+            await conversation.carry_out(events)
             await conversation.go_on(reader, parse)
         except ProtocolError as error:
             raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error

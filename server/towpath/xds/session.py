@@ -45,6 +45,11 @@ A cluster that is new or changed warms until an endpoints *response* arrives, ev
 endpoints are what they were (XP, «Resource warming»). Ours have the cluster's name.
 """
 
+MOST_UNANSWERED = 32
+"""How many responses of one type a client may leave unanswered: of older ones nothing is known any
+more, and in the delta variant it is sent no other until it answers, but for what takes access away.
+"""
+
 R = TypeVar("R", bound=Request)
 
 
@@ -80,6 +85,17 @@ class Sent:
                 self.before.pop(name, None)
             elif name in self.new:
                 self.before[name] = resource
+
+    def let_go(self, earlier: Iterable[Sent]) -> None:
+        """A later response takes this one's place: keep none of its bytes but of what the client
+        had accepted before, which is in no *earlier* one that it has not answered.
+        """
+        unsure = {(r.name, r.version) for sent in earlier for r in sent.new.values()}
+        self.new = {name: resource.without_bytes() for name, resource in self.new.items()}
+        self.before = {
+            n: r.without_bytes() if (r.name, r.version) in unsure else r
+            for n, r in self.before.items()
+        }
 
     def forget(self, name: str, other: Sent) -> None:
         """The client does not hold what *other* brought under that name, but what was before."""

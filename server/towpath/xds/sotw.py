@@ -13,7 +13,16 @@ from towpath.model.snapshot import Resource, ResourceSet, content_hash
 from towpath.model.types import CLUSTER, ENDPOINTS
 from towpath.xds.absence import Fault
 from towpath.xds.messages import Event, Reply, SotwRequest
-from towpath.xds.session import FOLDED, FOLLOWED, WILDCARD, WILDCARD_TYPES, Sent, Session, only_new
+from towpath.xds.session import (
+    FOLDED,
+    FOLLOWED,
+    MOST_UNANSWERED,
+    WILDCARD,
+    WILDCARD_TYPES,
+    Sent,
+    Session,
+    only_new,
+)
 from towpath.xds.waits import Waits
 from towpath.xds.wire import Composer
 
@@ -362,7 +371,10 @@ class SotwSession(Session[SotwRequest]):
     ) -> Reply:
         if known.unanswered is not None:
             sent.rest_on(known.unanswered, resources)
+            known.unanswered.let_go(known.overtaken.values())
             known.overtaken[known.nonce] = known.unanswered
+            if len(known.overtaken) > MOST_UNANSWERED:
+                del known.overtaken[next(iter(known.overtaken))]
             known.unanswered.untried = type_url in FOLDED
         known.doubtful = False
         known.nonce, known.version, known.unanswered = self._nonce(), sent.version, sent

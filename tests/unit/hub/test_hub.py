@@ -9,6 +9,7 @@ import pytest
 from support.objects import endpoint_slice, mesh_config, namespace, pod, service
 from support.resources import snapshot as made
 from support.running_hub import RunningHub, newest, running_hub
+from towpath.hub import hub
 from towpath.hub.deliveries import State
 from towpath.hub.stream import Stream
 from towpath.model.mesh import Mesh
@@ -161,7 +162,10 @@ async def test_sidecars_share_what_is_equal_in_their_snapshots(running: RunningH
     assert first.of(LISTENER).layers[0] is third.of(LISTENER).layers[0]
 
 
-async def test_streams_that_end_leave_nothing_behind(running: RunningHub) -> None:
+async def test_streams_that_end_leave_nothing_behind_when_they_do_not_come_back(
+    running: RunningHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "REMEMBERED_SECONDS", 0.0)
     await running.holds(*SMALL_MESH)
     before = len(running.hub._memo)
     streams = [running.attach(name) for name in ("curl", "curl", "web-1", "nobody")]
@@ -172,6 +176,46 @@ async def test_streams_that_end_leave_nothing_behind(running: RunningHub) -> Non
 
     assert before == len(running.hub._memo)
     assert len(running.hub.deliveries) == 0
+
+
+async def test_a_hundred_reconnects_of_a_pod_cost_as_much_as_one(running: RunningHub) -> None:
+    await running.holds(*SMALL_MESH)
+    running.hub.detach(running.attach("curl"))
+    once = running.hub._memo.computed
+
+    for _ in range(100):
+        running.hub.detach(running.attach("curl"))
+
+    assert once == running.hub._memo.computed
+
+
+async def test_what_is_remembered_of_pods_that_left_is_bounded_and_nothing_of_unknown_ones(
+    running: RunningHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hub, "REMEMBERED_LEFT", 1)
+    await running.holds(*SMALL_MESH)
+    for name in ("curl", "web-1", "curl", *(f"nobody-{n}" for n in range(50))):
+        running.hub.detach(running.attach(name))
+
+    assert 1 == len(running.hub._left)
+
+
+async def test_only_who_is_admitted_has_a_standing_and_only_as_long_as_there_is_something_to_know(
+    running: RunningHub,
+) -> None:
+    await running.holds(*SMALL_MESH)
+    quarantine = running.hub.quarantine
+    refused = running.attach("curl", subscriber=Account("shop", "another"))
+    unknown = [running.attach(f"nobody-{n}") for n in range(50)]
+    assert not quarantine._standings
+    assert not quarantine._herds
+
+    served = running.attach("curl")
+    assert ["curl.shop"] == list(quarantine._standings)
+    for stream in (refused, served, *unknown):
+        running.hub.detach(stream)
+
+    assert not quarantine._standings
 
 
 async def test_a_stream_goes_on_when_another_of_the_same_pod_ends(running: RunningHub) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from support.resources import resource, snapshot
 from support.xds_peer import Clock
-from towpath.hub.quarantine import Quarantine
-from towpath.hub.standing import Content, Flavour, Standing, content
+from towpath.hub.quarantine import MOST_FLAVOURS, Quarantine
+from towpath.hub.standing import LONGEST_TEXT, Content, Flavour, Standing, content
 from towpath.model.names import Account, ClientKind
 from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import ENDPOINTS, ROUTES
@@ -223,3 +223,49 @@ def test_a_clients_own_rejections_end_after_a_while() -> None:
 
     fleet.clock.now += 61.0
     assert "abcd" == fleet.given(after)
+
+
+def test_however_many_versions_clients_invent_few_are_told_apart() -> None:
+    fleet = Fleet()
+    for n in range(500):
+        made = fleet.client(f"x{n}", Flavour(ClientKind.ENVOY, f"invented {n}"))
+        made.accepted(ROUTES, {"r": NEW})
+
+    assert len(fleet.quarantine._herds) <= MOST_FLAVOURS + len(ClientKind)
+
+
+def test_invented_versions_push_no_verdict_out() -> None:
+    fleet = Fleet()
+    after = fleet.change()
+    for client in fleet.clients[:2]:
+        client.withheld(after.of(ROUTES))
+        _reject(client)
+    for client in fleet.clients:
+        client.wake.clear()
+
+    for n in range(500):
+        fleet.client(f"x{n}", Flavour(ClientKind.ENVOY, f"invented {n}")).wake.clear()
+
+    assert fleet.quarantine.refuses(ENVOY, NEW)
+
+
+def test_a_client_that_comes_and_goes_is_forgotten_unless_it_has_rejected_something() -> None:
+    fleet = Fleet()
+    good, bad = fleet.clients[:2]
+    _reject(bad)
+    for client in (good, bad):
+        client.wake.clear()
+        fleet.quarantine.leave(client)
+
+    assert fleet.client("a", ENVOY) is not good
+    assert fleet.client("b", ENVOY) is bad
+
+
+def test_what_is_remembered_of_a_clients_words_has_both_ends_and_a_bound() -> None:
+    fleet = Fleet()
+    _reject(fleet.clients[0], text=f"r: {'x' * 100_000} the reason")
+
+    (rejection,) = fleet.clients[0].rejections.values()
+    assert len(rejection.text) <= LONGEST_TEXT
+    assert rejection.text.startswith("r: x")
+    assert rejection.text.endswith("x the reason")

@@ -26,7 +26,7 @@ def _stream(subscriber: Account | None = None) -> Stream:
             kind=ClientKind.ENVOY,
             variant="sotw",
         ),
-        standing=new_standing(),
+        admit=lambda *_: new_standing(),
         subscriber=subscriber,
     )
 

@@ -16,6 +16,7 @@ SECONDS = (
     "quarantine_expiry",
     "read_wait",
     "first_request_wait",
+    "opening_budget",
     "max_connection_age",
     "keepalive_time",
     "keepalive_timeout",
