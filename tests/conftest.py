@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from support.alerts import needs as alerts
+from support.clients import needs as clients
 from support.dataplane import needs as dataplane
 from support.dataplane.hosts import Hosts
 from support.dataplane.network import Network, open_network
@@ -57,6 +58,7 @@ NEEDS = (
     Need("kube", "TOWPATH_REQUIRE_KUBE", kube.unmet),
     Need("alerts", "TOWPATH_REQUIRE_ALERTS", alerts.unmet),
     Need("pipy", "TOWPATH_REQUIRE_PIPY", pipy.unmet),
+    Need("clients", "TOWPATH_REQUIRE_CLIENTS", clients.unmet),
 )
 
 

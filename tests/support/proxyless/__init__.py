@@ -63,9 +63,16 @@ class XdsClient:
         assert line, "the client has ended"
         return Outcome(**json.loads(line))
 
-    async def until(self, name: str, wanted: Callable[[Outcome], bool], *, what: str) -> Outcome:
+    async def until(
+        self,
+        name: str,
+        wanted: Callable[[Outcome], bool],
+        *,
+        what: str,
+        within: float = WITHIN_S,
+    ) -> Outcome:
         """Call again until the outcome is as wanted."""
-        deadline = asyncio.get_running_loop().time() + WITHIN_S
+        deadline = asyncio.get_running_loop().time() + within
         while not wanted(outcome := await self.call(name)):
             assert asyncio.get_running_loop().time() < deadline, f"{what}; last: {outcome}"
             await asyncio.sleep(0.02)
@@ -82,6 +89,7 @@ async def xds_client(
     fail_on_data_errors: bool = False,
     tls: TlsFiles | None = None,
     inside: Callable[[str], Sequence[str]] = lambda program: (program,),
+    caller: Sequence[str] | None = None,
 ) -> AsyncIterator[XdsClient]:
     """A client whose bootstrap names *server*; *flavour* is `sync` or `aio`.
 
@@ -89,6 +97,7 @@ async def xds_client(
     *fail_on_data_errors* gives up what they speak of; with *tls*, the client's files, it speaks
     mutual TLS to the server. *inside* makes the command of a program that is run elsewhere, such as
     in a network namespace.
+    *caller* is the command of another program that is spoken to like `caller.py`.
     """
     features = ["fail_on_data_errors"] if fail_on_data_errors else []
     bootstrap = {
@@ -99,15 +108,14 @@ async def xds_client(
                 "server_features": features,
             }
         ],
-        "node": {"id": node},
+        # Node.js asks for all fields of a node.
+        "node": {"id": node, "cluster": "curl", "locality": {"region": "r", "zone": "z"}},
     }
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump(bootstrap, file)
         file.flush()
         process = await asyncio.create_subprocess_exec(
-            *inside(sys.executable),
-            CALLER,
-            flavour,
+            *(caller or (*inside(sys.executable), CALLER, flavour)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=os.environ
