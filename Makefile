@@ -56,6 +56,12 @@ tables: setup ## write what is made of tables in the code: docs/meshconfig.md, d
 protos: setup ## generate the Python code of the protos, beside them
 	$(BIN)/python protos/generate.py
 
+docs: setup ## API pages of the client library and the protos, into build/docs
+	@mkdir -p build/docs
+	@$(BIN)/pdoc --output-directory build/docs/towpath_client towpath_client
+	@$(BIN)/python protos/reference.py build/docs/protos.md
+	@ls build/docs/towpath_client/towpath_client.html build/docs/protos.md
+
 lock: ## resolve constraints.txt anew, with the newest versions that pyproject.toml allows
 	@tests/system.sh venv
 	@work=$$(mktemp -d) && trap 'rm -rf "$$work"' EXIT && \
@@ -101,6 +107,10 @@ search-properties: setup ## try other examples of the property tests than the ga
 	@for ((run = 1; run <= $${TIMES:-10}; run++)); do \
 		HYPOTHESIS_PROFILE=search $(BIN)/python -m pytest -q --timeout 0 -m hypothesis $${TESTS:-tests/unit}; \
 	done
+
+clients: setup ## real gRPC clients in Go, Java, Node.js and Rust (needs go, mvn, npm and cargo)
+	@$(BIN)/python tests/support/clients/build.py >/dev/null
+	@TOWPATH_REQUIRE_CLIENTS=1 $(BIN)/python -m pytest -q -s tests/clients
 
 conformance-adapter: setup ## serve what the public xDS test harness calls: xDS on 18000, its adapter on 17000
 	@PYTHONPATH=tests $(BIN)/python -m support.xds

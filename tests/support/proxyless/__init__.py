@@ -115,7 +115,7 @@ async def xds_client(
         json.dump(bootstrap, file)
         file.flush()
         process = await asyncio.create_subprocess_exec(
-            *(caller or (*inside(sys.executable), CALLER, flavour)),
+            *(caller or (*inside(sys.executable), str(CALLER), flavour)),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             env=os.environ
