@@ -7,8 +7,8 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help image setup run demo demo-kube test check fmt golden tables protos lock bench-toggle bench-toggle-kube bench-kube bench-policy bench-push \
-	bench-hostile fuzz-egress fuzz-xds search-properties conformance-adapter clean
+.PHONY: help image setup run demo demo-kube test check fmt golden tables protos docs lock bench-toggle bench-toggle-kube bench-kube bench-policy bench-push \
+	bench-hostile clients fuzz-egress fuzz-xds search-properties conformance-adapter clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
