@@ -83,6 +83,15 @@ def test_a_host_with_a_final_dot_is_the_same_host(outside: Rig) -> None:
     assert curl(outside.client, "http://httpbin.org/", "-H", "host: httpbin.org..").status == 404
 
 
+def test_a_name_with_an_underscore_is_a_name(outside: Rig) -> None:
+    hosts = ["my_service.wild.test", "*.fast.test"]
+    outside.manifests.apply(egress("p", (80, "http"), hosts=hosts))
+
+    for host in ("my_service.wild.test", "my_service.fast.test"):
+        address = ("--resolve", f"{host}:80:{HTTPBIN}")
+        until_curl(outside, f"http://{host}/", *address, status=200)
+
+
 def _until(connection: socket.socket, end: bytes) -> bytes:
     received = b""
     while end not in received:

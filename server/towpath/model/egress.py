@@ -26,7 +26,7 @@ METHODS = (
 OUTBOUND_PORT = 15001
 """Where every connection out is caught: one to that port is never let out."""
 
-_LABEL = "[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?"
+_LABEL = "[a-z0-9_](?:[-a-z0-9_]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 
 

@@ -84,14 +84,14 @@ def test_another_account_gets_a_policy_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["http://a_b.test/", "https://1.2.3", "http://a.test:15001/", "10.0.0.1:15001"]
+    "target", ["http://ü.test/", "https://1.2.3", "http://a.test:15001/", "10.0.0.1:15001"]
 )
 def test_nothing_is_suggested_that_no_policy_can_say(target: str) -> None:
     assert suggestion(Account("shop", "default"), parse_attempt(target)) == ""
 
 
 def test_a_host_that_no_policy_can_name_is_allowed_by_its_address() -> None:
-    attempt = parse_attempt("http://a_b.test/", address="10.1.2.3")
+    attempt = parse_attempt("http://-a.test/", address="10.1.2.3")
     spec = yaml.safe_load(suggestion(Account("shop", "default"), attempt))["spec"]
 
     assert spec["ipAddresses"] == ["10.1.2.3/32"]

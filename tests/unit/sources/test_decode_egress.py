@@ -77,7 +77,7 @@ def test_a_bad_port_is_left_out_alone(port: dict[str, Any], field: str, said: st
     "host",
     [
         *("http://a.test", "a.test/path", "a.test:80", "*", "a*.test", "*a.test", "a.*.test"),
-        *("::1", "[::1]", "", "a..test", "-a.test", "a_b.test", "a" * 64 + ".test", "a b.test"),
+        *("::1", "[::1]", "", "a..test", "-a.test", "a" * 64 + ".test", "a b.test"),
     ],
 )
 def test_a_bad_host_is_left_out_and_the_others_stay(host: str) -> None:
@@ -87,6 +87,26 @@ def test_a_bad_host_is_left_out_and_the_others_stay(host: str) -> None:
     problem = _only(problems)
     assert problem.field == "spec.hosts[1]"
     assert "allowed: a host name such as example.com" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("host", "said"),
+    [
+        *(("http://a.test", '":"'), ("a.test/x", '"/"'), ("a b.test", '" "'), ("ü.test", '"ü"')),
+        *(("a*.test", '"*"'), ("a.test:80", '":"'), ("a\n.test", r'"\n"')),
+    ],
+)
+def test_a_message_says_which_character_no_host_has(host: str, said: str) -> None:
+    _, problems = _egress(hosts=["good.test", host])
+
+    assert f"no other wildcard); not allowed: {said}; it is left out" in _only(problems).message
+
+
+def test_a_final_dot_and_underscores_are_of_a_name() -> None:
+    value, problems = _egress(hosts=["HTTPbin.org.", "my_service.test", "*._tcp.my_service.test"])
+
+    assert value.hosts == ("*._tcp.my_service.test", "httpbin.org", "my_service.test")
+    assert problems == ()
 
 
 def test_hosts_of_which_none_is_valid_match_nothing() -> None:

@@ -14,7 +14,7 @@ from towpath.model.names import Account, Protocol
 from towpath.model.problem import Reason
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
-from towpath.sources.decode.hosts import HOSTS, RANGES, host, ipv4_range, narrowed
+from towpath.sources.decode.hosts import host, hosts_like, ipv4_range, narrowed, ranges_like
 from towpath.sources.decode.known import Known
 from towpath.sources.decode.names import PORTS, NameRule, is_port
 
@@ -45,7 +45,7 @@ def egress(raw: Mapping[str, object], found: Findings) -> Egress | None:
     top = Reader(raw, "", found, KNOWN)
     spec = top.section("spec")
     route_groups, settings, unclear = _matches(spec)
-    hosts = _each(spec, "hosts", host, found, allowed=HOSTS)
+    hosts = _each(spec, "hosts", host, found, allowed=hosts_like)
     ports, closed_ports = _ports(spec, found)
     sources, closed_sources = _sources(spec, found)
     closed = top.misspelt or spec.misspelt or unclear or len(settings) > 1
@@ -58,7 +58,7 @@ def egress(raw: Mapping[str, object], found: Findings) -> Egress | None:
         sources=sources,
         ports=ports if closed else _sensible(ports, hosts, route_groups, found),
         hosts=hosts,
-        ranges=_each(spec, "ipAddresses", ipv4_range, found, allowed=RANGES),
+        ranges=_each(spec, "ipAddresses", ipv4_range, found, allowed=ranges_like),
         route_groups=route_groups,
         setting=settings[0] if settings else None,
         closed=closed,
@@ -183,7 +183,7 @@ def _each(
     parse: Callable[[str], str | None],
     found: Findings,
     *,
-    allowed: str,
+    allowed: Callable[[str], str],
 ) -> tuple[str, ...] | None:
     """The valid items of a list, sorted; None if the list is absent or empty."""
     if not spec.has(name) or spec.is_empty(name):
@@ -192,7 +192,7 @@ def _each(
     for path, text in spec.texts_at(name):
         parsed = parse(text)
         if parsed is None:
-            found.invalid(path, text, allowed=allowed, effect="it is left out")
+            found.invalid(path, text, allowed=allowed(text), effect="it is left out")
             continue
         items.add(parsed)
         if name == "ipAddresses" and (said := narrowed(text, parsed)):

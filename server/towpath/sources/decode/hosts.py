@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import AddressValueError, IPv4Network, NetmaskValueError
 
 from towpath.model.egress import is_host
+from towpath.sources.decode.findings import show
 
 HOSTS = (
     "a host name such as example.com, or *. before one for every name below it "
     "(no scheme, no port, no path, no other wildcard)"
 )
+_NO_HOST = re.compile(r"[^-.*_0-9A-Za-z]|(?<!^)\*")
 RANGES = "an IPv4 range such as 10.0.0.0/8, or 192.0.2.1/32 for one address"
 
 
 def host(text: str) -> str | None:
-    """The host in lower case; None if it is not one."""
-    lowered = text.lower()
+    """The host in lower case, without a final dot; None if it is not one."""
+    lowered = text.lower().removesuffix(".")
     return lowered if is_host(lowered) else None
+
+
+def hosts_like(text: str) -> str:
+    """What is allowed in place of *text*, with the character of it that is not, if it is that."""
+    wrong = _NO_HOST.search(text)
+    return f"{HOSTS}; not allowed: {show(wrong[0])}" if wrong else HOSTS
+
+
+def ranges_like(_text: str) -> str:
+    return RANGES
 
 
 def ipv4_range(text: str) -> str | None:
