@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Iterable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ import grpc
 import pytest
 from cryptography import x509
 from envoy.config.core.v3.base_pb2 import Node
-from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
+from envoy.service.discovery.v3.discovery_pb2 import (
+    DeltaDiscoveryRequest,
+    DeltaDiscoveryResponse,
+    DiscoveryRequest,
+)
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from support.calls import call
@@ -20,7 +25,7 @@ from support.certificates import Certificates, spiffe_id
 from support.control_plane import ControlPlane, control_plane
 from towpath.access import Audience
 from towpath.app.grpc_server import RULES
-from towpath.model.types import LISTENER
+from towpath.model.types import CLUSTER, LISTENER
 from towpath_client import TlsFiles
 
 PERMISSION_DENIED = grpc.StatusCode.PERMISSION_DENIED
@@ -341,3 +346,34 @@ def _replace(path: Path, text: str) -> None:
     fresh = path.with_suffix(".new")
     fresh.write_text(text)
     fresh.replace(path)
+
+
+async def test_a_stream_ends_with_its_certificate_and_goes_on_with_the_next_without_a_resend(
+    tmp_path: Path,
+) -> None:
+    certificates = Certificates(tmp_path)
+    uris = (spiffe_id("curl", "curl"),)
+    short = certificates.issue("short", uris=uris, lifetime=timedelta(seconds=4))
+    async with control_plane(tmp_path, tls=certificates.server()) as plane:
+        async with plane.stream("DeltaAggregatedResources", tls=short) as stream:
+            await stream.say_bytes(_delta(CLUSTER))
+            first = DeltaDiscoveryResponse.FromString(await stream.hear_bytes())
+            code, details = await stream.end()
+
+        assert UNAVAILABLE == code
+        assert "the certificate of this connection ends" in details
+        renewed = certificates.issue("short", uris=uris)
+        held = {resource.name: resource.version for resource in first.resources}
+        assert held
+        async with plane.stream("DeltaAggregatedResources", tls=renewed) as stream:
+            await stream.say_bytes(_delta(CLUSTER, initial_resource_versions=held))
+            await stream.say_bytes(_delta(LISTENER))
+            # Of the clusters it holds it is sent none, so this is what comes first.
+            answer = DeltaDiscoveryResponse.FromString(await stream.hear_bytes())
+            assert (LISTENER, []) != (answer.type_url, list(answer.resources))
+            assert LISTENER == answer.type_url
+
+
+def _delta(type_url: str, **fields: Any) -> bytes:
+    request = DeltaDiscoveryRequest(node=Node(id="curl.curl"), type_url=type_url, **fields)
+    return bytes(request.SerializeToString())

@@ -19,6 +19,10 @@ from towpath.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.25
+
+HANG_UP_S = 0.5
+"""How long what was said last has to get through before a connection is ended."""
+
 PORT = "ads"
 """The port's name in metrics."""
 
@@ -47,14 +51,20 @@ class Doorkeeper:
         self._ended = metrics.connections_ended
         self._open = metrics.connections
         self._let_in: set[Peer] = set()
+        self._leaving: dict[Peer, float] = {}
         self._sockets: Sockets | None = None
-        for reason in ("first-call", "crowd", "per-address"):
+        for reason in ("first-call", "crowd", "per-address", "expired"):
             self._ended.labels(PORT, reason)
 
     def let_in(self, peer: str) -> None:
         """A call on the connection of *peer*, as gRPC names it, has passed the gate."""
         if (found := parse_peer(peer)) is not None:
             self._let_in.add(found)
+
+    def hang_up(self, peer: str) -> None:
+        """The connection of *peer* is to end in a moment, and its client to make another."""
+        if (found := parse_peer(peer)) is not None:
+            self._leaving.setdefault(found, self._clock() + HANG_UP_S)
 
     async def keep(self, port: int) -> None:
         """Look after a port of this process until cancelled."""
@@ -73,6 +83,9 @@ class Doorkeeper:
             return
         connections = self._sockets.look()
         self._let_in &= connections.keys()
+        self._leaving = {p: at for p, at in self._leaving.items() if p in connections}
+        gone = [p for p, at in self._leaving.items() if at <= self._clock()]
+        self._end("expired", [connections[peer] for peer in gone])
         waiting = {p: c for p, c in connections.items() if p not in self._let_in}
         self._open.labels("let-in").set(len(self._let_in))
         self._open.labels("waiting").set(len(waiting))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
 from enum import StrEnum
 from inspect import isasyncgen
 from typing import Any, TypeAlias
@@ -15,6 +16,7 @@ from typing import Any, TypeAlias
 import grpc
 
 from towpath.access.caller import Caller, Context, Transport
+from towpath.access.expiry import seconds_left
 from towpath.access.requests import Calls, each, only, released
 from towpath.model.names import Account
 from towpath.telemetry.metrics import Metrics
@@ -42,7 +44,8 @@ class Gate(grpc.aio.ServerInterceptor):
     With *plaintext* nobody is authenticated: every call that a rule speaks of is let in, and any
     stream may be any pod's. Without, a caller in plaintext is refused everything. *people* are
     SPIFFE ids. *largest* is how many bytes a request to a service may have, and *let_in* is told
-    the peer of each call that is let in.
+    the peer of each call that is let in; *hang_up* ends the connection of a peer in a moment.
+    *now* is when certificates have to be valid.
     """
 
     def __init__(
@@ -55,6 +58,8 @@ class Gate(grpc.aio.ServerInterceptor):
         metrics: Metrics,
         largest: Mapping[str, int] | None = None,
         let_in: Callable[[str], None] = lambda _: None,
+        hang_up: Callable[[str], None] = lambda _: None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._rules = rules
         self._plaintext = plaintext
@@ -63,6 +68,8 @@ class Gate(grpc.aio.ServerInterceptor):
         self._metrics = metrics
         self._largest = largest or {}
         self._let_in = let_in
+        self._now = now
+        self.hang_up = hang_up
         self._calls = Calls()
 
     def subscriber(self, context: Context) -> Account | None:
@@ -77,6 +84,13 @@ class Gate(grpc.aio.ServerInterceptor):
         if account is None or caller.transport is not Transport.TLS:
             raise PermissionError(f"{caller} is no sidecar")
         return account
+
+    def seconds_left(self, context: Context) -> float | None:
+        """How long a call may last until its certificate ends; None: for ever."""
+        caller = Caller.of(context)
+        if caller.expires_at is None:
+            return None
+        return seconds_left(caller.expires_at, peer=caller.peer, now=self._now())
 
     def count_refusal(self, audience: Audience | None, reason: str) -> None:
         """*reason* is one of a few fixed words; None: no rule said for whom it is."""
@@ -164,6 +178,8 @@ class Gate(grpc.aio.ServerInterceptor):
                 return None
             case Transport.LOCAL:
                 return self._refusal_of_local(service, audience)
+            case Transport.TLS if caller.expires_at and caller.expires_at <= self._now():
+                return "expired", "the certificate has expired: connect again with a new one"
             case Transport.TLS:
                 return self._refusal_of_identity(service, audience, caller)
         return "transport", "only authenticated callers are served"

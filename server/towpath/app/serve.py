@@ -77,6 +77,7 @@ async def serve(
         metrics=metrics,
         largest=LARGEST,
         let_in=doorkeeper.let_in,
+        hang_up=doorkeeper.hang_up,
     )
     settle = Settle(quiet=settings.settle_quiet, longest=settings.settle_max, clock=time.monotonic)
     store = Store(

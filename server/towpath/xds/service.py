@@ -196,26 +196,34 @@ class AdsService:
         stream.delivery.node = node.said
         log.info("%s (%s) connected from %s", node.id, kind, context.peer())
         self._metrics.sidecars.labels(kind).inc()
+        certified = asyncio.timeout(self._gate.seconds_left(context))
         try:
-            snapshot = await first_snapshot(stream, wait=self._unknown_pod_wait)
-            session = new_session(
-                composer=self._composer,
-                standing=stream.standing,
-                waits=Waits(clock=self._clock, longest=self._answer_wait),
-            )
-            conversation = Conversation(
-                stream,
-                session,
-                context,
-                deliveries=self._hub.deliveries,
-                metrics=self._metrics,
-                clock=self._clock,
-                limits=self._limits,
-            )
-            with self._budget.spending(payer):
-                events = conversation.begin(snapshot, first)
-            await conversation.carry_out(events)
-            await conversation.go_on(reader, parse)
+            async with certified:
+                snapshot = await first_snapshot(stream, wait=self._unknown_pod_wait)
+                session = new_session(
+                    composer=self._composer,
+                    standing=stream.standing,
+                    waits=Waits(clock=self._clock, longest=self._answer_wait),
+                )
+                conversation = Conversation(
+                    stream,
+                    session,
+                    context,
+                    deliveries=self._hub.deliveries,
+                    metrics=self._metrics,
+                    clock=self._clock,
+                    limits=self._limits,
+                )
+                with self._budget.spending(payer):
+                    events = conversation.begin(snapshot, first)
+                await conversation.carry_out(events)
+                await conversation.go_on(reader, parse)
+        except TimeoutError as error:
+            if not certified.expired():
+                raise
+            self._gate.hang_up(context.peer())
+            text = "the certificate of this connection ends: connect again, with a new one"
+            raise Refused(grpc.StatusCode.UNAVAILABLE, text) from error
         except ProtocolError as error:
             raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
         except NotItsPodError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from towpath.access.doorkeeper import Doorkeeper, Room
+from towpath.access.doorkeeper import HANG_UP_S, Doorkeeper, Room
 from towpath.access.sockets import Connection, Peer, Sockets
 from towpath.telemetry.metrics import Metrics
 
@@ -106,3 +106,16 @@ def test_a_port_that_is_used_again_has_to_be_let_in_again(monkeypatch: pytest.Mo
     port.connect(SIDECAR, 1)
 
     assert set() == port.look(after=10)
+
+
+def test_who_is_to_connect_anew_is_ended_when_the_last_word_is_through(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port = Port(monkeypatch, Room())
+    port.connect(SIDECAR, 1, 2, let_in=True)
+    for _ in range(2):
+        port.keeper.hang_up(f"ipv4:{SIDECAR}:1")
+
+    assert 2 == len(port.look())
+    assert {(SIDECAR, 2)} == port.look(after=HANG_UP_S)
+    assert 1 == port.ended("expired")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -277,3 +278,16 @@ async def test_methods_of_every_shape_are_guarded_and_answer(tmp_path: Path) -> 
     assert dict.fromkeys(methods, b"asked") == answers
     assert {grpc.StatusCode.PERMISSION_DENIED} == refused
     assert grpc.StatusCode.UNIMPLEMENTED is unknown
+
+
+async def test_a_certificate_that_has_expired_meanwhile_calls_nothing_more() -> None:
+    gate = Gate(
+        RULES,
+        plaintext=False,
+        trust_domain="cluster.local",
+        people=frozenset({JO}),
+        metrics=Metrics(),
+        now=lambda: datetime.now(UTC) + timedelta(days=10_000),
+    )
+    for service in RULES:
+        assert "expired" in await _call(gate, service, "ssl", SIDECAR)
