@@ -22,6 +22,8 @@ from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 
 WITHIN_S = 5.0
+TURNS = 10
+"""How many turns of the event loop what is published needs to arrive, also after its slice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +90,8 @@ async def running_hub(*, compose: Compose = snapshot) -> AsyncIterator[RunningHu
 async def newest(stream: Stream) -> Snapshot | None:
     """Take what the stream has for its reader now, if anything."""
     taking = asyncio.ensure_future(stream.next())
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    for _ in range(TURNS):
+        await asyncio.sleep(0)
     if taking.done():
         return taking.result()[0]
     taking.cancel()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from support.fake_time import Clock, run_in_fake_time
 from support.objects import egress, mesh_of
@@ -23,6 +23,8 @@ from towpath.model.problem import Problem, Reason
 from towpath.status import StatusWriter
 from towpath.status.reports import Reports
 from towpath.telemetry.metrics import Metrics
+
+R = TypeVar("R")
 
 
 @dataclass
@@ -48,6 +50,9 @@ class Given:
     def policies(self) -> tuple[PolicyStatus, ...]:
         self.computed += 1
         return tuple(self.statuses.values())
+
+    async def in_turn(self, call: Callable[[], R]) -> R:
+        return call()
 
     async def run(self) -> None:
         await asyncio.Event().wait()

@@ -18,7 +18,7 @@ from towpath.admin.node_matcher import node_matcher
 from towpath.admin.times import timestamp
 from towpath.hub.deliveries import Delivery, Holding, Response, TypeDelivery
 from towpath.hub.hub import Hub
-from towpath.model.snapshot import Resource, ResourceSet
+from towpath.model.snapshot import Resource, ResourceSet, Snapshot
 
 Context = grpc.aio.ServicerContext[Any, Any]
 GenericXdsConfig = csds_pb2.ClientConfig.GenericXdsConfig
@@ -68,7 +68,9 @@ class ClientStatus(csds_pb2_grpc.ClientStatusDiscoveryServiceServicer):  # type:
             node = Node.FromString(delivery.node)
             if wanted(node):
                 config = answer.config.add(node=node)
-                configs = self._configs(delivery, contents=not request.exclude_resource_contents)
+                held = await self._hub.in_turn(self._hub.snapshot, delivery.kind, delivery.sidecar)
+                contents = not request.exclude_resource_contents
+                configs = _configs(held, delivery, contents=contents)
                 for count, made in enumerate(configs, start=1):
                     config.generic_xds_configs.append(made)
                     if count % AT_ONCE == 0:
@@ -83,12 +85,12 @@ class ClientStatus(csds_pb2_grpc.ClientStatusDiscoveryServiceServicer):  # type:
             await asyncio.sleep(0)
         return answer
 
-    def _configs(self, delivery: Delivery, *, contents: bool) -> Iterator[Any]:
-        snapshot = self._hub.snapshot(delivery.kind, delivery.sidecar)
-        for type_url, told in sorted(delivery.types.items()):
-            holding = delivery.holding(type_url)
-            if snapshot is not None and holding is not None:
-                yield from _of_type(snapshot.of(type_url), told, holding, contents=contents)
+
+def _configs(snapshot: Snapshot | None, delivery: Delivery, *, contents: bool) -> Iterator[Any]:
+    for type_url, told in sorted(delivery.types.items()):
+        holding = delivery.holding(type_url)
+        if snapshot is not None and holding is not None:
+            yield from _of_type(snapshot.of(type_url), told, holding, contents=contents)
 
 
 def _of_type(

@@ -48,15 +48,16 @@ class HttpEndpoints:
         return web.json_response({"version": self._version})
 
     async def _metrics_page(self, _: web.Request) -> web.Response:
-        self._collect()
+        await self._collect()
         body = generate_latest(self._metrics.registry)
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
-    def _collect(self) -> None:
+    async def _collect(self) -> None:
         """Read what is only worth computing when somebody looks."""
         for kind, count in self._hub.object_counts().items():
             self._metrics.objects.labels(kind).set(count)
+        problems = await self._hub.in_turn(self._hub.problems)
         self._metrics.problems.clear()
-        for reason, count in Counter(p.reason for p in self._hub.problems()).items():
+        for reason, count in Counter(p.reason for p in problems).items():
             self._metrics.problems.labels(reason).set(count)
         self._metrics.source_stale_seconds.set(self._stale_seconds())

@@ -45,7 +45,7 @@ class Inspector(pb_grpc.InspectorServicer):
         self, request: pb.GetSnapshotRequest, context: Context
     ) -> pb.GetSnapshotResponse:
         kind, sidecar = await self._whose(request, context)
-        snapshot = self._hub.snapshot(kind, sidecar)
+        snapshot = await self._hub.in_turn(self._hub.snapshot, kind, sidecar)
         if snapshot is None:
             await _no_pod(sidecar, context)
         asked = _asked(snapshot, request)
@@ -56,7 +56,7 @@ class Inspector(pb_grpc.InspectorServicer):
     ) -> AsyncIterator[pb.WatchSnapshotResponse]:
         kind, sidecar = await self._whose(request, context)
         told: list[str] | None = None
-        with self._hub.watch(kind, sidecar) as watch:
+        async with self._hub.watch(kind, sidecar) as watch:
             while (snapshot := await watch.next()) is not None:
                 asked = _asked(snapshot, request)
                 if told != (told := [held.version for held in asked]):
@@ -79,16 +79,18 @@ class Inspector(pb_grpc.InspectorServicer):
     async def ListProblems(
         self, request: pb.ListProblemsRequest, context: Context
     ) -> pb.ListProblemsResponse:
-        return pb.ListProblemsResponse(problems=[_problem(p) for p in self._hub.problems()])
+        found = await self._hub.in_turn(self._hub.problems)
+        return pb.ListProblemsResponse(problems=[_problem(p) for p in found])
 
     async def ListPolicies(
         self, request: pb.ListPoliciesRequest, context: Context
     ) -> pb.ListPoliciesResponse:
-        return pb.ListPoliciesResponse(policies=[_policy(p) for p in self._hub.policies()])
+        found = await self._hub.in_turn(self._hub.policies)
+        return pb.ListPoliciesResponse(policies=[_policy(p) for p in found])
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         try:
-            return answer(request, self._hub.explain)
+            return await self._hub.in_turn(answer, request, self._hub.explain)
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
 

@@ -28,6 +28,7 @@ from towpath.model.plan import (
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SIDECAR
+from towpath.model.ways import Ways
 from towpath.planning import endpoints, inbound, outbound, proxyless
 from towpath.planning.config import config
 
@@ -76,7 +77,7 @@ def _envoy(mesh: Mesh, account: Account, let_in: Inbound) -> Snapshot:
         ),
         ENDPOINTS: (mesh.ask(_assignments, reachable),),
         LISTENER: (
-            mesh.ask(_encoded, envoy.outbound_listener, let_out),
+            mesh.ask(_outbound_listener, let_out),
             mesh.ask(_encoded, envoy.inbound_listener, let_in),
             mesh.ask(_encoded, envoy.prometheus_listener),
         ),
@@ -143,24 +144,56 @@ def _pipy_outbound(mesh: Mesh, let_out: Outbound) -> bytes:
         for one in let_out.destinations
         if not one.direct
     }
-    return pipy.outbound(let_out, clusters)
+    return mesh.work(_size(let_out), pipy.outbound, let_out, clusters)
 
 
 def _pipy_cluster(mesh: Mesh, namespace: str, service: str, port: int) -> pipy.ClusterConfig:
     return pipy.cluster(mesh.ask(endpoints, namespace, service, port))
 
 
-def _withheld_from_pipy(_: Mesh, let_out: Outbound) -> tuple[Problem, ...]:
-    return pipy.withheld(let_out)
+def _withheld_from_pipy(mesh: Mesh, let_out: Outbound) -> tuple[Problem, ...]:
+    return mesh.work(_size(let_out), pipy.withheld, let_out)
 
 
 def _sets(layers: dict[str, tuple[Layer, ...]]) -> dict[str, ResourceSet]:
     return {type_url: ResourceSet(type_url, held) for type_url, held in layers.items()}
 
 
-def _encoded(_: Mesh, encoder: Callable[[*Ts], Layer], *planned: *Ts) -> Layer:
+def _encoded(mesh: Mesh, encoder: Callable[[*Ts], Layer], *planned: *Ts) -> Layer:
     """A layer, encoded once for all sidecars whose plans agree on *planned*."""
-    return encoder(*planned)
+    return mesh.work(sum(map(_size, planned)), _layer, encoder, *planned)
+
+
+def _outbound_listener(mesh: Mesh, let_out: Outbound) -> Layer:
+    """In-mesh destinations change more often than policies, whose chains are kept meanwhile."""
+    chains = mesh.ask(_egress_chains, let_out.ways)
+    return mesh.work(_size(let_out), _layer, envoy.outbound_listener, let_out, chains)
+
+
+def _egress_chains(mesh: Mesh, opened: Ways) -> envoy.Chains:
+    return mesh.work(_size(opened), envoy.egress_chains, opened)
+
+
+def _layer(encoder: Callable[[*Ts], Layer], *planned: *Ts) -> Layer:
+    """A layer with its version, which everybody asks for."""
+    layer = encoder(*planned)
+    _ = layer.version
+    return layer
+
+
+def _size(planned: object) -> int:
+    """How many things there are to encode, about."""
+    match planned:
+        case Ways():
+            zones = (zone for port in planned.ports for zone in port.zones)
+            names = sum(len(z.ranges) + len(z.hosts or ()) + len(z.server_names) for z in zones)
+            return names + len(planned.externals)
+        case Outbound():
+            return len(planned.destinations) + _size(planned.ways)
+        case tuple():
+            return len(planned)
+        case _:
+            return 0
 
 
 def _assignments(mesh: Mesh, reachable: Destinations | Targets) -> Layer:

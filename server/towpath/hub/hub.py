@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from functools import partial
+from typing import TypeVar
 
 from towpath.hub.blame import rejection_problems
 from towpath.hub.compose import snapshot, withheld
@@ -18,6 +20,7 @@ from towpath.hub.settle import Settle
 from towpath.hub.standing import Content, Flavour, Standing
 from towpath.hub.status import PolicyStatus, effect, policy_statuses
 from towpath.hub.stream import Stream
+from towpath.hub.turns import Turns
 from towpath.hub.watch import Watch
 from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh
@@ -45,7 +48,9 @@ REMEMBERED_LEFT = 1000
 """For how many such sidecars."""
 
 YIELD_SECONDS = 0.002
-"""How long a rebuild may keep the event loop before it lets others run."""
+"""How long a rebuild of many small parts may keep the event loop before it lets others run."""
+
+R = TypeVar("R")
 
 
 class Hub:
@@ -87,6 +92,8 @@ class Hub:
         self._clock = clock
         mesh, _ = store.drain()
         self._memo = Memo(mesh)
+        self._turns = Turns(self._memo, forget=self._forget_unused)
+        self._late: asyncio.Queue[Stream] = asyncio.Queue()
         self._streams: dict[Question, set[Stream]] = {}
         self._watches: dict[Question, set[Watch]] = {}
         self._left: OrderedDict[Question, float] = OrderedDict()  # when the last stream ended
@@ -108,8 +115,19 @@ class Hub:
         """Take the store's present view without waiting, publishing nothing; for offline use."""
         self._memo.update(*self._store.drain())
 
+    async def in_turn(self, call: Callable[..., R], *args: object) -> R:
+        """What `call(*args)` gives, without keeping others waiting; for one of these methods that
+        only answer: `snapshot`, `problems`, `withheld`, `explain`, `policies`.
+        """
+        return await self._turns.finish(partial(call, *args))
+
     async def run(self) -> None:
         """Follow the store until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._serve_late())
+            await self._follow()
+
+    async def _follow(self) -> None:
         if self._store.synced and not self._whole:
             await self._publish(self._clock())
         while True:
@@ -136,7 +154,8 @@ class Hub:
         subscriber: Account | None,
         software: tuple[str, str] = ("", ""),
     ) -> Stream:
-        """Open a stream; it has a snapshot at once if its pod is known, else when it appears.
+        """Open a stream; it has a snapshot at once if its pod is known, or as soon as that can be
+        worked out, else when the pod appears.
 
         It never has that of a pod of another account than *subscriber* (None: of any).
         *software* is the name and version of the client's.
@@ -153,7 +172,8 @@ class Hub:
         stream = Stream(delivery, admit=admit, subscriber=subscriber)
         question = self._question(kind, sidecar)
         self._streams.setdefault(question, set()).add(stream)
-        self._offer([stream], changed_at=None)
+        if not self._turns.begin(partial(self._offer, [stream], changed_at=None)):
+            self._late.put_nowait(stream)
         return stream
 
     def detach(self, stream: Stream) -> None:
@@ -175,14 +195,28 @@ class Hub:
             self._memo.forget(withheld, delivery.kind, delivery.sidecar)
         self.deliveries.close(delivery)
 
-    @contextlib.contextmanager
-    def watch(self, kind: ClientKind, sidecar: SidecarId) -> Iterator[Watch]:
+    async def _serve_late(self) -> None:
+        """Give streams their first snapshots that could not be had at once."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                stream = await self._late.get()
+                question = self._question(stream.delivery.kind, stream.delivery.sidecar)
+                call = partial(self._offer_first, question, stream)
+                tasks.create_task(self._publish_late(call, question))
+
+    def _offer_first(self, question: Question, stream: Stream) -> None:
+        if stream in self._streams.get(question, ()):
+            self._offer([stream], changed_at=None)
+
+    @contextlib.asynccontextmanager
+    async def watch(self, kind: ClientKind, sidecar: SidecarId) -> AsyncIterator[Watch]:
         """Look on as the snapshot of a sidecar, connected or not, changes."""
         question = self._question(kind, sidecar)
         watches = self._watches.setdefault(question, set())
-        watch = Watch(kind, sidecar, self.snapshot(kind, sidecar))
+        watch = Watch(kind, sidecar)
         watches.add(watch)
         try:
+            watch.offer(await self.in_turn(self.snapshot, kind, sidecar))
             yield watch
         finally:
             watches.discard(watch)
@@ -219,8 +253,15 @@ class Hub:
         return found
 
     def explain(self, account: Account, attempt: Attempt) -> Explanation:
-        """What becomes of an attempt of that account's sidecars."""
-        return explain(self.mesh, account, attempt, self.problems())
+        """What becomes of an attempt of that account's sidecars. Raises ValueError as `explain`."""
+        asked = (account, attempt, self.problems())
+        try:
+            found = self._memo.ask(explain, *asked)
+        except ValueError:
+            self._memo.forget(explain, *asked)
+            raise
+        self._memo.forget(explain, *asked)
+        return found
 
     def policies(self) -> tuple[PolicyStatus, ...]:
         """What has become of each policy."""
@@ -250,11 +291,18 @@ class Hub:
         # What a publication that failed has left out is not known: the next one is for all.
         whole, self._whole, slice_began = self._whole, False, begun
         followed = self._streams.keys() | self._watches.keys()
+        late = []
         for question in changed & followed if whole else followed:
-            self._publish_one(question, changed_at=changed_at)
+            if not self._publish_at_once(question, changed_at=changed_at):
+                late.append(question)
             if self._clock() - slice_began > YIELD_SECONDS:
                 await asyncio.sleep(0)
                 slice_began = self._clock()
+        # What takes long keeps nobody waiting who has his already.
+        async with asyncio.TaskGroup() as tasks:
+            for question in late:
+                call = partial(self._offer_to, question, changed_at=changed_at)
+                tasks.create_task(self._publish_late(call, question))
         if self.quarantine:
             self.quarantine.retire(self._in_use())
         self._whole = True
@@ -262,17 +310,31 @@ class Hub:
         self._metrics.compute_seconds.observe(self._clock() - begun)
         self._on_publish()
 
-    def _publish_one(self, question: Question, *, changed_at: float) -> None:
+    def _publish_at_once(self, question: Question, *, changed_at: float) -> bool:
+        """False if that takes too long to be done at once."""
+        with self._alone(question):
+            return self._turns.begin(partial(self._offer_to, question, changed_at=changed_at))
+        return True
+
+    async def _publish_late(self, call: Callable[[], None], question: Question) -> None:
+        with self._alone(question):
+            await self._turns.finish(call)
+
+    @contextlib.contextmanager
+    def _alone(self, question: Question) -> Iterator[None]:
         """A failure that nobody foresaw concerns those alone who ask that question."""
         try:
-            self._offer(self._streams.get(question, ()), changed_at=changed_at)
-            for watch in self._watches.get(question, ()):
-                watch.offer(self.snapshot(watch.kind, watch.sidecar))
+            yield
         except Exception:
             self._metrics.task_failures.labels("publish").inc()
             log.exception(
                 "%s: what it is to hold cannot be worked out; it keeps what it has", question[1]
             )
+
+    def _offer_to(self, question: Question, *, changed_at: float | None) -> None:
+        self._offer(self._streams.get(question, ()), changed_at=changed_at)
+        for watch in self._watches.get(question, ()):
+            watch.offer(self.snapshot(watch.kind, watch.sidecar))
 
     def _offer(self, streams: Iterable[Stream], *, changed_at: float | None) -> None:
         """Publish the present snapshot; a pod that is gone leaves its streams what they have."""

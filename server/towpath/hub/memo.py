@@ -4,11 +4,15 @@ A question is a pure function `f(mesh, *args)`. While it runs, its reads of the 
 questions it asks in turn are recorded. A change marks the answers that read it, and theirs in
 turn; a marked answer is checked again when it is next asked for, and an equal new answer leaves
 everything above it as it was, the object itself included.
+
+A question may take long. Within a `slice` it is left off when the slice is over, by `Unfinished`:
+what has been answered until then stays so, and whoever asks again goes on from there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable
+import contextlib
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, TypeVarTuple, cast
 
@@ -20,6 +24,61 @@ R = TypeVar("R")
 
 Question = tuple[Callable[..., Any], tuple[Hashable, ...]]
 
+SMALL_WORK = 250
+"""Work of no more things than this is done at once."""
+
+
+class Unfinished(Exception):
+    """A question could not be answered within the slice; ask it again.
+
+    *job*, if it is not None, has to be done first: elsewhere, since it is one piece. *question* is
+    the one that the Memo was asked.
+    """
+
+    def __init__(self, job: Job | None = None) -> None:
+        super().__init__()
+        self.job = job
+        self.question: Question | None = None
+
+
+class Job:
+    """One call of a pure function, which may be made in any thread."""
+
+    def __init__(self, function: Callable[..., Any], args: tuple[Any, ...]) -> None:
+        self.function = function
+        self.args = args
+        self.done = False
+        self._value: Any = None
+        self._error: Exception | None = None
+
+    def run(self) -> None:
+        """Make the call, and keep what comes of it."""
+        try:
+            self._value = self.function(*self.args)
+        except Exception as error:  # noqa: BLE001 (raised to whoever wants the value)
+            self._error = error
+        self.done = True
+
+    @property
+    def value(self) -> Any:
+        """What the call gave; raises what it raised."""
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+
+@dataclass(slots=True)
+class _Slice:
+    """Until when, by *clock*, questions are answered; at least one always is."""
+
+    clock: Callable[[], float]
+    until: float
+    answered: bool = False
+
+    @property
+    def over(self) -> bool:
+        return self.answered and self.clock() >= self.until
+
 
 @dataclass(eq=False, slots=True)
 class _Answer:
@@ -30,9 +89,11 @@ class _Answer:
     changed_at: int = 0
     checked_at: int = -1
     stale: bool = True
+    known: bool = False
     reads: set[ReadKey] = field(default_factory=set)
     uses: dict[_Answer, None] = field(default_factory=dict)
     users: set[_Answer] = field(default_factory=set)
+    jobs: list[Job] = field(default_factory=list)
 
 
 class Memo:
@@ -44,6 +105,7 @@ class Memo:
         self._answers: dict[Question, _Answer] = {}
         self._readers: dict[ReadKey, set[_Answer]] = {}
         self._read_at: dict[ReadKey, int] = {}
+        self._slice: _Slice | None = None
         self.computed = 0
 
     @property
@@ -70,7 +132,16 @@ class Memo:
 
     def ask(self, question: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
         """The answer for the present mesh."""
-        return cast("R", self._get((question, cast("tuple[Hashable, ...]", args))).value)
+        return cast("R", self._asked((question, cast("tuple[Hashable, ...]", args))).value)
+
+    @contextlib.contextmanager
+    def slice(self, seconds: float, clock: Callable[[], float]) -> Iterator[None]:
+        """Within it, questions raise `Unfinished` when so much time has passed."""
+        self._slice = _Slice(clock, clock() + seconds)
+        try:
+            yield
+        finally:
+            self._slice = None
 
     @property
     def revision(self) -> int:
@@ -79,7 +150,7 @@ class Memo:
 
     def changed_at(self, question: Callable[[Mesh, *Ts], R], *args: *Ts) -> int:
         """The revision at which the answer last became another one."""
-        return self._get((question, cast("tuple[Hashable, ...]", args))).changed_at
+        return self._asked((question, cast("tuple[Hashable, ...]", args))).changed_at
 
     def forget(self, question: Callable[..., Any], *args: Hashable) -> None:
         """Drop an answer, and those that only it used."""
@@ -89,6 +160,13 @@ class Memo:
 
     def __len__(self) -> int:
         return len(self._answers)
+
+    def _asked(self, question: Question) -> _Answer:
+        try:
+            return self._get(question)
+        except Unfinished as unfinished:
+            unfinished.question = question
+            raise
 
     def _known(self, question: Question) -> _Answer:
         answer = self._answers.get(question)
@@ -113,18 +191,28 @@ class Memo:
         return any(self._get(used.question).changed_at > since for used in answer.uses)
 
     def _compute(self, answer: _Answer) -> None:
-        known = answer.checked_at >= 0
+        if self._slice is not None and self._slice.over:
+            raise Unfinished
         answer.checked_at = -1  # should the question raise, nothing recorded so far may be trusted
         used_before = self._detach(answer)
         question, args = answer.question
         recording = _RecordingMesh.of(self._mesh, memo=self, answer=answer)
         try:
             value = question(recording, *args)
+        except Unfinished:
+            # It will be asked again, and then most likely uses all this.
+            for used in used_before:
+                answer.uses[used] = None
+                used.users.add(answer)
+            raise
         finally:
             self._release(used_before)
+        answer.jobs.clear()
+        if self._slice is not None:
+            self._slice.answered = True
         self.computed += 1
-        if not known or value != answer.value:
-            answer.value = value
+        if not answer.known or value != answer.value:
+            answer.value, answer.known = value, True
             answer.changed_at = self._revision
 
     def _release(self, answers: list[_Answer]) -> None:
@@ -153,6 +241,19 @@ class Memo:
     def note_read(self, answer: _Answer, key: ReadKey) -> None:
         answer.reads.add(key)
         self._readers.setdefault(key, set()).add(answer)
+
+    def work(self, answer: _Answer, size: int, job: Job) -> Any:
+        """The value of a call that *answer* needs; within a slice a long one is left to others."""
+        same = [j for j in answer.jobs if j.function == job.function and j.args == job.args]
+        if same:
+            job = same[0]
+        elif self._slice is not None and size > SMALL_WORK:
+            answer.jobs.append(job)
+        if not job.done:
+            if job in answer.jobs and self._slice is not None:
+                raise Unfinished(job)
+            job.run()
+        return job.value
 
     def note_use(self, answer: _Answer, question: Question) -> Any:
         used = self._known(question)
@@ -195,3 +296,6 @@ class _RecordingMesh(Mesh):
     def ask(self, question: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
         key = (question, cast("tuple[Hashable, ...]", args))
         return cast("R", self.memo.note_use(self.answer, key))
+
+    def work(self, size: int, function: Callable[[*Ts], R], *args: *Ts) -> R:
+        return cast("R", self.memo.work(self.answer, size, Job(function, args)))

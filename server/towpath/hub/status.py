@@ -13,7 +13,8 @@ from towpath.model.egress import Egress, UpstreamTrafficSetting
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef, SidecarId, Stamp
 from towpath.model.problem import Problem, Reason
-from towpath.planning.egress.rules import Rule, rules
+from towpath.planning.egress.limits import admission
+from towpath.planning.egress.rules import Rule
 
 Policy = Egress | UpstreamTrafficSetting
 
@@ -104,9 +105,16 @@ def effect(mesh: Mesh, namespace: str, name: str) -> tuple[Rule, ...]:
     return tuple(
         rule
         for account in policy.sources
-        for rule in mesh.ask(rules, account)
-        if rule.policy == policy.label
+        for rule in mesh.ask(_opened_by, account).get(policy.label, ())
     )
+
+
+def _opened_by(mesh: Mesh, account: Account) -> dict[str, list[Rule]]:
+    """What each policy opens to the account."""
+    found: dict[str, list[Rule]] = {}
+    for rule in mesh.ask(admission, account).rules:
+        found.setdefault(rule.policy, []).append(rule)
+    return found
 
 
 def _opens(allowed: tuple[Rule, ...]) -> bool:

@@ -11,17 +11,17 @@ from towpath.model.snapshot import Snapshot
 class Watch:
     """Where the hub puts a snapshot (None: no such pod); only the newest is kept."""
 
-    def __init__(self, kind: ClientKind, sidecar: SidecarId, present: Snapshot | None) -> None:
+    def __init__(self, kind: ClientKind, sidecar: SidecarId) -> None:
         self.kind = kind
         self.sidecar = sidecar
-        self._latest = present
+        self._latest: Snapshot | None = None
+        self._offered = False
         self._new = asyncio.Event()
-        self._new.set()
 
     def offer(self, latest: Snapshot | None) -> None:
         """Tell the one who looks on, unless nothing has changed."""
-        if latest != self._latest:
-            self._latest = latest
+        if latest != self._latest or not self._offered:
+            self._latest, self._offered = latest, True
             self._new.set()
 
     async def next(self) -> Snapshot | None:

@@ -1,7 +1,8 @@
 """Mesh: one immutable view of everything the control plane holds.
 
 Every look-up goes through `get`, `group` or `ask`, so that a subclass can record what an answer
-was made from (the hub does) while planning stays a set of plain functions of a Mesh.
+was made from (the hub does) while planning stays a set of plain functions of a Mesh. What takes
+long goes through `work`, so that it can be done where nobody waits for it.
 """
 
 from __future__ import annotations
@@ -73,6 +74,14 @@ class Mesh:
     def ask(self, question: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
         """Answer a question about this mesh; a recording mesh remembers the answer."""
         return question(self, *args)
+
+    def work(self, size: int, function: Callable[[*Ts], R], *args: *Ts) -> R:
+        """The value of a pure function of *args* alone, all immutable.
+
+        *size* is about how many things it has to go through.
+        """
+        del size
+        return function(*args)
 
     # Typed look-ups, all made of the three above.
 

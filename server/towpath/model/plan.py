@@ -3,23 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypeVar
 
+from towpath.model.hashed import HashedOnce
 from towpath.model.names import Protocol
 from towpath.model.ways import Ways
-
-T = TypeVar("T")
-
-
-class HashedOnce(tuple[T, ...]):  # noqa: SLOT001 - slots cannot be in a tuple
-    """A tuple that is hashed once, as the key to what many sidecars share."""
-
-    _hash: int | None = None
-
-    def __hash__(self) -> int:
-        if self._hash is None:
-            self._hash = super().__hash__()
-        return self._hash
 
 
 def destination_name(namespace: str, service: str, port: int) -> str:

@@ -23,6 +23,7 @@ class Reason(StrEnum):
     NOT_IN_MESH = "NotInMesh"
     FORBIDDEN = "Forbidden"
     NOT_ENFORCEABLE = "NotEnforceable"
+    TOO_LARGE = "TooLarge"
     REJECTED = "Rejected"
 
 

@@ -1,9 +1,9 @@
 """The ways out that policies open for one service account, merged: part of a Plan.
 
 On each port a connection is judged by its address first, then by what it says at its beginning:
-plain HTTP by its host, TLS by its server name, anything else as bytes. A `Zone` is one address
-range on one port, and holds everything that any policy allows there, so that the narrowest zone
-around an address decides alone.
+plain HTTP by its host, TLS by its server name, anything else as bytes. A `Zone` is the address
+ranges of the same policies on one port, and holds everything that any policy allows there, so
+that the one with the narrowest range around an address decides alone.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from towpath.model.egress import ConnectionSettings, RequestMatch
+from towpath.model.hashed import HashedOnce
 
 PASSTHROUGH = "passthrough-outbound"
 """The external that every sidecar has: the address that was dialled, without any limit."""
@@ -74,14 +75,16 @@ class ServerName:
 
 @dataclass(frozen=True, slots=True)
 class Zone:
-    """What is allowed on one port towards one range of addresses (None: any address).
+    """What is allowed on one port towards some ranges of addresses (none: any address).
+
+    No range is in two zones of a port.
 
     `hosts` is None where no policy looks at HTTP; `other_hosts` is where requests for a host that
     no policy names go, `other_tls` likewise, and `bytes` takes what is left. None: not allowed by
     a policy here, so that only passthrough, if it is on, may let it out.
     """
 
-    range: str | None
+    ranges: tuple[str, ...] = ()
     hosts: tuple[Host, ...] | None = None
     other_hosts: str | None = None
     server_names: tuple[ServerName, ...] = ()
@@ -90,19 +93,39 @@ class Zone:
     tls_policies: tuple[str, ...] = ()
     bytes_policies: tuple[str, ...] = ()
 
+    @property
+    def range(self) -> str | None:
+        """The first of its ranges, by which it is named; None for any address."""
+        return self.ranges[0] if self.ranges else None
+
 
 @dataclass(frozen=True, slots=True)
 class EgressPort:
-    """One port; on a *server_first* one nobody waits for the client's first bytes."""
+    """One port; on a *server_first* one nobody waits for the client's first bytes.
+
+    A zone stands behind those that have a range around one of its own.
+    """
 
     number: int
     zones: tuple[Zone, ...]
     server_first: bool
 
 
+class Ports(HashedOnce[EgressPort]):
+    """Ports, by number."""
+
+
+class Externals(HashedOnce[External]):
+    """Externals, by name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ways:
-    """All ways out that policies open for one service account."""
+    """All ways out that policies open for one service account.
 
-    ports: tuple[EgressPort, ...] = ()
-    externals: tuple[External, ...] = ()
+    `single` are ports and addresses that a zone has a range of their own for (`/32`).
+    """
+
+    ports: Ports = Ports()
+    externals: Externals = Externals()
+    single: frozenset[tuple[int, str]] = frozenset()

@@ -14,9 +14,12 @@ from towpath.planning.addresses import Claims, present
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """What is reachable inside the mesh, and what had to be left out."""
+    """What is reachable inside the mesh, at which ports and addresses it is dialled, and what had
+    to be left out.
+    """
 
     reachable: Destinations
+    dialled: frozenset[tuple[int, str]]
     problems: tuple[Problem, ...]
 
 
@@ -29,7 +32,9 @@ def directory(mesh: Mesh) -> Directory:
     ]
     claims = Claims(found)
     own = map(claims.without_lost, found)
-    return Directory(Destinations(one for one in own if one.addresses), claims.problems)
+    reachable = Destinations(one for one in own if one.addresses)
+    dialled = frozenset((one.port, address) for one in reachable for address in one.addresses)
+    return Directory(reachable, dialled, claims.problems)
 
 
 def destinations_in(mesh: Mesh, namespace: str) -> tuple[Destination, ...]:

@@ -20,6 +20,7 @@ _DECIDING = (
     Reason.NOT_ENABLED,
     Reason.NOT_IN_MESH,
     Reason.FORBIDDEN,
+    Reason.TOO_LARGE,
     Reason.MISSING,
     Reason.CONFLICT,
     Reason.NOT_SUPPORTED,

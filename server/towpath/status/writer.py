@@ -113,7 +113,7 @@ class StatusWriter:
     async def _stand_by(self, *, news: bool) -> None:
         self._held = None
         if news or self._reports.due:
-            await self._reports.tell(self._hub.policies())
+            await self._reports.tell(await self._hub.in_turn(self._hub.policies))
 
     async def _lead(self, *, news: bool) -> None:
         await self._reports.withdraw()
@@ -124,7 +124,7 @@ class StatusWriter:
         elif not (news or heard or now >= self._again_at):
             return
         self._again_at = _NEVER
-        await self._write_statuses(self._held, self._hub.policies())
+        await self._write_statuses(self._held, await self._hub.in_turn(self._hub.policies))
         await self._write_events()
 
     async def _write_statuses(
@@ -158,7 +158,8 @@ class StatusWriter:
             self._pace.forget(uid)
 
     async def _write_events(self) -> None:
-        due = {event.name: event for event in events(self._hub.mesh, self._hub.problems())}
+        problems = await self._hub.in_turn(self._hub.problems)
+        due = {event.name: event for event in events(self._hub.mesh, problems)}
         for name in self._told.keys() - due.keys():
             self._pace.forget(name)
         self._told = {name: self._told.get(name, False) for name in due}

@@ -132,7 +132,7 @@ def test_trap_5_the_first_bytes_are_read_where_policies_ask_for_them(
 ) -> None:
     for passthrough in (False, True):
         made = _outbound(
-            Outbound(Destinations((SQL,)), passthrough, ways(tuple(rules), (), passthrough=False))
+            Outbound(Destinations((SQL,)), passthrough, ways(tuple(rules), passthrough=False))
         )
 
         assert frozenset(ports) == inspected(made)
@@ -146,7 +146,7 @@ def test_a_server_that_speaks_first_anywhere_is_not_kept_waiting_by_other_polici
     *, passthrough: bool
 ) -> None:
     rules = (MAIL, replace(PAGES, port=25), replace(BANK, port=25))
-    plan = Outbound(Destinations(), passthrough, ways(rules, (), passthrough=passthrough))
+    plan = Outbound(Destinations(), passthrough, ways(rules, passthrough=passthrough))
 
     assert frozenset() == inspected(_outbound(plan))
 

@@ -34,12 +34,12 @@ RULES = "rds-egress.80"
 
 
 def _listener(*rules: Rule, passthrough: bool = False) -> Resource:
-    let_out = ways(rules, (), passthrough=passthrough)
+    let_out = ways(rules, passthrough=passthrough)
     return outbound_listener(Outbound(Destinations(), passthrough, let_out))["outbound-listener"]
 
 
 def _routes(*rules: Rule, passthrough: bool = False) -> Resource:
-    return egress_routes(ways(rules, (), passthrough=passthrough))[RULES]
+    return egress_routes(ways(rules, passthrough=passthrough))[RULES]
 
 
 def _met(held: Resource, new: Resource) -> Resource:

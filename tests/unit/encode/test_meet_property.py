@@ -15,7 +15,7 @@ from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Destinations, Outbound
 from towpath.model.snapshot import Resource
 from towpath.planning.egress.decide import Attempt, decide
-from towpath.planning.egress.ways import ways
+from towpath.planning.egress.ways import outside, ways
 
 LISTENER = "outbound-listener"
 
@@ -43,8 +43,9 @@ def plans(draw: st.DrawFn) -> Outbound:
         if taken.isdisjoint((one.port, address) for address in one.addresses):
             found.setdefault((one.port, one.service), one)
     reachable = Destinations(sorted(found.values()))
-    let_out = ways(tuple(held), reachable, passthrough=through)
-    return Outbound(reachable, through, let_out)
+    dialled = {(d.port, address) for d in reachable for address in d.addresses}
+    let_out = ways(tuple(held), passthrough=through)
+    return Outbound(reachable, through, outside(let_out, dialled & let_out.single))
 
 
 def _listener(plan: Outbound) -> Resource | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ from towpath_api.v1.sidecar_pb2 import SidecarConfig
 
 
 def plan_of(*held: Rule, passthrough: bool = False) -> Outbound:
-    found = ways(held, (), passthrough=passthrough)
+    found = ways(held, passthrough=passthrough)
     return Outbound(Destinations(), passthrough, ways=found)
 
 
@@ -126,7 +127,8 @@ def test_https_is_withheld_unless_passthrough_lets_it_out_anyway() -> None:
 
 def test_the_narrowest_range_stands_first_behind_what_has_none() -> None:
     ranges = ("10.0.0.0/8", "10.1.1.1/32", "10.1.0.0/16")
-    plan = plan_of(rule(Protocol.TCP, ranges=ranges), rule(Protocol.HTTP, hosts=("a.test",)))
+    by_policy = [replace(rule(Protocol.TCP, ranges=(r,)), policy=f"p/{r}") for r in ranges]
+    plan = plan_of(*by_policy, rule(Protocol.HTTP, hosts=("a.test",)))
     matches = config_of(plan)["Outbound"]["TrafficMatches"]["80"]
 
     assert [None, ["10.1.1.1/32"], ["10.1.0.0/16"], ["10.0.0.0/8"]] == [
@@ -134,10 +136,20 @@ def test_the_narrowest_range_stands_first_behind_what_has_none() -> None:
     ]
 
 
+def test_of_two_matches_that_hold_an_address_that_of_more_policies_stands_first() -> None:
+    """Each has a range that is wider than one of the other's."""
+    wide, around, within = "20.0.0.0/7", "10.0.0.0/16", "10.0.1.0/24"
+    one = replace(rule(Protocol.TCP, ranges=(around, wide)), policy="p/one")
+    two = replace(rule(Protocol.TCP, ranges=(within, wide)), policy="p/two")
+    matches = config_of(plan_of(one, two))["Outbound"]["TrafficMatches"]["80"]
+
+    assert [[within, wide], [around]] == [sorted(m["DestinationIPRanges"]) for m in matches]
+
+
 @pytest.mark.parametrize("host", ["shop", "SHOP.curl", "other.org", "undefined", ""])
 def test_in_the_mesh_any_host_leads_to_the_service_that_was_dialled(host: str) -> None:
     shop = Destination("curl", "shop", 80, Protocol.HTTP, ("10.96.0.7",), direct=False)
-    plan = Outbound(Destinations((shop,)), passthrough=False, ways=ways((), (), passthrough=False))
+    plan = Outbound(Destinations((shop,)), passthrough=False, ways=ways((), passthrough=False))
     clusters = {shop.name: sidecar.cluster((Endpoint("10.1.1.1", 8080),))}
     message = SidecarConfig.FromString(sidecar.outbound(plan, clusters))
     config = config_of(plan_of()) | {"Outbound": json.loads(to_json(message))["Outbound"]}

@@ -28,7 +28,7 @@ NOBODY = Inbound(())
 
 
 def config(*held: Rule, passthrough: bool = False, let_in: Inbound = NOBODY) -> Resource:
-    plan = Outbound(Destinations(), passthrough, ways=ways(held, (), passthrough=passthrough))
+    plan = Outbound(Destinations(), passthrough, ways=ways(held, passthrough=passthrough))
     return sidecar.config(
         "curl.curl",
         sidecar.spec(MeshConfig(), passthrough=passthrough),

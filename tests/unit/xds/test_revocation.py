@@ -23,10 +23,8 @@ from towpath.xds.sotw import SotwSession
 
 NAME = "rds-egress.80"
 RULE = Rule("p/x", 80, Protocol.HTTP, ("a.test",), None, None, None)
-ALLOWED = egress_routes(ways((RULE,), (), passthrough=False))
-NARROWED = egress_routes(
-    ways((replace(RULE, matches=(RequestMatch("/get"),)),), (), passthrough=False)
-)
+ALLOWED = egress_routes(ways((RULE,), passthrough=False))
+NARROWED = egress_routes(ways((replace(RULE, matches=(RequestMatch("/get"),)),), passthrough=False))
 GONE = revoked(ROUTES, NAME)
 
 

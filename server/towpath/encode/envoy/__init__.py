@@ -1,6 +1,7 @@
 """The vocabulary of Envoy sidecars: listeners, clusters and routes, a file for each."""
 
 from towpath.encode.envoy.clusters import common_clusters, inbound_clusters, outbound_clusters
+from towpath.encode.envoy.egress_chains import Chains, egress_chains
 from towpath.encode.envoy.egress_clusters import egress_clusters
 from towpath.encode.envoy.egress_routes import egress_routes, revoked
 from towpath.encode.envoy.listeners import inbound_listener, outbound_listener, prometheus_listener
@@ -9,8 +10,10 @@ from towpath.encode.envoy.routes import inbound_routes, outbound_routes
 from towpath.encode.envoy.stand_ins import closed
 
 __all__ = [
+    "Chains",
     "closed",
     "common_clusters",
+    "egress_chains",
     "egress_clusters",
     "egress_routes",
     "inbound_clusters",

@@ -20,17 +20,23 @@ from towpath.encode.envoy.egress_clusters import dns_cache
 from towpath.encode.envoy.egress_http import http_egress
 from towpath.encode.envoy.filters import tcp_proxy
 from towpath.encode.pack import pack
-from towpath.model.ways import Reach, ServerName, Ways, Zone
+from towpath.model.ways import Reach, Ways, Zone
 
 HTTP_PROTOCOLS = ("http/1.0", "http/1.1", "h2c")
 
 
-def egress_chains(ways: Ways) -> Iterable[FilterChain]:
+Chains = tuple[FilterChain, ...]
+
+
+def egress_chains(ways: Ways) -> Chains:
     """The chains of every port and zone, in order."""
     patterns = {e.name for e in ways.externals if e.reach is Reach.PATTERN}
-    for port in ways.ports:
-        for zone in port.zones:
-            yield from _Chains(port.number, zone, patterns).all()
+    return tuple(
+        chain
+        for port in ways.ports
+        for zone in port.zones
+        for chain in _Chains(port.number, zone, patterns).all()
+    )
 
 
 class _Chains:
@@ -40,13 +46,13 @@ class _Chains:
         self._port = port
         self._zone = zone
         self._patterns = patterns
+        self._ranges = [_range(range_) for range_ in zone.ranges]
 
     def all(self) -> Iterable[FilterChain]:
         zone = self._zone
         if zone.hosts is not None:
             yield self._http()
-        for server_name in zone.server_names:
-            yield self._server_name(server_name)
+        yield from self._server_names()
         if zone.bytes and zone.hosts is None and not zone.server_names and not zone.tls_policies:
             yield self._tcp("tcp", zone.bytes)
             return
@@ -64,28 +70,27 @@ class _Chains:
         action = http_egress(name, routes, port=self._port)
         return FilterChain(name=name, filter_chain_match=match, filters=[action])
 
-    def _server_name(self, server_name: ServerName) -> FilterChain:
-        match = self._match(transport="tls")
-        match.server_names.append(server_name.host)
-        if server_name.external is None:
-            # Without filters the connection is closed at once; the chain's name says why.
-            name = self._name("refused", server_name.host)
-            return FilterChain(name=name, filter_chain_match=match)
-        name = self._name("https", server_name.host)
-        filters = [self._proxy(name, server_name.external)]
-        if server_name.external in self._patterns:
-            filters.insert(0, self._look_up())
-        return FilterChain(name=name, filter_chain_match=match, filters=filters)
+    def _server_names(self) -> Iterable[FilterChain]:
+        """A chain for all names that lead to one place, and one for those that are refused."""
+        leading: dict[str | None, list[str]] = {}
+        for server_name in self._zone.server_names:
+            leading.setdefault(server_name.external, []).append(server_name.host)
+        for external, hosts in leading.items():
+            match = self._match(transport="tls")
+            match.server_names.extend(hosts)
+            name = self._name("refused" if external is None else "https", hosts[0])
+            # Without filters a connection is closed at once; the chain's name says why.
+            filters = [] if external is None else self._towards(name, external)
+            yield FilterChain(name=name, filter_chain_match=match, filters=filters)
+
+    def _towards(self, name: str, external: str) -> list[Filter]:
+        look_up = [self._look_up()] if external in self._patterns else []
+        return [*look_up, tcp_proxy(name, external)]
 
     def _tcp(self, kind: str, external: str, *, transport: str = "") -> FilterChain:
         name = self._name(kind)
         match = self._match(transport=transport)
-        return FilterChain(
-            name=name, filter_chain_match=match, filters=[self._proxy(name, external)]
-        )
-
-    def _proxy(self, name: str, external: str) -> Filter:
-        return tcp_proxy(name, external)
+        return FilterChain(name=name, filter_chain_match=match, filters=[tcp_proxy(name, external)])
 
     def _look_up(self) -> Filter:
         """Resolve the server name itself: the address that the client dialled does not count."""
@@ -98,14 +103,18 @@ class _Chains:
         match = FilterChainMatch(
             destination_port={"value": self._port}, transport_protocol=transport
         )
-        if self._zone.range is not None:
-            address, _, length = self._zone.range.partition("/")
-            match.prefix_ranges.append(
-                CidrRange(address_prefix=address, prefix_len={"value": int(length)})
-            )
+        match.prefix_ranges.extend(self._ranges)
         return match
 
     def _name(self, kind: str, host: str = "") -> str:
-        """`egress-http.80`, and behind it what distinguishes chains of the same port."""
+        """`egress-http.80`, and behind it what distinguishes chains of the same port.
+
+        Of several hosts or ranges it is the first, so that the name stays when others come.
+        """
         parts = (f"egress-{kind}.{self._port}", host, self._zone.range or "")
         return "|".join(part for part in parts if part)
+
+
+def _range(range_: str) -> CidrRange:
+    address, _, length = range_.partition("/")
+    return CidrRange(address_prefix=address, prefix_len={"value": int(length)})

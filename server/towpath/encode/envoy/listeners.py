@@ -13,7 +13,7 @@ from envoy.config.listener.v3.listener_pb2 import Listener
 
 from towpath.encode.envoy import names
 from towpath.encode.envoy.access_log import connection_log
-from towpath.encode.envoy.egress_chains import egress_chains
+from towpath.encode.envoy.egress_chains import Chains, egress_chains
 from towpath.encode.envoy.filters import http_by_rds, http_with, tcp_proxy
 from towpath.encode.envoy.inspection import asks, inspectors, original_dst, port_of
 from towpath.encode.envoy.routes import prometheus_routes
@@ -24,8 +24,10 @@ from towpath.model.snapshot import Layer
 from towpath.model.ways import PASSTHROUGH
 
 
-def outbound_listener(plan: Outbound) -> Layer:
+def outbound_listener(plan: Outbound, of_policies: Chains | None = None) -> Layer:
     """The listener that every outgoing connection is redirected to.
+
+    *of_policies* are the chains of the plan's ways, if they are known already.
 
     None at all when nothing is allowed out: then a connection is refused at once, as curl says
     with exit code 7. A listener without chains would be rejected, and the old one would stay.
@@ -34,7 +36,8 @@ def outbound_listener(plan: Outbound) -> Layer:
         return Layer()
     listener = _transparent(names.OUTBOUND_LISTENER, names.OUTBOUND_PORT)
     listener.traffic_direction = TrafficDirection.OUTBOUND
-    of_policies = list(egress_chains(plan.ways))
+    if of_policies is None:
+        of_policies = egress_chains(plan.ways)
     # Only a change of these ports replaces the listener, and drains it as a whole: a change of
     # chains alone leaves the other chains' connections untouched.
     listener.listener_filters.extend(inspectors({port_of(c) for c in of_policies if asks(c)}))

@@ -178,8 +178,8 @@ def _tls(port: int, zone: Zone, *, http: bool, passthrough: bool) -> Iterable[Ga
 
 def _match(port: int, zone: Zone, protocol: Protocol) -> OutboundMatch:
     match = OutboundMatch(port=port, protocol=protocol)
-    if zone.range is not None:
-        match.destination_ip_ranges.ranges[zone.range].SetInParent()
+    for range_ in zone.ranges:
+        match.destination_ip_ranges.ranges[range_].SetInParent()
     return match
 
 

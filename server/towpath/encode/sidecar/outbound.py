@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Network
 
 from towpath.encode.sidecar.config import part
 from towpath.encode.sidecar.egress import judgements
@@ -31,17 +30,19 @@ the mesh the dialled address has chosen the service, whatever the Host.
 
 def outbound(let_out: Outbound, clusters: Mapping[str, ClusterConfig]) -> bytes:
     """Matches by port, and clusters: *clusters* are the in-mesh ones, by name."""
-    by_port: dict[int, list[OutboundMatch]] = {}
+    in_mesh: dict[int, list[OutboundMatch]] = {}
     for match in _in_mesh(let_out.destinations):
-        by_port.setdefault(match.port, []).append(match)
+        in_mesh.setdefault(match.port, []).append(match)
+    opened: dict[int, list[OutboundMatch]] = {}
     used: set[str] = set()
     for number, judged in judgements(let_out):
         used |= judged.externals
         if judged.match is not None:
-            by_port.setdefault(number, []).append(judged.match)
+            opened.setdefault(number, []).append(judged.match)
     message = SidecarConfig()
-    for number, matches in by_port.items():
-        message.outbound.traffic_matches[number].values.extend(sorted(matches, key=_order))
+    for number in sorted(in_mesh.keys() | opened.keys()):
+        matches = _in_order(in_mesh.get(number, []), opened.get(number, []))
+        message.outbound.traffic_matches[number].values.extend(matches)
     for name, held in clusters.items():
         message.outbound.clusters_configs[name].CopyFrom(held)
     for external in let_out.ways.externals:
@@ -99,12 +100,15 @@ def _match(port: int, protocol: Protocol, addresses: Iterable[str]) -> OutboundM
     return match
 
 
-def _order(match: OutboundMatch) -> tuple[int, list[str]]:
-    """Without ranges first, then the narrowest: the first that holds the address decides."""
-    ranges = sorted(match.destination_ip_ranges.ranges)
-    if not match.HasField("destination_ip_ranges"):
-        return -33, []
-    return -min(IPv4Network(range_).prefixlen for range_ in ranges), ranges
+def _in_order(in_mesh: list[OutboundMatch], opened: list[OutboundMatch]) -> Iterable[OutboundMatch]:
+    """Those of any address first; of the others the first that holds the address decides."""
+    anywhere = [match for match in opened if not match.HasField("destination_ip_ranges")]
+    within = [match for match in opened if match.HasField("destination_ip_ranges")]
+    return (
+        *anywhere,
+        *sorted(in_mesh, key=lambda match: sorted(match.destination_ip_ranges.ranges)),
+        *reversed(within),
+    )
 
 
 def _external(external: External) -> ClusterConfig:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from typing import TypeVar
 
 import re2
@@ -13,7 +13,8 @@ from towpath.model.names import Protocol
 from towpath.model.paths import ANY_PATH, FOLDABLE
 from towpath.model.plan import Destination, Outbound
 from towpath.model.ways import PASSTHROUGH, Host, ServerName, Zone
-from towpath.planning.egress.zones import covers
+from towpath.planning.egress.hosts import covers
+from towpath.planning.egress.ranges import span
 
 T = TypeVar("T", Host, ServerName)
 
@@ -189,7 +190,7 @@ def _bytes(outbound: Outbound, zone: Zone, reasons: list[str]) -> Decision:
     if zone.bytes is None:
         reasons.append("no policy allows any connection here")
         return _by_passthrough(outbound, reasons)
-    range_ = f"addresses in {zone.range}" if zone.range else "any address"
+    range_ = f"addresses in {_ranges(zone)}" if zone.ranges else "any address"
     reasons.append(f"any connection to {range_} is allowed by {', '.join(zone.bytes_policies)}")
     return Decision(zone.bytes, zone.bytes_policies, tuple(reasons))
 
@@ -208,16 +209,22 @@ def _destination(outbound: Outbound, attempt: Attempt) -> Destination | None:
 
 
 def _zone(outbound: Outbound, attempt: Attempt) -> Zone | None:
-    """The narrowest zone around the address, on its port."""
+    """The zone with the narrowest range around the address, on its port."""
     ports = [port for port in outbound.ways.ports if port.number == attempt.port]
-    zones = [zone for port in ports for zone in port.zones if _inside(zone, attempt.address)]
-    return max(zones, key=lambda z: IPv4Network(z.range).prefixlen if z.range else -1, default=None)
+    lengths = [(_length(zone, attempt.address), zone) for port in ports for zone in port.zones]
+    around = [(length, zone) for length, zone in lengths if length is not None]
+    return max(around, key=lambda found: found[0], default=(-1, None))[1]
 
 
-def _inside(zone: Zone, address: str | None) -> bool:
-    if zone.range is None:
-        return True
-    return address is not None and IPv4Address(address) in IPv4Network(zone.range)
+def _length(zone: Zone, address: str | None) -> int | None:
+    """The length of the narrowest prefix around the address; None: the zone has none."""
+    if not zone.ranges:
+        return -1
+    if address is None:
+        return None
+    number = int(IPv4Address(address))
+    around = (range_ for range_ in zone.ranges if number in span(range_))
+    return max((int(range_.partition("/")[2]) for range_ in around), default=None)
 
 
 def _most_exact(held: tuple[T, ...], host: str) -> T | None:
@@ -239,6 +246,11 @@ def _not_in_mesh(attempt: Attempt) -> str:
 
 def _where(attempt: Attempt) -> str:
     return f"port {attempt.port}" + (f" at {attempt.address}" if attempt.address else "")
+
+
+def _ranges(zone: Zone) -> str:
+    first, others = zone.ranges[0], len(zone.ranges) - 1
+    return f"{first} and {others} other ranges" if others else first
 
 
 def _words(match: RequestMatch) -> str:

@@ -24,12 +24,13 @@ def external_name(rule: Rule, pattern: str | None) -> str:
 def externals(rules: Iterable[Rule]) -> tuple[External, ...]:
     """Every external that the rules lead to, by name."""
     found = {}
+    rules = tuple(rules)
+    searched = {host for rule in rules for host in rule.searched}
     for name, leading in _by_name(rules).items():
         host, reach = _reach(name)
         winner = preferred(rule.setting for rule in leading)
         settings = winner.settings if winner else ConnectionSettings()
-        searched = any(host in rule.searched for rule in leading)
-        found[name] = External(name, reach, host, leading[0].port, settings, searched)
+        found[name] = External(name, reach, host, leading[0].port, settings, host in searched)
     return tuple(found[name] for name in sorted(found))
 
 
@@ -44,8 +45,9 @@ class Contest:
 
 def contests(rules: Iterable[Rule]) -> tuple[Contest, ...]:
     """Externals that several settings want."""
+    limited = [rule for rule in rules if rule.setting is not None]
     found = []
-    for name, leading in sorted(_by_name(rules).items()):
+    for name, leading in sorted(_by_name(limited).items()):
         wanted = {rule.setting for rule in leading if rule.setting}
         winner = preferred(wanted)
         if winner is not None and len(wanted) > 1:

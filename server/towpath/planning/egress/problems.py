@@ -9,18 +9,45 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef, Protocol
 from towpath.model.problem import Problem, Reason
 from towpath.planning.config import config
-from towpath.planning.egress.externals import contests
-from towpath.planning.egress.rules import Rule, route_group, rules, setting_of
-from towpath.planning.egress.zones import needed
+from towpath.planning.egress.externals import Contest, contests
+from towpath.planning.egress.limits import MOST_ENTRIES, admission, admission_of, size
+from towpath.planning.egress.rules import (
+    Rule,
+    Speaking,
+    needed,
+    route_group,
+    rules,
+    setting_of,
+    speaking,
+)
 
 
 def egress_problems(mesh: Mesh) -> tuple[Problem, ...]:
     """The Problems of every policy, and of settings that contradict each other."""
     policies = cast("tuple[Egress, ...]", mesh.group(Kind.EGRESS, "all"))
+    accounts = sorted({source for policy in policies for source in policy.sources})
     found = {problem for policy in policies for problem in mesh.ask(of_policy, policy)}
-    for account in sorted({source for policy in policies for source in policy.sources}):
+    closed: dict[str, list[Account]] = {}
+    for account in accounts:
         found |= {*mesh.ask(_contested, account), *mesh.ask(_waited_for, account)}
+        for policy in mesh.ask(admission, account).closed:
+            closed.setdefault(policy, []).append(account)
+    found |= {_too_large(mesh, policy, closed_to) for policy, closed_to in closed.items()}
     return tuple(sorted(found))
+
+
+def _too_large(mesh: Mesh, policy: str, accounts: list[Account]) -> Problem:
+    namespace, _, name = policy.partition("/")
+    first, others = accounts[0], len(accounts) - 1
+    whom = f"{first} and {others} other service accounts" if others else str(first)
+    effect = "; its hosts stay named" if mesh.ask(admission, first).passthrough else ""
+    if config(mesh).enable_egress and not effect:
+        effect = ", and neither does passthrough"
+    text = (
+        f"all Egresses of {first} need more than {MOST_ENTRIES} entries in a sidecar's "
+        f"configuration: this one, among the largest, lets nothing out for {whom}{effect}"
+    )
+    return Problem(ObjectRef(Kind.EGRESS, namespace, name), "spec", Reason.TOO_LARGE, text)
 
 
 def of_policy(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
@@ -81,9 +108,14 @@ def _contested(mesh: Mesh, account: Account) -> tuple[Problem, ...]:
             f"for {contest.external}, used by {account}, UpstreamTrafficSetting "
             f"{contest.winner.namespace}/{contest.winner.name} holds instead",
         )
-        for contest in contests(mesh.ask(rules, account))
+        for contest in mesh.ask(_contests_of, account.namespace, mesh.ask(speaking, account))
         for loser in contest.losers
     )
+
+
+def _contests_of(mesh: Mesh, namespace: str, policies: Speaking) -> tuple[Contest, ...]:
+    admitted = mesh.ask(admission_of, namespace, policies).rules
+    return mesh.work(size(admitted), contests, admitted)
 
 
 def _waited_for(mesh: Mesh, account: Account) -> tuple[Problem, ...]:

@@ -16,6 +16,9 @@ from towpath.model.egress import (
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, Protocol
 from towpath.planning.config import config
+from towpath.planning.egress.ranges import EVERYWHERE
+
+BYTES = (Protocol.TCP, Protocol.TCP_SERVER_FIRST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,58 @@ class Rule:
 
 def rules(mesh: Mesh, account: Account) -> tuple[Rule, ...]:
     """Everything that policies allow the account, by policy and port; none if they are off."""
+    return mesh.ask(rules_of, mesh.ask(speaking, account))
+
+
+def by_ranges(rules: Iterable[Rule]) -> tuple[list[Rule], dict[tuple[str, ...], list[Rule]]]:
+    """The rules that hold at any address, and the others by their ranges; not those of none."""
+    anywhere: list[Rule] = []
+    within: dict[tuple[str, ...], list[Rule]] = {}
+    for rule in rules:
+        if rule.ranges is None or EVERYWHERE in rule.ranges:
+            anywhere.append(rule)
+        elif rule.ranges:
+            within.setdefault(rule.ranges, []).append(rule)
+    return anywhere, within
+
+
+def needed(rules: list[Rule]) -> list[Rule]:
+    """The rules of a port without those that add nothing to what passes there as bytes.
+
+    Where a server that speaks first may be at any address, everything passes; to read what the
+    client says would keep it waiting.
+    """
+    anywhere = (rule for rule in rules if rule.ranges is None or EVERYWHERE in rule.ranges)
+    if any(rule.protocol is Protocol.TCP_SERVER_FIRST for rule in anywhere):
+        return [rule for rule in rules if rule.protocol in BYTES]
+    return rules
+
+
+Speaking = tuple[tuple[str, str, bool], ...]
+"""Policies by namespace and name, and whether each of them opens anything for whom it names.
+
+What they come to is worked out once for all service accounts of which the same speak.
+"""
+
+
+def speaking(mesh: Mesh, account: Account) -> Speaking:
+    """The policies that speak of the account; none if they are off."""
     if not config(mesh).enable_egress_policy or not mesh.monitored(account.namespace):
         return ()
     return tuple(
-        rule
+        (policy.namespace, policy.name, account in policy.sources)
         for policy in selecting(mesh, account)
-        for rule in mesh.ask(_opened if account in policy.sources else _named, policy)
+    )
+
+
+def rules_of(mesh: Mesh, policies: Speaking) -> tuple[Rule, ...]:
+    """Everything that these policies say, in their order."""
+    return tuple(
+        rule
+        for namespace, name, opens in policies
+        for policy in (cast("Egress | None", mesh.get(Kind.EGRESS, namespace, name)),)
+        if policy is not None
+        for rule in mesh.ask(_opened if opens else _named, policy)
     )
 
 

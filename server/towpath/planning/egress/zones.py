@@ -3,25 +3,22 @@
 A data plane picks the narrowest range around an address and then never looks at a wider one, and
 the most exact host and then never at a wildcard. So everything that a wider rule allows is
 repeated in each narrower zone, and in each more exact host: then one look decides, and decides
-what the plain union of all rules allows.
+what the plain union of all rules allows. Ranges that the same policies are about share a zone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from ipaddress import IPv4Network
 
 from towpath.model.egress import RequestMatch
 from towpath.model.names import Protocol
 from towpath.model.ways import PASSTHROUGH, EgressPort, Host, Route, ServerName, Zone
 from towpath.planning.egress.externals import external_name
-from towpath.planning.egress.rules import Rule
-
-EVERYWHERE = "0.0.0.0/0"
-"""The range that is no narrower than any address: a data plane does not tell the two apart."""
+from towpath.planning.egress.hosts import Named, policies_of
+from towpath.planning.egress.ranges import by_owners, owned
+from towpath.planning.egress.rules import BYTES, Rule, by_ranges, needed
 
 ANY_REQUEST = (RequestMatch(),)
-_BYTES = (Protocol.TCP, Protocol.TCP_SERVER_FIRST)
 
 
 def egress_ports(rules: Iterable[Rule], *, passthrough: bool) -> tuple[EgressPort, ...]:
@@ -33,129 +30,109 @@ def egress_ports(rules: Iterable[Rule], *, passthrough: bool) -> tuple[EgressPor
     return tuple(port for port in ports if port.zones)
 
 
-def covers(pattern: str, host: str) -> bool:
-    """True if every name that *host* (a name, or a pattern) stands for fits *pattern*."""
-    if not pattern.startswith("*."):
-        return pattern == host
-    below = pattern[1:]
-    return host.endswith(below) and len(host) > len(below)
-
-
-def contains(wide: str, narrow: str) -> bool:
-    """True if every address of the second CIDR is in the first."""
-    return IPv4Network(narrow).subnet_of(IPv4Network(wide))
-
-
-def needed(rules: list[Rule]) -> list[Rule]:
-    """The rules of a port without those that add nothing to what passes there as bytes.
-
-    Where a server that speaks first may be at any address, everything passes; to read what the
-    client says would keep it waiting.
-    """
-    anywhere = (rule for rule in rules if rule.ranges is None or EVERYWHERE in rule.ranges)
-    if any(rule.protocol is Protocol.TCP_SERVER_FIRST for rule in anywhere):
-        return [rule for rule in rules if rule.protocol in _BYTES]
-    return rules
-
-
 def _port(number: int, rules: list[Rule], *, passthrough: bool) -> EgressPort:
-    given = {range_ for rule in rules for range_ in rule.ranges or ()}
-    ranges = sorted(given - {EVERYWHERE}, key=IPv4Network)
-    zones = (_zone(range_, rules, passthrough=passthrough) for range_ in (None, *ranges))
+    port = _Port(rules, passthrough=passthrough)
+    anywhere, within = by_ranges(rules)
+    groups = list(within.values())
+    owners_of = owned((range_, i) for i, ranges in enumerate(within) for range_ in ranges)
+    ranges_of: dict[frozenset[int], list[str]] = {}
+    for range_, owners in by_owners(owners_of):
+        ranges_of.setdefault(owners, []).append(range_)
+    zones = [port.zone((), anywhere)]
+    # The owners around a range are fewer than its own: so the wider zone stands first.
+    for owners, ranges in sorted(ranges_of.items(), key=lambda item: len(item[0])):
+        here = [*anywhere, *(rule for i in owners for rule in groups[i])]
+        zones.append(port.zone(tuple(ranges), here))
     protocols = {rule.protocol for rule in rules}
     return EgressPort(
         number=number,
-        zones=tuple(zone for zone in zones if zone != Zone(zone.range)),
+        zones=tuple(zone for zone in zones if zone != Zone(zone.ranges)),
         # Beside http or https the first bytes are needed: then the server is waited for a moment.
-        server_first=protocols <= set(_BYTES) and Protocol.TCP_SERVER_FIRST in protocols,
+        server_first=protocols <= set(BYTES) and Protocol.TCP_SERVER_FIRST in protocols,
     )
 
 
-def _zone(range_: str | None, rules: list[Rule], *, passthrough: bool) -> Zone:
-    here = [rule for rule in rules if _applies(rule, range_)]
-    raw = [rule for rule in here if rule.protocol in _BYTES]
-    opaque = [r for r in here if r.protocol is Protocol.HTTPS and r.hosts is None]
-    everything = external_name(raw[0], None) if raw else None
-    any_tls = external_name(opaque[0], None) if opaque else everything
-    looks_at_http = passthrough or any(rule.protocol is Protocol.HTTP for rule in here)
-    hosts = _hosts(rules, here, otherwise=everything) if looks_at_http else ()
-    return Zone(
-        range=range_,
-        hosts=hosts or None,
-        other_hosts=(everything or (PASSTHROUGH if passthrough else None)) if hosts else None,
-        server_names=_server_names(rules, here, any_tls=any_tls, passthrough=passthrough),
-        other_tls=any_tls,
-        bytes=everything,
-        tls_policies=_policies(opaque),
-        bytes_policies=_policies(raw),
-    )
+class _Port:
+    """What all zones of one port share."""
 
+    def __init__(self, rules: list[Rule], *, passthrough: bool) -> None:
+        self._passthrough = passthrough
+        self._http = Named(rule for rule in rules if rule.protocol is Protocol.HTTP)
+        self._tls = Named(rule for rule in rules if rule.protocol is Protocol.HTTPS)
 
-def _applies(rule: Rule, range_: str | None) -> bool:
-    """True if the rule holds for every address of the range."""
-    if rule.ranges is None:
-        return True
-    return any(contains(wide, range_ or EVERYWHERE) for wide in rule.ranges)
-
-
-def _hosts(rules: list[Rule], here: list[Rule], *, otherwise: str | None) -> tuple[Host, ...]:
-    """Every host that a rule of the port names, with what is allowed for it in this zone."""
-    named = [rule for rule in rules if rule.protocol is Protocol.HTTP]
-    allowed = [rule for rule in here if rule.protocol is Protocol.HTTP]
-    return tuple(
-        Host(
-            host=host,
-            routes=_routes(allowed, host),
-            otherwise=otherwise,
-            policies=_policies(rule for rule in named if _names(rule, host)),
+    def zone(self, ranges: tuple[str, ...], here: list[Rule]) -> Zone:
+        """What the rules of *here*, which hold at these ranges, come to."""
+        raw = [rule for rule in here if rule.protocol in BYTES]
+        opaque = [r for r in here if r.protocol is Protocol.HTTPS and r.hosts is None]
+        everything = external_name(raw[0], None) if raw else None
+        any_tls = external_name(opaque[0], None) if opaque else everything
+        hosts = self._hosts(here, otherwise=everything)
+        return Zone(
+            ranges=ranges,
+            hosts=hosts or None,
+            other_hosts=(everything or self._through) if hosts else None,
+            server_names=self._server_names(here, any_tls=any_tls),
+            other_tls=any_tls,
+            bytes=everything,
+            tls_policies=policies_of(opaque),
+            bytes_policies=policies_of(raw),
         )
-        for host in sorted({host for rule in named for host in rule.hosts or ()})
-    )
+
+    @property
+    def _through(self) -> str | None:
+        return PASSTHROUGH if self._passthrough else None
+
+    def _hosts(self, here: list[Rule], *, otherwise: str | None) -> tuple[Host, ...]:
+        """The hosts that rules allow something for here, and those that would pass though they
+        are not allowed.
+        """
+        allowing = _by_host(rule for rule in here if rule.protocol is Protocol.HTTP)
+        named = self._http
+        hosts = named.hosts if self._passthrough else named.covered(allowing)
+        return tuple(
+            Host(
+                host=host,
+                routes=_routes(allowing, named.around[host]),
+                otherwise=otherwise,
+                policies=named.policies[host],
+            )
+            for host in hosts
+        )
+
+    def _server_names(self, here: list[Rule], *, any_tls: str | None) -> tuple[ServerName, ...]:
+        """The names that are allowed here, and those that would pass though they are not."""
+        named = self._tls
+        best = {
+            pattern: min((rule.ranges is not None, external_name(rule, pattern)) for rule in rules)
+            for pattern, rules in _by_host(r for r in here if r.protocol is Protocol.HTTPS).items()
+        }
+        all_ = self._passthrough and any_tls is None
+        return tuple(
+            ServerName(host, _first(best, named.around[host]), named.policies[host])
+            for host in (named.hosts if all_ else named.covered(best))
+        )
 
 
-def _routes(allowed: list[Rule], host: str) -> tuple[Route, ...]:
+def _by_host(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
+    found: dict[str, list[Rule]] = {}
+    for rule in rules:
+        for host in rule.hosts or ():
+            found.setdefault(host, []).append(rule)
+    return found
+
+
+def _routes(allowing: dict[str, list[Rule]], patterns: Iterable[str]) -> tuple[Route, ...]:
     found: dict[tuple[RequestMatch, str], set[str]] = {}
-    for rule in allowed:
-        for pattern in rule.hosts or ():
-            if covers(pattern, host):
-                for match in ANY_REQUEST if rule.matches is None else rule.matches:
-                    external = external_name(rule, pattern)
-                    found.setdefault((match, external), set()).add(rule.policy)
+    for pattern in patterns:
+        for rule in allowing.get(pattern, ()):
+            external = external_name(rule, pattern)
+            for match in ANY_REQUEST if rule.matches is None else rule.matches:
+                found.setdefault((match, external), set()).add(rule.policy)
     # What allows everything stands last, so that statistics name the narrower policy.
     ordered = sorted(found.items(), key=lambda item: (item[0][0] == RequestMatch(), item[0]))
     return tuple(Route(match, to, tuple(sorted(by))) for (match, to), by in ordered)
 
 
-def _server_names(
-    rules: list[Rule], here: list[Rule], *, any_tls: str | None, passthrough: bool
-) -> tuple[ServerName, ...]:
-    """The names that are allowed here, and those that would pass though they are not."""
-    named = [rule for rule in rules if rule.protocol is Protocol.HTTPS]
-    allowed = [rule for rule in here if rule.protocol is Protocol.HTTPS]
-    found = []
-    for host in sorted({host for rule in named for host in rule.hosts or ()}):
-        exact = _best(allowed, host)
-        refused = exact is None and any_tls is None and passthrough
-        if exact is not None or refused:
-            policies = _policies(rule for rule in named if _names(rule, host))
-            found.append(ServerName(host, exact, policies))
-    return tuple(found)
-
-
-def _best(allowed: list[Rule], host: str) -> str | None:
+def _first(best: dict[str, tuple[bool, str]], patterns: Iterable[str]) -> str | None:
     """Where a server name leads: to the name itself rather than to a pattern around it."""
-    fitting = [
-        (pattern != host, -len(pattern), rule.ranges is not None, external_name(rule, pattern))
-        for rule in allowed
-        for pattern in rule.hosts or ()
-        if covers(pattern, host)
-    ]
-    return min(fitting)[-1] if fitting else None
-
-
-def _names(rule: Rule, host: str) -> bool:
-    return any(covers(pattern, host) for pattern in rule.hosts or ())
-
-
-def _policies(rules: Iterable[Rule]) -> tuple[str, ...]:
-    return tuple(sorted({rule.policy for rule in rules}))
+    return next((best[pattern][1] for pattern in patterns if pattern in best), None)

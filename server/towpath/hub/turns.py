@@ -1,0 +1,73 @@
+"""Turns: those who ask for long answers share the event loop with everybody else.
+
+An answer is worked out in slices, one turn after another, and what is one long piece in a thread:
+so nobody, a probe of `/health/alive` included, waits longer than a slice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from towpath.hub.memo import Job, Memo, Question, Unfinished
+
+R = TypeVar("R")
+
+SLICE_SECONDS = 0.02
+"""How long one slice may keep the event loop: the thread's own time, whoever else is busy."""
+
+
+class Turns:
+    """Asks a Memo on behalf of many; *forget* is told of a question that was given up."""
+
+    def __init__(
+        self,
+        memo: Memo,
+        *,
+        forget: Callable[[Question], None],
+        clock: Callable[[], float] = time.thread_time,
+    ) -> None:
+        self._memo = memo
+        self._forget = forget
+        self._clock = clock
+        self._turn = asyncio.Lock()
+        self._bench = asyncio.Lock()
+
+    def begin(self, call: Callable[[], object]) -> bool:
+        """Call it for one slice; false if it is not finished: `finish` goes on from there."""
+        try:
+            with self._memo.slice(SLICE_SECONDS, self._clock):
+                call()
+        except Unfinished:
+            return False
+        return True
+
+    async def finish(self, call: Callable[[], R]) -> R:
+        """What *call* gives, which asks the Memo and, before that is all known, changes nothing."""
+        left: Question | None = None
+        try:
+            while True:
+                job: Job | None = None
+                async with self._turn:
+                    try:
+                        with self._memo.slice(SLICE_SECONDS, self._clock):
+                            return call()
+                    except Unfinished as unfinished:
+                        left, job = unfinished.question, unfinished.job
+                    if job is None:
+                        # The turn is kept meanwhile: others have theirs behind everybody else's.
+                        await asyncio.sleep(0)
+                if job is not None:
+                    await self._do(job)
+        except BaseException:
+            if left is not None:
+                self._forget(left)
+            raise
+
+    async def _do(self, job: Job) -> None:
+        """Do it in a thread, one at a time: two would only take turns there."""
+        async with self._bench:
+            if not job.done:
+                await asyncio.to_thread(job.run)

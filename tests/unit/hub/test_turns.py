@@ -1,0 +1,133 @@
+"""Long answers are worked out in turns: nobody waits for all of one, and nothing is done twice."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from itertools import count, pairwise
+
+import pytest
+
+from support.objects import mesh_of
+from towpath.hub.memo import SMALL_WORK, Memo, Question
+from towpath.hub.turns import Turns
+from towpath.model.mesh import Mesh
+
+PARTS = 50
+
+
+class Made:
+    """Questions that note when, and in which thread, they were answered."""
+
+    def __init__(self) -> None:
+        self.parts: list[int] = []
+        self.pieces: list[int] = []
+
+    def part(self, _: Mesh, number: int) -> int:
+        self.parts.append(number)
+        return number
+
+    def whole(self, mesh: Mesh) -> int:
+        return sum(mesh.ask(self.part, number) for number in range(PARTS))
+
+    def piece(self, number: int) -> int:
+        self.pieces.append(threading.get_ident())
+        if number < 0:
+            raise ValueError(number)
+        return number
+
+    def long(self, mesh: Mesh, number: int) -> int:
+        return mesh.work(SMALL_WORK + 1, self.piece, number)
+
+
+@pytest.fixture
+def made() -> Made:
+    return Made()
+
+
+@pytest.fixture
+def memo() -> Memo:
+    return Memo(mesh_of())
+
+
+def turns(memo: Memo, *, forgotten: list[Question] | None = None) -> Turns:
+    """Turns by a clock by which each slice is over at once, so that it answers one question."""
+    clock: Iterator[int] = count()
+    given_up: list[Question] = [] if forgotten is None else forgotten
+    return Turns(memo, forget=given_up.append, clock=lambda: float(next(clock)))
+
+
+async def test_others_have_their_turn_while_a_long_question_is_answered(
+    memo: Memo, made: Made
+) -> None:
+    seen: list[int] = []
+
+    async def other() -> None:
+        while len(seen) < PARTS:
+            seen.append(len(made.parts))
+            await asyncio.sleep(0)
+
+    taking = turns(memo)
+    total, _ = await asyncio.gather(
+        taking.finish(lambda: memo.ask(made.whole)), asyncio.create_task(other())
+    )
+
+    assert total == sum(range(PARTS))
+    assert made.parts == list(range(PARTS)), "each part once, in order"
+    assert max(after - before for before, after in pairwise(seen)) == 1
+
+
+async def test_two_who_take_turns_do_nothing_twice(memo: Memo, made: Made) -> None:
+    taking = turns(memo)
+    calls = [taking.finish(lambda: memo.ask(made.whole)) for _ in range(2)]
+
+    assert await asyncio.gather(*calls) == [sum(range(PARTS))] * 2
+    assert made.parts == list(range(PARTS))
+
+
+async def test_one_long_piece_is_done_once_and_elsewhere(memo: Memo, made: Made) -> None:
+    taking = turns(memo)
+    calls = [taking.finish(lambda: memo.ask(made.long, 7)) for _ in range(3)]
+
+    assert await asyncio.gather(*calls) == [7, 7, 7]
+    assert len(made.pieces) == 1
+    assert made.pieces[0] != threading.get_ident()
+
+
+async def test_without_turns_a_long_piece_is_done_at_once(memo: Memo, made: Made) -> None:
+    assert memo.ask(made.long, 7) == 7
+    assert made.pieces == [threading.get_ident()]
+
+
+async def test_what_a_long_piece_raises_is_raised_to_who_asked(memo: Memo, made: Made) -> None:
+    with pytest.raises(ValueError, match="-1"):
+        await turns(memo).finish(lambda: memo.ask(made.long, -1))
+
+
+async def test_a_question_that_is_given_up_is_told(memo: Memo, made: Made) -> None:
+    forgotten: list[Question] = []
+    task = asyncio.create_task(
+        turns(memo, forgotten=forgotten).finish(lambda: memo.ask(made.whole))
+    )
+    while len(made.parts) < PARTS // 2:
+        await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert forgotten == [(made.whole, ())]
+    memo.forget(made.whole)
+    assert len(memo) == 0
+
+
+async def test_an_answer_that_was_left_off_and_is_the_same_has_not_changed(
+    memo: Memo, made: Made
+) -> None:
+    memo.ask(made.whole)
+    before = memo.changed_at(made.whole)
+    memo.forget(made.part, 1)
+    memo.update(mesh_of(), [])
+    await turns(memo).finish(lambda: memo.ask(made.whole))
+
+    assert memo.changed_at(made.whole) == before
