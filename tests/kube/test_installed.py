@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +19,14 @@ from support.dataplane.clients import curl
 from support.dataplane.envoy import Envoy
 from support.dataplane.hosts import Hosts
 from support.dataplane.mesh import CURL_ALONE
-from support.dataplane.network import POD_ADDRESSES, Network
+from support.dataplane.network import POD_ADDRESSES, ROUTER, Network
 from support.dataplane.policy import REFUSED, egress
+from support.deploy import DEPLOY
 from support.kube.cluster import Cluster
 from support.kube.command import towpath
 from support.kube.deployed import PYTHON, ControlPlane, account_kubeconfig, example_sidecar
 from support.kube.passage import passage
+from support.pages import ANYTHING, commands
 
 pytestmark = [pytest.mark.kube, pytest.mark.dataplane, pytest.mark.timeout(300)]
 
@@ -103,7 +106,8 @@ def installed(
             )
             assert cluster.kubectl("patch", "pod", "curl", "-n", "curl", *patch).exit_code == 0
     with ExitStack() as stack:
-        server = ControlPlane(cluster, network.control, folder)
+        variables = {"TOWPATH_INSPECTOR_IDENTITIES": "spiffe://cluster.local/person/jo"}
+        server = ControlPlane(cluster, network.control, folder, variables=variables)
         stack.callback(server.process.stop)
         server.start()
         config = ("get", "meshconfig", "osm-mesh-config", "-n", "osm-system")
@@ -137,6 +141,27 @@ def test_the_page_from_install_on(installed: Installed, request: pytest.FixtureR
     checked = towpath(installed.cluster, "check", "--server", socket)
     assert "1 connected, all up to date" in checked.out
     assert "egress passthrough off, egress policies on" in checked.out
+    ask_as_the_page_on_operation_has_it(installed)
+
+
+def ask_as_the_page_on_operation_has_it(installed: Installed) -> None:
+    """Its step with a certificate of one's own, but for what only a kubelet can do."""
+    typed = [one for one in commands(DEPLOY.parent / "docs" / "operate.md") if "jo" in one.command]
+    issue, identities, enter, *ask = (one for one in typed if ANYTHING not in one.command)
+    assert issue.command.startswith("towpath certificates person jo ")
+    assert "TOWPATH_INSPECTOR_IDENTITIES=spiffe://cluster.local/person/jo" in identities.command
+    assert enter.command.startswith("cd ")
+    folder = installed.folder / "jo"
+    issued = towpath(installed.cluster, "certificates", "person", "jo", str(folder))
+    assert issued.exit_code == 0, issued.error
+    assert "spiffe://cluster.local/person/jo" in issued.out
+    assert len(ask) == 2
+    programs = f"PATH={Path(PYTHON).parent}:{Path(sys.executable).parent}:$PATH"
+    for one in ask:
+        command = one.command.replace("localhost:15128", f"{ROUTER}:15128")
+        line = f"cd {folder} && {programs} {command}"
+        done = installed.network.control.run("bash", "-c", line)
+        assert done.returncode == one.exit_code, f"{line}\n{done.stdout}{done.stderr}"
 
 
 def test_replicas_that_start_at_once_have_one_authority(reachable: Cluster, tmp_path: Path) -> None:

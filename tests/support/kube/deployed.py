@@ -12,6 +12,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import yaml
@@ -42,13 +43,21 @@ def account_kubeconfig(cluster: Cluster, folder: Path) -> Path:
 class ControlPlane:
     """One pod of the Deployment in `deploy/base`: its init container, then its server."""
 
-    def __init__(self, cluster: Cluster, control: Namespace, folder: Path) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        control: Namespace,
+        folder: Path,
+        *,
+        variables: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """*variables* are what `kubectl set env` has added."""
         (spec,) = pod_specs(kustomize("base"))
         self._folder = folder
         self._moved = {"/run/towpath": str(folder)}
         (self._init,), (serve,) = spec["initContainers"], spec["containers"]
         self._kubeconfig = account_kubeconfig(cluster, folder)
-        environment = self._environment(serve)
+        environment = {**self._environment(serve), **variables}
         # The other addresses of this namespace are the pods' way in.
         environment["TOWPATH_ADS_ADDRESS"] = f"{ROUTER}:15128"
         environment["TOWPATH_HTTP_ADDRESS"] = f"{ROUTER}:9091"
