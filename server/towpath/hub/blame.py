@@ -6,21 +6,25 @@ import re
 from collections.abc import Iterable, Iterator
 
 from towpath.encode.envoy.names import OUTBOUND_LISTENER
+from towpath.encode.envoy.pointed import pointed_at
 from towpath.hub.quarantine import Quarantine
 from towpath.hub.standing import Rejection
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef
 from towpath.model.problem import Problem, Reason
 from towpath.model.types import short_name
-from towpath.planning.egress.rules import rules
+from towpath.planning.egress.externals import external_name
+from towpath.planning.egress.rules import Rule, rules
 
 LONGEST = 500
 """How much of a client's words is told."""
+_BEGINNING = 100
+"""How much of that is their beginning: the reason stands at their end, behind the resource."""
 
 _SERVICE = re.compile(
     r"(?:rds-outbound\.)?(?P<namespace>[^./|]+)/(?P<name>[^/|]+)\|\d+(?:\|local)?"
 )
-_EGRESS = re.compile(r"(?:rds-egress\.(?P<routes>\d+)|.*:(?P<cluster>\d+))(?:\|.*)?")
+_EGRESS = re.compile(r"rds-egress\.(?P<routes>\d+)(?:\|.*)?")
 
 
 def rejection_problems(mesh: Mesh, quarantine: Quarantine) -> Iterator[Problem]:
@@ -39,26 +43,45 @@ def _problems(
 ) -> Iterator[Problem]:
     resource = rejections[0].resource
     what = f"{short_name(resource.type_url)} {resource.name!r} version {resource.version}"
-    said = "; ".join(f"{one.node_id}: {one.text[:LONGEST]}" for one in rejections)
+    said = "; ".join(f"{one.node_id}: {_told(one.text)}" for one in rejections)
     message = f"rejected {what}: {said}. Until it changes {who}, but what it allowed before too"
     accounts = {quarantine.account_of(one.node_id) for one in rejections} - {None}
-    for ref in sorted(_sources(mesh, resource.name, accounts)):
+    pointed = frozenset(name for one in rejections for name in pointed_at(one.resource, one.text))
+    for ref in sorted(_sources(mesh, resource.name, accounts, pointed)):
         yield Problem(ref, "", Reason.REJECTED, message)
 
 
-def _sources(mesh: Mesh, name: str, accounts: Iterable[Account | None]) -> set[ObjectRef]:
-    """The objects that a resource of that name is made from, for sidecars of these accounts."""
+def _told(text: str) -> str:
+    """A client's words, without their middle if they are long."""
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[:_BEGINNING]} … {text[_BEGINNING - LONGEST :]}"
+
+
+def _sources(
+    mesh: Mesh, name: str, accounts: Iterable[Account | None], pointed: frozenset[str]
+) -> set[ObjectRef]:
+    """The objects that a resource of that name is made from, for sidecars of these accounts; of
+    policies only those that the client's words point at, if they do.
+    """
     if match := _SERVICE.fullmatch(name):
         return {ObjectRef(Kind.SERVICE, match["namespace"], match["name"])}
     match = _EGRESS.fullmatch(name)
-    port = int(match["routes"] or match["cluster"]) if match else None
+    port = int(match["routes"]) if match else None
     known = [account for account in accounts if account is not None]
     policies = {
         rule.policy
         for account in known
         for rule in mesh.ask(rules, account)
-        if rule.port == port or name == OUTBOUND_LISTENER
+        if rule.port == port or name in (OUTBOUND_LISTENER, *_clusters(rule))
     }
     if policies:
-        return {ObjectRef(Kind.EGRESS, *policy.split("/", 1)) for policy in policies}
+        blamed = policies & pointed or policies
+        return {ObjectRef(Kind.EGRESS, *policy.split("/", 1)) for policy in blamed}
     return {ObjectRef(Kind.SERVICE_ACCOUNT, a.namespace, a.name) for a in known}
+
+
+def _clusters(rule: Rule) -> Iterator[str]:
+    """The names of the clusters that a rule leads to."""
+    for pattern in (None,) if rule.hosts is None else rule.hosts:
+        yield external_name(rule, pattern)
