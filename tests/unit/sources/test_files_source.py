@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -67,8 +68,8 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def following(root: Path, held: Held) -> AsyncIterator[FilesSource]:
-    source = FilesSource(root, held.store, absent_s=0.01, rescan_s=0.2)
+async def following(root: Path, held: Held, *, rescan_s: float = 0.2) -> AsyncIterator[FilesSource]:
+    source = FilesSource(root, held.store, absent_s=0.01, rescan_s=rescan_s)
     running = asyncio.create_task(source.run())
     try:
         await held.until(lambda: held.store.synced)
@@ -134,6 +135,23 @@ async def test_new_and_removed_files_and_folders_reach_the_store(root: Path, hel
         await held.until(lambda: held.egress() is True)
         shutil.rmtree(root / "deep")
         await held.until(lambda: held.egress() is None)
+
+
+async def test_links_and_special_files_do_not_keep_it_from_following(
+    root: Path, held: Held
+) -> None:
+    (root / "a.yaml").write_text(CONFIG % "false")
+    (root / "disk").symlink_to("/")
+    (root / "self").symlink_to("self")
+    (root / "b.yaml").symlink_to("/dev/zero")
+    os.mkfifo(root / "c.yaml")
+    async with following(root, held, rescan_s=1000):
+        (root / "a.yaml").write_text(CONFIG % "true")
+        await held.until(lambda: held.egress() is True)
+
+        (root / "new").mkdir()
+        (root / "new/d.yaml").write_text("kind: [")
+        await held.until(lambda: 5 == held.reasons().count(Reason.UNREADABLE))
 
 
 async def test_a_change_after_loading_and_before_running_is_found(root: Path, held: Held) -> None:

@@ -12,6 +12,7 @@ from towpath.model.mesh import Object
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem, Reason
 from towpath.sources.files.folder import Folder
+from towpath.sources.files.walk import Walk, signature_of
 
 SETTLE_S = 0.05
 
@@ -268,6 +269,61 @@ def test_a_link_to_a_folder_above_is_followed_once(watched: Watched) -> None:
 
     assert "a" in watched.accounts()
     assert len(watched.accounts()) == 1
+
+
+def test_a_link_to_the_whole_disk_is_a_problem_and_is_not_followed(watched: Watched) -> None:
+    watched.write("a.yaml", account("a"))
+    (watched.root / "disk").symlink_to("/")
+    (watched.root / "above").symlink_to("..")
+    watched.look(hasty=True)
+
+    assert ["a"] == watched.accounts()
+    assert frozenset({""}) == watched.folder.folders
+    assert {"disk", "above"} == {problem.object.name for problem in watched.problems()}
+    text = "leads to a folder that this one is in, and is not followed"
+    assert {True} == {problem.message.startswith(text) for problem in watched.problems()}
+
+
+def test_so_many_folders_are_looked_into_and_what_was_read_before_is_kept(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.write("a.yaml", account("a"))
+    for number in range(9):
+        watched.write(f"f{number}/b.yaml", account(f"b{number}"))
+    watched.look(hasty=True)
+    monkeypatch.setattr("towpath.sources.files.walk.MOST_FOLDERS", 3)
+    watched.look(after_s=1)
+    watched.look(after_s=1)
+
+    assert 10 == len(watched.accounts())
+    (problem,) = watched.problems()
+    assert problem.message.startswith("holds more than 3 folders")
+
+
+@pytest.mark.parametrize("target", ["pipe", "/dev/zero"])
+def test_what_is_no_file_is_a_problem_and_is_not_opened(watched: Watched, target: str) -> None:
+    watched.write("a.yaml", account("a"))
+    os.mkfifo(watched.root / "pipe")
+    (watched.root / "b.yaml").symlink_to(target)
+    watched.look(hasty=True)
+
+    assert ["a"] == watched.accounts()
+    (problem,) = watched.problems()
+    assert ("b.yaml", True) == (problem.object.name, problem.message.startswith("is no file"))
+
+
+def test_a_file_that_has_become_a_pipe_is_not_waited_for(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watched.write("a.yaml", account("a"))
+    status = (watched.root / "a.yaml").stat()
+    (watched.root / "a.yaml").unlink()
+    os.mkfifo(watched.root / "a.yaml")
+    seen = Walk({"a.yaml": signature_of(status)}, {}, frozenset({""}))
+    monkeypatch.setattr("towpath.sources.files.folder.walk", lambda _: seen)
+    watched.look(hasty=True)
+
+    assert ["is no file; nothing in it is used"] == [p.message for p in watched.problems()][:1]
 
 
 def test_what_cannot_be_looked_at_keeps_its_last_good_content(watched: Watched) -> None:

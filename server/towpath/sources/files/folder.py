@@ -7,6 +7,8 @@ parse, has lost objects, or is gone) only when it still holds a moment later.
 
 from __future__ import annotations
 
+import errno
+import os
 import stat
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
@@ -65,6 +67,8 @@ class Folder:
         self._settle_s = settle_s
         self._files: dict[str, _File] = {}
         self._failed: dict[str, str] = {}
+        self.folders: frozenset[str] = frozenset({""})
+        """Those that were looked into, relative to *root*: where a change may come."""
 
     @property
     def in_doubt(self) -> bool:
@@ -88,7 +92,7 @@ class Folder:
         seen, failed = self._known(reported), self._failed
         gone: set[str] = set()
         if seen is None:
-            seen, failed = walk(self._root)
+            seen, failed, self.folders = walk(self._root)
             gone = {n for n in self._files.keys() - seen.keys() if not is_at_or_below(n, failed)}
         if self.identity() is None:
             return False
@@ -154,7 +158,7 @@ class Folder:
         """Read one file; true if what counts of it changed."""
         known = self._files.get(name)
         try:
-            with (self._root / name).open("rb") as file:
+            with open(self._root / name, "rb", opener=_open_now) as file:
                 data = file.read(LARGEST_FILE + 1)
         except FileNotFoundError:
             return False
@@ -193,6 +197,15 @@ class Folder:
         if file.doubted_at is None or new != old:
             file.doubted, file.doubted_at = news, now
         return hasty or now - file.doubted_at >= self._settle_s
+
+
+def _open_now(path: str, flags: int) -> int:
+    """Open a file that was one a moment ago: what has become a pipe is not waited for."""
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "is no file")
+    return descriptor
 
 
 def _refs(reading: _Reading) -> set[ObjectRef]:

@@ -100,18 +100,24 @@ class FilesSource:
     async def _follow(self, identity: tuple[int, int]) -> None:
         """Watch and read the folder for as long as it is the one that *identity* names."""
         reports = _Reports(self._root)
-        watching = asyncio.create_task(reports.collect())
+        watched: frozenset[str] | None = None
+        watching: asyncio.Task[None] | None = None
         try:
-            # One turn of the loop: the watch is in place before the first look, so that no
-            # change falls between the two.
-            await asyncio.sleep(0)
             while self._folder.identity() == identity:
+                if self._folder.folders != watched:
+                    await _cancel(watching)
+                    watched = self._folder.folders
+                    watching = asyncio.create_task(reports.collect(watched))
+                    # One turn of the loop: the watch is in place before the next look, which is at
+                    # everything, so that no change falls between the two.
+                    await asyncio.sleep(0)
+                    reports.add("")
                 await self._look(reports.take())
-                in_doubt = self._folder.in_doubt
-                await reports.arrive(timeout_s=self._settle_s if in_doubt else self._rescan_s)
+                if self._folder.folders == watched:
+                    in_doubt = self._folder.in_doubt
+                    await reports.arrive(timeout_s=self._settle_s if in_doubt else self._rescan_s)
         finally:
-            watching.cancel()
-            await asyncio.wait({watching})
+            await _cancel(watching)
 
     async def _look(self, reported: frozenset[str]) -> None:
         first = self._contents is None
@@ -157,12 +163,23 @@ class _Reports:
         self._paths: set[str] = set()
         self._some = asyncio.Event()
 
-    async def collect(self) -> None:
-        """Watch until cancelled. Where watching fails, the regular look has to do."""
+    def add(self, path: str) -> None:
+        """Have a path looked at; "" is everything."""
+        self._paths.add(path)
+
+    async def collect(self, folders: Iterable[str]) -> None:
+        """Watch these until cancelled. Where watching fails, the regular look has to do.
+
+        Each for itself: a watch of all below would follow links to wherever they lead.
+        """
         prefix = f"{self._root}/"
         try:
             async for changes in watchfiles.awatch(
-                self._root, step=_WATCH_STEP_MS, debounce=_WATCH_LONGEST_MS, watch_filter=None
+                *(self._root / folder for folder in folders),
+                step=_WATCH_STEP_MS,
+                debounce=_WATCH_LONGEST_MS,
+                watch_filter=None,
+                recursive=False,
             ):
                 self._paths |= {path.removeprefix(prefix) for _, path in changes}
                 self._some.set()
@@ -180,3 +197,10 @@ class _Reports:
         self._paths.clear()
         self._some.clear()
         return taken
+
+
+async def _cancel(task: asyncio.Task[None] | None) -> None:
+    """Cancel a task, and wait until it has ended."""
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})
