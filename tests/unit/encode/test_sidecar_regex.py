@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from towpath.encode.sidecar.backtracking import explodes
 from towpath.encode.sidecar.regex import Explosive, NotPortable, on_path, on_value
+from towpath.model.paths import FOLDABLE
 
 CLASSES = ("[a-c]", "[^/]", "[^a?]", "[!-~]", "[\\w-]", "[?a]", "[\\]a^-]", "[a\\-c]")
 ESCAPES = ("\\.", "\\/", "\\d", "\\D", "\\w", "\\W", "\\s", "\\S", "\\b")
@@ -58,6 +59,12 @@ def test_on_a_path_it_means_what_it_meant(regex: str, path: str, query: str | No
 
     meant = plain(path) and " " not in whole and re2.fullmatch(regex, path) is not None
     assert meant == bool(re.search(portable, whole)), portable
+
+
+@settings(max_examples=300, deadline=None)
+@given(path=st.text("/.;%2eEfF5cCbB03x\\", max_size=8).map(lambda rest: f"/{rest}"))
+def test_what_is_foldable_is_so_on_every_kind_of_sidecar(path: str) -> None:
+    assert bool(re2.fullmatch(FOLDABLE, path)) != bool(re.search(on_path("/.*"), path))
 
 
 @settings(max_examples=300, deadline=None)
