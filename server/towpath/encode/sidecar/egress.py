@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from towpath.encode.sidecar.inbound import WEIGHT
-from towpath.encode.sidecar.regex import ANY_PATH, Explosive, NotPortable, on_path, on_value
+from towpath.encode.sidecar.regex import ANY_WITH_QUERY, Explosive, NotPortable, on_path, on_value
 from towpath.model.names import Kind, ObjectRef, Protocol
 from towpath.model.plan import Outbound
 from towpath.model.problem import Problem, Reason
@@ -102,7 +102,7 @@ def _http(
         if rules:
             for name in (host.host, f"{host.host}:{port}"):
                 match.http_host_port2_service[name] = host.host
-            rules.sort(key=lambda rule: (rule.path == ANY_PATH, rule.path))
+            rules.sort(key=lambda rule: (rule.path == ANY_WITH_QUERY, rule.path))
             match.http_service_route_rules[host.host].route_rules.extend(rules)
     return (match if used else None), frozenset(used), gaps
 

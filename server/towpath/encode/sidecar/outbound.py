@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from towpath.encode.sidecar.config import part
 from towpath.encode.sidecar.egress import judgements
 from towpath.encode.sidecar.inbound import WEIGHT
-from towpath.encode.sidecar.regex import ANY_PATH
+from towpath.encode.sidecar.regex import ANY_WITH_QUERY
 from towpath.model.egress import ConnectionSettings
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Endpoint, Outbound
@@ -88,7 +88,9 @@ def _http(destination: Destination) -> OutboundMatch:
         match.http_host_port2_service[name] = rule
         match.http_host_port2_service[f"{name}:{destination.port}"] = rule
     for key in (rule, _UNNAMED):
-        route = match.http_service_route_rules[key].route_rules.add(path=ANY_PATH, type="Regex")
+        route = match.http_service_route_rules[key].route_rules.add(
+            path=ANY_WITH_QUERY, type="Regex"
+        )
         route.target_clusters[destination.name] = WEIGHT
     return match
 

@@ -11,11 +11,9 @@ import re
 import string
 
 from towpath.encode.sidecar.backtracking import TooLargeError, explodes
+from towpath.model.paths import ANY_PATH
 
-ANYTHING = ".*"
-"""The expression that any path matches, whatever a server makes of it."""
-
-ANY_PATH = '^/[!-"$-~]*$'
+ANY_WITH_QUERY = '^/[!-"$-~]*$'
 """Any path that HTTP has, with its query."""
 
 _PLAIN = (
@@ -23,7 +21,8 @@ _PLAIN = (
     r"(?![^?]*(?:[;\\]|/\.*/|/\.+(?:\?|$)|%(?:25)*(?:00|2[eEfF]|3[bB]|5[cC])))"
 )
 """No character that HTTP has not, and no path that a server may fold to another one: what
-`/public/../admin`, `//`, `;` or `%2f` mean is for each server to say.
+`/public/../admin`, `//`, `;` or `%2f` mean is for each server to say. The second part is
+`model.paths.FOLDABLE` in Pipy's dialect.
 """
 
 _QUERY = "?"
@@ -47,8 +46,8 @@ def on_path(regex: str) -> str:
 
     Unless that is any path at all, it finds none that a server may fold to another one.
     """
-    if regex == ANYTHING:
-        return ANY_PATH
+    if regex == ANY_PATH:
+        return ANY_WITH_QUERY
     return f"^{_PLAIN}(?:{_portable(regex, without=_QUERY)})(?:\\?.*)?$"
 
 
