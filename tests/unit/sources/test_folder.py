@@ -366,3 +366,13 @@ def test_the_order_of_writing_does_not_matter(
         return watched.accounts(), [str(p) for p in watched.problems()]
 
     assert read(lambda found: found) == read(lambda found: found[::-1])
+
+
+def test_what_is_wrong_with_a_file_can_be_told_whatever_it_is_called(watched: Watched) -> None:
+    (watched.root / os.fsdecode(b"caf\xe9\n.yaml")).write_text("kind: [\n")
+    watched.look(hasty=True)
+
+    problem = next(p for p in watched.problems() if p.reason is Reason.UNREADABLE)
+    assert problem.object.name.isprintable()
+    assert problem.source.endswith(".yaml:2")
+    assert str(problem).encode()
