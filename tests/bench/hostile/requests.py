@@ -1,0 +1,97 @@
+"""Requests that are many times as large as objects: what reading them takes, and what real ones
+are.
+"""
+
+from __future__ import annotations
+
+import time
+import tracemalloc
+from collections.abc import Callable
+from typing import Any
+
+from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
+
+from bench.hostile.row import Row
+from support.resources import snapshot
+from support.xds_peer import delta_session
+from towpath.model.types import CLUSTER
+from towpath.xds.limits import LimitExceeded
+from towpath.xds.parse import parse_delta, parse_sotw
+
+VERSIONS, NAMES, CLUSTERS = 2_300_000, 4_000_000, 5_000
+PARSE_LIMIT = "fields are counted on the bytes (--max-names), --max-message-mib"
+
+
+def measure() -> list[Row]:
+    entry = b"\x2a\x0a\x0a\x05%s\x12\x01v"
+    versions = b"".join(entry % f"{n % 100_000:05}".encode() for n in range(VERSIONS))
+    names = b"".join(b"\x1a\x05%s" % f"{n % 100_000:05}".encode() for n in range(NAMES))
+    return [
+        Row(f"{VERSIONS:,} versions", _refused(parse_delta, versions), PARSE_LIMIT),
+        Row(f"{NAMES:,} names", _refused(parse_sotw, names), PARSE_LIMIT),
+        Row("fields that nobody knows", _refused(parse_delta, b"\x78\x01" * NAMES), PARSE_LIMIT),
+        _all_that_is_allowed(),
+        *_real_ones(),
+    ]
+
+
+def _refused(parse: Callable[[bytes], Any], data: bytes) -> str:
+    began = time.process_time()
+    limit = _limit(parse, data)
+    seconds = time.process_time() - began
+    tracemalloc.start()
+    try:
+        _limit(parse, data)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    size = f"{len(data) / 2**20:.0f} MiB"
+    return f"{size}: {seconds * 1000:.0f} ms, {peak / 2**20:.1f} MiB, then {limit}"
+
+
+def _limit(parse: Callable[[bytes], Any], data: bytes) -> str:
+    try:
+        parse(data)
+    except LimitExceeded as error:
+        return error.limit
+    return "nothing"
+
+
+def _all_that_is_allowed() -> Row:
+    held = {f"{n:06}-{'x' * 90}": "0" * 20 for n in range(60_000)}
+    data = DeltaDiscoveryRequest(type_url=CLUSTER, initial_resource_versions=held)
+    data.node.id = "curl.shop"
+    return Row(
+        "60,000 versions of what is not there, which is all",
+        _handled(data.SerializeToString()),
+        "three times --max-names; read in a thread; --max-request-rate counts names",
+    )
+
+
+def _handled(data: bytes) -> str:
+    began = time.process_time()
+    request = parse_delta(data)
+    read = time.process_time() - began
+    session = delta_session()
+    session.on_snapshot(snapshot({CLUSTER: {"a": "1"}}))
+    began = time.process_time()
+    session.on_request(request)
+    taken = time.process_time() - began
+    return f"{len(data) / 2**20:.1f} MiB: {read:.2f} s to read, {taken:.2f} s to answer"
+
+
+def _real_ones() -> list[Row]:
+    names = [f"namespace-{n % 50}/service-name-{n}|8080" for n in range(CLUSTERS)]
+    versions = {name: f"{n:020x}" for n, name in enumerate(names)}
+    delta = DeltaDiscoveryRequest(
+        type_url=CLUSTER, resource_names_subscribe=names, initial_resource_versions=versions
+    )
+    sotw = DiscoveryRequest(type_url=CLUSTER, resource_names=names, version_info="0" * 20)
+    sizes = f"{delta.ByteSize() >> 10} KiB, and {sotw.ByteSize() >> 10} KiB in the other variant"
+    return [
+        Row(
+            f"(an Envoy that comes back with {CLUSTERS:,} endpoints)",
+            sizes,
+            "nothing: it is let in",
+        )
+    ]
