@@ -71,6 +71,16 @@ def test_what_two_meshes_cannot_share_is_refused_although_others_are_allowed(
     assert before == osm.objects(living)
 
 
+@pytest.mark.parametrize("what", ["add", "remove"])
+def test_namespaces_of_another_mesh_are_left(living: Cluster, what: str) -> None:
+    before = osm.objects(living)
+    done = towpath(living, "namespace", what, "shop")
+
+    assert done.exit_code == 1
+    assert f"mesh osm may be another's: {FOUND}" in done.error
+    assert before == osm.objects(living)
+
+
 def test_beside_a_mesh_that_is_allowed_only_ours_comes_and_only_ours_goes(living: Cluster) -> None:
     ours = ("--osm-namespace", "towpath-system", "--allow-other-meshes")
     before = osm.objects(living)

@@ -55,6 +55,7 @@ def add(
         raise click.UsageError(text)
 
     async def act(api: KubeApi) -> None:
+        await _refuse_mesh_of_another(api, mesh_name)
         held = {name: await _labels(api, name) for name in names}
         for name, labels in held.items():
             other = labels.get(MONITORED, mesh_name)
@@ -79,6 +80,7 @@ def remove(*, names: tuple[str, ...], mesh_name: str, kubeconfig: Path, context:
     """Let namespaces leave the mesh: pods in them are no longer served."""
 
     async def act(api: KubeApi) -> None:
+        await _refuse_mesh_of_another(api, mesh_name)
         for name in names:
             mesh = (await _labels(api, name)).get(MONITORED)
             if mesh != mesh_name:
@@ -116,6 +118,16 @@ def list_(*, mesh_name: str, kubeconfig: Path, context: str) -> None:
 def _change(mesh: str | None, injection: str | None) -> dict[str, Any]:
     labels, annotations = {MONITORED: mesh}, {INJECTION: injection}
     return {"metadata": {"labels": labels, "annotations": annotations}}
+
+
+async def _refuse_mesh_of_another(api: KubeApi, mesh: str) -> None:
+    """ClickException if that mesh is another product's: its namespaces are not ours to change."""
+    from towpath.install.others import OURS, other_control_planes
+
+    for one in await other_control_planes(api, ""):
+        if one.product != OURS and one.mesh in ("", mesh):
+            text = f"mesh {mesh} may be another's: {one}"
+            raise click.ClickException(f"{text}\nNothing was changed: give another --mesh-name.")
 
 
 async def _labels(api: KubeApi, name: str) -> dict[str, str]:
