@@ -1,0 +1,127 @@
+"""Egress policies far larger than anybody needs: what planning and encoding them costs.
+
+CPU seconds of this process, for one size and for twice that: what grows in proportion doubles.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+from bench.hostile.row import Row
+from support.objects import egress, mesh_config, namespace, pod
+from support.running_hub import running_hub
+from towpath.encode import envoy
+from towpath.model.egress import RequestMatch
+from towpath.model.names import Protocol
+from towpath.model.plan import Destinations, Outbound
+from towpath.model.types import LISTENER
+from towpath.planning.egress.limits import MOST_ENTRIES, admit
+from towpath.planning.egress.rules import Rule
+from towpath.planning.egress.ways import ways
+
+SIZE = 5_000
+ROUNDS = 3
+MIB = 2**20
+
+Rules = Callable[[int], tuple[Rule, ...]]
+
+
+def measure() -> list[Row]:
+    """A row for each shape of policies, and one for those who wait meanwhile."""
+    return [*(_row(what, rules) for what, rules in SHAPES.items()), asyncio.run(_held())]
+
+
+async def _held() -> Row:
+    """The longest that the event loop is held while a sidecar with such a policy is served."""
+    policy = egress("a", (443, Protocol.HTTP), hosts=_hosts(SIZE), ranges=None)
+    longest = 0.0
+
+    async def look() -> None:
+        nonlocal longest
+        while True:
+            begun = time.thread_time()
+            await asyncio.sleep(0)
+            longest = max(longest, time.thread_time() - begun)
+
+    async with running_hub() as running:
+        await running.holds(namespace("shop"), mesh_config(policies=True), pod("web"))
+        looking = asyncio.create_task(look())
+        running.store.apply(policy)
+        stream = running.attach("web")
+        while "outbound-listener" not in (await stream.next())[0].of(LISTENER):
+            pass
+        await running.hub.in_turn(running.hub.problems)
+        looking.cancel()
+    cost = f"the loop is held for {longest * 1000:.0f} ms at most"
+    return Row(f"{SIZE} hosts by name, http, in a hub", cost, "slices of 20 ms, and a thread")
+
+
+def _row(what: str, rules: Rules) -> Row:
+    half = min(_cost(rules(SIZE // 2))[0] for _ in range(ROUNDS))
+    whole, size, closed = min(_cost(rules(SIZE)) for _ in range(ROUNDS))
+    cost = f"{whole:.2f} s CPU, x {whole / half:.1f} for twice as much, {size / MIB:.1f} MiB"
+    limit = f"{MOST_ENTRIES} entries: " + (f"{closed} policies closed" if closed else "within")
+    return Row(what, cost, limit)
+
+
+def _cost(rules: tuple[Rule, ...]) -> tuple[float, int, int]:
+    """CPU seconds, bytes of resources, and how many policies were closed."""
+    begun = time.process_time()
+    admitted = admit(rules, "shop", False)
+    opened = ways(admitted.rules, passthrough=False)
+    plan = Outbound(Destinations(), passthrough=False, ways=opened)
+    layers = (
+        envoy.egress_clusters(opened),
+        envoy.egress_routes(opened),
+        envoy.outbound_listener(plan),
+    )
+    spent = time.process_time() - begun
+    size = sum(len(one.packed) for layer in layers for one in layer.values())
+    return spent, size, len(admitted.closed)
+
+
+def _rule(policy: str, protocol: Protocol, port: int = 443, **fields: object) -> Rule:
+    known: dict[str, object] = {"hosts": None, "ranges": None, "matches": None, **fields}
+    return Rule(f"shop/{policy}", port, protocol, setting=None, **known)  # type: ignore[arg-type]
+
+
+def _ranges(count: int) -> tuple[str, ...]:
+    return tuple(f"10.{n >> 8}.{n & 255}.0/24" for n in range(count))
+
+
+def _hosts(count: int) -> tuple[str, ...]:
+    return tuple(f"h{n}.example.com" for n in range(count))
+
+
+def _one_range_each(count: int) -> tuple[Rule, ...]:
+    return tuple(
+        _rule(str(n), Protocol.TCP, ranges=(range_,)) for n, range_ in enumerate(_ranges(count))
+    )
+
+
+def _product(protocol: Protocol) -> Rules:
+    return lambda n: (_rule("a", protocol, hosts=_hosts(n), ranges=_ranges(n)),)
+
+
+def _by_name(protocol: Protocol) -> Rules:
+    return lambda n: (_rule("a", protocol, hosts=_hosts(n)),)
+
+
+def _beyond(count: int) -> tuple[Rule, ...]:
+    paths = tuple(RequestMatch(f"/{n}") for n in range(100))
+    return tuple(
+        _rule("a", Protocol.HTTP, port, hosts=_hosts(count // 25), matches=paths)
+        for port in range(1, 101)
+    )
+
+
+SHAPES: dict[str, Rules] = {
+    f"{SIZE} policies of one range each": _one_range_each,
+    f"{SIZE} ranges x {SIZE} hosts, http": _product(Protocol.HTTP),
+    f"{SIZE} ranges x {SIZE} hosts, https": _product(Protocol.HTTPS),
+    f"{SIZE} hosts by name, http": _by_name(Protocol.HTTP),
+    f"{SIZE} hosts by name, https": _by_name(Protocol.HTTPS),
+    "100 ports x 200 hosts x 100 requests": _beyond,
+}
