@@ -92,7 +92,8 @@ def test_a_policy_that_does_not_speak_for_the_account_says_why(folder: Path) -> 
     result = _explain(folder, "http://httpbin.org/get")
 
     assert result.exit_code == 1
-    assert "Egress outside/out metadata.namespace: its namespace lacks the label" in result.output
+    said = "Egress outside/out metadata.namespace: NotInMesh: its namespace lacks the label"
+    assert said in result.output
 
 
 def test_without_a_folder_or_a_server_it_says_which_to_give() -> None:

@@ -13,6 +13,8 @@ from towpath.app import Offline
 from towpath.cli.options import refuse_beside, setting_options
 from towpath.cli.problems import MESH, ONE_ANSWERS, offline
 from towpath.cli.server import TIMEOUT_S, NoAnswer, Server, inspector, server_option
+from towpath.model.names import ObjectRef
+from towpath.model.problem import problem_line
 from towpath_api.v1 import inspector_pb2 as pb
 
 
@@ -93,8 +95,9 @@ def _text(answer: pb.ExplainResponse) -> str:
     if answer.problems:
         lines.append("Problems of these policies:")
     for problem in answer.problems:
-        name = f"{problem.kind} {problem.namespace}/{problem.name}"
-        lines.append(f"  {problem.source or '-'}: {name} {problem.field}: {problem.message}")
+        ref = ObjectRef(problem.kind, problem.namespace, problem.name)
+        field, reason, message = problem.field, problem.reason, problem.message
+        lines.append(f"  {problem_line(ref, field, reason, message, problem.source)}")
     if answer.suggestion:
         lines += ["This would allow it:", "---", answer.suggestion.rstrip()]
     return "\n".join(lines)
