@@ -23,7 +23,7 @@ from support.oracle import allowed
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Protocol
 from towpath.planning import outbound
-from towpath.planning.egress.decide import Attempt, Decision, decide
+from towpath.planning.egress.decide import Attempt, Decision, bare, decide
 from towpath.planning.egress.rules import rules
 from towpath.sources.decode import decode
 from towpath_api.v1 import inspector_pb2 as pb
@@ -35,7 +35,7 @@ CASES = int(os.environ.get("TOWPATH_FUZZ_CASES", "40"))
 ATTEMPTS = 20
 FIRST_SEED = int(os.environ.get("TOWPATH_FUZZ_SEED", "1"))
 CURL = Account("curl", "curl")
-IN_EFFECT_S = 2.0
+IN_EFFECT_S = 10.0
 """A sidecar acknowledges a moment before it obeys: so long a difference may last."""
 
 
@@ -101,7 +101,7 @@ def _wanted(attempt: Attempt, decision: Decision) -> str:
     if decision.via is None:
         return ""
     looked_up = ":" in decision.via
-    address = NAMES[attempt.host.lower()] if looked_up else attempt.address
+    address = NAMES[bare(attempt.host.lower(), attempt.port)] if looked_up else attempt.address
     return f"{address}:{attempt.port}"
 
 

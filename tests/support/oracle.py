@@ -30,11 +30,17 @@ def allowed(rules: Iterable[Rule], attempt: Attempt, *, passthrough: bool) -> bo
 
 
 def looked_at(on_port: Iterable[Rule], attempt: Attempt, *, passthrough: bool) -> bool:
-    """True if some rule makes the sidecar read HTTP here."""
-    return attempt.protocol is Protocol.HTTP and any(
-        rule.protocol is Protocol.HTTP and rule.hosts and (passthrough or _in_range(rule, attempt))
-        for rule in on_port
-    )
+    """True if some rule makes the sidecar read HTTP here; none does on a port that is all open."""
+    rules = list(on_port)
+    if attempt.protocol is not Protocol.HTTP or any(map(_opens_all, rules)):
+        return False
+    http = [rule for rule in rules if rule.protocol is Protocol.HTTP and rule.hosts]
+    return any(passthrough or _in_range(rule, attempt) for rule in http)
+
+
+def _opens_all(rule: Rule) -> bool:
+    anywhere = rule.ranges is None or "0.0.0.0/0" in rule.ranges
+    return rule.protocol is Protocol.TCP_SERVER_FIRST and anywhere
 
 
 def allows(rule: Rule, attempt: Attempt) -> bool:

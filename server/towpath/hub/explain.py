@@ -63,6 +63,8 @@ def parse_attempt(
     if not url.hostname or not port or ":" in url.hostname:
         raise ValueError(f"{target!r} is not http://HOST, https://HOST, HOST:PORT or ADDRESS:PORT")
     path = "*" if asterisk else (url.path or "/") + (f"?{url.query}" if url.query else "")
+    if any(not "!" <= character <= "~" for character in path):
+        raise ValueError(f"{target!r}: of a path, other characters than ! to ~ are sent as %XX")
     said = {name.lower(): value for name, value in headers}
     host = said.pop("host", "") or _host(url, protocol, port, method.upper())
     dialled = _address(address) if address else _address(url.hostname, fallback=True)

@@ -18,9 +18,14 @@ BAD_HOSTS = ("http://a.fuzz.test", "a*.fuzz.test", "*", "a.fuzz.test:80", "")
 RANGES = ("0.0.0.0/0", "10.20.0.0/24", "10.20.0.8/29", f"{OUTSIDE[0]}/32", "192.0.2.0/24")
 BAD_RANGES = ("10.0.0.0/99", "::1/128", "10.20.0.10")
 PROTOCOLS = ("http", "HTTP", "https", "Https", "tcp", "tcp-server-first")
-GROUPS = {"g": ("/a", "/b/.*"), "h": ("/.*",), "bad": ("(", "/c"), "gone": ()}
+GROUPS = {"g": ("/a", "/b/.*"), "h": ("/.*",), "any": (".*",), "bad": ("(", "/c"), "gone": ()}
 ADDRESSES = (OUTSIDE[0], OUTSIDE[1], OUTSIDE[4], OUTSIDE[6])
 PATHS = ("/a", "/b/x?y=/a", "/c", "/a/")
+FOLDED = (
+    *("/b/../a", "/b/%2e%2E/a", "/b/..%2fa", "/b//a", "/b/..;/a", "/b\\a", "/b/%255ca", "/b/."),
+    *("/a?x=../;//", "/b/..x", "/b/.x/...x", "/a#b"),
+)
+"""Paths that a server may fold, and some that look so, or are none."""
 MARKER_PORT = 7999
 
 
@@ -87,12 +92,23 @@ def _attempt(dice: random.Random) -> Attempt:
     what: dict[str, Any] = {"address": dice.choice(ADDRESSES), "port": port}
     match dice.choice(("http", "http", "https", "https", "tcp")):
         case "http":
-            said = host if dice.random() < 0.7 else host.upper()
-            method = dice.choice(("GET", "PUT"))
-            path = dice.choice(PATHS)
-            return Attempt(protocol=Protocol.HTTP, host=said, method=method, path=path, **what)
+            return Attempt(protocol=Protocol.HTTP, **what, **_request(dice, host, port))
         case "https":
             said = host if dice.random() < 0.9 else ""
             return Attempt(protocol=Protocol.HTTPS, host=said, **what)
         case _:
             return Attempt(protocol=Protocol.TCP, **what)
+
+
+def _request(dice: random.Random, host: str, port: int) -> dict[str, Any]:
+    forms = (host, host, host, host.upper(), f"{host}.", f"{host}:{port}", f"{host}.:{port}")
+    said = dice.choice((*forms, f"{host}:{port + 100}", ".fuzz.test", f"{host}.."))
+    match dice.choice(("plain", "plain", "folded", "connect", "asterisk")):
+        case "plain":
+            return {"host": said, "method": dice.choice(("GET", "PUT")), "path": dice.choice(PATHS)}
+        case "folded":
+            return {"host": said, "method": "GET", "path": dice.choice(FOLDED)}
+        case "connect":
+            return {"host": said, "method": "CONNECT", "path": ""}
+        case _:
+            return {"host": said, "method": "OPTIONS", "path": dice.choice(("*", "/a"))}

@@ -64,8 +64,11 @@ def _first_bytes(attempt: Attempt, alpn: tuple[str, ...]) -> bytes:
     match attempt.protocol:
         case Protocol.HTTP:
             headers = "".join(f"{name}: {value}\r\n" for name, value in attempt.headers)
-            head = f"{attempt.method} {attempt.path} HTTP/1.1\r\nhost: {attempt.host}\r\n"
-            return f"{head}{headers}content-length: 0\r\n\r\n".encode()
+            tunnel = attempt.method == "CONNECT"
+            target = attempt.host if tunnel else attempt.path
+            head = f"{attempt.method} {target} HTTP/1.1\r\nhost: {attempt.host}\r\n"
+            length = "" if tunnel else "content-length: 0\r\n"
+            return f"{head}{headers}{length}\r\n".encode()
         case Protocol.HTTPS:
             return _client_hello(attempt.host, alpn)
         case _:
