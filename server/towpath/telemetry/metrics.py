@@ -13,7 +13,15 @@ _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 TYPES = (*SHORT_NAMES.values(), "other")
 AUDIENCES = ("sidecars", "people", "anyone", "nobody")
 REFUSALS = ("no-rule", "transport", "local", "no-account", "not-listed", "other-account", "expired")
-LIMITS = ("name-length", "names", "streams", "streams-per-peer", "request-rate", "read-wait")
+LIMITS = (
+    "fields",
+    "first-request",
+    "name-length",
+    "names",
+    "opening-budget",
+    "read-wait",
+    "request-rate",
+)
 RESULTS = ("written", "failed")
 RELOADS = ("ok", "failed")
 
