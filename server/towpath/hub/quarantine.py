@@ -283,7 +283,8 @@ class Quarantine:
         if trial is None:
             return False
         canary = trial.canaries.get(standing.account)
-        if canary is standing:
+        if canary is not None and canary.node_id == standing.node_id:
+            trial.canaries[standing.account] = standing  # it may have come back meanwhile
             return False
         if canary is None and self._wants_canaries(herd, trial):
             trial.canaries[standing.account] = standing

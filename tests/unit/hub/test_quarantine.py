@@ -269,3 +269,16 @@ def test_what_is_remembered_of_a_clients_words_has_both_ends_and_a_bound() -> No
     assert len(rejection.text) <= LONGEST_TEXT
     assert rejection.text.startswith("r: x")
     assert rejection.text.endswith("x the reason")
+
+
+def test_a_canary_that_comes_back_is_still_one() -> None:
+    fleet = Fleet()
+    after = fleet.change()
+    assert "ab" == fleet.given(after)
+    fleet.clients[0].wake.clear()
+    fleet.quarantine.leave(fleet.clients[0])
+
+    back = fleet.client("a", ENVOY)
+
+    assert back is not fleet.clients[0]
+    assert not back.withheld(after.of(ROUTES))
