@@ -25,8 +25,6 @@ from support.deploy import DEPLOY, pod_specs
 from support.pipy import needs
 from towpath_client import TlsFiles
 
-pytestmark = pytest.mark.dataplane
-
 AGENT = (sys.executable, "-c", "from towpath_client.agent.main import main; main()")
 
 
@@ -80,6 +78,7 @@ def start(stack: ExitStack, pod: DemoPod, name: str) -> Process:
     return process
 
 
+@pytest.mark.dataplane
 def test_the_envoy_pod_becomes_ready(stack: ExitStack, folder: Path) -> None:
     source = DEPLOY / "demo" / "sidecar"
     documents = list(yaml.safe_load_all((source / "curl.yaml").read_text()))
@@ -96,7 +95,13 @@ def test_the_envoy_pod_becomes_ready(stack: ExitStack, folder: Path) -> None:
     sidecar.check_alive()
 
 
-@pytest.mark.parametrize("pipy", ["a stand-in", pytest.param("real", marks=pytest.mark.pipy)])
+@pytest.mark.parametrize(
+    "pipy",
+    [
+        pytest.param("a stand-in", marks=pytest.mark.dataplane),
+        pytest.param("real", marks=pytest.mark.pipy),
+    ],
+)
 def test_the_pipy_pod_becomes_ready(stack: ExitStack, folder: Path, pipy: str) -> None:
     source = DEPLOY / "demo" / "pipy"
     documents = [
