@@ -24,6 +24,7 @@ T = TypeVar("T")
 HTTP_PORT, HTTPS_PORT, ECHO_PORT, BANNER_PORT = 80, 443, 9000, 9001
 OTHER_HTTP_PORT = 8080
 APP_PORT, APP_BANNER_PORT = 8080, 9100
+MIRROR_PORT = 9200
 FUZZ_PORTS = (7001, 7002)
 FUZZ_NAMES = {
     "a.fuzz.test": OUTSIDE[4],
@@ -48,6 +49,7 @@ CONTROL_PLANE = "towpath.osm-system.svc.cluster.local"
 ANSWERS = {**NAMES, CONTROL_PLANE: ROUTER}
 BANNER = b"220 ready\r\n"
 _END_OF_HEAD = b"\r\n\r\n"
+_UPGRADED = b"Connection: Upgrade\r\nUpgrade: tcp"
 
 
 class _Connection(asyncio.Protocol):
@@ -108,6 +110,32 @@ class _Banner(_Echo):
         self.transport.write(BANNER)
 
 
+class _Mirror(_Connection):
+    """Answers an HTTP request with all its bytes as they came; changes the protocol if asked to."""
+
+    def __init__(self, served: set[_Connection]) -> None:
+        super().__init__(served)
+        self._received = b""
+        self._changed = False
+
+    def data_received(self, data: bytes) -> None:
+        if self._changed:
+            self.transport.write(data)
+            return
+        self._received += data
+        head, end, body = self._received.partition(_END_OF_HEAD)
+        chunked = b"transfer-encoding: chunked" in head.lower()
+        if not end or (chunked and not (b"0\r\n" in body and body.endswith(_END_OF_HEAD))):
+            return
+        received, self._received = self._received, b""
+        if b"\r\nupgrade: " in head.lower():
+            self._changed = True
+            self.transport.write(b"HTTP/1.1 101 As You Like\r\n" + _UPGRADED + _END_OF_HEAD)
+            return
+        length = f"Content-Length: {len(received)}\r\nX-CamelCase: Kept".encode()
+        self.transport.write(b"HTTP/1.1 200 Fine\r\n" + length + _END_OF_HEAD + received)
+
+
 class Hosts:
     """All servers; `ca` is the file that HTTPS clients trust."""
 
@@ -143,10 +171,12 @@ class Hosts:
         self._listen(outside, BANNER_PORT, partial(_Banner, self._served))
         for port in FUZZ_PORTS:
             self._listen(outside, port, Sink)
+        self._listen(outside, MIRROR_PORT, partial(_Mirror, self._served))
         self._name_server(outside)
         for name, pod in network.pods.items():
             self._listen(pod, APP_PORT, partial(_Http, self._served, name))
             self._listen(pod, APP_BANNER_PORT, partial(_Banner, self._served))
+            self._listen(pod, MIRROR_PORT, partial(_Mirror, self._served))
 
     @property
     def asked(self) -> dict[str, int]:

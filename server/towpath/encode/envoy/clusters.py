@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
-from envoy.config.cluster.v3.cluster_pb2 import Cluster
-from envoy.config.core.v3.address_pb2 import Address, SocketAddress
-from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions, Http2ProtocolOptions
+from envoy.config.cluster.v3.cluster_pb2 import Cluster, UpstreamConnectionOptions
+from envoy.config.core.v3.address_pb2 import Address, SocketAddress, TcpKeepalive
 from envoy.config.endpoint.v3.endpoint_components_pb2 import (
     Endpoint,
     LbEndpoint,
@@ -15,6 +14,7 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
 from towpath.encode.envoy import names
+from towpath.encode.envoy.transparency import common_options, http2, upstream_http1
 from towpath.encode.pack import ads, pack, resource, seconds
 from towpath.model.egress import ConnectionSettings
 from towpath.model.names import Protocol
@@ -95,6 +95,9 @@ def finished(
     values = {k: {"value": UNLIMITED if v is None else v} for k, v in limits.items()}
     thresholds = CircuitBreakers.Thresholds(track_remaining=True, **values)
     cluster.circuit_breakers.CopyFrom(CircuitBreakers(thresholds=[thresholds]))
+    # As nothing ends an idle connection, the kernel has to find out that the peer is gone.
+    keepalive = UpstreamConnectionOptions(tcp_keepalive=TcpKeepalive())
+    cluster.upstream_connection_options.CopyFrom(keepalive)
     if protocol is Protocol.HTTP:
         options = pack(_http_options(settings))
         cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(options)
@@ -104,10 +107,10 @@ def finished(
 def _http_options(settings: ConnectionSettings) -> HttpProtocolOptions:
     """Upstream HTTP as the client speaks it: HTTP/1.1 stays that, and HTTP/2 does."""
     options = HttpProtocolOptions(
+        common_http_protocol_options=common_options(upstream=True),
         use_downstream_protocol_config=HttpProtocolOptions.UseDownstreamHttpConfig(
-            http_protocol_options=Http1ProtocolOptions(),
-            http2_protocol_options=Http2ProtocolOptions(allow_connect=True),
-        )
+            http_protocol_options=upstream_http1(), http2_protocol_options=http2()
+        ),
     )
     if settings.max_requests_per_connection is not None:
         common = options.common_http_protocol_options

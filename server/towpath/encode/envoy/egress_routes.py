@@ -68,8 +68,6 @@ def _configuration(name: str, hosts: list[VirtualHost], *, other_hosts: str | No
     routes = RouteConfiguration(
         name=name,
         virtual_hosts=hosts,
-        # The sidecar sets it if the client has not; outside, nobody asked for it.
-        request_headers_to_remove=["x-forwarded-proto"],
     )
     return resource(name, routes)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from envoy.config.core.v3.protocol_pb2 import Http1ProtocolOptions
 from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
@@ -13,12 +12,23 @@ from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from google.protobuf.message import Message
 
 from towpath.encode.envoy.names import stat_prefix
-from towpath.encode.pack import ads, pack
+from towpath.encode.envoy.transparency import (
+    LARGEST_HEADERS_KIB,
+    common_options,
+    downstream_http1,
+    http2,
+    keep_forwarded_proto,
+    restore_forwarded_proto,
+)
+from towpath.encode.pack import ads, pack, seconds
+
+UPGRADES = ("websocket", "CONNECT", "spdy/3.1", "tcp")
+"""Protocols that a client may change to; Envoy has no word for «any»."""
 
 
 def tcp_proxy(stats: str, cluster: str) -> Filter:
     """Bytes as they are, to one cluster."""
-    proxy = TcpProxy(stat_prefix=stat_prefix(stats), cluster=cluster)
+    proxy = TcpProxy(stat_prefix=stat_prefix(stats), cluster=cluster, idle_timeout=seconds(0))
     return Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
 
 
@@ -56,11 +66,21 @@ def _manager(stats: str) -> hcm.HttpConnectionManager:
     upgrade = hcm.HttpConnectionManager.UpgradeConfig
     manager = hcm.HttpConnectionManager(
         stat_prefix=stat_prefix(stats),
-        http_filters=[http_filter("router", Router(suppress_envoy_headers=True))],
-        upgrade_configs=[upgrade(upgrade_type=name) for name in ("websocket", "CONNECT")],
-        http_protocol_options=Http1ProtocolOptions(accept_http_10=True),
+        http_filters=[
+            http_filter("header_mutation", restore_forwarded_proto()),
+            http_filter("router", Router(suppress_envoy_headers=True)),
+        ],
+        early_header_mutation_extensions=[keep_forwarded_proto()],
+        upgrade_configs=[upgrade(upgrade_type=name) for name in UPGRADES],
+        common_http_protocol_options=common_options(),
+        http_protocol_options=downstream_http1(),
+        http2_protocol_options=http2(),
+        max_request_headers_kb={"value": LARGEST_HEADERS_KIB},
+        stream_idle_timeout=seconds(0),
+        proxy_100_continue=True,
         server_header_transformation=hcm.HttpConnectionManager.PASS_THROUGH,
         generate_request_id={"value": False},
+        preserve_external_request_id=True,
     )
     # Without this the sidecar would set x-forwarded-* as if it were the edge of a network.
     manager.use_remote_address.value = False

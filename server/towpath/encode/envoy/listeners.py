@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from envoy.config.core.v3.address_pb2 import Address, CidrRange, SocketAddress
 from envoy.config.core.v3.base_pb2 import TrafficDirection
+from envoy.config.core.v3.socket_option_pb2 import SocketOption
 from envoy.config.listener.v3.listener_components_pb2 import (
     Filter,
     FilterChain,
@@ -22,6 +23,9 @@ from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Inbound, InboundPort, Outbound
 from towpath.model.snapshot import Layer
 from towpath.model.ways import PASSTHROUGH
+
+# Of Linux, where sidecars run.
+_SOL_SOCKET, _SO_KEEPALIVE = 1, 9
 
 
 def outbound_listener(plan: Outbound, of_policies: Chains | None = None) -> Layer:
@@ -111,7 +115,19 @@ def _transparent(name: str, port: int) -> Listener:
         address=ipv4_address("0.0.0.0", port),
         listener_filters=[original_dst()],
         listener_filters_timeout=seconds(0),
+        socket_options=[_keepalive()],
         access_log=[connection_log()],
+    )
+
+
+def _keepalive() -> SocketOption:
+    """As nothing ends an idle connection, the kernel has to find out that the peer is gone."""
+    return SocketOption(
+        description="SO_KEEPALIVE",
+        level=_SOL_SOCKET,
+        name=_SO_KEEPALIVE,
+        int_value=1,
+        state=SocketOption.STATE_PREBIND,
     )
 
 

@@ -31,6 +31,8 @@ from towpath.encode.pack import resource, unpack
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
+_ASKS_NOTHING = ("envoy.filters.http.header_mutation", "envoy.filters.http.router")
+
 
 def meet(held: Resource, new: Resource) -> Resource | None:
     """What both let through; None if that is nothing at all, or cannot be said."""
@@ -90,7 +92,7 @@ def _same_service(one: FilterChain, other: FilterChain) -> bool:
 def _asks_nothing(one: Filter) -> bool:
     http = hcm.HttpConnectionManager()
     if one.typed_config.Unpack(http):
-        return len(http.http_filters) == 1
+        return all(str(each.name) in _ASKS_NOTHING for each in http.http_filters)
     return bool(one.typed_config.Is(TcpProxy.DESCRIPTOR))
 
 
