@@ -118,7 +118,14 @@ def test_C8_ranges_on_http_restrict_the_address() -> None:
         group_object("g", ("/foo", ["GET"])),
     )
 
-    assert sorted(result.chains) == ["egress-http.80|1.1.1.1/32", "egress-http.80|10.0.0.0/24"]
+    # One chain for all ranges of the same policies, named for the first.
+    (chain,) = result.chains.values()
+    ranges = chain.filter_chain_match.prefix_ranges
+    assert chain.name == "egress-http.80|1.1.1.1/32"
+    assert [(r.address_prefix, r.prefix_len.value) for r in ranges] == [
+        ("1.1.1.1", 32),
+        ("10.0.0.0", 24),
+    ]
     assert list(result.clusters) == ["80"]
 
 
