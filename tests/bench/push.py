@@ -67,15 +67,14 @@ async def _towpath(folder: Path, size_kb: int, commands: Connection) -> None:
         def push() -> None:
             nonlocal version
             version += 1
-            for streams in tuple(plane.hub._streams.values()):
-                for stream in streams:
-                    assert stream.delivery.account is not None
-                    stream.publish(
-                        current(),
-                        account=stream.delivery.account,
-                        revision=version,
-                        changed_at=None,
-                    )
+            for stream in tuple(plane.hub._followers.streams()):
+                assert stream.delivery.account is not None
+                stream.publish(
+                    current(),
+                    account=stream.delivery.account,
+                    revision=version,
+                    changed_at=None,
+                )
 
         await _obey(plane.address, commands, push)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from typing import TypeVar
@@ -14,10 +13,11 @@ from towpath.hub.blame import rejection_problems
 from towpath.hub.compose import snapshot, withheld
 from towpath.hub.deliveries import Deliveries, Delivery
 from towpath.hub.explain import Explanation, explain
+from towpath.hub.followers import Followers
 from towpath.hub.memo import Memo, Question
 from towpath.hub.quarantine import Quarantine
 from towpath.hub.settle import Settle
-from towpath.hub.standing import Content, Flavour, Standing
+from towpath.hub.standing import Flavour, Standing
 from towpath.hub.status import PolicyStatus, effect, policy_statuses
 from towpath.hub.stream import Stream
 from towpath.hub.turns import Turns
@@ -26,7 +26,7 @@ from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.problem import Problem
-from towpath.model.snapshot import Layer, Snapshot
+from towpath.model.snapshot import Snapshot
 from towpath.planning import problems
 from towpath.planning.egress.decide import Attempt
 from towpath.planning.egress.rules import Rule
@@ -40,12 +40,6 @@ Compose = Callable[[Mesh, ClientKind, SidecarId], Snapshot | None]
 
 LONGEST_SLEEP = 30.0
 """How long at most, in seconds, until it is looked at whether a verdict is too old."""
-
-REMEMBERED_SECONDS = 60.0
-"""For how long what a sidecar was to hold is remembered after its last stream has ended."""
-
-REMEMBERED_LEFT = 1000
-"""For how many such sidecars."""
 
 YIELD_SECONDS = 0.002
 """How long a rebuild of many small parts may keep the event loop before it lets others run."""
@@ -77,12 +71,13 @@ class Hub:
         quarantine_expiry: float = 3600.0,
     ) -> None:
         self._compose = compose
+        self._followers = Followers(clock=clock, forget=self._forget)
         self.quarantine = Quarantine(
             clock=clock,
             canaries=canaries,
             wait=canary_wait,
             expiry=quarantine_expiry,
-            others=self._another_account_has,
+            others=self._followers.another_account_has,
             waited=metrics.canary_seconds.observe,
         )
         self._on_publish = on_publish
@@ -92,11 +87,8 @@ class Hub:
         self._clock = clock
         mesh, _ = store.drain()
         self._memo = Memo(mesh)
-        self._turns = Turns(self._memo, forget=self._forget_unused)
+        self._turns = Turns(self._memo, forget=self._followers.forget_unused)
         self._late: asyncio.Queue[Stream] = asyncio.Queue()
-        self._streams: dict[Question, set[Stream]] = {}
-        self._watches: dict[Question, set[Watch]] = {}
-        self._left: OrderedDict[Question, float] = OrderedDict()  # when the last stream ended
         self._synced = asyncio.Event()
         self._whole = False  # whether the last publication came to its end
         self.deliveries = deliveries
@@ -138,7 +130,7 @@ class Hub:
                     changed_at = await self._settle.settled()
             except TimeoutError:
                 self.quarantine.pass_time()
-                self._forget_left()
+                self._followers.forget_left()
                 continue
             if self._store.synced:
                 await self._publish(changed_at)
@@ -171,7 +163,7 @@ class Hub:
 
         stream = Stream(delivery, admit=admit, subscriber=subscriber)
         question = self._question(kind, sidecar)
-        self._streams.setdefault(question, set()).add(stream)
+        self._followers.add(question, stream)
         if not self._turns.begin(partial(self._offer, [stream], changed_at=None)):
             self._late.put_nowait(stream)
         return stream
@@ -183,15 +175,7 @@ class Hub:
             stream.standing.wake.pop(stream, None)
             self.quarantine.leave(stream.standing)
         question = self._question(delivery.kind, delivery.sidecar)
-        streams = self._streams.get(question, set())
-        streams.discard(stream)
-        if not streams:
-            self._streams.pop(question, None)
-            if stream.admitted:
-                self._left[question] = self._clock()
-                self._left.move_to_end(question)
-            self._forget_left()
-            self._forget_unused(question)
+        if self._followers.remove(question, stream):
             self._memo.forget(withheld, delivery.kind, delivery.sidecar)
         self.deliveries.close(delivery)
 
@@ -205,24 +189,20 @@ class Hub:
                 tasks.create_task(self._publish_late(call, question))
 
     def _offer_first(self, question: Question, stream: Stream) -> None:
-        if stream in self._streams.get(question, ()):
+        if stream in self._followers.streams_of(question):
             self._offer([stream], changed_at=None)
 
     @contextlib.asynccontextmanager
     async def watch(self, kind: ClientKind, sidecar: SidecarId) -> AsyncIterator[Watch]:
         """Look on as the snapshot of a sidecar, connected or not, changes."""
         question = self._question(kind, sidecar)
-        watches = self._watches.setdefault(question, set())
         watch = Watch(kind, sidecar)
-        watches.add(watch)
+        self._followers.add_watch(question, watch)
         try:
             watch.offer(await self.in_turn(self.snapshot, kind, sidecar))
             yield watch
         finally:
-            watches.discard(watch)
-            if not watches:
-                self._watches.pop(question, None)
-                self._forget_unused(question)
+            self._followers.remove_watch(question, watch)
 
     def account_of(self, sidecar: SidecarId) -> Account | None:
         """The service account that a pod runs as; None for one that does not exist."""
@@ -232,14 +212,14 @@ class Hub:
     def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
         """What a sidecar is to hold now; None for a pod that does not exist."""
         held = self._memo.ask(self._compose, kind, sidecar)
-        self._forget_unused(self._question(kind, sidecar))
+        self._followers.forget_unused(self._question(kind, sidecar))
         return held
 
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong with the input, beyond a connected sidecar, or rejected; sorted."""
         found = {*self.mesh.problems, *self._memo.ask(problems)}
         found |= set(rejection_problems(self.mesh, self.quarantine))
-        for stream in (s for streams in self._streams.values() for s in streams):
+        for stream in self._followers.streams():
             held = stream.delivery
             if held.kind is ClientKind.PIPY:
                 found |= set(self._memo.ask(withheld, held.kind, held.sidecar))
@@ -248,7 +228,7 @@ class Hub:
     def withheld(self, kind: ClientKind, sidecar: SidecarId) -> tuple[Problem, ...]:
         """Where a sidecar of that kind, connected or not, cannot do what policies say."""
         found = self._memo.ask(withheld, kind, sidecar)
-        if self._question(kind, sidecar) not in self._streams:
+        if not self._followers.streams_of(self._question(kind, sidecar)):
             self._memo.forget(withheld, kind, sidecar)
         return found
 
@@ -290,7 +270,7 @@ class Hub:
         changed = self._memo.update(*self._store.drain())
         # What a publication that failed has left out is not known: the next one is for all.
         whole, self._whole, slice_began = self._whole, False, begun
-        followed = self._streams.keys() | self._watches.keys()
+        followed = self._followers.questions()
         late = []
         for question in changed & followed if whole else followed:
             if not self._publish_at_once(question, changed_at=changed_at):
@@ -304,7 +284,7 @@ class Hub:
                 call = partial(self._offer_to, question, changed_at=changed_at)
                 tasks.create_task(self._publish_late(call, question))
         if self.quarantine:
-            self.quarantine.retire(self._in_use())
+            self.quarantine.retire(self._followers.in_use())
         self._whole = True
         self._synced.set()
         self._metrics.compute_seconds.observe(self._clock() - begun)
@@ -332,13 +312,13 @@ class Hub:
             )
 
     def _offer_to(self, question: Question, *, changed_at: float | None) -> None:
-        self._offer(self._streams.get(question, ()), changed_at=changed_at)
-        for watch in self._watches.get(question, ()):
+        self._offer(self._followers.streams_of(question), changed_at=changed_at)
+        for watch in self._followers.watches_of(question):
             watch.offer(self.snapshot(watch.kind, watch.sidecar))
 
     def _offer(self, streams: Iterable[Stream], *, changed_at: float | None) -> None:
         """Publish the present snapshot; a pod that is gone leaves its streams what they have."""
-        for stream in tuple(streams):
+        for stream in streams:
             delivery = stream.delivery
             pod = self.mesh.pod(delivery.sidecar)
             if pod is not None and not stream.admits(pod.account):
@@ -350,51 +330,8 @@ class Hub:
                     self.quarantine.changed(stream.standing.flavour, stream.snapshot, held)
                 stream.publish(held, account=pod.account, revision=revision, changed_at=changed_at)
 
-    def _in_use(self) -> Callable[[Flavour, Content], bool]:
-        """Says of content whether it is in the snapshot of a connected client of a flavour."""
-        layers: dict[tuple[Flavour, str], set[Layer]] = {}
-        for stream in (s for streams in self._streams.values() for s in streams):
-            if stream.snapshot is not None:
-                for type_url, held in stream.snapshot.sets.items():
-                    of_type = layers.setdefault((stream.standing.flavour, type_url), set())
-                    of_type.update(held.layers)
-
-        def in_use(flavour: Flavour, of: Content) -> bool:
-            type_url, name, version = of
-            resources = (layer.find(name) for layer in layers.get((flavour, type_url), ()))
-            return any(r is not None and r.version == version for r in resources)
-
-        return in_use
-
-    def _another_account_has(self, flavour: Flavour, account: Account | None, of: Content) -> bool:
-        """What is in no snapshot stood in for something, as it may for a client of any account."""
-        holders = {holder.account for holder in self._holders(flavour, of)}
-        return not holders or holders != {account}
-
-    def _holders(self, flavour: Flavour, of: Content) -> Iterator[Standing]:
-        """Clients in whose snapshots that content is."""
-        type_url, name, version = of
-        for streams in self._streams.values():
-            for stream in streams:
-                if stream.snapshot is not None and stream.standing.flavour == flavour:
-                    resource = stream.snapshot.of(type_url).get(name)
-                    if resource is not None and resource.version == version:
-                        yield stream.standing
-
-    def _forget_unused(self, question: Question) -> None:
-        """Whoever asks of any name leaves no trace."""
-        used = (self._streams, self._watches, self._left)
-        if not any(question in kept for kept in used):
-            self._memo.forget(question[0], *question[1])
-
-    def _forget_left(self) -> None:
-        """Forget what was made for sidecars that have not come back."""
-        too_old = self._clock() - REMEMBERED_SECONDS
-        while self._left and (
-            len(self._left) > REMEMBERED_LEFT or next(iter(self._left.values())) <= too_old
-        ):
-            question, _ = self._left.popitem(last=False)
-            self._forget_unused(question)
+    def _forget(self, question: Question) -> None:
+        self._memo.forget(question[0], *question[1])
 
     def _question(self, kind: ClientKind, sidecar: SidecarId) -> Question:
         return self._compose, (kind, sidecar)

@@ -79,5 +79,5 @@ async def _invented() -> str:
         await running.holds(namespace(), mesh_config(), service(), pod())
         for n in range(NODES):
             running.hub.detach(running.attach(f"invented-{n}"))
-        kept = len(running.hub.quarantine._standings) + len(running.hub._left)
+        kept = len(running.hub.quarantine._standings) + len(running.hub._followers._left)
         return f"{kept} records kept, {len(running.hub._memo)} answers"

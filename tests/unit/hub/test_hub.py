@@ -9,7 +9,7 @@ import pytest
 from support.objects import endpoint_slice, mesh_config, namespace, pod, service
 from support.resources import snapshot as made
 from support.running_hub import RunningHub, newest, running_hub
-from towpath.hub import hub
+from towpath.hub import followers
 from towpath.hub.deliveries import State
 from towpath.hub.stream import Stream
 from towpath.model.mesh import Mesh
@@ -165,7 +165,7 @@ async def test_sidecars_share_what_is_equal_in_their_snapshots(running: RunningH
 async def test_streams_that_end_leave_nothing_behind_when_they_do_not_come_back(
     running: RunningHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "REMEMBERED_SECONDS", 0.0)
+    monkeypatch.setattr(followers, "REMEMBERED_SECONDS", 0.0)
     await running.holds(*SMALL_MESH)
     before = len(running.hub._memo)
     streams = [running.attach(name) for name in ("curl", "curl", "web-1", "nobody")]
@@ -192,12 +192,12 @@ async def test_a_hundred_reconnects_of_a_pod_cost_as_much_as_one(running: Runnin
 async def test_what_is_remembered_of_pods_that_left_is_bounded_and_nothing_of_unknown_ones(
     running: RunningHub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "REMEMBERED_LEFT", 1)
+    monkeypatch.setattr(followers, "REMEMBERED_LEFT", 1)
     await running.holds(*SMALL_MESH)
     for name in ("curl", "web-1", "curl", *(f"nobody-{n}" for n in range(50))):
         running.hub.detach(running.attach(name))
 
-    assert 1 == len(running.hub._left)
+    assert 1 == len(running.hub._followers._left)
 
 
 async def test_only_who_is_admitted_has_a_standing_and_only_as_long_as_there_is_something_to_know(
