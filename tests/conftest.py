@@ -62,6 +62,13 @@ NEEDS = (
 )
 
 
+LIMITS_S = {"hypothesis": 300, "dataplane": 300, "kube": 300}
+"""Seconds that a test of a kind may take, by its mark; others have `timeout` of pyproject.toml.
+
+They end what hangs, and are many times what a test takes: a machine may be busy.
+"""
+
+
 class Golden:
     """The expected outputs of one case: the files `out.*` in its folder."""
 
@@ -125,6 +132,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        limits = [s for mark, s in LIMITS_S.items() if item.get_closest_marker(mark)]
+        if limits and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(max(limits)))
     for need in NEEDS:
         marked = [item for item in items if item.get_closest_marker(need.mark)]
         if need.required and not marked:

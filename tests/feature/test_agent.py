@@ -260,7 +260,7 @@ async def test_pipy_that_runs_elsewhere_is_told_by_its_pid_file_and_heard_by_its
         assert not egress(folder)
         pipy.kill()
         await pipy.wait()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while (await agent.page("/health"))[0] != 503:
                 await asyncio.sleep(0.02)
 

@@ -109,7 +109,7 @@ async def plane(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Async
     async with control_plane(tmp_path_factory.mktemp("served")) as started:
         for name in ("policy.yaml", "meshconfig.yaml"):
             (started.folder / name).write_text((folder / name).read_text())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not any(p.accepted for p in started.hub.policies()):
                 await asyncio.sleep(0.01)
         yield started

@@ -61,7 +61,7 @@ async def _grpcurl(
 async def _message(process: asyncio.subprocess.Process) -> Any:
     """The next message that a call prints, which ends with a bracket at the start of a line."""
     assert process.stdout is not None
-    text = await asyncio.wait_for(process.stdout.readuntil(b"\n}\n"), 10)
+    text = await asyncio.wait_for(process.stdout.readuntil(b"\n}\n"), 30)
     return json.loads(text)
 
 

@@ -91,7 +91,7 @@ def test_what_the_readme_has_typed_does_what_it_says(copy: Path) -> None:
                 partial(type_, one, copy, environment, ads),
                 partial(is_promised, one),
                 what=f"{one.command!r} ends with {one.exit_code} and prints {one.output}",
-                within_s=30,
+                within_s=60,
             )
             switched = switched or one.command.startswith("sed -i")
 

@@ -10,7 +10,7 @@ import yaml
 from support.deploy import ALL, DEPLOY, OVERLAYS, kustomize, pod_specs
 from support.kube.cluster import Cluster
 
-pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.kube
 
 OPERATOR = [
     yaml.safe_load(f"""
@@ -40,7 +40,7 @@ def applied(bare: Cluster) -> Cluster:
         done = bare.kubectl("apply", "-k", str(DEPLOY / folder))
         assert done.exit_code == 0, done.error
     assert bare.apply(*OPERATOR).exit_code == 0
-    waited = bare.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+    waited = bare.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
     assert waited.exit_code == 0, waited.error
     return bare
 

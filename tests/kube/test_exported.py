@@ -14,7 +14,7 @@ from towpath.model.egress import ConnectionSettings, Egress, UpstreamTrafficSett
 from towpath.model.problem import Reason
 from towpath.sources.decode import Decoded, decode, expand
 
-pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.kube
 
 EXPORTED = Path(__file__).parent / "exported"
 

@@ -20,7 +20,7 @@ from support.kube.replica import Replica
 from support.kube.shared import apply_demo_mesh
 from towpath.encode.envoy.bootstrap import Transport
 
-pytestmark = [pytest.mark.kube, pytest.mark.dataplane, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kube, pytest.mark.dataplane]
 
 URL = "http://httpbin.org:80/get"
 WARMING = ("cluster_manager.warming_clusters", "listener_manager.total_listeners_warming")

@@ -30,7 +30,7 @@ from towpath.sources.kube.pace import Pace
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 
-pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.kube
 
 WITHIN_S = 60.0
 SPACES = ("fault-0", "fault-1", "fault-2")

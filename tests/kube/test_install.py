@@ -15,7 +15,7 @@ from support.kube.cluster import Cluster
 from support.kube.command import towpath
 from towpath.install.check import contains
 
-pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.kube
 
 CONFIG = ("meshconfig", "osm-mesh-config", "-n", "osm-system")
 ALL = "deployment,service,configmap,serviceaccount,role,rolebinding,pdb,networkpolicy,secret"

@@ -23,7 +23,7 @@ from support.kube.cluster import Cluster, kubectl_binary
 from support.kube.deployed import ControlPlane, example_sidecar
 from support.kube.passage import passage
 
-pytestmark = [pytest.mark.kube, pytest.mark.dataplane, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kube, pytest.mark.dataplane]
 
 ROOT = DEPLOY.parent
 CONFIG = ("get", "meshconfig", "osm-mesh-config", "-n", "osm-system")
@@ -79,7 +79,7 @@ class Reader:
             lambda: self._cluster.kubectl(*CONFIG).exit_code,
             lambda code: code == 0,
             what="the first replica creates the MeshConfig",
-            within_s=20,
+            within_s=60,
             context=server.process.tail,
         )
         self._rolled_out("towpath", "osm-system")

@@ -28,7 +28,7 @@ from support.kube.deployed import PYTHON, ControlPlane, account_kubeconfig, exam
 from support.kube.passage import passage
 from support.pages import ANYTHING, commands
 
-pytestmark = [pytest.mark.kube, pytest.mark.dataplane, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.kube, pytest.mark.dataplane]
 
 HTTPS = "https://httpbin.org:443"
 HTTP = "http://httpbin.org:80/get"
@@ -115,7 +115,7 @@ def installed(
             lambda: cluster.kubectl(*config).exit_code,
             lambda code: code == 0,
             what="the first replica creates the MeshConfig",
-            within_s=20,
+            within_s=60,
             context=server.process.tail,
         )
         envoy = stack.enter_context(example_sidecar(cluster, network.pods["curl"], folder))

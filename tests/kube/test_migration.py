@@ -15,7 +15,7 @@ from support.kube.cluster import Cluster, kubectl_binary
 from support.kube.command import towpath
 from support.pages import Typed, commands
 
-pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.kube
 
 PAGE = DEPLOY.parent / "docs" / "migrate-from-osm.md"
 THEIRS = "osm uninstall mesh -f"

@@ -10,7 +10,7 @@ from support.kube import osm
 from support.kube.cluster import Cluster
 from support.kube.command import towpath
 
-pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.kube
 
 FOUND = (
     "Open Service Mesh in osm-system (mesh osm): Deployment osm-bootstrap, osm-controller, "

@@ -99,12 +99,12 @@ def test_while_it_is_away_all_goes_on_and_afterwards_too(let_out: KubeMesh) -> N
         wait.until(
             time.monotonic, lambda now: now - begun > MEASURED_S, what="a while", within_s=60
         )
-        assert (cpu_s(replica.pid) - spent) / (time.monotonic() - begun) < 0.01
+        assert (cpu_s(replica.pid) - spent) / (time.monotonic() - begun) < 0.05
         assert replica.metric(STALE) - before >= MEASURED_S - 1
         assert 1 == len(source_lines(mesh, said))
     finally:
         mesh.cluster.start()
-    wait.until(fresh(mesh), wait.equals(0.0), what="all is followed", within_s=30)
+    wait.until(fresh(mesh), wait.equals(0.0), what="all is followed", within_s=60)
     assert held == version(mesh)
     assert sent == replica.metric("towpath_xds_responses_total")
     [_, end] = source_lines(mesh, said)
@@ -139,7 +139,7 @@ def test_a_restart_while_it_is_away_serves_the_checkpoint_and_then_the_truth(
         deleted = mesh.cluster.kubectl("delete", "egress", "out", "-n", "curl")
     assert deleted.exit_code == 0, deleted.error
     call(mesh, exits=REFUSED)
-    wait.until(fresh(mesh), wait.equals(0.0), what="all is followed", within_s=30)
+    wait.until(fresh(mesh), wait.equals(0.0), what="all is followed", within_s=60)
     assert 0 == replica.metric("towpath_checkpoint_kinds")
     assert [] == [p for p in problems(mesh) if p.startswith("Checkpoint: ")]
 
@@ -160,7 +160,7 @@ def test_a_checkpoint_that_is_refused_is_never_served(let_out: KubeMesh, damage:
     mesh.cluster.kill()
     try:
         replica.start()
-        wait.until(lambda: replica.log, lambda log: said in log, what="it is refused", within_s=20)
+        wait.until(lambda: replica.log, lambda log: said in log, what="it is refused", within_s=60)
         assert 503 == replica.page("/health/ready")[0]
         call(mesh, status=200)  # the sidecar has what it had
     finally:

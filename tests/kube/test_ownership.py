@@ -11,7 +11,7 @@ from support.kube import osm
 from support.kube.cluster import Cluster
 from support.kube.command import towpath
 
-pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.kube
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from towpath.model.names import Kind
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_client import CLUSTER, ENDPOINTS, LISTENER, ROUTES, AdsClient, Backoff, Mode, Update
 
-pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.kube
 
 NAMED = (ENDPOINTS, ROUTES)
 TYPES = (CLUSTER, ENDPOINTS, LISTENER, ROUTES)
@@ -34,8 +34,8 @@ RESENT: dict[Mode, dict[str, int]] = {
     "sotw": {"cds": 0, "eds": 1, "lds": 0, "rds": 2},
 }
 """How many resources of each type a client is sent again by the replica that it comes to."""
-LEASE_ENDS_WITHIN_S = 30.0
-WITHIN_S = 20.0
+LEASE_ENDS_WITHIN_S = 60.0
+WITHIN_S = 60.0
 
 
 @pytest.fixture(scope="module")

@@ -31,7 +31,7 @@ from towpath.telemetry.metrics import Metrics
 pytestmark = [pytest.mark.kube, pytest.mark.timeout(900)]
 
 MESH = Path(__file__).parents[2] / "deploy" / "demo" / "mesh"
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 CURL = SidecarId("curl", "curl")
 
 
@@ -235,7 +235,7 @@ async def test_a_kind_that_is_not_installed_yet_holds_up_nothing(mesh: Cluster) 
             await cluster.until(lambda: cluster.store.synced, "the rest is listed")
             await asyncio.to_thread(mesh.apply, held)
             await asyncio.to_thread(
-                mesh.kubectl, "wait", "--for=condition=Established", "--timeout=30s", definition
+                mesh.kubectl, "wait", "--for=condition=Established", "--timeout=60s", definition
             )
             metadata = {"name": "late", "namespace": "curl"}
             late = {

@@ -13,7 +13,7 @@ from support.dataplane.policy import egress, route_group
 from support.kube.cluster import Cluster
 from support.kube.replica import Replica
 
-pytestmark = [pytest.mark.kube, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.kube
 
 NAMESPACE = {
     "apiVersion": "v1",
@@ -71,7 +71,7 @@ def until_words(cluster: Cluster, what: str, expected: dict[str, tuple[str, str]
         lambda: words(status(cluster, what)),
         lambda seen: expected.items() <= seen.items(),
         what=f"{what} has {expected}",
-        within_s=20.0,
+        within_s=60,
     )
 
 
@@ -85,7 +85,7 @@ def test_kubectl_waits_for_a_policy_and_shows_what_became_of_it(written: Cluster
     policy = egress("httpbin", (80, "http"), hosts=["httpbin.org"])
     assert written.apply(policy).exit_code == 0
     waited = written.kubectl(
-        *("wait", "--for=condition=Programmed", "egress/httpbin", "-n", "curl", "--timeout=20s")
+        *("wait", "--for=condition=Programmed", "egress/httpbin", "-n", "curl", "--timeout=60s")
     )
     shown = written.kubectl("get", "egress", "httpbin", "-n", "curl").out.splitlines()
     wide = written.kubectl("get", "egress", "httpbin", "-n", "curl", "-o", "wide").out.splitlines()
@@ -106,7 +106,7 @@ def test_a_changed_policy_is_observed_in_its_new_generation(written: Cluster) ->
         held = found.get("status", {})
         return found["metadata"]["generation"], held.get("observedGeneration", 0)
 
-    wait.until(observed, lambda seen: seen == (3, 3), what="generation 3 is observed", within_s=20)
+    wait.until(observed, lambda seen: seen == (3, 3), what="generation 3 is observed", within_s=60)
 
 
 def test_a_policy_that_opens_nothing_says_why_and_so_does_an_event(written: Cluster) -> None:

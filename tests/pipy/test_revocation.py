@@ -30,7 +30,7 @@ def test_a_pipy_that_outlived_its_agent_is_told_of_what_is_in_force(
     pipy.start()
     stack.callback(pipy.kill)
     good = curl.config.with_name("config.json.good")
-    until(good.exists, bool, what="it is accepted", within_s=20, context=agent.tail)
+    until(good.exists, bool, what="it is accepted", within_s=60, context=agent.tail)
     agent.kill()
     # What an agent has done that ends before it hears what came of it.
     opened = good.read_text().replace('"EnableEgress": false', '"EnableEgress": true')
@@ -75,7 +75,7 @@ def test_it_ends_with_an_agent_that_is_killed_hard(serve: Serve, stack: ExitStac
     def listening() -> bool:
         return ":15001 " in curl.pod.run("ss", "-Hltn").stdout
 
-    until(listening, bool, what="Pipy listens", within_s=20, context=agent.tail)
+    until(listening, bool, what="Pipy listens", within_s=60, context=agent.tail)
     agent.kill()
 
     until(listening, lambda there: not there, what="Pipy is gone")

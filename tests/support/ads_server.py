@@ -13,7 +13,7 @@ from envoy.service.discovery.v3 import ads_pb2_grpc
 from envoy.service.discovery.v3 import discovery_pb2 as discovery
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-DEADLINE_S = 5.0
+DEADLINE_S = 30.0
 
 
 class ServerStream:

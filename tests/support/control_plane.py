@@ -88,10 +88,10 @@ class RawStream:
     async def say_bytes(self, data: bytes) -> None:
         await self._call.write(data)
 
-    async def hear(self, *, within: float = 5.0) -> DiscoveryResponse:
+    async def hear(self, *, within: float = 30.0) -> DiscoveryResponse:
         return DiscoveryResponse.FromString(await self.hear_bytes(within=within))
 
-    async def hear_bytes(self, *, within: float = 5.0) -> bytes:
+    async def hear_bytes(self, *, within: float = 30.0) -> bytes:
         data = await asyncio.wait_for(self._call.read(), within)
         assert isinstance(data, bytes), f"the stream ended: {await self._call.details()}"
         return data
@@ -107,7 +107,7 @@ class RawStream:
     async def end(self) -> tuple[grpc.StatusCode, str]:
         """Wait for the status that the server ends the stream with."""
         with contextlib.suppress(grpc.aio.AioRpcError):
-            await asyncio.wait_for(self._call.read(), 5)
+            await asyncio.wait_for(self._call.read(), 30)
         return await self._call.code(), await self._call.details() or ""
 
 
@@ -167,7 +167,7 @@ async def control_plane(
             limits=limits,
         ):
             if follow:
-                async with asyncio.timeout(5):
+                async with asyncio.timeout(30):
                     while not hub.ready:
                         await asyncio.sleep(0.005)
             yield ControlPlane(address, folder, hub, metrics, local_socket, server_tls)

@@ -21,7 +21,7 @@ from towpath.model.snapshot import Snapshot
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 
-WITHIN_S = 5.0
+WITHIN_S = 30.0
 TURNS = 10
 """How many turns of the event loop what is published needs to arrive, also after its slice."""
 

@@ -25,6 +25,25 @@ def test_it(golden):
     golden.check("out.b.yaml", "b: 1")
 """
 
+OF_EACH_KIND = """
+import hypothesis, pytest
+from hypothesis import strategies
+@hypothesis.given(strategies.none())
+def test_property(none): pass
+@pytest.mark.dataplane
+def test_envoy(): pytest.skip("no tunnel here")
+@pytest.mark.dataplane
+@pytest.mark.timeout(7)
+def test_own(): pytest.skip("no tunnel here")
+def test_it(): pass
+"""
+PRINT_LIMITS = """
+def pytest_collection_finish(session):
+    for item in session.items:
+        marker = item.get_closest_marker("timeout")
+        print(f"{item.name} = {marker.args[0] if marker else ''}")
+"""
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
@@ -109,3 +128,11 @@ def test_update_writes_what_is_missing_and_removes_what_is_old(project: Path) ->
     status, _ = run(project, TWO_FILES, "--update-golden")
 
     assert (status, files(project)) == (0, {"out.a.yaml": "a: 1", "out.b.yaml": "b: 1"})
+
+
+def test_each_kind_of_test_has_its_time_limit_and_a_test_may_have_another(project: Path) -> None:
+    (project / "conftest.py").write_text((project / "conftest.py").read_text() + PRINT_LIMITS)
+    _, output = run(project, OF_EACH_KIND, "-p", "pytest_timeout", "-p", "_hypothesis_pytestplugin")
+
+    said = dict(line.split(" = ") for line in output.splitlines() if " = " in line)
+    assert {"test_property": "300", "test_envoy": "300", "test_own": "7", "test_it": ""} == said

@@ -158,7 +158,7 @@ async def _status(xds: Case) -> dict[str, str]:
     async with grpc.aio.insecure_channel(xds.target.address) as channel:
         call: Any = channel.unary_unary(f"{service}/FetchClientStatus")
         answer = csds_pb2.ClientStatusResponse.FromString(
-            await call(request.SerializeToString(), timeout=5)
+            await call(request.SerializeToString(), timeout=30)
         )
     (config,) = answer.config
     return {

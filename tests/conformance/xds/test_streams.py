@@ -188,7 +188,7 @@ async def test_10_there_is_no_unary_method(xds: Case, type_url: str) -> None:
     async with grpc.aio.insecure_channel(xds.target.address) as channel:
         call: Any = channel.unary_unary(OWN[type_url].fetch)
         with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await call(request.SerializeToString(), timeout=10)
+            await call(request.SerializeToString(), timeout=30)
 
     assert raised.value.code() == grpc.StatusCode.UNIMPLEMENTED
 

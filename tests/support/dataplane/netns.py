@@ -104,7 +104,7 @@ class Namespace:
         listening.listen(1024)
         return listening
 
-    def connect(self, host: str, port: int, *, within_s: float = 5.0) -> socket.socket:
+    def connect(self, host: str, port: int, *, within_s: float = 30.0) -> socket.socket:
         """A connected TCP socket of this namespace; every later call on it has the same limit."""
         connecting = self.new_socket()
         connecting.settimeout(within_s)

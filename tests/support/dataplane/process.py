@@ -11,7 +11,7 @@ from pathlib import Path
 from support.dataplane.netns import Namespace
 
 LOG_LINES = 20
-STOP_WITHIN_S = 10.0
+STOP_WITHIN_S = 30.0
 
 
 class Process:

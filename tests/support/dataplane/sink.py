@@ -10,7 +10,7 @@ from towpath.model.names import Protocol
 from towpath.planning.egress.decide import Attempt
 
 MARK = b"reached "
-_ATTEMPT_S = 4.0
+_ATTEMPT_S = 10.0
 
 
 class Sink(asyncio.Protocol):

@@ -19,7 +19,7 @@ from towpath_client import TlsFiles
 
 ADS_PORT = 15128
 HTTP_PORT = 9091
-READY_WITHIN_S = 20.0
+READY_WITHIN_S = 60.0
 SERVE = (sys.executable, "-m", "towpath", "serve")
 
 

@@ -21,7 +21,7 @@ import yaml
 from support.certificates import Certificates
 from support.kube import build
 
-STARTS_WITHIN_S = 60.0
+STARTS_WITHIN_S = 120.0
 ADMIN = "admin"
 IDENTITIES: Mapping[str, tuple[str, str]] = {
     ADMIN: ("admin", "system:masters"),
@@ -146,7 +146,7 @@ class Cluster:
         bearer = {"Authorization": f"Bearer {_token(ADMIN)}"}
         request = urllib.request.Request(f"{self.url}/readyz", headers=bearer)
         try:
-            with urllib.request.urlopen(request, context=trusted, timeout=2) as answer:
+            with urllib.request.urlopen(request, context=trusted, timeout=10) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False

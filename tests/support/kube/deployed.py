@@ -86,7 +86,7 @@ class ControlPlane:
             lambda: self._control.run("curl", "-s", url).stdout,
             lambda seen: seen == "ready\n",
             what="towpath is ready",
-            within_s=30,
+            within_s=60,
             context=self.process.tail,
         )
 

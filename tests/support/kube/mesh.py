@@ -39,7 +39,7 @@ def install(cluster: Cluster) -> None:
     definitions = [yaml.safe_load(path.read_text()) for path in CRDS]
     _done(cluster.apply(*definitions))
     names = [f"crd/{one['metadata']['name']}" for one in definitions]
-    _done(cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", *names))
+    _done(cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", *names))
     cluster.kubectl("create", "namespace", "osm-system")
     _done(cluster.apply(*RIGHTS))
 

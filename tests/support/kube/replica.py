@@ -18,9 +18,9 @@ from support.kube.cluster import Cluster, free_ports
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc
 
-READY_WITHIN_S = 20.0
+READY_WITHIN_S = 60.0
 SERVED = ("cds", "eds", "lds", "rds")
-STOPS_WITHIN_S = 10.0
+STOPS_WITHIN_S = 30.0
 
 
 class Replica:
@@ -97,7 +97,7 @@ class Replica:
     def page(self, path: str) -> tuple[int, str]:
         """Status and text of one of its pages."""
         try:
-            with urllib.request.urlopen(self._pages + path, timeout=5) as answer:
+            with urllib.request.urlopen(self._pages + path, timeout=30) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()

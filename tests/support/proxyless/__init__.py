@@ -16,7 +16,7 @@ from support.proxyless.greeter import greeter
 from towpath_client import TlsFiles
 
 CALLER = Path(__file__).with_name("caller.py")
-WITHIN_S = 10.0
+WITHIN_S = 30.0
 
 SERVICE = """\
 apiVersion: v1

@@ -124,4 +124,4 @@ class RemoteAdapter:
 
     async def _call(self, method: str, request: str, **fields: Any) -> None:
         call: Any = self._channel.unary_unary(f"/{SERVICE}/{method}")
-        await call(_messages()[request](**fields).SerializeToString(), timeout=10)
+        await call(_messages()[request](**fields).SerializeToString(), timeout=30)

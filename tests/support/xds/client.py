@@ -28,7 +28,7 @@ from google.rpc.status_pb2 import Status
 from support.xds import contents
 from support.xds.types import AGGREGATED, OWN, ROUTES, WHOLE, short
 
-WITHIN_S = 15.0
+WITHIN_S = 30.0
 PROBES = tuple(f"probe-{number}" for number in range(1, 13))
 """Names of resources that exist only to be asked for; see `quiet`."""
 

@@ -22,7 +22,7 @@ from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 
 DEMO = Path(__file__).parents[3] / "deploy" / "demo" / "mesh"
 NODE = "curl.curl"
-READY_WITHIN_S = 30.0
+READY_WITHIN_S = 60.0
 _SERVICE = """\
 apiVersion: v1
 kind: Service
@@ -132,7 +132,7 @@ class ServerProcess:
         """By type URL: the versions that NODE is to hold now."""
         async with grpc.aio.insecure_channel(self.address) as channel:
             stub = pb_grpc.InspectorStub(channel)
-            answer = await stub.GetSnapshot(pb.GetSnapshotRequest(node_id=NODE), timeout=5)
+            answer = await stub.GetSnapshot(pb.GetSnapshotRequest(node_id=NODE), timeout=30)
         return {held.type_url: held.version for held in answer.types}
 
     async def changed(self, within: float = 10.0) -> dict[str, str]:
@@ -156,7 +156,7 @@ class ServerProcess:
             return False
 
     def _get(self, path: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=30)
         try:
             connection.request("GET", path)
             response = connection.getresponse()

@@ -17,7 +17,7 @@ from support.xds.client import SotwClient, StreamEnded, Told, sotw
 from support.xds.process import NODE, ServerProcess
 from support.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
-WITHIN_S = 15.0
+WITHIN_S = 60.0
 
 
 class Sidecar:

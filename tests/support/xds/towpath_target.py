@@ -27,7 +27,7 @@ from towpath.model.workloads import Pod
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 
-PUBLISHED_WITHIN_S = 10.0
+PUBLISHED_WITHIN_S = 30.0
 
 Held = dict[str, dict[str, Message]]
 """By type URL and name."""

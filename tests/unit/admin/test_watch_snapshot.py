@@ -43,7 +43,7 @@ def _watch(running: RunningHub, *type_urls: str, node_id: str = "curl.shop") -> 
 
 
 async def _next(messages: Messages) -> pb.WatchSnapshotResponse:
-    return await asyncio.wait_for(anext(messages), 5)
+    return await asyncio.wait_for(anext(messages), 30)
 
 
 async def _silent(messages: Messages) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,8 +17,6 @@ from towpath.planning.egress.decide import Attempt, decide
 from towpath.planning.egress.ways import outside, ways
 
 LISTENER = "outbound-listener"
-
-pytestmark = pytest.mark.timeout(300)
 
 destinations = st.builds(
     Destination,

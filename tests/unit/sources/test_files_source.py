@@ -19,7 +19,7 @@ from towpath.sources import SourceError
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 
-PATIENCE_S = 10.0
+PATIENCE_S = 30.0
 
 CONFIG = """\
 apiVersion: config.openservicemesh.io/v1alpha2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
+from collections import Counter
 
 import pytest
 
@@ -57,32 +57,53 @@ async def test_an_outage_is_said_once_and_so_is_its_end(
             assert 1 == api.lists("Egress")
 
 
-async def test_a_server_that_is_back_is_found_by_all_kinds_at_once(follow: Follow) -> None:
-    """Each would have paused for some seconds more."""
-    async with fake_api() as api, follow(api, first_pause_s=0.3, longest_pause_s=8.0) as held:
+async def test_a_server_that_is_back_is_found_by_all_kinds_at_once(
+    follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One kind asks again soon; each of the others would have paused for an hour, once it has
+    found that the server does not answer.
+    """
+    pauses = Counter[int]()
+
+    def pause(backoff: Backoff, _: float = 0.0) -> float:
+        pauses[id(backoff)] += 1
+        first = id(backoff) == next(iter(pauses))
+        return 0.05 if first or pauses[id(backoff)] == 1 else 3600.0
+
+    async with fake_api() as api, follow(api) as held:
         await quiet(held)
+        monkeypatch.setattr(Backoff, "next", pause)
         await api.stop()
-        await held.until(lambda: held.stale() > 2.5, "stale")
+        kinds = len({path for path, _ in api.requests})
+        await held.until(lambda: sum(n > 1 for n in pauses.values()) == kinds, "paused")
         await api.start()
-        begun = time.monotonic()
         await held.until(lambda: held.stale() == 0, "followed")
-        assert 1 + 9 >= len({path for path, _ in api.requests})
-        assert time.monotonic() - begun < 8
 
 
-async def test_an_idle_outage_costs_next_to_nothing(follow: Follow) -> None:
-    async with fake_api() as api:
-        default = Pace()
-        async with follow(
+async def test_an_idle_outage_costs_few_attempts(
+    follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    default, pauses = Pace(), Counter[int]()
+    as_it_is = Backoff.next
+
+    def pause(backoff: Backoff, asked_s: float = 0.0) -> float:
+        pauses[id(backoff)] += 1
+        return as_it_is(backoff, asked_s)
+
+    async with (
+        fake_api() as api,
+        follow(
             api, first_pause_s=default.first_pause_s, longest_pause_s=default.longest_pause_s
-        ) as held:
-            await quiet(held)
-            await api.stop()
-            await held.until(lambda: held.stale() > 1, "stale")
-            begun, spent = time.monotonic(), time.process_time()
-            await held.until(lambda: time.monotonic() - begun > 2, "over")
-            # The polling of this test is in it.
-            assert time.process_time() - spent < 0.2
+        ) as held,
+    ):
+        await quiet(held)
+        monkeypatch.setattr(Backoff, "next", pause)
+        await api.stop()
+        await held.until(lambda: held.stale() > 3, "stale")
+
+    # Pauses double from 0.1 s at least: five are over after 3 s.
+    assert all(2 <= count <= 8 for count in pauses.values()), pauses
+    assert pauses
 
 
 async def test_a_watch_that_ends_in_between_is_no_outage(
