@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -13,17 +14,24 @@ _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 TYPES = (*SHORT_NAMES.values(), "other")
 AUDIENCES = ("sidecars", "people", "anyone", "nobody")
 REFUSALS = ("no-rule", "transport", "local", "no-account", "not-listed", "other-account", "expired")
-LIMITS = (
-    "fields",
-    "first-request",
-    "name-length",
-    "names",
-    "opening-budget",
-    "read-wait",
-    "request-rate",
-)
 RESULTS = ("written", "failed")
 RELOADS = ("ok", "failed")
+
+
+class Limit(StrEnum):
+    """A limit of what clients may ask for: the label of those that passed it."""
+
+    FIELDS = "fields"
+    FIRST_REQUEST = "first-request"
+    NAME_LENGTH = "name-length"
+    NAMES = "names"
+    OPENING_BUDGET = "opening-budget"
+    READ_WAIT = "read-wait"
+    REQUEST_RATE = "request-rate"
+    SILENT_STREAMS = "silent-streams"
+    SILENT_STREAMS_PER_PEER = "silent-streams-per-peer"
+    STREAMS = "streams"
+    STREAMS_PER_PEER = "streams-per-peer"
 
 
 class Metrics:
@@ -178,7 +186,7 @@ class Metrics:
         _begin(self.responses, TYPES)
         _begin(self.acks, TYPES)
         _begin(self.nacks, TYPES)
-        _begin(self.limited, LIMITS)
+        _begin(self.limited, Limit)
         _begin(self.access_refused, ((a, r) for a in AUDIENCES for r in REFUSALS))
         _begin(self.tls_reloads, RELOADS)
         _begin(self.checkpoint_writes, RESULTS)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from towpath.telemetry.metrics import Limit
 from towpath.xds.limits import LimitExceeded
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -28,7 +29,7 @@ def fields(data: bytes, *, most: int) -> Iterator[tuple[int, bytes]]:
         while at < len(data):
             count += 1
             if count > most:
-                raise LimitExceeded("fields", f"a message of more than {most:,} fields")
+                raise LimitExceeded(Limit.FIELDS, f"a message of more than {most:,} fields")
             tag, at = _varint(data, at)
             wire_type = tag & 7
             if wire_type == _BYTES:

@@ -13,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from towpath.model.names import LONGEST_NODE_ID
 from towpath.model.text import printable, shorten
+from towpath.telemetry.metrics import Limit
 from towpath.xds.fields import MalformedError, field, fields, text
 from towpath.xds.limits import DEFAULTS, LimitExceeded, Limits
 from towpath.xds.messages import DeltaRequest, Node, ProtocolError, Request, SotwRequest
@@ -160,7 +161,7 @@ class _Names:
         self._count += 1
         if self._count > self._most:
             raise LimitExceeded(
-                "names", f"more than {self._most:,} names in one list (--max-names)"
+                Limit.NAMES, f"more than {self._most:,} names in one list (--max-names)"
             )
         name = _short(value, self._limits)
         self.taken.append(name)
@@ -176,7 +177,7 @@ def _short(value: bytes, limits: Limits) -> str:
     name, longest = text(value), limits.max_name_length
     if len(name) > longest:
         words = f"a name of {len(name)} characters: at most {longest} are allowed"
-        raise LimitExceeded("name-length", words)
+        raise LimitExceeded(Limit.NAME_LENGTH, words)
     return name
 
 
