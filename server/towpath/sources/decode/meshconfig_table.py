@@ -22,6 +22,7 @@ class How(Enum):
     USED = "used"
     SECTION = "its fields are judged"
     WITH_ITS_SECTION = "it means nothing without its section"
+    CLOSING = "true closes what it was to guard, and is a Problem of its own"
 
 
 class Field(NamedTuple):
@@ -37,10 +38,11 @@ class Field(NamedTuple):
 
     @property
     def has_effect(self) -> bool:
-        return self.support in (How.USED, How.SECTION)
+        return self.support in (How.USED, How.SECTION, How.CLOSING)
 
 
 USED, SECTION, WITH_ITS_SECTION = How.USED, How.SECTION, How.WITH_ITS_SECTION
+CLOSING = How.CLOSING
 IMAGES = re.compile(r"(?:docker\.io/)?(?:envoyproxy|flomesh|openservicemesh)/.*")
 MODULES = re.compile(r"modules/.*")
 
@@ -149,21 +151,25 @@ FIELDS = (
     Field(
         "traffic.inboundExternalAuthorization",
         "A server that is asked about requests that come in.",
-        USED,
+        SECTION,
     ),
-    Field("traffic.inboundExternalAuthorization.enable", "Ask it.", USED),
-    Field("traffic.inboundExternalAuthorization.address", "Its address.", USED),
-    Field("traffic.inboundExternalAuthorization.port", "Its port.", USED),
+    Field("traffic.inboundExternalAuthorization.enable", "Ask it.", CLOSING),
+    Field("traffic.inboundExternalAuthorization.address", "Its address.", WITH_ITS_SECTION),
+    Field("traffic.inboundExternalAuthorization.port", "Its port.", WITH_ITS_SECTION),
     Field(
-        "traffic.inboundExternalAuthorization.statPrefix", "What its statistics begin with.", USED
+        "traffic.inboundExternalAuthorization.statPrefix",
+        "What its statistics begin with.",
+        WITH_ITS_SECTION,
     ),
     Field(
-        "traffic.inboundExternalAuthorization.timeout", "How long it may take, such as 1s.", USED
+        "traffic.inboundExternalAuthorization.timeout",
+        "How long it may take, such as 1s.",
+        WITH_ITS_SECTION,
     ),
     Field(
         "traffic.inboundExternalAuthorization.failureModeAllow",
         "Let requests in while it does not answer.",
-        USED,
+        WITH_ITS_SECTION,
     ),
     Field("observability", "What can be seen of the mesh.", SECTION),
     Field("observability.osmLogLevel", "How much the control plane logs.", ("", "info", "error")),
