@@ -40,7 +40,7 @@ def test_a_path_that_a_server_folds_passes_no_rule_about_paths(outside: Rig) -> 
     for path in FOLDED:
         answer = _say(outside, _get(path))
         assert answer.startswith(b"HTTP/1.1 404"), path
-        assert b"a path that servers may fold needs a rule for any path" in answer
+        assert b"a path that servers may normalize needs a rule for any path" in answer
     assert _say(outside, _get("/public/?x=/../;")).startswith(b"HTTP/1.1 200")
     assert _say(outside, _get("/public/..x/.well-known")).startswith(b"HTTP/1.1 200")
 

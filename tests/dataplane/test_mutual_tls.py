@@ -105,7 +105,7 @@ def test_a_sidecar_of_another_account_gets_nothing(secure: Rig, certificates: Ce
     secure.sidecar.process.start()
     secure.sidecar.wait_ready()
 
-    assert "service account curl/other asked for what Pod curl/curl is to hold" in log
+    assert "service account curl/other may not subscribe as Pod curl/curl" in log
 
 
 async def test_a_pod_that_becomes_another_accounts_takes_nothing_from_its_old_sidecar(

@@ -134,7 +134,7 @@ async def test_a_client_that_rejects_everything_changes_nothing_for_others(shops
     assert problems
     for problem in problems:
         assert HOSTILE in problem.message
-        assert "it alone is not sent it" in problem.message
+        assert "this sidecar keeps only" in problem.message
     assert "four" == answered_by(shops, BAD)
 
 

@@ -211,7 +211,7 @@ async def test_the_node_must_be_a_pod_of_the_callers_account(
         count = plane.metrics.access_refused.labels("sidecars", "other-account")._value.get()
 
     assert (PERMISSION_DENIED, 1) == (status, count)
-    assert "service account curl/other asked for what Pod curl/curl is to hold" in details
+    assert "service account curl/other may not subscribe as Pod curl/curl" in details
     lines = [line for line in caplog.messages if "PERMISSION_DENIED" in line]
     assert [True] == [spiffe_id("curl", "other") in line and details in line for line in lines]
 

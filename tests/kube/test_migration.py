@@ -66,7 +66,7 @@ def test_who_follows_the_page_loses_nothing(bare: Cluster, tmp_path: Path) -> No
             printed[typed.command] = type_(typed, bare, tmp_path)
 
     assert f"  taken     {NAME}" in printed[INSTALL]
-    assert "The MeshConfig osm-system/osm-mesh-config was here before" in printed[INSTALL]
+    assert "The MeshConfig osm-system/osm-mesh-config already exists" in printed[INSTALL]
     config = bare.kubectl("get", *osm.CONFIG, "-o", "json").json()
     assert (kept["metadata"]["uid"], kept["spec"]) == (config["metadata"]["uid"], config["spec"])
     after = bare.kubectl(*POLICY).json()

@@ -38,17 +38,17 @@ class Counters:
                 _metric(
                     "config_info",
                     "gauge",
-                    "The version in force.",
+                    "The version of the current configuration.",
                     f"{{version={json.dumps(self.version)}}} {int(bool(self.version))}",
                 ),
                 _metric(
                     "config_accepted_timestamp_seconds",
                     "gauge",
-                    "When the configuration in force was accepted.",
+                    "When the current configuration was accepted.",
                     f" {self.accepted_at:.3f}",
                 ),
                 _metric(
-                    "pipy_running", "gauge", "1 if there is a Pipy process.", f" {int(running)}"
+                    "pipy_running", "gauge", "1 if a Pipy process is running.", f" {int(running)}"
                 ),
             )
         )

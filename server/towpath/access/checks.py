@@ -56,7 +56,7 @@ def check_authorities(bundle: bytes, *, now: datetime, name: str) -> None:
     for number, certificate in enumerate(certificates, start=1):
         if not _signs(certificate):
             who = certificate.subject.rfc4514_string() or "without a subject"
-            raise ValueError(f"{name}: certificate {number} ({who}) is no authority's")
+            raise ValueError(f"{name}: certificate {number} ({who}) is not an authority's")
     faults = [_out_of_time(certificate, now) for certificate in certificates]
     if all(faults):
         raise ValueError(f"{name} {faults[0]}")

@@ -35,7 +35,7 @@ class Audience(StrEnum):
     PEOPLE = "people"
     """The identities of the allow-list, and whoever may open the local socket."""
     ANYONE = "anyone"
-    """Everybody audience is authenticated."""
+    """Any authenticated caller."""
 
 
 class Gate(grpc.aio.ServerInterceptor):
@@ -82,7 +82,7 @@ class Gate(grpc.aio.ServerInterceptor):
             return None
         account = caller.account(self._trust_domain)
         if account is None or caller.transport is not Transport.TLS:
-            raise PermissionError(f"{caller} is no sidecar")
+            raise PermissionError(f"{caller} is not a sidecar")
         return account
 
     def seconds_left(self, context: Context) -> float | None:
@@ -165,14 +165,14 @@ class Gate(grpc.aio.ServerInterceptor):
         if refusal is not None:
             reason, details = refusal
             self.count_refusal(self._rules.get(service), reason)
-            log.warning("refused %s to %s (%s)", method, caller, reason)
+            log.warning("denied %s to %s (%s)", method, caller, reason)
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{caller}: {details}")
 
     def _refusal(self, service: str, caller: Caller) -> tuple[str, str] | None:
         """Why a caller may not call a service: for the metric and the log, and in words."""
         audience = self._rules.get(service)
         if audience is None:
-            return "no-rule", f"no rule says who may call {service}"
+            return "no-rule", f"no rule allows calls of {service}"
         match caller.transport:
             case Transport.PLAINTEXT if self._plaintext:
                 return None

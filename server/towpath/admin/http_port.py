@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
@@ -63,10 +62,7 @@ async def http_port(
         try:
             server = await loop.create_server(connection, host, port)
         except OSError as error:
-            # asyncio puts words of its own before what the system says; names' errors are below 0.
-            number = error.errno or 0
-            reason = os.strerror(number) if number > 0 else error.strerror or error
-            raise OSError(f"--http-address {address} cannot be bound: {reason}") from error
+            raise OSError(f"--http-address {address} cannot be bound: {error.strerror}") from error
         async with contextlib.AsyncExitStack() as open_:
             open_.callback(server.close)
             yield server

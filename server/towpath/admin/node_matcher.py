@@ -76,7 +76,7 @@ def _value(matcher: ValueMatcher, field: str, *, depth: int) -> Matches:
     if depth > DEEPEST:
         raise ValueError(f"{field}: matchers are nested more than {DEEPEST} deep")
     if pattern is None:
-        raise ValueError(f"{field} says nothing of what to match")
+        raise ValueError(f"{field} does not say what to match")
     if pattern == "or_match":
         each = [
             _value(m, f"{field}.or_match.value_matchers[{i}]", depth=depth + 1)
@@ -113,7 +113,7 @@ def _double(matcher: DoubleMatcher, field: str) -> Matches:
         case "range":
             return lambda held: bool(matcher.range.start <= held < matcher.range.end)
         case _:
-            raise ValueError(f"{field} says nothing of what to match: set exact or range")
+            raise ValueError(f"{field} does not say what to match: set exact or range")
 
 
 def _string(matcher: StringMatcher, field: str) -> Matches:
@@ -142,5 +142,5 @@ def _regex(regex: str, field: str) -> Matches:
     try:
         compiled = re2.compile(regex, options)
     except re2.error as error:
-        raise ValueError(f"{field} {regex!r} is no RE2 expression: {error}") from error
+        raise ValueError(f"{field} {regex!r} is not an RE2 expression: {error}") from error
     return lambda held: compiled.fullmatch(held) is not None

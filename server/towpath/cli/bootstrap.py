@@ -24,16 +24,16 @@ POD_BY_ENVIRONMENT = "$(POD_NAME).$(POD_NAMESPACE)"
 @click.option(
     "--pod",
     metavar="POD.NAMESPACE",
-    help="Whose; without it Envoy is told by --service-node POD.NAMESPACE, and a gRPC client by "
-    "the environment variables POD_NAME and POD_NAMESPACE, so that one bootstrap serves all pods "
-    "of a Deployment.",
+    help="The pod. Without it, Envoy gets its node id from --service-node POD.NAMESPACE and a gRPC "
+    "client from the environment variables POD_NAME and POD_NAMESPACE: one bootstrap serves all "
+    "pods of a Deployment.",
 )
 @click.option(
     "--client",
     type=click.Choice((ClientKind.ENVOY.value, ClientKind.GRPC.value)),
     default=ClientKind.ENVOY.value,
     show_default=True,
-    help="For an Envoy sidecar, or for a gRPC client without one.",
+    help="Kind of client: an Envoy sidecar, or a gRPC client without a sidecar.",
 )
 @namespace_option
 @click.option(
@@ -41,7 +41,7 @@ POD_BY_ENVIRONMENT = "$(POD_NAME).$(POD_NAMESPACE)"
     metavar="HOST:PORT",
     help="Where the control plane listens.  [default: its Service in --osm-namespace]",
 )
-@click.option("--plaintext", is_flag=True, help="No TLS, for a server that speaks none.")
+@click.option("--plaintext", is_flag=True, help="No TLS, for a server without TLS.")
 @click.option(
     "--tls-dir",
     default=FOLDER,
@@ -53,7 +53,7 @@ POD_BY_ENVIRONMENT = "$(POD_NAME).$(POD_NAMESPACE)"
     type=click.Choice(("delta", "sotw")),
     default="delta",
     show_default=True,
-    help="Variant of the xDS protocol that Envoy is to speak.",
+    help="Variant of the xDS protocol for Envoy.",
 )
 @click.option(
     "-o",

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def certificates() -> None:
-    """Issue certificates of the authority that is in the Secret towpath-ca."""
+    """Issue certificates from the authority in the Secret towpath-ca."""
 
 
 @certificates.command()
@@ -31,7 +31,7 @@ def certificates() -> None:
 def server(*, folder: Path, osm_namespace: str, kubeconfig: Path | None, context: str) -> None:
     """Write a certificate for the control plane's Service to DIR: server.crt, server.key, ca.crt.
 
-    The control plane's init container does this: an authority is made first if there is none.
+    The control plane's init container runs it. If there is no authority yet, it creates one.
     """
     from towpath.app.authority import NoAuthority, mesh_authority, serving_pair
 
@@ -55,7 +55,11 @@ def server(*, folder: Path, osm_namespace: str, kubeconfig: Path | None, context
 @namespace_option
 @setting_options("tls_trust_domain")
 @click.option(
-    "--days", type=click.IntRange(1, 3650), default=90, show_default=True, help="How long it lasts."
+    "--days",
+    type=click.IntRange(1, 3650),
+    default=90,
+    show_default=True,
+    help="How long the certificate is valid.",
 )
 @cluster_options
 def sidecar(
@@ -69,7 +73,8 @@ def sidecar(
 ) -> None:
     """Put a certificate for an account's sidecars into the Secret towpath-sidecar-SERVICEACCOUNT.
 
-    It is beside the pods, where deploy/demo/sidecar mounts it. Run it again to renew.
+    The Secret is in the account's namespace, where pods can mount it (deploy/demo/sidecar does).
+    Run the command again to renew the certificate.
     """
     from towpath.app.authority import NoAuthority, mesh_authority, sidecar_secret
     from towpath.install.objects import apply, read, title
@@ -107,7 +112,11 @@ def sidecar(
 @namespace_option
 @setting_options("tls_trust_domain")
 @click.option(
-    "--days", type=click.IntRange(1, 3650), default=90, show_default=True, help="How long it lasts."
+    "--days",
+    type=click.IntRange(1, 3650),
+    default=90,
+    show_default=True,
+    help="How long the certificate is valid.",
 )
 @cluster_options
 def person(
@@ -122,7 +131,8 @@ def person(
 ) -> None:
     """Write a certificate for a person to DIR: NAME.crt, NAME.key, ca.crt.
 
-    It opens the Inspector, CSDS and reflection of a server whose --inspector-identities has it.
+    With it a person may call the Inspector, CSDS and reflection of a server whose
+    --inspector-identities lists its SPIFFE id.
     """
     from towpath.app.authority import NoAuthority, mesh_authority
 

@@ -29,9 +29,9 @@ _COLOURS = {"ok": "green", "FAIL": "red", "?": "yellow"}
 @namespace_option
 @server_option(default=None)
 def check(*, kubeconfig: Path, context: str, osm_namespace: str, server: Server | None) -> None:
-    """Look at an installation: definitions, rights, replicas, switches; with --server, sidecars.
+    """Check an installation: definitions, rights, replicas, switches; with --server, sidecars.
 
-    Exit code 0: nothing is wrong; 1: something is, and is named.
+    Exit code 0: healthy; 1: something is wrong, and the output names it.
     """
     from towpath.install.check import Verdict
     from towpath.install.check import check as look
@@ -53,7 +53,7 @@ def _sidecars(server: Server | None) -> Finding:
     from towpath.install.check import Finding, Verdict
 
     if server is None:
-        text = "not asked: give --server (docs/operate.md says how to reach it)"
+        text = "not checked: give --server (docs/operate.md says how to reach one)"
         return Finding("sidecars", Verdict.UNKNOWN, text)
     try:
         with inspector(server) as stub:

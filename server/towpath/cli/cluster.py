@@ -19,15 +19,15 @@ T = TypeVar("T")
 
 def cluster_options(command: F) -> F:
     """Add `--kubeconfig` and `--context`, as kubectl understands them."""
-    command = click.option("--context", default="", help="Context; without it, the current one.")(
-        command
-    )
+    command = click.option(
+        "--context", default="", help="Context of the kubeconfig; without it, the current one."
+    )(command)
     return click.option(
         "--kubeconfig",
         type=click.Path(path_type=Path),
         default=default_kubeconfig,
         show_default="$KUBECONFIG, else ~/.kube/config",
-        help="Kubeconfig of the cluster; $KUBECONFIG may name several, parted by colons.",
+        help="Kubeconfig of the cluster; $KUBECONFIG may name several, separated by colons.",
     )(command)
 
 

@@ -48,7 +48,7 @@ NAME = "Towpath demo authority (not for production)"
     "people",
     multiple=True,
     metavar="NAME",
-    help="Make a certificate for a person, to be named in the server's --inspector-identities.",
+    help="Make a certificate for a person whom the server's --inspector-identities lists.",
 )
 def demo_certs(
     *,
@@ -60,10 +60,10 @@ def demo_certs(
 ) -> None:
     """Make certificates for tests and demos in DIR. Not for production.
 
-    The authority's private key lies beside them, in ca.key. All are valid for 30 days. Where DIR
-    has an authority already, that one issues the new ones: so identities are added, and renewed.
+    The authority's private key is in the same folder, in ca.key. All certificates are valid for 30
+    days. If DIR already has an authority, it issues the new ones: that adds or renews identities.
 
-    Each option can be given several times.
+    --server-name, --sidecar and --person can be given several times.
     """
     try:
         accounts = [Account.parse(text) for text in sidecars]

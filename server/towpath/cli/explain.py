@@ -30,7 +30,9 @@ from towpath_api.v1 import inspector_pb2 as pb
 )
 @click.option("--method", default="GET", show_default=True, help="HTTP method.")
 @click.option("--header", "headers", multiple=True, metavar="NAME=VALUE", help="HTTP header.")
-@click.option("--address", default="", help="IPv4 address that is dialled, if --to has a name.")
+@click.option(
+    "--address", default="", help="IPv4 address that the client connects to, if --to has a name."
+)
 @click.option("-o", "--output", type=click.Choice(("text", "json")), default="text")
 def explain(
     *,
@@ -46,9 +48,9 @@ def explain(
 ) -> None:
     """Say whether a request is allowed out of the mesh, and why.
 
-    It asks a running server (--server), or a folder of manifests (--manifests). On a denial it
-    prints the smallest policy that would allow the request. Exit code 0: allowed; 1: denied; 2:
-    bad usage, or no answer.
+    The answer comes from a running server (--server) or a folder of manifests (--manifests). A
+    denial comes with the smallest policy that would allow the request. Exit code 0: allowed; 1:
+    denied; 2: bad usage, or no answer.
     """
     request = pb.ExplainRequest(
         service_account=account,
@@ -89,7 +91,7 @@ def _text(answer: pb.ExplainResponse) -> str:
     verdict = f"ALLOW, by {answer.via}" if answer.allowed else "DENY"
     lines = [verdict, *(f"  {n}. {reason}" for n, reason in enumerate(answer.reasons, 1))]
     if answer.sources:
-        lines.append("Policies that speak for this service account:")
+        lines.append("Policies that select this service account:")
     for policy, source in sorted(answer.sources.items()):
         lines.append(f"  {policy}" + (f" ({source})" if source else ""))
     if answer.problems:

@@ -27,7 +27,7 @@ _NEXT = """\
 Next:
   kubectl rollout status deployment/towpath -n {namespace}
   {add}    # its pods join the mesh
-  towpath check{namespace_option}                 # is all well?"""
+  towpath check{namespace_option}                 # is the installation healthy?"""
 
 _NAMES = "\n\n".join(f"{name}: {key.text} ({key.allowed})" for name, key in sorted(KEYS.items()))
 SET_HELP = f"""\b
@@ -39,21 +39,26 @@ What --set takes, by the names of Open Service Mesh's chart:
 others_option = click.option(
     "--allow-other-meshes",
     is_flag=True,
-    help="Go on although another control plane is in the cluster; what it made stays as it is.",
+    help="Continue although another control plane is in the cluster; its objects are not changed.",
 )
 
 
 def rollout_options(command: F) -> F:
     """Add what `install` and `upgrade` have in common."""
     for option in (
-        click.option("--timeout", default=300.0, show_default=True, help="For --wait. In seconds."),
+        click.option(
+            "--timeout",
+            default=300.0,
+            show_default=True,
+            help="How long --wait waits at most. In seconds.",
+        ),
         click.option("--wait", is_flag=True, help="Return when every replica is available."),
-        click.option("--dry-run", is_flag=True, help="Print the YAML, and apply nothing."),
+        click.option("--dry-run", is_flag=True, help="Print the manifests as YAML; apply nothing."),
         others_option,
         click.option(
             "--take-ownership",
             is_flag=True,
-            help="Replace definitions, and the MeshConfig's preset, that another mesh has left.",
+            help="Replace the definitions and the MeshConfig preset that a removed mesh has left.",
         ),
         click.option("--set", "pairs", multiple=True, metavar="KEY=VALUE", help="See above."),
     ):
@@ -83,7 +88,7 @@ def install(
     check_rollout(dry_run=dry_run, wait=wait)
     if dry_run:
         unused = ("allow_other_meshes", "take_ownership", "kubeconfig", "context")
-        refuse_beside("--dry-run", *unused, reason="it asks no cluster")
+        refuse_beside("--dry-run", *unused, reason="it does not contact a cluster")
     values = read_values(pairs, Values(mesh_name=mesh_name, osm_namespace=osm_namespace))
     documents = manifests(values)
     if dry_run:
@@ -110,7 +115,7 @@ def install(
 def check_rollout(*, dry_run: bool, wait: bool) -> None:
     """UsageError for options of `rollout_options` that would have no effect."""
     if dry_run:
-        refuse_beside("--dry-run", "wait", "timeout", reason="nothing is applied")
+        refuse_beside("--dry-run", "wait", "timeout", reason="it applies nothing")
     if not wait:
         refuse_beside("no --wait", "timeout", reason="it is for --wait")
 
@@ -198,7 +203,7 @@ async def _make_mesh_config(api: KubeApi, values: Values, documents: list[dict[s
         click.echo(f"  {'created':9} {title(wanted)}")
         return
     config = await read(api, wanted)
-    click.echo(f"The MeshConfig {values.osm_namespace}/{CONFIG} was here before: it is untouched.")
+    click.echo(f"The MeshConfig {values.osm_namespace}/{CONFIG} already exists: it is not changed.")
     for path, (present, value) in differing(config, values.preset).items():
         shown = "not set" if present is None else yaml.safe_dump(present).split("\n")[0]
         click.echo(

@@ -29,14 +29,18 @@ names_argument = click.argument("names", nargs=-1, required=True, metavar="NAMES
 
 @click.group()
 def namespace() -> None:
-    """Let namespaces join the mesh, or leave it."""
+    """Add namespaces to the mesh, remove them, or list them."""
 
 
 @namespace.command()
 @names_argument
 @mesh_name_option
 @namespace_option
-@click.option("--disable-sidecar-injection", is_flag=True, help="Its pods get no sidecar.")
+@click.option(
+    "--disable-sidecar-injection",
+    is_flag=True,
+    help="Mark that pods of the namespace get no sidecar.",
+)
 @cluster_options
 def add(
     *,
@@ -47,7 +51,7 @@ def add(
     kubeconfig: Path,
     context: str,
 ) -> None:
-    """Let namespaces join the mesh: pods in them are served."""
+    """Add namespaces to the mesh: the sidecars of their pods are served."""
     injection = "disabled" if disable_sidecar_injection else "enabled"
     change = _change(mesh_name, injection)
     if osm_namespace in names:
@@ -63,7 +67,7 @@ def add(
                 text = f"namespace {name} is in mesh {other}: remove it from there first"
                 raise click.ClickException(text)
             if IGNORED in labels:
-                text = f"namespace {name} has the label {IGNORED}: it is to be in no mesh"
+                text = f"namespace {name} has the label {IGNORED}: it must not be in a mesh"
                 raise click.ClickException(text)
         for name in names:
             await api.merge(_NAMESPACES.path(name=name), change, manager=MANAGER)
@@ -77,7 +81,7 @@ def add(
 @mesh_name_option
 @cluster_options
 def remove(*, names: tuple[str, ...], mesh_name: str, kubeconfig: Path, context: str) -> None:
-    """Let namespaces leave the mesh: pods in them are no longer served."""
+    """Remove namespaces from the mesh: the sidecars of their pods are no longer served."""
 
     async def act(api: KubeApi) -> None:
         await _refuse_mesh_of_another(api, mesh_name)
@@ -93,7 +97,7 @@ def remove(*, names: tuple[str, ...], mesh_name: str, kubeconfig: Path, context:
 
 
 @namespace.command("list")
-@click.option("--mesh-name", default="", help="Only those of this mesh.")
+@click.option("--mesh-name", default="", help="Only the namespaces of this mesh.")
 @cluster_options
 def list_(*, mesh_name: str, kubeconfig: Path, context: str) -> None:
     """List the namespaces that are in a mesh."""

@@ -21,7 +21,7 @@ MESH = (
     "cross_namespace_egress",
     "outside_endpoints",
 )
-ONE_ANSWERS = "either a running server answers, by its own settings, or a folder does"
+ONE_ANSWERS = "a running server answers by its own settings"
 
 
 @click.command()
@@ -30,18 +30,20 @@ ONE_ANSWERS = "either a running server answers, by its own settings, or a folder
 @click.option(
     "--client",
     type=ClientKindType(),
-    help="Also what sidecars of this kind could not do as policies say (NotEnforceable).",
+    help="Also list what sidecars of this kind cannot enforce (NotEnforceable).",
 )
 def problems(
     *, manifests: Path | None, server: Server | None, client: ClientKind | None, **mesh: str
 ) -> None:
-    """List what is wrong with a folder of manifests, or with what a running server holds.
+    """List the problems of a folder of manifests, or of the objects that a running server has read.
 
-    A running server (--server) also tells what sidecars rejected, and what they said. Exit code 0:
-    nothing; 1: something; 2: it could not be looked at.
+    A running server (--server) also reports what sidecars rejected, with their error messages.
+    Exit code 0: no problems; 1: problems; 2: the folder or the server could not be read.
     """
     if server is not None:
-        refuse_beside("--server", "client", reason="a server knows who is connected")
+        refuse_beside(
+            "--server", "client", reason="a server knows which kinds of clients are connected"
+        )
         refuse_beside("--server", *MESH, reason=ONE_ANSWERS)
         found = _of(server)
     else:

@@ -22,7 +22,12 @@ from towpath_api.v1.sidecar_pb2 import SidecarConfig
 
 @click.command()
 @setting_options(*MESH)
-@click.option("--sidecar", required=True, metavar="POD.NAMESPACE", help="Whose snapshot.")
+@click.option(
+    "--sidecar",
+    required=True,
+    metavar="POD.NAMESPACE",
+    help="The sidecar whose snapshot is printed.",
+)
 @click.option(
     "--type",
     "short",
@@ -34,7 +39,7 @@ from towpath_api.v1.sidecar_pb2 import SidecarConfig
     type=ClientKindType(),
     default=ClientKind.ENVOY.value,
     show_default=True,
-    help="As which kind of client: each is offered resources of its own.",
+    help="The kind of client; each kind gets resources of its own.",
 )
 @click.option("-o", "--output", type=click.Choice(("yaml", "json")), default="yaml")
 def render(
@@ -46,10 +51,10 @@ def render(
     output: str,
     **mesh: str,
 ) -> None:
-    """Print what a sidecar would be sent: every resource, with its version.
+    """Print the configuration of a sidecar: every resource, with its version.
 
-    With --type sidecar, the config.json that a Pipy sidecar reads; what Pipy sidecars cannot do as
-    policies say goes to standard error.
+    With --type sidecar, it is the config.json that a Pipy sidecar reads; what Pipy sidecars cannot
+    enforce is printed on standard error.
     """
     try:
         who = SidecarId.parse(sidecar)

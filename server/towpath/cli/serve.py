@@ -31,9 +31,9 @@ TRY = """\
 @click.command()
 @setting_options()
 def serve(**options: Any) -> None:
-    """Serve sidecars from a folder of manifests or a cluster, until it is told to stop."""
+    """Run the control plane: serve sidecars from a folder of manifests or a cluster."""
     if options["manifests"] is not None:
-        refuse_beside("--manifests", "context", "write_status", reason="a folder is no cluster")
+        refuse_beside("--manifests", "context", "write_status", reason="a folder is not a cluster")
     failures: tuple[Exception, ...] = ()
     try:
         settings = Settings(**options)
@@ -55,7 +55,7 @@ def _end_within(seconds: float) -> None:
     """End the process then, whatever still keeps it: a thread that reads a disk that is gone."""
 
     def end() -> None:
-        log.error("stopping took longer than %g s: ended as it is", seconds)
+        log.error("stopping took longer than %g s: the process is ended", seconds)
         os._exit(1)
 
     timer = threading.Timer(seconds, end)

@@ -56,7 +56,7 @@ def server_option(*, default: str | None = "127.0.0.1:15128") -> Callable[[F], F
             **options: Any,
         ) -> Any:
             if server is None:
-                refuse_beside("no --server", *_TLS, reason="it is for a running server")
+                refuse_beside("no --server", *_TLS, reason="it needs --server")
             elif server.startswith("unix:"):
                 refuse_beside(server, *_TLS, reason="a socket's file mode says who may connect")
             tls = None if server is None else _tls(tls_ca, tls_cert, tls_key, tls_server_name)
@@ -72,15 +72,17 @@ def server_option(*, default: str | None = "127.0.0.1:15128") -> Callable[[F], F
                 "--local-socket."
                 + (" $TOWPATH_LOCAL_SOCKET, then $TOWPATH_ADS_ADDRESS, if set." if default else ""),
             ),
-            _file_option("ca", "What to trust: certificates of the server's authority (PEM)."),
-            _file_option("cert", "Certificate chain to show to the server (PEM)."),
+            _file_option(
+                "ca", "Certificates of the authority that issued the server's certificate (PEM)."
+            ),
+            _file_option("cert", "Certificate chain to present to the server (PEM)."),
             _file_option("key", "Private key of that certificate (PEM)."),
             click.option(
                 "--tls-server-name",
                 default="",
                 envvar="TOWPATH_CLIENT_TLS_SERVER_NAME",
                 show_envvar=True,
-                help="Name that the server's certificate has, if it is not that of the address.",
+                help="Name in the server's certificate, if it differs from the address.",
             ),
         )
         decorated: Any = with_server

@@ -22,8 +22,8 @@ HEADINGS = ("NODE", "KIND", "VARIANT", "STATE", "SINCE", *(n.upper() for n in SH
 def sidecars(server: Server, output: str) -> None:
     """List the sidecars connected to a running server.
 
-    For each resource type: «ok» when the last response sent was acknowledged, «waiting» when it
-    was not answered yet, «REJECTED» with the client's words below the table.
+    For each resource type: "ok" if the last response was acknowledged, "waiting" if it has not been
+    answered yet, "REJECTED" with the client's error message below the table.
     """
     with inspector(server) as stub:
         answer = stub.ListSidecars(pb.ListSidecarsRequest(), timeout=TIMEOUT_S)

@@ -22,8 +22,8 @@ HEADINGS = ("KIND", "NAME", "ACCEPTED", "CONFLICT", "SIDECARS", "PROBLEMS")
 def status(server: Server, output: str) -> None:
     """List every Egress and UpstreamTrafficSetting of a running server.
 
-    SIDECARS counts those that have acknowledged its present form, of those connected that it
-    speaks for. What is ignored, and why, stands below the table.
+    SIDECARS: how many of the connected sidecars that the policy selects have acknowledged its
+    current version. Below the table: what is ignored, and why.
     """
     with inspector(server) as stub:
         answer = stub.ListPolicies(pb.ListPoliciesRequest(), timeout=TIMEOUT_S)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.argument("what", type=click.Choice(("mesh",)), default="mesh")
 @cluster_options
 @namespace_option
-@click.option("--force", "-f", is_flag=True, help="Do not ask.")
+@click.option("--force", "-f", is_flag=True, help="Do not ask for confirmation.")
 @click.option(
     *("--delete-cluster-wide-resources", "-a", "everywhere"),
     is_flag=True,
@@ -40,8 +40,8 @@ def uninstall(
 ) -> None:
     """Remove the control plane, its MeshConfig, and the certificates that it issued.
 
-    What Towpath did not make stays, and is named. Sidecars keep the configuration that they have.
-    Policies, and the labels of namespaces, stay.
+    Objects that Towpath did not create are kept, and listed. Sidecars keep their configuration.
+    Policies and the labels of namespaces are kept too.
     """
     from towpath.install.objects import delete, title
 
@@ -60,7 +60,7 @@ def uninstall(
     for text in found.unknown:
         click.echo(f"  unknown   {text}")
     if not found.going:
-        click.echo(f"Nothing to remove: there is no Towpath in {osm_namespace}.")
+        click.echo(f"Nothing to remove: Towpath is not installed in {osm_namespace}.")
         return
     if not force:
         for record in found.going:

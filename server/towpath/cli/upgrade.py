@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from towpath.kubeapi.client import KubeApi
 
 
-@click.command(help=f"Bring an installed control plane to this version.\n\n{SET_HELP}")
+@click.command(help=f"Upgrade an installed control plane to this version.\n\n{SET_HELP}")
 @cluster_options
 @namespace_option
 @rollout_options
@@ -45,7 +45,7 @@ def upgrade(
 ) -> None:
     """Apply the manifests of this version, with the values that it was installed with.
 
-    The MeshConfig and its preset are left as they are.
+    The MeshConfig and its preset are not changed.
     """
     from towpath.install.installed import find
 

@@ -15,12 +15,18 @@ ANSWERS_WITHIN_S = 5.0
 
 
 @click.command()
-@click.option("--client-only", is_flag=True, help="Ask no cluster.")
+@click.option(
+    "--client-only",
+    is_flag=True,
+    help="Print the version of this command only; do not contact a cluster.",
+)
 @cluster_options
 def version(*, client_only: bool, kubeconfig: Path, context: str) -> None:
-    """Print the version, and those of the control planes in the cluster, if there is one."""
+    """Print the version of this command, and of the control planes in the cluster."""
     if client_only:
-        refuse_beside("--client-only", "kubeconfig", "context", reason="it asks no cluster")
+        refuse_beside(
+            "--client-only", "kubeconfig", "context", reason="it does not contact a cluster"
+        )
     click.echo(__version__)
     if client_only:
         return

@@ -17,7 +17,7 @@ from towpath.planning.egress.externals import external_name
 from towpath.planning.egress.rules import Rule, rules
 
 LONGEST = 500
-"""How much of a client's words is told."""
+"""How much of a client's error message is quoted."""
 _BEGINNING = 100
 """How much of that is their beginning: the reason stands at their end, behind the resource."""
 
@@ -30,12 +30,12 @@ _EGRESS = re.compile(r"rds-egress\.(?P<routes>\d+)(?:\|.*)?")
 def rejection_problems(mesh: Mesh, quarantine: Quarantine) -> Iterator[Problem]:
     """What sidecars rejected, by the objects that it was made from."""
     for verdict in quarantine.verdicts():
-        who = f"no {verdict.flavour} is sent it"
+        who = f"all sidecars of {verdict.flavour} keep"
         yield from _problems(mesh, quarantine, verdict.rejections, who)
     for standing in quarantine.standings():
         for rejection in tuple(standing.rejections.values()):
             if not quarantine.refuses(standing.flavour, rejection.resource):
-                yield from _problems(mesh, quarantine, (rejection,), "it alone is not sent it")
+                yield from _problems(mesh, quarantine, (rejection,), "this sidecar keeps")
 
 
 def _problems(
@@ -44,7 +44,10 @@ def _problems(
     resource = rejections[0].resource
     what = f"{short_name(resource.type_url)} {resource.name!r} version {resource.version}"
     said = "; ".join(f"{one.node_id}: {_told(one.text)}" for one in rejections)
-    message = f"rejected {what}: {said}. Until it changes {who}, but what it allowed before too"
+    message = (
+        f"rejected {what}: {said}. Until the resource changes, {who} only those parts of its "
+        "previous version that are still allowed"
+    )
     accounts = {quarantine.account_of(one.node_id) for one in rejections} - {None}
     pointed = frozenset(name for one in rejections for name in pointed_at(one.resource, one.text))
     for ref in sorted(_sources(mesh, resource.name, accounts, pointed)):

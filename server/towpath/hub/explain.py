@@ -153,7 +153,7 @@ def _settled(ranges: tuple[tuple[str, Decision], ...], rest: Decision, attempt: 
     host = bare(attempt.host, attempt.port)
     raise ValueError(
         f"{host}:{attempt.port} depends on the address that is dialled, {there} in {shown} and "
-        f"{here} elsewhere: say --address"
+        f"{here} elsewhere: give --address"
     )
 
 

@@ -308,7 +308,7 @@ class Hub:
         except Exception:
             self._metrics.task_failures.labels("publish").inc()
             log.exception(
-                "%s: what it is to hold cannot be worked out; it keeps what it has", question[1]
+                "%s: its configuration cannot be computed; it keeps what it has", question[1]
             )
 
     def _offer_to(self, question: Question, *, changed_at: float | None) -> None:

@@ -40,8 +40,8 @@ spec:
     pathRegex: {path}
 """
 
-_FOLDED = "    # A server may fold the path to another one: this allows every path."
-_WIDER = "    # The path is too long for one expression: this allows every path that begins so."
+_FOLDED = "    # A server may normalize the path to another one: this allows every path."
+_WIDER = "    # The path is too long for one expression: this allows every path with that prefix."
 
 
 def suggestion(account: Account, attempt: Attempt) -> str:

@@ -75,7 +75,7 @@ async def _definitions(api: KubeApi, documents: list[Document]) -> Finding:
             wrong.append(f"{title(definition)}: {said}")
     count = len(definitions)
     if wrong:
-        text = f"{len(wrong)} of {count} are not as they should be"
+        text = f"{len(wrong)} of {count} are missing or outdated"
         return Finding("definitions", Verdict.BAD, text, tuple(wrong))
     return Finding("definitions", Verdict.OK, f"{count} are established, and of this version")
 

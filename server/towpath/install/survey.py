@@ -48,7 +48,7 @@ def refuse_others(others: Iterable[ControlPlane], *, nothing: str) -> NoReturn:
     """Say what else is in the cluster; *nothing* is what was not done."""
     lines = "".join(f"\n  {one}" for one in others)
     text = f"another control plane is in this cluster:{lines}\nNothing was {nothing}. {GUIDE};"
-    raise Conflict(f"{text} --allow-other-meshes goes on beside it.")
+    raise Conflict(f"{text} --allow-other-meshes continues next to it.")
 
 
 def check_others(others: Iterable[ControlPlane], values: Values, *, allowed: bool) -> None:

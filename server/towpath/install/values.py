@@ -123,7 +123,7 @@ def parse(pairs: Iterable[str], start: Values) -> Values:
             raise ValueRefused(f"{pair!r} is not KEY=VALUE")
         key = KEYS.get(name)
         if key is None:
-            raise ValueRefused(f"{name} is no key{_nearest(name)}")
+            raise ValueRefused(f"{name} is not a key{_nearest(name)}")
         try:
             value = key.read(text.strip())
         except (KeyError, ValueError) as error:

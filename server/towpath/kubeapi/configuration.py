@@ -68,7 +68,7 @@ async def _load(kubeconfig: Path, context: str, settings: Configuration) -> None
 def _read(file: Path) -> dict[str, Any]:
     content = yaml.safe_load(file.read_text())
     if content is not None and not isinstance(content, dict):
-        raise ValueError(f"{file} is no kubeconfig")
+        raise ValueError(f"{file} is not a kubeconfig")
     return content or {}
 
 

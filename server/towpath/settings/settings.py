@@ -59,18 +59,21 @@ class Settings:
     )
     kubeconfig: Path | None = _setting(
         default=None,
-        text="Kubeconfig of the cluster to serve; without it and --manifests, the one we run in.",
+        text="Kubeconfig of the cluster to serve; without it and --manifests, the cluster that "
+        "the server runs in.",
     )
     context: str = _setting(
         default="", text="Context of the kubeconfig; without it, the current one."
     )
     checkpoint: Path | None = _setting(
         default=None,
-        text="File that keeps what was seen of the cluster, for a start while its API is away.",
+        text="File that keeps the last known state of the cluster, for a start while its API is "
+        "unavailable.",
     )
     checkpoint_max_age: float = _setting(
         default=86_400.0,
-        text="How old a checkpoint may be to be served: since the API last confirmed what it has.",
+        text="Refuse a checkpoint whose content the API server last confirmed longer ago than "
+        "this.",
         unit="seconds",
     )
     mesh_name: str = _setting(
@@ -83,12 +86,12 @@ class Settings:
     )
     cross_namespace_egress: str = _setting(
         default="allow",
-        text="allow or deny: whether an Egress may speak for other namespaces' service accounts.",
+        text="allow or deny: whether an Egress may select service accounts of other namespaces.",
     )
     outside_endpoints: str = _setting(
         default="deny",
-        text="allow or deny: whether the EndpointSlices of a Service without a selector may hold "
-        "addresses that are no pods, and so lead out of the mesh.",
+        text="allow or deny: whether the EndpointSlices of a Service without a selector may "
+        "contain addresses that are not pods, and so lead out of the mesh.",
     )
     ads_address: str = _setting(
         default="127.0.0.1:15128", text="Where sidecars subscribe (gRPC): HOST:PORT, or unix:/PATH."
@@ -127,105 +130,112 @@ class Settings:
     )
     write_status: bool = _setting(
         default=True,
-        text="Write conditions, Events and the first MeshConfig to the cluster (one replica of all "
-        "does, by a Lease).",
+        text="Write conditions, Events and the first MeshConfig to the cluster (one replica "
+        "does, elected by a Lease).",
     )
     settle_quiet: float = _setting(
         default=0.02,
-        text="After a first change, which goes out at once, wait for this long without any.",
+        text="Debounce: after an immediate first push, wait until no change has come for this "
+        "long.",
         unit="seconds",
     )
     settle_max: float = _setting(
-        default=0.5, text="Publish after this long even if changes keep coming.", unit="seconds"
+        default=0.5,
+        text="Debounce: push after this long even if changes keep coming.",
+        unit="seconds",
     )
     unknown_pod_wait: float = _setting(
         default=30.0,
-        text="How long a stream may wait for its pod to appear; then NOT_FOUND.",
+        text="How long a stream waits for its pod to appear before it ends with NOT_FOUND.",
         unit="seconds",
     )
     answer_wait: float = _setting(
         default=2.0,
-        text="How long a change waits for a sidecar's answer: routes for new clusters to be there, "
-        "old clusters for routes to leave them. What takes access away never waits.",
+        text="How long a change waits for a sidecar's ACK: routes until their new clusters "
+        "are there, the removal of clusters until no route uses them. A change that "
+        "takes access away never waits.",
         unit="seconds",
     )
     max_names: int = _setting(
         default=20_000,
-        text="How many names of one type a stream may ask for; one that asks for more is ended.",
+        text="How many names of one type a stream may subscribe to; a stream that exceeds this "
+        "is closed.",
     )
     canaries: int = _setting(
         default=2,
-        text="How many sidecars, each of another service account, are sent new content first.",
+        text="How many sidecars, each of a different service account, receive new content first.",
     )
     canary_wait: float = _setting(
         default=1.0,
-        text="How long the other sidecars wait at most for the first that accepts it.",
+        text="How long the other sidecars wait at most for the first ACK of a canary.",
         unit="seconds",
     )
     quarantine_expiry: float = _setting(
         default=3600.0,
-        text="After how long content that sidecars rejected is tried again; it is as soon as the "
-        "content changes.",
+        text="How long rejected content stays quarantined; a change of the content ends it "
+        "at once.",
         unit="seconds",
     )
     max_name_length: int = _setting(
         default=512, text="How many characters a resource name may have."
     )
-    max_streams: int = _setting(default=20_000, text="How many streams may be open in all.")
+    max_streams: int = _setting(default=20_000, text="How many streams may be open in total.")
     max_streams_per_peer: int = _setting(
         default=2_000, text="How many streams may be open from one address."
     )
     max_connections: int = _setting(
         default=10_000,
-        text="How many connections may be open to the ADS port, a quarter of them without a call; "
-        "less if the process may have fewer descriptors.",
+        text="How many connections to the ADS port may be open, at most a quarter of them "
+        "without a call; fewer if the process may have fewer file descriptors.",
     )
     max_connections_per_peer: int = _setting(
         default=1_000, text="How many connections may be open from one address."
     )
     first_request_wait: float = _setting(
         default=10.0,
-        text="How long a connection may take to its handshake, and to its first call, and a stream "
-        "to its first request.",
+        text="How long a connection may take for its handshake and for its first call, and a "
+        "stream for its first request.",
         unit="seconds",
     )
     max_request_rate: float = _setting(
         default=200.0,
-        text="How many requests per second a stream may send, ten times as many at once.",
+        text="How many requests per second a stream may send; a burst may be ten times as many.",
     )
     read_wait: float = _setting(
         default=30.0,
-        text="How long a sidecar may leave unread what it is sent; then its stream is ended.",
+        text="Close a stream whose client has not read a response for this long.",
         unit="seconds",
     )
     opening_budget: float = _setting(
         default=60.0,
-        text="How much work may be spent at once on streams that one service account opens; a "
-        "tenth of each second comes back.",
+        text="How much computing time the streams that one service account opens may use at "
+        "once; 0.1 s is refilled per second.",
         unit="seconds",
     )
     max_message_mib: int = _setting(
-        default=8, text="How large a request may be, in MiB: who reconnects states all it holds."
+        default=8,
+        text="How large a request may be, in MiB: a reconnecting client lists every resource it "
+        "holds.",
     )
     max_connection_age: float = _setting(
         default=1800.0,
-        text="After how long a connection is closed, a tenth more or less by chance, so that "
+        text="Close a connection after this long, a tenth more or less at random, so that "
         "sidecars spread over replicas. 0 is never.",
         unit="seconds",
     )
     keepalive_time: float = _setting(
         default=30.0,
-        text="After how long without a sign of life a connection is pinged. 0 is never.",
+        text="Ping a connection that has been silent for this long. 0 is never.",
         unit="seconds",
     )
     keepalive_timeout: float = _setting(
         default=10.0,
-        text="How long a ping may stay unanswered; then the connection is closed. 0 pings never.",
+        text="Close a connection that has not answered a ping for this long. 0 disables pings.",
         unit="seconds",
     )
     shutdown_grace: float = _setting(
         default=2.0,
-        text="How long open streams may finish when the server is told to stop.",
+        text="How long open streams may take to finish when the server stops.",
         unit="seconds",
     )
     log_level: str = _setting(default="info", text="debug, info, warning or error.")
@@ -320,7 +330,7 @@ class Settings:
         for identity in sorted(self.people):
             if not identity.startswith("spiffe://"):
                 raise SettingsError(
-                    f"{_flag('inspector_identities')} has {identity!r}, which is no SPIFFE id "
+                    f"{_flag('inspector_identities')} has {identity!r}, which is not a SPIFFE id "
                     "(spiffe://…)"
                 )
         if len(str(self.local_socket).encode()) > SOCKET_PATH_BYTES:

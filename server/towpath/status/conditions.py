@@ -116,16 +116,16 @@ def _accepted(status: PolicyStatus) -> Verdict:
 def _programmed(status: PolicyStatus, counts: Counts, unheard: tuple[str, ...]) -> Verdict:
     have = f"{counts.acknowledged} of {counts.affected} connected sidecars have acknowledged it"
     if not status.accepted:
-        return False, "NotAccepted", "it has no effect, so there is nothing for sidecars to have"
+        return False, "NotAccepted", "the policy has no effect, so nothing was sent to sidecars"
     if counts.rejecting:
-        refused = f"{have}, {counts.rejecting} rejected what they were sent last"
+        refused = f"{have}, {counts.rejecting} rejected the last update"
         return False, "Rejected", f"{refused}: see towpath sidecars"
     if unheard:
-        return False, "Pending", f"{have}; not yet heard of it: {', '.join(unheard)}"
+        return False, "Pending", f"{have}; not yet reported by {', '.join(unheard)}"
     if counts.acknowledged < counts.affected:
         return False, "Pending", have
     if not counts.affected:
-        return True, "NoSidecars", "no sidecar is connected that it speaks for"
+        return True, "NoSidecars", "no connected sidecar is selected by the policy"
     return True, "Programmed", have
 
 

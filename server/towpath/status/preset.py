@@ -85,7 +85,7 @@ class Preset:
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise UnusablePreset(f"{where} has no JSON under {KEY}: {error}") from error
         if not isinstance(spec, dict):
-            raise UnusablePreset(f"{where}: {KEY} is no JSON object")
+            raise UnusablePreset(f"{where}: {KEY} is not a JSON object")
         return spec
 
     def _tell(self, text: str) -> None:

@@ -104,7 +104,7 @@ class Reports:
         """Write our report, if it says something new or is due to be renewed."""
         counts = _packed({status.stamp: status.counts for status in statuses})
         if len(counts) > LARGEST:
-            log.warning("too many policies for one report: the writer sees them as not heard of")
+            log.warning("report too large: this replica's counts are left out")
             counts = _packed({})
         if not self.due and self._told is not None and self._told[0] == counts:
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from enum import StrEnum
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -14,24 +13,17 @@ _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 TYPES = (*SHORT_NAMES.values(), "other")
 AUDIENCES = ("sidecars", "people", "anyone", "nobody")
 REFUSALS = ("no-rule", "transport", "local", "no-account", "not-listed", "other-account", "expired")
+LIMITS = (
+    "fields",
+    "first-request",
+    "name-length",
+    "names",
+    "opening-budget",
+    "read-wait",
+    "request-rate",
+)
 RESULTS = ("written", "failed")
 RELOADS = ("ok", "failed")
-
-
-class Limit(StrEnum):
-    """A limit of what clients may ask for: the label of those that passed it."""
-
-    FIELDS = "fields"
-    FIRST_REQUEST = "first-request"
-    NAME_LENGTH = "name-length"
-    NAMES = "names"
-    OPENING_BUDGET = "opening-budget"
-    READ_WAIT = "read-wait"
-    REQUEST_RATE = "request-rate"
-    SILENT_STREAMS = "silent-streams"
-    SILENT_STREAMS_PER_PEER = "silent-streams-per-peer"
-    STREAMS = "streams"
-    STREAMS_PER_PEER = "streams-per-peer"
 
 
 class Metrics:
@@ -46,10 +38,16 @@ class Metrics:
             "towpath_xds_responses", "Responses sent.", ["type"], registry=registry
         )
         self.acks = Counter(
-            "towpath_xds_acks", "Responses that a sidecar accepted.", ["type"], registry=registry
+            "towpath_xds_acks",
+            "Responses that a sidecar accepted (ACK).",
+            ["type"],
+            registry=registry,
         )
         self.nacks = Counter(
-            "towpath_xds_nacks", "Responses that a sidecar rejected.", ["type"], registry=registry
+            "towpath_xds_nacks",
+            "Responses that a sidecar rejected (NACK).",
+            ["type"],
+            registry=registry,
         )
         self.bytes = Counter(
             "towpath_xds_sent_bytes", "Bytes of the responses sent.", ["type"], registry=registry
@@ -69,43 +67,44 @@ class Metrics:
         )
         self.canary_seconds = Histogram(
             "towpath_canary_wait_seconds",
-            "For how long new content was kept from other sidecars than the canaries.",
+            "How long new content was held back from sidecars other than the canaries.",
             buckets=_FAST,
             registry=registry,
         )
         self.limited = Counter(
             "towpath_xds_limited_streams",
-            "Streams ended because they passed a limit.",
+            "Streams closed because they exceeded a limit.",
             ["limit"],
             registry=registry,
         )
         self.refused = Counter(
             "towpath_xds_refused_streams",
-            "Streams ended with an error status.",
+            "Streams closed with an error status.",
             ["status"],
             registry=registry,
         )
         self.connections = Gauge(
             "towpath_connections",
-            "Connections to the ADS port, by whether a call on them has been let in.",
+            "Connections to the ADS port, by whether a call on them has been admitted.",
             ["state"],
             registry=registry,
         )
         self.connections_ended = Counter(
             "towpath_connections_ended",
-            "Connections ended for what their other end did, or did not do.",
+            "Connections closed because of what the peer did or failed to do.",
             ["port", "reason"],
             registry=registry,
         )
         self.access_refused = Counter(
             "towpath_access_refused",
-            "Calls and streams refused with PERMISSION_DENIED, by whom the method is for, and why.",
+            "Calls and streams denied with PERMISSION_DENIED, by the audience of the method "
+            "and the reason.",
             ["audience", "reason"],
             registry=registry,
         )
         self.tls_reloads = Counter(
             "towpath_tls_reloads",
-            "Changed TLS files: taken into use (ok), or broken and not used (failed).",
+            "Reloads of changed TLS files: in use (ok), or broken and not used (failed).",
             ["result"],
             registry=registry,
         )
@@ -116,34 +115,36 @@ class Metrics:
         )
         self.push_seconds = Histogram(
             "towpath_xds_push_seconds",
-            "From a change in a source to the response written.",
+            "Time from a change in a source until the response is written.",
             buckets=_FAST,
             registry=registry,
         )
         self.ack_seconds = Histogram(
             "towpath_xds_ack_seconds",
-            "From a response written to its acknowledgement.",
+            "Time from a written response to its acknowledgement.",
             buckets=_FAST,
             registry=registry,
         )
         self.compute_seconds = Histogram(
             "towpath_compute_seconds",
-            "Building and publishing what one settled change touches.",
+            "Time to compute and publish what one debounced change affects.",
             buckets=_FAST,
             registry=registry,
         )
-        self.objects = Gauge("towpath_objects", "Objects held.", ["kind"], registry=registry)
+        self.objects = Gauge(
+            "towpath_objects", "Objects of the mesh in memory.", ["kind"], registry=registry
+        )
         self.problems = Gauge(
             "towpath_problems", "Problems with the input.", ["reason"], registry=registry
         )
         self.source_stale_seconds = Gauge(
             "towpath_source_stale_seconds",
-            "For how long the source has not been readable; 0 while it is.",
+            "How long the source has been unreadable; 0 while it is readable.",
             registry=registry,
         )
         self.source_lists = Counter(
             "towpath_source_lists",
-            "Times that an API server told all objects of a kind.",
+            "Full lists of a kind that an API server sent.",
             ["kind"],
             registry=registry,
         )
@@ -154,18 +155,19 @@ class Metrics:
         )
         self.checkpoint_age = Gauge(
             "towpath_checkpoint_age_seconds",
-            "For how long nobody has confirmed what the checkpoint holds; 0 without one.",
+            "Time since the API server last confirmed the content of the checkpoint; 0 "
+            "without one.",
             registry=registry,
         )
         self.checkpoint_writes = Counter(
             "towpath_checkpoint_writes",
-            "Times that the checkpoint was to be written.",
+            "Attempts to write the checkpoint.",
             ["result"],
             registry=registry,
         )
         self.status_writer = Gauge(
             "towpath_status_writer",
-            "1 if this replica writes status to the cluster, 0 if it stands by.",
+            "1 if this replica writes status to the cluster, 0 if it is on standby.",
             ["lease"],
             registry=registry,
         )
@@ -177,7 +179,7 @@ class Metrics:
         )
         self.task_failures = Counter(
             "towpath_task_failures",
-            "Failures that nobody foresaw; each is logged, and the task starts again.",
+            "Unexpected failures of tasks; each is logged, and the task is restarted.",
             ["task"],
             registry=registry,
         )
@@ -186,7 +188,7 @@ class Metrics:
         _begin(self.responses, TYPES)
         _begin(self.acks, TYPES)
         _begin(self.nacks, TYPES)
-        _begin(self.limited, Limit)
+        _begin(self.limited, LIMITS)
         _begin(self.access_refused, ((a, r) for a in AUDIENCES for r in REFUSALS))
         _begin(self.tls_reloads, RELOADS)
         _begin(self.checkpoint_writes, RESULTS)

@@ -6,7 +6,6 @@ import contextlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
-from towpath.telemetry.metrics import Limit
 from towpath.xds.limits import LimitExceeded
 
 SHARE = 0.1
@@ -29,7 +28,7 @@ class OpeningBudget:
         """Raises LimitExceeded if the account has nothing left."""
         if self._now(account) <= 0:
             text = f"the streams that {account} has opened of late cost more than {self._most:g} s"
-            raise LimitExceeded(Limit.OPENING_BUDGET, f"{text} of work (--opening-budget)")
+            raise LimitExceeded("opening-budget", f"{text} of work (--opening-budget)")
 
     @contextlib.contextmanager
     def spending(self, account: str) -> Iterator[None]:

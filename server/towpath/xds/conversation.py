@@ -19,7 +19,7 @@ from towpath.hub.stream import Stream
 from towpath.model.snapshot import Snapshot
 from towpath.model.text import printable, shorten
 from towpath.model.types import short_name
-from towpath.telemetry.metrics import Limit, Metrics
+from towpath.telemetry.metrics import Metrics
 from towpath.xds.limits import LimitExceeded, Limits, RequestRate
 from towpath.xds.messages import (
     Ack,
@@ -163,7 +163,7 @@ class Conversation:
         """Each name costs work with each change: one client must not take all there is."""
         if count > (most := self._limits.max_names):
             text = f"{count:,} names of one type are asked for: at most {most:,} are allowed"
-            raise LimitExceeded(Limit.NAMES, f"{text} (--max-names)")
+            raise LimitExceeded("names", f"{text} (--max-names)")
 
     async def carry_out(self, events: list[Event], *, changed_at: float | None = None) -> None:
         """Write what is to be said, and note what was learnt."""
@@ -187,7 +187,7 @@ class Conversation:
                 await self._context.write(message)
         except TimeoutError as error:
             text = f"nothing was read for {self._limits.read_wait:g} s"
-            raise LimitExceeded(Limit.READ_WAIT, text) from error
+            raise LimitExceeded("read-wait", text) from error
         kind = short_name(reply.type_url)
         self._deliveries.sent(
             self._stream.delivery,

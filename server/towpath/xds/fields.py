@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from towpath.telemetry.metrics import Limit
 from towpath.xds.limits import LimitExceeded
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
@@ -29,7 +28,7 @@ def fields(data: bytes, *, most: int) -> Iterator[tuple[int, bytes]]:
         while at < len(data):
             count += 1
             if count > most:
-                raise LimitExceeded(Limit.FIELDS, f"a message of more than {most:,} fields")
+                raise LimitExceeded("fields", f"a message of more than {most:,} fields")
             tag, at = _varint(data, at)
             wire_type = tag & 7
             if wire_type == _BYTES:
@@ -54,7 +53,7 @@ def text(data: bytes) -> str:
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        raise MalformedError("a text that is no UTF-8") from error
+        raise MalformedError("a string that is not UTF-8") from error
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

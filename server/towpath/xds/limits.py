@@ -7,8 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from towpath.telemetry.metrics import Limit
-
 NAMES_FOR_ONE = 100
 """How many names in a request cost as much as another request."""
 
@@ -37,9 +35,9 @@ DEFAULTS = Limits()
 
 
 class LimitExceeded(Exception):
-    """A limit was passed: *limit* is which, and the text says by how much."""
+    """A limit was passed: *limit* is its name, and the text says by how much."""
 
-    def __init__(self, limit: Limit, text: str) -> None:
+    def __init__(self, limit: str, text: str) -> None:
         super().__init__(text)
         self.limit = limit
 
@@ -54,8 +52,7 @@ class Admission:
         part = SILENT_PART if silent else 1
         self._most = -(-limits.max_streams // part)
         self._most_of_peer = -(-limits.max_streams_per_peer // part)
-        self._limit = Limit.SILENT_STREAMS if silent else Limit.STREAMS
-        self._limit_of_peer = Limit.SILENT_STREAMS_PER_PEER if silent else Limit.STREAMS_PER_PEER
+        self._what = "silent-streams" if silent else "streams"
         self._are = "are silent" if silent else "are open"
         self._by_peer: Counter[str] = Counter()
 
@@ -65,10 +62,10 @@ class Admission:
         host = peer.rpartition(":")[0] or peer
         if self._by_peer.total() >= self._most:
             text = f"{self._most} streams {self._are} already, which is the limit"
-            raise LimitExceeded(self._limit, text)
+            raise LimitExceeded(self._what, text)
         if self._by_peer[host] >= self._most_of_peer:
             text = f"{self._most_of_peer} streams {self._are} from {host} already"
-            raise LimitExceeded(self._limit_of_peer, f"{text}, which is the limit of a peer")
+            raise LimitExceeded(f"{self._what}-per-peer", f"{text}, which is the limit of a peer")
         self._by_peer[host] += 1
         try:
             yield
@@ -95,5 +92,5 @@ class RequestRate:
         cost = 1 + names / NAMES_FOR_ONE
         if self._left < cost:
             text = f"more than {self._rate:g} requests per second on one stream, which is the limit"
-            raise LimitExceeded(Limit.REQUEST_RATE, text)
+            raise LimitExceeded("request-rate", text)
         self._left -= cost

@@ -13,7 +13,6 @@ from google.protobuf.message import DecodeError
 
 from towpath.model.names import LONGEST_NODE_ID
 from towpath.model.text import printable, shorten
-from towpath.telemetry.metrics import Limit
 from towpath.xds.fields import MalformedError, field, fields, text
 from towpath.xds.limits import DEFAULTS, LimitExceeded, Limits
 from towpath.xds.messages import DeltaRequest, Node, ProtocolError, Request, SotwRequest
@@ -161,7 +160,7 @@ class _Names:
         self._count += 1
         if self._count > self._most:
             raise LimitExceeded(
-                Limit.NAMES, f"more than {self._most:,} names in one list (--max-names)"
+                "names", f"more than {self._most:,} names in one list (--max-names)"
             )
         name = _short(value, self._limits)
         self.taken.append(name)
@@ -177,7 +176,7 @@ def _short(value: bytes, limits: Limits) -> str:
     name, longest = text(value), limits.max_name_length
     if len(name) > longest:
         words = f"a name of {len(name)} characters: at most {longest} are allowed"
-        raise LimitExceeded(Limit.NAME_LENGTH, words)
+        raise LimitExceeded("name-length", words)
     return name
 
 

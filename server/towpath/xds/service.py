@@ -21,7 +21,7 @@ from towpath.hub.hub import Hub
 from towpath.hub.stream import NotItsPodError
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SIDECAR
-from towpath.telemetry.metrics import Limit, Metrics
+from towpath.telemetry.metrics import Metrics
 from towpath.xds.budget import OpeningBudget
 from towpath.xds.conversation import Context, Conversation, Refused, first_snapshot, parsed
 from towpath.xds.delta import DeltaSession
@@ -162,7 +162,7 @@ class AdsService:
                 return None if data is None else await parsed(parse, data)
             except TimeoutError as error:
                 text = f"nothing was asked for within {wait:g} s"
-                raise LimitExceeded(Limit.FIRST_REQUEST, text) from error
+                raise LimitExceeded("first-request", text) from error
             except ProtocolError as error:
                 raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
 
@@ -237,8 +237,8 @@ class AdsService:
         self._gate.count_refusal(Audience.SIDECARS, "other-account")
         return Refused(
             grpc.StatusCode.PERMISSION_DENIED,
-            f"service account {subscriber} asked for what Pod {sidecar.namespace}/{sidecar.pod} "
-            "is to hold, which runs as another",
+            f"service account {subscriber} may not subscribe as Pod "
+            f"{sidecar.namespace}/{sidecar.pod}, which runs as another service account",
         )
 
 

@@ -111,7 +111,7 @@ async def test_without_tls_the_local_socket_is_still_for_people() -> None:
     [
         ("for.Sidecars", "a person", "spiffe://cluster.local/ns/<namespace>/sa/<service account>"),
         ("for.People", "a sidecar", "--inspector-identities"),
-        ("for.Nobody", "a person", "no rule says who may call for.Nobody"),
+        ("for.Nobody", "a person", "no rule allows calls of for.Nobody"),
         ("for.Anyone", "plaintext", "only authenticated callers"),
         ("for.Sidecars", "the local socket", "this socket is for people"),
     ],
@@ -144,8 +144,8 @@ async def test_a_refusal_is_counted_and_logged_in_one_line(
     }
     assert {("people", "not-listed"): 1, ("nobody", "no-rule"): 1} == counted
     assert [
-        f"refused /for.People/Method to {SIDECAR} at ipv4:10.0.0.1:1 (not-listed)",
-        f"refused /for.Nobody/Method to {SIDECAR} at ipv4:10.0.0.1:1 (no-rule)",
+        f"denied /for.People/Method to {SIDECAR} at ipv4:10.0.0.1:1 (not-listed)",
+        f"denied /for.Nobody/Method to {SIDECAR} at ipv4:10.0.0.1:1 (no-rule)",
     ] == caplog.messages
 
 

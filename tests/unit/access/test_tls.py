@@ -108,7 +108,10 @@ BROKEN: dict[str, tuple[Break, str]] = {
     "certificate cut off": (lambda f, _: _cut_off(f.certificate), "--tls-cert .* is cut off"),
     "ca cut off": (lambda f, _: _cut_off(f.ca), "--tls-client-ca .* is cut off"),
     "chain of strangers": (_chain_of_strangers, "--tls-cert .* 1 is not issued by certificate 2"),
-    "leaf as authority": (_authority_of_a_leaf, "--tls-client-ca .* 2 .CN=leaf. is no authority's"),
+    "leaf as authority": (
+        _authority_of_a_leaf,
+        "--tls-client-ca .* 2 .CN=leaf. is not an authority's",
+    ),
 }
 
 

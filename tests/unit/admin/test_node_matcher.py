@@ -105,14 +105,14 @@ def test_one_matcher_wants_all_that_it_says_and_of_several_one_is_enough() -> No
     [
         ({"node_id": {}}, r"node_matchers\[0\]\.node_id: nothing is set; allowed is one of exact"),
         ({"node_id": {"custom": {}}}, "node_id: custom is set"),
-        ({"node_id": {"safe_regex": {"regex": "("}}}, r"safe_regex\.regex '\(' is no RE2"),
+        ({"node_id": {"safe_regex": {"regex": "("}}}, r"safe_regex\.regex '\(' is not an RE2"),
         ({"node_id": {"safe_regex": {"regex": "a" * 1001}}}, "1001 characters: allowed are 1000"),
         (
             {"node_metadatas": [{"value": {"null_match": {}}}]},
             r"node_metadatas\[0\]\.path is empty",
         ),
-        (_by_metadata("zone", {}), r"node_metadatas\[0\]\.value says nothing"),
-        (_by_metadata("zone", {"double_match": {}}), r"value\.double_match says nothing"),
+        (_by_metadata("zone", {}), r"node_metadatas\[0\]\.value does not say"),
+        (_by_metadata("zone", {"double_match": {}}), r"value\.double_match does not say"),
         (
             _by_metadata("zone", {"or_match": {"value_matchers": [{"string_match": {}}]}}),
             r"or_match\.value_matchers\[0\]\.string_match: nothing is set",

@@ -112,4 +112,4 @@ def test_a_suggestion_that_allows_more_than_was_asked_says_so(length: int, *, sa
     attempt = parse_attempt("http://a.test/" + "a" * length)
     written = suggestion(Account("shop", "default"), attempt)
 
-    assert ("allows every path that begins so" in written) is said
+    assert ("allows every path with that prefix" in written) is said

@@ -85,10 +85,10 @@ def test_another_namespace_takes_everything_with_it() -> None:
 @pytest.mark.parametrize(
     ("pair", "said"),
     [
-        ("osm.enableEgres=true", "osm.enableEgres is no key; did you mean osm.enableEgress?"),
+        ("osm.enableEgres=true", "osm.enableEgres is not a key; did you mean osm.enableEgress?"),
         ("enableEgress=true", "did you mean osm.enableEgress?"),
         ("osm.enableegresspolicy=true", "osm.featureFlags.enableEgressPolicy?"),
-        ("xyz=1", "xyz is no key; keys are osm.controllerLogLevel, "),
+        ("xyz=1", "xyz is not a key; keys are osm.controllerLogLevel, "),
         ("osm.enableEgress=yes", "osm.enableEgress is 'yes': allowed is true or false"),
         ("osm.osmController.replicaCount=0", "allowed is 1 to 100"),
         ("osm.sidecarLogLevel=loud", "allowed is one of trace, debug, "),

@@ -58,7 +58,10 @@ def test_identities_are_separated_by_commas() -> None:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"inspector_identities": "jo"}, "--inspector-identities has 'jo', which is no SPIFFE id"),
+        (
+            {"inspector_identities": "jo"},
+            "--inspector-identities has 'jo', which is not a SPIFFE id",
+        ),
         ({"tls_trust_domain": "spiffe://a"}, "--tls-trust-domain is 'spiffe://a': allowed are"),
         ({"tls_trust_domain": ""}, "--tls-trust-domain is ''"),
         ({"local_socket": Path("/" + "s" * 107)}, "--local-socket is longer than 107 bytes"),

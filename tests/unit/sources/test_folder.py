@@ -309,7 +309,7 @@ def test_what_is_no_file_is_a_problem_and_is_not_opened(watched: Watched, target
 
     assert ["a"] == watched.accounts()
     (problem,) = watched.problems()
-    assert ("b.yaml", True) == (problem.object.name, problem.message.startswith("is no file"))
+    assert ("b.yaml", True) == (problem.object.name, problem.message.startswith("is not a file"))
 
 
 def test_a_file_that_has_become_a_pipe_is_not_waited_for(

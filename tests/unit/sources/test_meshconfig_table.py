@@ -69,16 +69,6 @@ def test_schema_and_page_are_what_the_table_makes(name: str) -> None:
     assert text == (made.crd(text) if name == "CRD" else made.page()), "run `make tables`"
 
 
-def test_what_only_closes_is_not_said_to_be_supported() -> None:
-    name = "traffic.inboundExternalAuthorization"
-    rows = [row for row in _generator().page().splitlines() if row.startswith(f"| `{name}.")]
-    effects = {row.split("`")[1].rpartition(".")[2]: row.split(" | ")[-1] for row in rows}
-
-    closes = "not supported: true lets nothing in but the kubelet's probes, and is a Problem |"
-    assert closes == effects.pop("enable")
-    assert {"none |"} == set(effects.values())
-
-
 def _generator() -> ModuleType:
     spec = importlib.util.spec_from_file_location("docs_generate", ROOT / "docs/generate.py")
     assert spec is not None

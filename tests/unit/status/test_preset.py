@@ -83,7 +83,7 @@ def test_without_a_config_map_nothing_is_created() -> None:
 
 @pytest.mark.parametrize(
     ("preset", "said"),
-    [("{", "has no JSON under"), ("[]", "is no JSON object"), (None, "has no JSON under")],
+    [("{", "has no JSON under"), ("[]", "is not a JSON object"), (None, "has no JSON under")],
 )
 def test_a_config_map_that_cannot_be_used_is_told_once(
     preset: object, said: str, caplog: pytest.LogCaptureFixture

@@ -170,4 +170,4 @@ def test_too_many_policies_for_one_report_are_not_heard_of(
         assert ("b",) == a.total(_status(Counts(1, 1)))[1]
 
     scenario(test)
-    assert "too many policies for one report" in caplog.text
+    assert "report too large" in caplog.text

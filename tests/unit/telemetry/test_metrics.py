@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 
 import towpath
-from towpath.telemetry.metrics import REFUSALS, Limit, Metrics
+from towpath.telemetry.metrics import LIMITS, REFUSALS, Metrics
 
 ROOT = Path(towpath.__file__).parent
 REFUSED = re.compile(r'return "([a-z-]+)", f?"|count_refusal\([\w.]+, "([a-z-]+)"\)')
+LIMITED = re.compile(r'LimitExceeded\(\s*"([a-z-]+)"')
 
 
 def literals(pattern: re.Pattern[str], *folders: str) -> set[str]:
@@ -19,9 +20,10 @@ def literals(pattern: re.Pattern[str], *folders: str) -> set[str]:
 
 def test_each_refusal_and_each_limit_has_a_sample_from_the_start() -> None:
     assert literals(REFUSED, "access", "xds") == set(REFUSALS)
+    assert literals(LIMITED, "access", "xds") <= set(LIMITS)
     sample = Metrics().registry.get_sample_value
     for reason in REFUSALS:
         labels = {"audience": "sidecars", "reason": reason}
         assert 0 == sample("towpath_access_refused_total", labels)
-    for limit in Limit:
+    for limit in LIMITS:
         assert 0 == sample("towpath_xds_limited_streams_total", {"limit": limit})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from support.xds_peer import Clock
-from towpath.telemetry.metrics import Metrics
 from towpath.xds.limits import NAMES_FOR_ONE, Admission, LimitExceeded, Limits, RequestRate
 
 FEW = Limits(max_name_length=5, max_streams=3, max_streams_per_peer=2, max_request_rate=2.0)
@@ -27,38 +26,6 @@ def test_one_peer_has_so_many_streams_and_all_have() -> None:
             raise AssertionError("a fourth was let in")
     with admission.stream("ipv4:10.0.0.1:1003"):
         pass
-
-
-@pytest.mark.parametrize(
-    ("silent", "limits", "of_all", "of_peer"),
-    [
-        (False, Limits(max_streams=2, max_streams_per_peer=1), "streams", "streams-per-peer"),
-        (
-            True,
-            Limits(max_streams=20, max_streams_per_peer=10),
-            "silent-streams",
-            "silent-streams-per-peer",
-        ),
-    ],
-)
-def test_each_limit_of_streams_has_a_sample_before_it_is_passed(
-    *, silent: bool, limits: Limits, of_all: str, of_peer: str
-) -> None:
-    admission = Admission(limits, silent=silent)
-    with admission.stream("ipv4:10.0.0.1:1000"):
-        with pytest.raises(LimitExceeded) as one, admission.stream("ipv4:10.0.0.1:1001"):
-            raise AssertionError("a second was let in")
-        with (
-            admission.stream("ipv4:10.0.0.2:1000"),
-            pytest.raises(LimitExceeded) as every,
-            admission.stream("ipv4:10.0.0.3:1000"),
-        ):
-            raise AssertionError("a third was let in")
-
-    assert (of_peer, of_all) == (one.value.limit, every.value.limit)
-    sample = Metrics().registry.get_sample_value
-    for limit in (of_peer, of_all):
-        assert 0 == sample("towpath_xds_limited_streams_total", {"limit": limit})
 
 
 def test_a_stream_asks_so_often_and_more_at_once() -> None:

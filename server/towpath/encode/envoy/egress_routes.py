@@ -91,7 +91,9 @@ def _foldable(host: Host) -> Iterator[Route]:
         if route.match.path == ANY_PATH:
             yield _allowed(replace(route, match=replace(route.match, path=FOLDABLE)))
     match = RouteMatch(safe_regex=expression(FOLDABLE))
-    yield _otherwise(host, match, note="; a path that servers may fold needs a rule for any path")
+    yield _otherwise(
+        host, match, note="; a path that servers may normalize needs a rule for any path"
+    )
 
 
 def _tunnels(host: Host) -> Iterator[Route]:

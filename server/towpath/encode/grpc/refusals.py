@@ -25,6 +25,6 @@ class Refusals:
         if _SERVICE.fullmatch(name):
             return None
         return (
-            f"{name!r} is not served to gRPC clients: a service of the mesh is {_FORM}; what is "
-            "outside it needs a sidecar, which policies can hold, or is dialled by dns:///"
+            f"{name!r} is not served to gRPC clients: a service of the mesh is {_FORM}; a "
+            "destination outside it needs a sidecar, which enforces policies, or dns:///"
         )

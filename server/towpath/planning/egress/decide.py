@@ -82,7 +82,7 @@ def _in_zone(
     outbound: Outbound, zone: Zone | None, attempt: Attempt, reasons: list[str]
 ) -> Decision:
     if zone is None:
-        reasons.append(f"no policy of this service account speaks of {_where(attempt)}")
+        reasons.append(f"no policy of this service account applies to {_where(attempt)}")
         return _by_passthrough(outbound, reasons)
     if attempt.protocol is Protocol.HTTP and zone.hosts is not None:
         return _http(outbound, zone, attempt, reasons)
@@ -158,13 +158,15 @@ def _http(outbound: Outbound, zone: Zone, attempt: Attempt, reasons: list[str]) 
     allowed = "; ".join(_words(route.match) for route in host.routes) or "nothing at this address"
     if foldable(attempt.path) and any(route.match.path != ANY_PATH for route in host.routes):
         reasons.append(
-            f"{attempt.path}: a server may fold it to another path, so it matches only rules "
-            "for any path"
+            f"{attempt.path}: a server may normalize it to another path, so it matches only "
+            "rules for any path"
         )
     reasons.append(f"{attempt.method} {attempt.path} is not among what they allow: {allowed}")
     if host.otherwise is not None:
         return _bytes(outbound, zone, reasons)
-    return Decision(None, host.policies, (*reasons, "a host that policies name is theirs alone"))
+    return Decision(
+        None, host.policies, (*reasons, "policies decide alone for a host that they name")
+    )
 
 
 def _tls(outbound: Outbound, zone: Zone, attempt: Attempt, reasons: list[str]) -> Decision:
@@ -241,7 +243,7 @@ def bare(authority: str, port: int) -> str:
 
 def _not_in_mesh(attempt: Attempt) -> str:
     where = attempt.address or bare(attempt.host, attempt.port)
-    return f"{where}:{attempt.port} is no in-mesh destination"
+    return f"{where}:{attempt.port} is not an in-mesh destination"
 
 
 def _where(attempt: Attempt) -> str:

@@ -82,7 +82,7 @@ def _sources(spec: Reader, found: Findings) -> tuple[tuple[Account, ...], tuple[
             continue
         account = Account(namespace, name)
         if source.has("mtls"):
-            message = "TLS to the outside is not begun by this version; the source is left out"
+            message = "TLS origination is not supported by this version; the source is ignored"
             found.add(Reason.NOT_SUPPORTED, source.path("mtls"), message)
             closed.add(account)
         elif source.value("kind") != "ServiceAccount":
@@ -91,7 +91,7 @@ def _sources(spec: Reader, found: Findings) -> tuple[tuple[Account, ...], tuple[
         else:
             (closed if source.misspelt else sources).add(account)
     if not sources:
-        message = "no valid source: the Egress speaks for no service account"
+        message = "no valid source: the Egress selects no service account"
         found.add(Reason.INVALID, "spec.sources", message)
     return tuple(sorted(sources)), tuple(sorted(closed - sources))
 

@@ -22,7 +22,6 @@ class How(Enum):
     USED = "used"
     SECTION = "its fields are judged"
     WITH_ITS_SECTION = "it means nothing without its section"
-    CLOSING = "true closes what it was to guard, and is a Problem of its own"
 
 
 class Field(NamedTuple):
@@ -38,11 +37,10 @@ class Field(NamedTuple):
 
     @property
     def has_effect(self) -> bool:
-        return self.support in (How.USED, How.SECTION, How.CLOSING)
+        return self.support in (How.USED, How.SECTION)
 
 
 USED, SECTION, WITH_ITS_SECTION = How.USED, How.SECTION, How.WITH_ITS_SECTION
-CLOSING = How.CLOSING
 IMAGES = re.compile(r"(?:docker\.io/)?(?:envoyproxy|flomesh|openservicemesh)/.*")
 MODULES = re.compile(r"modules/.*")
 
@@ -56,12 +54,12 @@ FIELDS = (
     Field("sidecar.logLevel", "How much sidecars log.", USED),
     Field(
         "sidecar.maxDataPlaneConnections",
-        "Streams that are served at the most; 0 is no limit.",
+        "Maximum number of streams; 0 means unlimited.",
         (0,),
     ),
     Field(
         "sidecar.configResyncInterval",
-        "How often the configuration is sent anew, such as 90s.",
+        "How often the configuration is sent again, such as 90s.",
         ("", "0s", "90s"),
     ),
     Field(
@@ -96,8 +94,8 @@ FIELDS = (
     ),
     Field("sidecar.sidecarDisabledMTLS", "Sidecars speak to each other without TLS.", (False,)),
     Field("sidecar.resources", "What a sidecar's container may use.", ()),
-    Field("sidecar.resources.limits", "At the most.", WITH_ITS_SECTION),
-    Field("sidecar.resources.requests", "At the least.", WITH_ITS_SECTION),
+    Field("sidecar.resources.limits", "Limits.", WITH_ITS_SECTION),
+    Field("sidecar.resources.requests", "Requests.", WITH_ITS_SECTION),
     Field("sidecar.resources.claims", "Claims on resources.", WITH_ITS_SECTION),
     Field("sidecar.tlsMinProtocolVersion", "Oldest TLS inside the mesh.", ("", "TLSv1_2")),
     Field("sidecar.tlsMaxProtocolVersion", "Newest TLS inside the mesh.", ("", "TLSv1_3")),
@@ -151,25 +149,21 @@ FIELDS = (
     Field(
         "traffic.inboundExternalAuthorization",
         "A server that is asked about requests that come in.",
-        SECTION,
+        USED,
     ),
-    Field("traffic.inboundExternalAuthorization.enable", "Ask it.", CLOSING),
-    Field("traffic.inboundExternalAuthorization.address", "Its address.", WITH_ITS_SECTION),
-    Field("traffic.inboundExternalAuthorization.port", "Its port.", WITH_ITS_SECTION),
+    Field("traffic.inboundExternalAuthorization.enable", "Ask it.", USED),
+    Field("traffic.inboundExternalAuthorization.address", "Its address.", USED),
+    Field("traffic.inboundExternalAuthorization.port", "Its port.", USED),
     Field(
-        "traffic.inboundExternalAuthorization.statPrefix",
-        "What its statistics begin with.",
-        WITH_ITS_SECTION,
+        "traffic.inboundExternalAuthorization.statPrefix", "What its statistics begin with.", USED
     ),
     Field(
-        "traffic.inboundExternalAuthorization.timeout",
-        "How long it may take, such as 1s.",
-        WITH_ITS_SECTION,
+        "traffic.inboundExternalAuthorization.timeout", "How long it may take, such as 1s.", USED
     ),
     Field(
         "traffic.inboundExternalAuthorization.failureModeAllow",
         "Let requests in while it does not answer.",
-        WITH_ITS_SECTION,
+        USED,
     ),
     Field("observability", "What can be seen of the mesh.", SECTION),
     Field("observability.osmLogLevel", "How much the control plane logs.", ("", "info", "error")),

@@ -65,7 +65,7 @@ def walk(root: Path) -> Walk:
                 visited.add(identity)
                 waiting.append(name)
             elif name.endswith(SUFFIXES) and not stat.S_ISDIR(status.st_mode):
-                failed[name] = "is no file"
+                failed[name] = "is not a file"
     return Walk(files, failed, frozenset(folders))
 
 

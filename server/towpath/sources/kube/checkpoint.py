@@ -144,7 +144,7 @@ def _document(path: Path) -> _Document:
     head, _, body = content.partition(b"\n")
     given, _, digest = head.partition(b" ")
     if given != FORMAT:
-        raise CheckpointError(f"it is no file of the format {FORMAT.decode()}")
+        raise CheckpointError(f"it is not a file of the format {FORMAT.decode()}")
     if len(content) > LARGEST:
         raise CheckpointError(f"it is larger than {LARGEST:,} bytes")
     if digest != _digest(body):
@@ -158,7 +158,7 @@ def _document(path: Path) -> _Document:
 def _check_ours(status: os.stat_result) -> None:
     """Nobody else can have written it: what it says is sent to sidecars as the cluster's word."""
     if not stat.S_ISREG(status.st_mode):
-        raise CheckpointError("it is no file")
+        raise CheckpointError("it is not a file")
     if status.st_uid != os.geteuid():
         raise CheckpointError(f"it belongs to user {status.st_uid}, not to {os.geteuid()}")
     # A volume's fsGroup may open files to our own group.

@@ -131,9 +131,7 @@ class Reflector:
             self._opened_at = None
             return False
         if not self._version:
-            raise KubeApiError(
-                0, f"the list of {self._resource.collection.full_name} ended before it was whole"
-            )
+            raise KubeApiError(0, f"the list of {self._resource.collection.full_name} ended early")
         return True
 
     async def _list_all(self) -> None:

@@ -83,7 +83,7 @@ def test_one_of_another_user_is_refused(path: Path, monkeypatch: pytest.MonkeyPa
 def test_a_pipe_is_no_checkpoint_and_nobody_waits_for_its_writer(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe", 0o600)
 
-    assert "it is no file" == refusal(tmp_path / "pipe")
+    assert "it is not a file" == refusal(tmp_path / "pipe")
 
 
 def test_every_kind_has_its_place_in_it() -> None:
