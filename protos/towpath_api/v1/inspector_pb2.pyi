@@ -349,7 +349,7 @@ class Rejected(_message.Message):
     version: _builtins.str
     """The rejected version."""
     message: _builtins.str
-    """The client's own words."""
+    """The client's error message."""
     @_builtins.property
     def at(self) -> _timestamp_pb2.Timestamp:
         """When the rejection arrived."""
@@ -412,7 +412,7 @@ Global___GetSnapshotRequest: _TypeAlias = GetSnapshotRequest  # noqa: Y015
 
 @_typing.final
 class GetSnapshotResponse(_message.Message):
-    """Everything that one sidecar is to hold."""
+    """The whole configuration of one sidecar."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -472,7 +472,7 @@ Global___WatchSnapshotRequest: _TypeAlias = WatchSnapshotRequest  # noqa: Y015
 
 @_typing.final
 class WatchSnapshotResponse(_message.Message):
-    """One version of what a sidecar is to hold: all of it, not what has changed."""
+    """One version of a sidecar's configuration: all of it, not what has changed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -545,7 +545,7 @@ class SnapshotResource(_message.Message):
     """Its version, a hash of its type URL and its bytes."""
     @_builtins.property
     def resource(self) -> _any_pb2.Any:
-        """The resource itself, the very bytes that a sidecar is sent."""
+        """The resource itself, with the same bytes that a sidecar receives."""
 
     def __init__(
         self,
@@ -668,7 +668,7 @@ Global___ListPoliciesRequest: _TypeAlias = ListPoliciesRequest  # noqa: Y015
 
 @_typing.final
 class ListPoliciesResponse(_message.Message):
-    """What has become of each policy."""
+    """The status of each policy."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -716,7 +716,7 @@ class PolicyStatus(_message.Message):
     in_conflict: _builtins.bool
     """True if another object holds in its place, in part or altogether."""
     affected_sidecars: _builtins.int
-    """Connected sidecars of the service accounts that it speaks for."""
+    """Connected sidecars of the service accounts that it selects."""
     acknowledged_sidecars: _builtins.int
     """Those of them that have accepted what they were sent for its present form."""
     rejecting_sidecars: _builtins.int
@@ -785,7 +785,7 @@ class ExplainRequest(_message.Message):
     """HTTP method; empty: GET."""
     address: _builtins.str
     """The IPv4 address that is dialled, if `to` does not say it. Without it, a question whose answer
-    hangs on the address is INVALID_ARGUMENT; names of Services have theirs.
+    depends on the address is INVALID_ARGUMENT; names of Services have theirs.
     """
     @_builtins.property
     def headers(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -863,7 +863,7 @@ class ExplainResponse(_message.Message):
 
     @_builtins.property
     def sources(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """All policies that speak for this service account, `<namespace>/<name>`, each with where it was
+        """All policies that select this service account, `<namespace>/<name>`, each with where it was
         read (`policy.yaml:12`, or empty for an API server).
         """
 

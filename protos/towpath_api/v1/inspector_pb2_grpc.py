@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class InspectorStub:
-    """Inspector answers questions: who is connected and what do they hold, what is one sidecar to hold,
-    what is wrong with the input, what has become of each policy, and why is a request allowed or
+    """Inspector answers questions: who is connected and what do they have, what should one sidecar have,
+    what is wrong with the input, what is the status of each policy, and why is a request allowed or
     refused. Every call reads; none changes anything.
     """
 
@@ -70,8 +70,8 @@ class InspectorStub:
 
 
 class InspectorServicer:
-    """Inspector answers questions: who is connected and what do they hold, what is one sidecar to hold,
-    what is wrong with the input, what has become of each policy, and why is a request allowed or
+    """Inspector answers questions: who is connected and what do they have, what should one sidecar have,
+    what is wrong with the input, what is the status of each policy, and why is a request allowed or
     refused. Every call reads; none changes anything.
     """
 
@@ -83,7 +83,7 @@ class InspectorServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetSnapshot(self, request, context):
-        """Gives the resources that one pod's sidecar is to hold now, whether or not it is connected.
+        """Gives the resources that one pod's sidecar should have now, whether or not it is connected.
 
         Errors: INVALID_ARGUMENT if `node_id` is not of the form <pod>.<namespace>, or `client_kind` is
         not one of those named here; NOT_FOUND if no such pod is in the mesh; UNAVAILABLE while the server has not read its whole input yet.
@@ -170,8 +170,8 @@ def add_InspectorServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class Inspector:
-    """Inspector answers questions: who is connected and what do they hold, what is one sidecar to hold,
-    what is wrong with the input, what has become of each policy, and why is a request allowed or
+    """Inspector answers questions: who is connected and what do they have, what should one sidecar have,
+    what is wrong with the input, what is the status of each policy, and why is a request allowed or
     refused. Every call reads; none changes anything.
     """
 

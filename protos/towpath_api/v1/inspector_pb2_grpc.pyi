@@ -31,8 +31,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class InspectorStub:
-    """Inspector answers questions: who is connected and what do they hold, what is one sidecar to hold,
-    what is wrong with the input, what has become of each policy, and why is a request allowed or
+    """Inspector answers questions: who is connected and what do they have, what should one sidecar have,
+    what is wrong with the input, what is the status of each policy, and why is a request allowed or
     refused. Every call reads; none changes anything.
     """
 
@@ -43,7 +43,7 @@ class InspectorStub:
     ListSidecars: _grpc.UnaryUnaryMultiCallable[_inspector_pb2.ListSidecarsRequest, _inspector_pb2.ListSidecarsResponse]
     """Lists the open streams, and for each resource type what was sent, acknowledged and rejected."""
     GetSnapshot: _grpc.UnaryUnaryMultiCallable[_inspector_pb2.GetSnapshotRequest, _inspector_pb2.GetSnapshotResponse]
-    """Gives the resources that one pod's sidecar is to hold now, whether or not it is connected.
+    """Gives the resources that one pod's sidecar should have now, whether or not it is connected.
 
     Errors: INVALID_ARGUMENT if `node_id` is not of the form <pod>.<namespace>, or `client_kind` is
     not one of those named here; NOT_FOUND if no such pod is in the mesh; UNAVAILABLE while the server has not read its whole input yet.
@@ -69,8 +69,8 @@ class InspectorStub:
 
 @_typing.type_check_only
 class InspectorAsyncStub(InspectorStub):
-    """Inspector answers questions: who is connected and what do they hold, what is one sidecar to hold,
-    what is wrong with the input, what has become of each policy, and why is a request allowed or
+    """Inspector answers questions: who is connected and what do they have, what should one sidecar have,
+    what is wrong with the input, what is the status of each policy, and why is a request allowed or
     refused. Every call reads; none changes anything.
     """
 
@@ -78,7 +78,7 @@ class InspectorAsyncStub(InspectorStub):
     ListSidecars: _aio.UnaryUnaryMultiCallable[_inspector_pb2.ListSidecarsRequest, _inspector_pb2.ListSidecarsResponse]  # type: ignore[assignment]
     """Lists the open streams, and for each resource type what was sent, acknowledged and rejected."""
     GetSnapshot: _aio.UnaryUnaryMultiCallable[_inspector_pb2.GetSnapshotRequest, _inspector_pb2.GetSnapshotResponse]  # type: ignore[assignment]
-    """Gives the resources that one pod's sidecar is to hold now, whether or not it is connected.
+    """Gives the resources that one pod's sidecar should have now, whether or not it is connected.
 
     Errors: INVALID_ARGUMENT if `node_id` is not of the form <pod>.<namespace>, or `client_kind` is
     not one of those named here; NOT_FOUND if no such pod is in the mesh; UNAVAILABLE while the server has not read its whole input yet.
@@ -103,8 +103,8 @@ class InspectorAsyncStub(InspectorStub):
     """
 
 class InspectorServicer(metaclass=_abc_1.ABCMeta):
-    """Inspector answers questions: who is connected and what do they hold, what is one sidecar to hold,
-    what is wrong with the input, what has become of each policy, and why is a request allowed or
+    """Inspector answers questions: who is connected and what do they have, what should one sidecar have,
+    what is wrong with the input, what is the status of each policy, and why is a request allowed or
     refused. Every call reads; none changes anything.
     """
 
@@ -122,7 +122,7 @@ class InspectorServicer(metaclass=_abc_1.ABCMeta):
         request: _inspector_pb2.GetSnapshotRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_inspector_pb2.GetSnapshotResponse, _abc.Awaitable[_inspector_pb2.GetSnapshotResponse]]:
-        """Gives the resources that one pod's sidecar is to hold now, whether or not it is connected.
+        """Gives the resources that one pod's sidecar should have now, whether or not it is connected.
 
         Errors: INVALID_ARGUMENT if `node_id` is not of the form <pod>.<namespace>, or `client_kind` is
         not one of those named here; NOT_FOUND if no such pod is in the mesh; UNAVAILABLE while the server has not read its whole input yet.

@@ -10,7 +10,7 @@ scripts of osm-edge read (`config.json`), and back.
 
 Every field is one key of that JSON, under the name in `json_name`, in the order of this file. A
 map, list or message that is empty or not set is `null` in the JSON, unless its comment says
-`{}` or «left out». Durations are in seconds.
+`{}` or "left out". Durations are in seconds.
 """
 
 from collections import abc as _abc
@@ -31,7 +31,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class SidecarConfig(_message.Message):
-    """All that one sidecar is to do."""
+    """The whole configuration of one sidecar."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1417,7 +1417,7 @@ class OutboundHttpRules(_message.Message):
     EGRESS_FORWARD_GATEWAY_FIELD_NUMBER: _builtins.int
     PLUGINS_FIELD_NUMBER: _builtins.int
     service_identity: _builtins.str
-    """Whom the sidecar says it speaks for."""
+    """The identity that the sidecar states."""
     egress_forward_gateway: _builtins.str
     """The rule of the egress gateway that they go through."""
     @_builtins.property

@@ -10,7 +10,7 @@ scripts of osm-edge read (`config.json`), and back.
 
 Every field is one key of that JSON, under the name in `json_name`, in the order of this file. A
 map, list or message that is empty or not set is `null` in the JSON, unless its comment says
-`{}` or «left out». Durations are in seconds.
+`{}` or "left out". Durations are in seconds.
 """
 
 from collections import abc as _abc
