@@ -17,7 +17,6 @@ ROOT = Path(__file__).parents[1]
 CRD = ROOT / "deploy/crds/meshconfigs.yaml"
 PAGE = ROOT / "docs/meshconfig.md"
 NO_EFFECT = "No effect in Towpath."
-CLOSES = "true lets nothing in but the kubelet's probes, and is a Problem"
 
 INTRODUCTION = """\
 # MeshConfig
@@ -54,14 +53,12 @@ def page() -> str:
 
 
 def _described(field: Field) -> str:
-    if field.support is How.CLOSING:
-        return f"{field.about} Not supported: {CLOSES}."
     return field.about if field.has_effect else f"{field.about} {NO_EFFECT}"
 
 
 def _effect(field: Field) -> str:
     if field.has_effect:
-        return f"not supported: {CLOSES}" if field.support is How.CLOSING else "yes"
+        return "yes"
     if isinstance(field.support, How):
         return "none"
     if isinstance(field.support, tuple):
