@@ -37,9 +37,10 @@ demo-kube: setup ## the same with kubectl on a real API server, command by comma
 test: ## everything that CI runs: lint, types, contracts, wheel, tests
 	@tests/gate.sh
 
-check: setup ## the quick part of test: lint, types, import contracts
+check: setup ## the quick part of test: lint, prose, types, import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python tests/prose.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
 

@@ -26,6 +26,7 @@ system() {
 lint() {
   "$BIN/ruff" check .
   "$BIN/ruff" format --check .
+  "$BIN/python" tests/prose.py
 }
 
 # Builds the wheel and uses it as a stranger would: in a new environment, away from the source. It
