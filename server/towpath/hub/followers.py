@@ -105,8 +105,11 @@ class Followers:
 
         def in_use(flavour: Flavour, of: Content) -> bool:
             type_url, name, version = of
-            resources = (layer.find(name) for layer in layers.get((flavour, type_url), ()))
-            return any(r is not None and r.version == version for r in resources)
+            for layer in layers.get((flavour, type_url), ()):
+                resource = layer.find(name)
+                if resource is not None and resource.version == version:
+                    return True
+            return False
 
         return in_use
 

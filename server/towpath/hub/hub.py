@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from towpath.hub.blame import rejection_problems
+from towpath.hub.comparison import Comparisons
 from towpath.hub.compose import snapshot, withheld
 from towpath.hub.deliveries import Deliveries, Delivery
 from towpath.hub.explain import Explanation, explain
@@ -87,6 +88,7 @@ class Hub:
         self._clock = clock
         mesh, _ = store.drain()
         self._memo = Memo(mesh)
+        self._comparisons = Comparisons(self.quarantine.meets, self._memo.do)
         self._turns = Turns(self._memo, forget=self._followers.forget_unused)
         self._late: asyncio.Queue[Stream] = asyncio.Queue()
         self._synced = asyncio.Event()
@@ -283,6 +285,7 @@ class Hub:
             for question in late:
                 call = partial(self._offer_to, question, changed_at=changed_at)
                 tasks.create_task(self._publish_late(call, question))
+        self._comparisons.clear()
         if self.quarantine:
             self.quarantine.retire(self._followers.in_use())
         self._whole = True
@@ -317,7 +320,11 @@ class Hub:
             watch.offer(self.snapshot(watch.kind, watch.sidecar))
 
     def _offer(self, streams: Iterable[Stream], *, changed_at: float | None) -> None:
-        """Publish the present snapshot; a pod that is gone leaves its streams what they have."""
+        """Publish the present snapshot; a pod that is gone leaves its streams what they have.
+
+        All that may take long is known before the first stream is told.
+        """
+        offers = []
         for stream in streams:
             delivery = stream.delivery
             pod = self.mesh.pod(delivery.sidecar)
@@ -325,10 +332,14 @@ class Hub:
                 continue
             held = self.snapshot(delivery.kind, delivery.sidecar)
             if pod is not None and held is not None:
-                revision = self._memo.revision
-                if stream.snapshot is not None:
-                    self.quarantine.changed(stream.standing.flavour, stream.snapshot, held)
-                stream.publish(held, account=pod.account, revision=revision, changed_at=changed_at)
+                old = stream.snapshot
+                changes = self._comparisons.between(old, held) if old is not None else ()
+                offers.append((stream, pod.account, held, changes))
+        revision = self._memo.revision
+        for stream, account, held, changes in offers:
+            if changes:
+                self.quarantine.changed(stream.standing.flavour, changes)
+            stream.publish(held, account=account, revision=revision, changed_at=changed_at)
 
     def _forget(self, question: Question) -> None:
         self._memo.forget(question[0], *question[1])

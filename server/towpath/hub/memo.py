@@ -243,14 +243,21 @@ class Memo:
         self._readers.setdefault(key, set()).add(answer)
 
     def work(self, answer: _Answer, size: int, job: Job) -> Any:
-        """The value of a call that *answer* needs; within a slice a long one is left to others."""
+        """The value of a call that *answer* needs, which keeps it until it is answered."""
         same = [j for j in answer.jobs if j.function == job.function and j.args == job.args]
         if same:
             job = same[0]
         elif self._slice is not None and size > SMALL_WORK:
             answer.jobs.append(job)
+        return self.do(job, size)
+
+    def do(self, job: Job, size: int) -> Any:
+        """The value of a call that whoever asks keeps; within a slice a long one is left to others.
+
+        *size* is as for `Mesh.work`.
+        """
         if not job.done:
-            if job in answer.jobs and self._slice is not None:
+            if self._slice is not None and size > SMALL_WORK:
                 raise Unfinished(job)
             job.run()
         return job.value

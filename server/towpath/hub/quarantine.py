@@ -7,13 +7,16 @@ clock is passed in.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+from towpath.hub.comparison import Change, Difference, Meet, Meets
 from towpath.hub.standing import Content, Flavour, Rejection, Standing, content
 from towpath.model.names import Account
-from towpath.model.snapshot import Resource, ResourceSet, Snapshot
-from towpath.model.types import ENDPOINTS
+from towpath.model.snapshot import Resource, ResourceSet
+
+H = TypeVar("H", bound=Hashable)
 
 REMEMBERED_CLIENTS = 20_000
 REMEMBERED_CONTENTS = 100_000
@@ -21,9 +24,6 @@ REMEMBERED_CHANGES = 1_000
 REMEMBERED_REJECTIONS = 1_000
 MOST_FLAVOURS = 32
 """How many versions of clients are told apart; what comes beyond them is one, by its kind."""
-
-UNTRIED = frozenset({ENDPOINTS})
-"""Types whose changes are not tried on a few first: addresses that come and go must not wait."""
 
 
 @dataclass(slots=True)
@@ -59,8 +59,12 @@ class _Herd:
         default_factory=OrderedDict
     )
     verdicts: dict[Content, Verdict] = field(default_factory=dict)
-    changes: OrderedDict[tuple[str, str, str], None] = field(default_factory=OrderedDict)
+    changes: OrderedDict[Difference, None] = field(default_factory=OrderedDict)
     names: dict[str, dict[str, int]] = field(default_factory=dict)  # type -> names looked out for
+
+    def knows(self, of: Content) -> bool:
+        """True if it is not to be tried: it is, or was, or is known to be bad."""
+        return of in self.accepted or of in self.tried or of in self.trials or of in self.verdicts
 
     def look_out_for(self, of: Content, by: int) -> None:
         names = self.names.setdefault(of[0], {})
@@ -98,6 +102,7 @@ class Quarantine:
         self._expiry = expiry
         self._others = others
         self._waited = waited
+        self.meets = Meets()
         self._standings: OrderedDict[str, Standing] = OrderedDict()
         self._herds: dict[Flavour, _Herd] = {}
 
@@ -120,20 +125,21 @@ class Quarantine:
         if not standing.worth_keeping and self._standings.get(standing.node_id) is standing:
             del self._standings[standing.node_id]
 
-    def changed(self, flavour: Flavour, old: Snapshot, new: Snapshot) -> None:
+    def changed(self, flavour: Flavour, changes: Iterable[Change]) -> None:
         """Note what becomes of a sidecar's snapshot: content that is new is tried first.
 
         What only narrows what was there before is in force at once, and is tried on nobody.
         """
-        herd = self._herd(flavour)
-        for type_url in new.sets.keys() - UNTRIED:
-            before, after = old.of(type_url), new.of(type_url)
-            change = (type_url, before.version, after.version)
-            if before.version == after.version or change in herd.changes:
+        herd, now = self._herd(flavour), self._clock()
+        for change in changes:
+            if change.difference in herd.changes:
                 continue
-            _remember(herd.changes, change, REMEMBERED_CHANGES)
-            for name in after.changed_since(before):
-                self._try(herd, before.get(name), after.get(name), new)
+            _remember(herd.changes, change.difference, REMEMBERED_CHANGES)
+            for new in change.news:
+                of = content(new.resource)
+                if not (new.narrows or herd.knows(of)):
+                    herd.trials[of] = Trial(new.resource, new.before, now)
+                    herd.look_out_for(of, 1)
 
     def withheld(self, standing: Standing, held: ResourceSet) -> frozenset[str]:
         """Names that this client must not be sent yet, or as long as they are what they are."""
@@ -156,6 +162,10 @@ class Quarantine:
             return None
         found = herd.verdicts.get(of) or herd.trials.get(of)
         return found.before if found else None
+
+    def meet(self, meet: Meet, before: Resource, after: Resource) -> Resource | None:
+        """What `meet(before, after)` gives; it is worked out once for all clients."""
+        return self.meets.of(meet, before, after)
 
     def accepted(self, standing: Standing, resources: Mapping[str, Resource]) -> None:
         """A client accepted these: whoever waits for one of them gets it."""
@@ -263,18 +273,6 @@ class Quarantine:
     def _herd(self, flavour: Flavour) -> _Herd:
         return self._herds.setdefault(flavour, _Herd())
 
-    def _try(
-        self, herd: _Herd, before: Resource | None, after: Resource | None, snapshot: Snapshot
-    ) -> None:
-        if after is None:
-            return
-        of = content(after)
-        known = (herd.accepted, herd.tried, herd.trials, herd.verdicts)
-        if any(of in kept for kept in known) or _narrows(snapshot, before, after):
-            return
-        herd.trials[of] = Trial(after, before, self._clock())
-        herd.look_out_for(of, 1)
-
     def _withholds(self, herd: _Herd, standing: Standing, resource: Resource) -> bool:
         of = content(resource)
         if of in herd.verdicts:
@@ -323,12 +321,7 @@ class Quarantine:
         self._release(herd, of)
 
 
-def _narrows(snapshot: Snapshot, before: Resource | None, after: Resource) -> bool:
-    """True if all that *after* lets through, *before* did, in the same way."""
-    return before is not None and snapshot.meet(before, after) == after
-
-
-def _remember(kept: OrderedDict[Content, None], one: Content, limit: int) -> None:
+def _remember(kept: OrderedDict[H, None], one: H, limit: int) -> None:
     kept[one] = None
     kept.move_to_end(one)
     if len(kept) > limit:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from towpath.hub.comparison import Meet
 from towpath.hub.suspicion import Suspicion
 from towpath.model.names import Account, ClientKind
 from towpath.model.snapshot import Resource, ResourceSet
@@ -58,6 +59,8 @@ class Fleet(Protocol):
     def refuses(self, flavour: Flavour, resource: Resource) -> bool: ...
 
     def base(self, flavour: Flavour, resource: Resource) -> Resource | None: ...
+
+    def meet(self, meet: Meet, before: Resource, after: Resource) -> Resource | None: ...
 
     def accepted(self, standing: Standing, resources: Mapping[str, Resource]) -> None: ...
 
@@ -112,6 +115,10 @@ class Standing:
         """What others held before this resource, for a client that holds nothing."""
         own = self.rejections.get(content(resource))
         return (own.before if own else None) or self._fleet.base(self.flavour, resource)
+
+    def meet(self, meet: Meet, before: Resource, after: Resource) -> Resource | None:
+        """What `meet(before, after)` gives; it is worked out once for all clients."""
+        return self._fleet.meet(meet, before, after)
 
     def response_rejected(self, type_url: str, version: str) -> bool:
         """True if a whole response of that version was rejected."""

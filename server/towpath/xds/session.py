@@ -303,7 +303,7 @@ class Session(ABC, Generic[R]):
             return None
         closed = self._snapshot.closed(resource.type_url, resource.name)
         if before is not None and before != closed:
-            met = self._snapshot.meet(before, resource)
+            met = self._standing.meet(self._snapshot.meet, before, resource)
             if met is not None and not self._standing.refuses(met):
                 return met
         return None if closed is None or self._standing.refuses(closed) else closed

@@ -14,28 +14,35 @@ from support.objects import egress, mesh_config, namespace, pod
 from support.running_hub import running_hub
 from towpath.encode import envoy
 from towpath.model.egress import RequestMatch
-from towpath.model.names import Protocol
+from towpath.model.names import Account, Protocol
 from towpath.model.plan import Destinations, Outbound
-from towpath.model.types import LISTENER
+from towpath.model.types import CLUSTER
 from towpath.planning.egress.limits import MOST_ENTRIES, admit
 from towpath.planning.egress.rules import Rule
 from towpath.planning.egress.ways import ways
 
 SIZE = 5_000
 ROUNDS = 3
+SIDECARS = 3
 MIB = 2**20
 
 Rules = Callable[[int], tuple[Rule, ...]]
 
 
 def measure() -> list[Row]:
-    """A row for each shape of policies, and one for those who wait meanwhile."""
-    return [*(_row(what, rules) for what, rules in SHAPES.items()), asyncio.run(_held())]
+    """A row for each shape of policies, and one for each kind of those who wait meanwhile."""
+    protocols = (Protocol.HTTP, Protocol.HTTPS)
+    return [
+        *(_row(what, rules) for what, rules in SHAPES.items()),
+        *(asyncio.run(_held(protocol)) for protocol in protocols),
+    ]
 
 
-async def _held() -> Row:
-    """The longest that the event loop is held while a sidecar with such a policy is served."""
-    policy = egress("a", (443, Protocol.HTTP), hosts=_hosts(SIZE), ranges=None)
+async def _held(protocol: Protocol) -> Row:
+    """The longest that the event loop is held while sidecars with such a policy are served.
+
+    First it comes, then one of its hosts becomes another.
+    """
     longest = 0.0
 
     async def look() -> None:
@@ -45,17 +52,27 @@ async def _held() -> Row:
             await asyncio.sleep(0)
             longest = max(longest, time.thread_time() - begun)
 
+    figures = []
     async with running_hub() as running:
-        await running.holds(namespace("shop"), mesh_config(policies=True), pod("web"))
-        looking = asyncio.create_task(look())
-        running.store.apply(policy)
-        stream = running.attach("web")
-        while "outbound-listener" not in (await stream.next())[0].of(LISTENER):
-            pass
-        await running.hub.in_turn(running.hub.problems)
-        looking.cancel()
-    cost = f"the loop is held for {longest * 1000:.0f} ms at most"
-    return Row(f"{SIZE} hosts by name, http, in a hub", cost, "slices of 20 ms, and a thread")
+        pods = [pod(f"web-{n}", account=f"web-{n}") for n in range(SIDECARS)]
+        await running.holds(namespace("shop"), mesh_config(policies=True), *pods)
+        streams = [running.attach(one.name) for one in pods]
+        for hosts in (_hosts(SIZE), (*_hosts(SIZE - 1), "another.example.com")):
+            longest = 0.0
+            looking = asyncio.create_task(look())
+            accounts = [Account("shop", one.name) for one in pods]
+            running.store.apply(
+                egress("a", (443, protocol), hosts=hosts, ranges=None, sources=accounts)
+            )
+            for stream in streams:
+                while f"{hosts[-1]}:443" not in (await stream.next())[0].of(CLUSTER):
+                    pass
+            await running.hub.in_turn(running.hub.problems)
+            looking.cancel()
+            figures.append(f"{longest * 1000:.0f} ms")
+    cost = f"the loop is held for {figures[0]} at most, {figures[1]} when one host changes"
+    what = f"{SIZE} hosts by name, {protocol}, {SIDECARS} sidecars"
+    return Row(what, cost, "slices of 20 ms, and a thread")
 
 
 def _row(what: str, rules: Rules) -> Row:

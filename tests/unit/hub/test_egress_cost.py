@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -10,14 +11,20 @@ import pytest
 
 from support.objects import egress, mesh_config, namespace, pod, service
 from support.running_hub import RunningHub
-from towpath.encode.envoy import egress_chains
+from support.xds_peer import NODE, sotw_session
+from towpath.encode.envoy import egress_chains, meet
+from towpath.model.egress import Egress
 from towpath.model.names import Account, ClientKind, Protocol, SidecarId
-from towpath.model.types import LISTENER
+from towpath.model.snapshot import Resource
+from towpath.model.types import CLUSTER, LISTENER, ROUTES
 from towpath.planning.egress.decide import Attempt
 from towpath.planning.egress.zones import egress_ports
+from towpath.xds.messages import Reply, SotwRequest
 
 SERVICES = 1_000
 MANY = 600
+ACCOUNTS = 5
+NAMES = frozenset({"rds-egress.80"})
 RANGES = tuple(f"192.{n >> 8}.{n & 255}.0/24" for n in range(MANY))
 HOSTS = tuple(f"h{n}.example.com" for n in range(MANY))
 LARGE = egress("large", (443, Protocol.HTTPS), hosts=HOSTS, ranges=RANGES)
@@ -112,3 +119,97 @@ async def test_people_who_ask_keep_nobody_waiting_either(
 
     assert threading.get_ident() not in threads
     assert answer == ask(running.hub)[0](*ask(running.hub)[1:])
+
+
+@pytest.fixture
+def meets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
+    """In which thread two versions of a resource were compared, and its name, each time."""
+    found: list[tuple[int, str]] = []
+
+    def noted(held: Resource, new: Resource) -> Resource | None:
+        found.append((threading.get_ident(), new.name))
+        return meet(held, new)
+
+    monkeypatch.setattr("towpath.encode.envoy.meet", noted)
+    return found
+
+
+def names_of(*changed: str) -> Egress:
+    """A policy of many hosts, which are one large resource of routes."""
+    accounts = [Account("shop", f"a{n}") for n in range(ACCOUNTS)]
+    hosts = (*HOSTS, *changed)
+    return egress("large", (80, Protocol.HTTP), hosts=hosts, ranges=None, sources=accounts)
+
+
+async def test_a_large_change_is_compared_once_for_all_where_nobody_waits_for_it(
+    running: RunningHub, meets: list[tuple[int, str]]
+) -> None:
+    pods = [pod(f"p{n}", account=f"a{n}") for n in range(ACCOUNTS)]
+    await running.holds(*MESH, names_of(), *pods)
+    streams = [running.attach(one.name) for one in pods]
+    old = [(await stream.next())[0] for stream in streams]
+    assert not meets
+
+    running.store.apply(names_of("new.example.com"))
+    new = [(await stream.next())[0] for stream in streams]
+
+    assert old[0].of(ROUTES).version != new[0].of(ROUTES).version
+    assert len(set(new)) == 1
+    assert [name for _, name in meets] == ["rds-egress.80"]
+    assert threading.get_ident() not in {thread for thread, _ in meets}
+
+
+async def test_until_a_large_change_is_compared_nothing_of_it_is_told_and_then_all(
+    running: RunningHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def waits(held: Resource, new: Resource) -> Resource | None:
+        begun.set()
+        assert go_on.wait(30)
+        return meet(held, new)
+
+    monkeypatch.setattr("towpath.encode.envoy.meet", waits)
+    await running.holds(*MESH, names_of(), pod("p0", account="a0"))
+    stream = running.attach("p0")
+    before, _ = await stream.next()
+    running.store.apply(names_of("new.example.com"))
+    while not begun.is_set():
+        await asyncio.sleep(0)
+
+    assert (stream.snapshot, running.hub.quarantine.trials()) == (before, 0)
+    go_on.set()
+    after, _ = await stream.next()
+    changed = [
+        *after.of(ROUTES).changed_since(before.of(ROUTES)),
+        *after.of(CLUSTER).changed_since(before.of(CLUSTER)),
+    ]
+    assert len(changed) == 2
+    assert running.hub.quarantine.trials() == len(changed)
+
+
+async def test_clients_that_wait_for_others_are_told_what_was_compared_already(
+    running: RunningHub, meets: list[tuple[int, str]]
+) -> None:
+    pods = [pod(f"p{n}", account=f"a{n}") for n in range(ACCOUNTS)]
+    await running.holds(*MESH, names_of(), *pods)
+    streams = [running.attach(one.name) for one in pods]
+    sessions = []
+    for stream in streams:
+        first, _ = await stream.next()
+        session = sotw_session(stream.standing)
+        session.on_snapshot(first)
+        (reply,) = session.on_request(SotwRequest(ROUTES, node=NODE, names=NAMES))
+        assert isinstance(reply, Reply)
+        answer = SotwRequest(ROUTES, names=NAMES, nonce=reply.nonce, version=reply.version)
+        session.on_request(answer)
+        sessions.append(session)
+
+    running.store.apply(names_of("new.example.com"))
+    sent = [
+        session.on_snapshot((await stream.next())[0])
+        for stream, session in zip(streams, sessions, strict=True)
+    ]
+
+    assert [len(events) for events in sent] == [1, 1] + [0] * (ACCOUNTS - 2)
+    assert [name for _, name in meets] == ["rds-egress.80"]

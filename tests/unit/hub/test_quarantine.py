@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from support.objects import mesh_of
 from support.resources import resource, snapshot
 from support.xds_peer import Clock
+from towpath.hub.comparison import Change, Comparisons
+from towpath.hub.memo import Memo
 from towpath.hub.quarantine import MOST_FLAVOURS, Quarantine
 from towpath.hub.standing import LONGEST_TEXT, Content, Flavour, Standing, content
 from towpath.model.names import Account, ClientKind
@@ -38,12 +41,17 @@ class Fleet:
 
     def change(self, type_url: str = ROUTES, content: str = "2") -> Snapshot:
         before, after = snapshot({type_url: {"r": "1"}}), snapshot({type_url: {"r": content}})
-        self.quarantine.changed(ENVOY, before, after)
+        self.quarantine.changed(ENVOY, changes(self.quarantine, before, after))
         return after
 
     def given(self, to: Snapshot, type_url: str = ROUTES) -> str:
         """Names of the clients that are sent the new content now."""
         return "".join(s.node_id[0] for s in self.clients if not s.withheld(to.of(type_url)))
+
+
+def changes(quarantine: Quarantine, old: Snapshot, new: Snapshot) -> tuple[Change, ...]:
+    """What is new in a snapshot, worked out at once."""
+    return Comparisons(quarantine.meets, Memo(mesh_of()).do).between(old, new)
 
 
 def _reject(standing: Standing, what: Resource = NEW, text: str = "r: no") -> tuple[str, ...]:
@@ -178,7 +186,7 @@ def test_what_only_narrows_waits_for_nobody() -> None:
     before, after = snapshot({ROUTES: {"r": "1"}}), snapshot({ROUTES: {"r": "2"}})
     narrowing = Snapshot(after.sets, meet=lambda _, new: new)
 
-    fleet.quarantine.changed(ENVOY, before, narrowing)
+    fleet.quarantine.changed(ENVOY, changes(fleet.quarantine, before, narrowing))
 
     assert "abcd" == fleet.given(after)
 
@@ -193,7 +201,7 @@ def test_everything_else_of_a_type_goes_to_all_at_once() -> None:
     fleet = Fleet()
     before = snapshot({ROUTES: {"r": "1", "s": "1"}})
     after = snapshot({ROUTES: {"r": "2", "s": "1", "t": "1"}})
-    fleet.quarantine.changed(ENVOY, before, after)
+    fleet.quarantine.changed(ENVOY, changes(fleet.quarantine, before, after))
     fleet.given(after)
 
     assert frozenset({"r", "t"}) == fleet.clients[3].withheld(after.of(ROUTES))
