@@ -225,6 +225,17 @@ def test_a_request_is_judged_as_it_is_sent(
     assert _asked(mesh, target, method=method, **headers).allowed == allowed
 
 
+def test_a_policy_that_has_no_effect_is_not_said_to_be_absent() -> None:
+    off = mesh_of(namespace("shop"), mesh_config(), egress())
+    closed = _mesh(replace(egress(), closed=True))
+
+    for mesh in (off, closed):
+        reasons = _explain(mesh, "http://httpbin.org/get").reasons
+        said = [reason for reason in reasons if reason.startswith("no policy")]
+        assert said != []
+        assert all(reason.startswith("no policy in effect") for reason in said)
+
+
 def test_connect_to_another_port_than_the_one_that_is_dialled_is_another_host() -> None:
     attempt = Attempt("10.1.2.3", 80, Protocol.HTTP, host="httpbin.org:443", method="CONNECT")
 

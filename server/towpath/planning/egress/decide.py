@@ -82,7 +82,7 @@ def _in_zone(
     outbound: Outbound, zone: Zone | None, attempt: Attempt, reasons: list[str]
 ) -> Decision:
     if zone is None:
-        reasons.append(f"no policy of this service account applies to {_where(attempt)}")
+        reasons.append(f"no policy in effect for this service account applies to {_where(attempt)}")
         return _by_passthrough(outbound, reasons)
     if attempt.protocol is Protocol.HTTP and zone.hosts is not None:
         return _http(outbound, zone, attempt, reasons)
@@ -143,7 +143,9 @@ def _http(outbound: Outbound, zone: Zone, attempt: Attempt, reasons: list[str]) 
         return Decision(None, (), (*reasons, wrong))
     host = _most_exact(zone.hosts or (), bare(attempt.host, attempt.port))
     if host is None:
-        reasons.append(f"no policy names the host {attempt.host!r} on port {attempt.port}")
+        reasons.append(
+            f"no policy in effect names the host {attempt.host!r} on port {attempt.port}"
+        )
         if zone.other_hosts is None or zone.other_hosts == PASSTHROUGH:
             return _by_passthrough(outbound, reasons)
         return _bytes(outbound, zone, reasons)
