@@ -323,7 +323,7 @@ def test_a_file_that_has_become_a_pipe_is_not_waited_for(
     monkeypatch.setattr("towpath.sources.files.folder.walk", lambda _: seen)
     watched.look(hasty=True)
 
-    assert ["is no file; nothing in it is used"] == [p.message for p in watched.problems()][:1]
+    assert ["is not a file; nothing in it is used"] == [p.message for p in watched.problems()][:1]
 
 
 def test_what_cannot_be_looked_at_keeps_its_last_good_content(watched: Watched) -> None:

@@ -132,7 +132,7 @@ def test_no_flipped_bit_and_no_missing_end_is_overlooked(path: Path) -> None:
 def test_a_file_of_another_format_is_refused(path: Path) -> None:
     path.write_bytes(path.read_bytes().replace(b"towpath-checkpoint-1", b"towpath-checkpoint-2"))
 
-    assert "it is no file of the format towpath-checkpoint-1" == refusal(path)
+    assert "it is not a file of the format towpath-checkpoint-1" == refusal(path)
 
 
 def test_a_file_that_is_not_there_or_no_file_is_refused(path: Path) -> None:
