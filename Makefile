@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help image setup run demo demo-kube test check fmt golden tables protos docs lock bench-toggle bench-toggle-kube bench-kube bench-policy bench-push \
+.PHONY: help image setup run demo demo-kube test unit check fmt golden tables protos docs lock bench-toggle bench-toggle-kube bench-kube bench-policy bench-push \
 	bench-hostile clients fuzz-egress fuzz-xds search-properties conformance-adapter clean
 
 help:
@@ -36,6 +36,11 @@ demo-kube: setup ## the same with kubectl on a real API server, command by comma
 
 test: ## everything that CI runs: lint, types, contracts, wheel, tests
 	@tests/gate.sh
+
+# What the gate requires of the machine is none of this part's business.
+unit: setup ## the quick tests: unit and golden, side by side
+	@env $$(env | sed -n 's/^\(TOWPATH_REQUIRE_[A-Z]*\)=.*/-u \1/p') \
+		$(BIN)/python -m pytest --quiet --numprocesses $${JOBS:-2} --dist worksteal tests/unit tests/golden
 
 check: setup ## the quick part of test: lint, prose, types, import contracts
 	$(BIN)/ruff check .
