@@ -197,7 +197,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="towpath-agent",
         description="Keeps a Pipy sidecar at the newest configuration that it accepts: subscribes, "
-        "writes config.json, makes Pipy read it, and tells the server what came of it.",
+        "writes config.json, makes Pipy reload it, and sends the server an ACK or a NACK.",
         epilog="Each option is also read from the environment: --pid-file is "
         "TOWPATH_AGENT_PID_FILE.",
     )

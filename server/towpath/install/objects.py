@@ -93,7 +93,7 @@ async def create(api: KubeApi, document: Document) -> bool:
 
 
 async def delete(api: KubeApi, record: Any) -> bool:
-    """Delete the very object that was read; false if it is gone, or another has its name."""
+    """Delete the same object that was read; false if it is gone, or another has its name."""
     options = {
         "apiVersion": "v1",
         "kind": "DeleteOptions",

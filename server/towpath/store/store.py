@@ -55,7 +55,7 @@ class Store:
         return tuple(found[key] for key in sorted(found))
 
     def listed(self, kind: Kind) -> None:
-        """Say that all objects of the kind have been reported, were it none at all."""
+        """Say that all objects of the kind have been reported, even if there are none."""
         if kind not in self._listed:
             self._listed.add(kind)
             self._on_change()

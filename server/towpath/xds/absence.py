@@ -1,7 +1,7 @@
-"""What a client is told of names that it asks for and that are not there.
+"""The answers to a client's subscription to names that do not exist.
 
-Clients differ in what does them good, so it hangs on who asks. Silence means «it may still come»
-in both variants (XP, «Knowing When a Requested Resource Does Not Exist»).
+What helps depends on the client. Silence means "it may still come" in both variants (XP, "Knowing
+When a Requested Resource Does Not Exist").
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What becomes of one connection or request: evaluated on the very Outbound that is pushed."""
+"""Decides one connection or request, on the same Outbound that is pushed."""
 
 from __future__ import annotations
 
