@@ -71,6 +71,7 @@ def test_one_bad_route_configuration_among_a_hundred(shops: Rig, bad: str) -> No
 
     # What else changes goes on, and never with what was rejected.
     threes = dict.fromkeys(SHOPS, "three") | {BAD: bad}
+    shops.manifests.add_pod("bookstore-0", name=FRESH, address=POD_ADDRESSES[FRESH])
     publish(shops.manifests, threes, elsewhere={OTHER: FRESH})
     everybody_has(shops, threes | {BAD: "one"})
     for name, sidecar in shops.sidecars.items():
@@ -81,7 +82,6 @@ def test_one_bad_route_configuration_among_a_hundred(shops: Rig, bad: str) -> No
         )
     assert "one" == answered_by(shops, BAD)
 
-    shops.manifests.add_pod("bookstore-0", name=FRESH, address=POD_ADDRESSES[FRESH])
     config = sidecar_config(
         f"{FRESH}.bookstore", server=shops.towpath.ads, transport=shops.transport
     )
