@@ -153,16 +153,21 @@ class AdsService:
     ) -> Request | None:
         """A stream's first request; None if there is none. Until then it counts as silent."""
         with self._silent.stream(context.peer()):
-            if not self._hub.ready:
-                raise Refused(grpc.StatusCode.UNAVAILABLE, "not every kind of object is listed yet")
             wait = self._limits.first_request_wait
             try:
                 async with asyncio.timeout(wait):
                     data = await anext(reader, None)
-                return None if data is None else await parsed(parse, data)
             except TimeoutError as error:
                 text = f"nothing was asked for within {wait:g} s"
                 raise LimitExceeded("first-request", text) from error
+            if data is None:
+                return None
+            if not self._hub.ready:
+                # Not before it has asked: who still writes when a stream ends may never learn with
+                # which status it did (https://github.com/grpc/grpc/issues/36066).
+                raise Refused(grpc.StatusCode.UNAVAILABLE, "not every kind of object is listed yet")
+            try:
+                return await parsed(parse, data)
             except ProtocolError as error:
                 raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
 
