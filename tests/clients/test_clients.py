@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from support.clients import LANGUAGES, Language
 from support.proxyless import Outcome, XdsClient, hello_server, hello_service, xds_client
 from support.xds.process import ServerProcess
+from towpath.cli import main
 
 NAME = "hello.bookstore"
 WITHIN_S = 90.0
@@ -48,10 +51,18 @@ def server(tmp_path: Path) -> Iterator[ServerProcess]:
 
 @contextlib.asynccontextmanager
 async def calling(language: Language, server: ServerProcess) -> AsyncIterator[XdsClient]:
-    """A client that heeds data errors, as docs/grpc.md has it."""
-    address = f"{language.scheme}{server.address}"
+    """A client with the bootstrap of docs/grpc.md, which heeds data errors if it can."""
+    printed = CliRunner().invoke(
+        main,
+        [
+            *("bootstrap", "--client", "grpc", "--pod", "curl.curl"),
+            *("--server", server.address, "--plaintext"),
+        ],
+    )
+    bootstrap = json.loads(printed.stdout)
+    bootstrap["xds_servers"][0]["server_uri"] = f"{language.scheme}{server.address}"
     async with xds_client(
-        address, data_errors=True, fail_on_data_errors=True, caller=language.command()
+        server.address, data_errors=True, caller=language.command(), bootstrap=bootstrap
     ) as client:
         yield client
 
@@ -60,8 +71,9 @@ def answered(outcome: Outcome) -> bool:
     return (outcome.code, outcome.said) == ("OK", "hello")
 
 
-def refused(outcome: Outcome) -> bool:
-    return outcome.code == "UNAVAILABLE"
+def refused_by(language: Language) -> Callable[[Outcome], bool]:
+    code, details = language.refusal
+    return lambda outcome: outcome.code == code and outcome.said.startswith(details)
 
 
 async def test_a_name_leads_to_its_service(language: Language, server: ServerProcess) -> None:
@@ -71,6 +83,18 @@ async def test_a_name_leads_to_its_service(language: Language, server: ServerPro
         print(f"\n{language.name}: the first answer after {first.seconds:.3f} s")
 
         assert 0 == server.metric("towpath_xds_nacks_total")
+
+
+async def test_a_name_that_is_not_there_is_called_once_it_is(
+    language: Language, server: ServerProcess
+) -> None:
+    async with hello_server("hello") as port, calling(language, server) as client:
+        before = await client.call(NAME)
+        hello_service(server.folder, port=port)
+        await client.until(NAME, answered, what="it is called", within=WITHIN_S)
+        print(f"\n{language.name}, before the Service is there: {before}")
+
+        assert before.code in {"UNAVAILABLE", "DEADLINE_EXCEEDED"}
 
 
 async def test_calls_follow_the_endpoints(language: Language, server: ServerProcess) -> None:
@@ -94,6 +118,7 @@ async def test_what_is_taken_away_is_refused_and_what_returns_is_called_again(
         before = (server.folder / "meshconfig.yaml").read_text()
         await client.until(NAME, answered, what="it is called", within=WITHIN_S)
         revoke(server.folder)
+        refused = refused_by(language)
         await client.until(NAME, refused, what="it is refused", within=WITHIN_S)
         (server.folder / "meshconfig.yaml").write_text(before)
         hello_service(server.folder, port=port)
@@ -111,6 +136,9 @@ async def test_what_was_taken_away_during_an_outage_is_refused_after_it(
         during = await client.call(NAME)
         revoke(server.folder)
         server.start()
+        refused = refused_by(language)
         await client.until(NAME, refused, what="it is refused", within=WITHIN_S)
+        after = [await client.call(NAME) for _ in range(5)]
 
         assert answered(during)
+        assert all(map(refused, after)), after

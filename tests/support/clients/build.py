@@ -35,6 +35,8 @@ class Language:
     run: tuple[str, ...]
     scheme: str = ""
     """What `server_uri` begins with for this client, if it wants to be told of plaintext there."""
+    refusal: tuple[str, str] = ("UNAVAILABLE", "")
+    """The status code of a call that no route lets through, and how its details begin."""
 
     def command(self) -> list[str]:
         """The argument list of the caller, built if the cache does not have it yet."""
@@ -90,6 +92,9 @@ LANGUAGES = (
         (("cargo", "build", "--release"),),
         ("{here}/target/release/caller",),
         scheme="http://",
+        # Of a call for which there is no route A28 wants UNAVAILABLE; tonic-xds has this error of
+        # its own, and tonic makes UNKNOWN of whatever is no status.
+        refusal=("UNKNOWN", "no matching route in virtual host for path '/hello.Hello/SayHello'"),
     ),
 )
 

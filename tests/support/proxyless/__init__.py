@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,6 +90,7 @@ async def xds_client(
     tls: TlsFiles | None = None,
     inside: Callable[[str], Sequence[str]] = lambda program: (program,),
     caller: Sequence[str] | None = None,
+    bootstrap: Mapping[str, object] | None = None,
 ) -> AsyncIterator[XdsClient]:
     """A client whose bootstrap names *server*; *flavour* is `sync` or `aio`.
 
@@ -97,10 +98,11 @@ async def xds_client(
     *fail_on_data_errors* gives up what they speak of; with *tls*, the client's files, it speaks
     mutual TLS to the server. *inside* makes the command of a program that is run elsewhere, such as
     in a network namespace.
-    *caller* is the command of another program that is spoken to like `caller.py`.
+    *caller* is the command of another program that is spoken to like `caller.py`, and *bootstrap*
+    what it is started with in place of what is made here.
     """
     features = ["fail_on_data_errors"] if fail_on_data_errors else []
-    bootstrap = {
+    bootstrap = bootstrap or {
         "xds_servers": [
             {
                 "server_uri": server,
