@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import grpc
@@ -91,7 +92,9 @@ class Conversation:
         metrics: Metrics,
         clock: Callable[[], float],
         limits: Limits,
+        spending: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
+        self._spending = spending  # what the stream's opening still costs: see OpeningBudget
         self._limits = limits
         self._rate = RequestRate(limits, clock)
         self._stream = stream
@@ -135,7 +138,9 @@ class Conversation:
                     pushing = asyncio.ensure_future(self._stream.next())
                     await self._step_to(snapshot, changed_at=changed_at)
                 if not done:
-                    await self.carry_out(self._session.on_time())
+                    with self._spending():
+                        events = self._session.on_time()
+                    await self.carry_out(events)
         finally:
             reading.cancel()
             pushing.cancel()

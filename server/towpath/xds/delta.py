@@ -4,6 +4,7 @@ xDS»).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 
@@ -26,6 +27,11 @@ from towpath.xds.session import (
 from towpath.xds.waits import Waits
 from towpath.xds.wire import Composer
 
+AT_ONCE = 1_000
+"""How many of the names that a client has brought, and that are not there, are looked at in one
+step: it may bring any, and everybody else waits meanwhile.
+"""
+
 
 @dataclass(slots=True)
 class _Subscription:
@@ -41,6 +47,8 @@ class _Subscription:
     unanswered: dict[str, Sent] = field(default_factory=dict)  # by nonce
     sent: set[str] = field(default_factory=set)  # on this stream
     responded: bool = False
+    later: list[tuple[str, str]] = field(default_factory=list)  # brought, and not looked at yet
+    batch: frozenset[str] = frozenset()  # what was taken of those last
 
     def wants(self, name: str) -> bool:
         return self.wildcard or name in self.names
@@ -95,20 +103,57 @@ class DeltaSession(Session[DeltaRequest]):
         events: list[Event] = []
         if known is None:
             known = self._by_type[type_url] = _Subscription()
-            said = request.initial_versions.items()
-            known.held = {n: Resource(type_url, n, version, b"") for n, version in said}
+            brought = request.initial_versions
+            there = [name for name in self._snapshot.of(type_url) if name in brought]
+            known.held = {n: Resource(type_url, n, brought[n], b"") for n in there}
+            known.later = [said for said in brought.items() if said[0] not in known.held]
             # Naming nothing at first is asking for everything; XP, «How the client specifies…».
             known.wildcard = not request.subscribe and not request.unsubscribe
             again = set(request.subscribe)
-            known.owed = {n for n in again if n not in known.held or n in self._leading(type_url)}
-            self._returned |= type_url == CLUSTER and bool(known.held) and not self._only_type
+            known.owed = {n for n in again if n not in brought or n in self._leading(type_url)}
+            self._returned |= type_url == CLUSTER and bool(brought) and not self._only_type
         else:
             events = self._take_answer(known, request)
             known.owed |= set(request.subscribe)
         # Changes count even if the nonce is stale: it only pairs an answer with a response.
         self._change_names(known, request)
         known.owed.discard(WILDCARD)
+        if known.compared is None and not known.batch:
+            self._take_more(known, type_url)
         return [*events, *self._advance()]
+
+    def on_time(self) -> list[Event]:
+        """Go on with what has waited long enough, or with what was left for later."""
+        for type_url, known in self._by_type.items():
+            if self._may_take_more(known, type_url):
+                self._take_more(known, type_url)
+        return super().on_time()
+
+    @property
+    def deadline(self) -> float | None:
+        """As in any session; at once if something was left for later."""
+        more = any(self._may_take_more(known, t) for t, known in self._by_type.items())
+        return -math.inf if more else super().deadline
+
+    def _may_take_more(self, known: _Subscription, type_url: str) -> bool:
+        """True if there is more, and the client was told of what was taken before."""
+        if not known.later or known.compared is None:
+            return False
+        target = self._snapshot.of(type_url)
+        return all(name in target for name in known.batch & known.behind)
+
+    @staticmethod
+    def _take_more(known: _Subscription, type_url: str) -> None:
+        """Look at some of what the client brought as if it had brought it just now."""
+        taken, known.later = known.later[:AT_ONCE], known.later[AT_ONCE:]
+        new = {
+            name: Resource(type_url, name, version, b"")
+            for name, version in taken
+            if known.wants(name) and name not in known.held
+        }
+        known.held.update(new)
+        known.behind |= new.keys()
+        known.batch = frozenset(new)
 
     def _take_answer(self, known: _Subscription, request: DeltaRequest) -> list[Event]:
         sent = known.unanswered.pop(request.nonce, None)
@@ -166,7 +211,7 @@ class DeltaSession(Session[DeltaRequest]):
         if known is None:
             return False
         due = self._difference(known, self._snapshot.of(type_url), keep=False)
-        return bool(due.new or due.removed)
+        return bool(due.new or due.removed or known.later)
 
     def _revoke(self, type_url: str) -> Iterable[Event]:
         known = self._by_type.get(type_url)

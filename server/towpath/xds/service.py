@@ -218,6 +218,7 @@ class AdsService:
                     metrics=self._metrics,
                     clock=self._clock,
                     limits=self._limits,
+                    spending=partial(self._budget.spending, payer),
                 )
                 with self._budget.spending(payer):
                     events = conversation.begin(snapshot, first)

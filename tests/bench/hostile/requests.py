@@ -13,7 +13,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, Disc
 
 from bench.hostile.row import Row
 from support.resources import snapshot
-from support.xds_peer import delta_session
+from support.xds_peer import Clock, delta_session
 from towpath.model.types import CLUSTER
 from towpath.xds.limits import LimitExceeded
 from towpath.xds.parse import parse_delta, parse_sotw
@@ -72,12 +72,23 @@ def _handled(data: bytes) -> str:
     began = time.process_time()
     request = parse_delta(data)
     read = time.process_time() - began
-    session = delta_session()
+    clock = Clock()
+    session = delta_session(clock=clock)
     session.on_snapshot(snapshot({CLUSTER: {"a": "1"}}))
+    steps = [_seconds(lambda: session.on_request(request))]
+    while session.deadline is not None:
+        clock.now = max(clock.now, session.deadline)
+        steps.append(_seconds(session.on_time))
+    return (
+        f"{len(data) / 2**20:.1f} MiB: {read:.2f} s to read, {sum(steps):.2f} s to answer in "
+        f"{len(steps)} steps, the longest {max(steps) * 1000:.0f} ms"
+    )
+
+
+def _seconds(step: Callable[[], object]) -> float:
     began = time.process_time()
-    session.on_request(request)
-    taken = time.process_time() - began
-    return f"{len(data) / 2**20:.1f} MiB: {read:.2f} s to read, {taken:.2f} s to answer"
+    step()
+    return time.process_time() - began
 
 
 def _real_ones() -> list[Row]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from support.resources import resource
-from support.xds_peer import DeltaPeer
+from support.xds_peer import DeltaPeer, told
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
 EVERY_TYPE = pytest.mark.parametrize("type_url", [CLUSTER, ENDPOINTS, LISTENER, ROUTES])
@@ -83,3 +83,30 @@ def test_endpoints_asked_for_behind_a_changed_cluster_come_although_the_client_h
     (endpoints,) = peer.ask(ENDPOINTS, "a", "b", initial=_versions(ENDPOINTS, AB))
 
     assert endpoints.contents == {"a": "1"}
+
+
+@EVERY_TYPE
+def test_what_a_client_brings_in_thousands_is_looked_at_in_parts(type_url: str) -> None:
+    peer = DeltaPeer({type_url: AB})
+    gone = {f"gone-{number}": "1" for number in range(3_500)}
+
+    steps = [peer.ask(type_url, initial={**_versions(type_url, AB), **gone})]
+    while peer.session.deadline is not None:
+        peer.clock.now = max(peer.clock.now, peer.session.deadline)
+        steps.append(told(peer.session.on_time()))
+
+    removed = [response.removed for step in steps for response in step]
+    assert [1_000, 1_000, 1_000, 500] == [len(names) for names in removed]
+    assert gone.keys() == {name for names in removed for name in names}
+    assert all(not response.contents for step in steps for response in step)
+
+
+def test_what_was_left_for_later_is_sent_if_it_is_there_by_then() -> None:
+    peer = DeltaPeer({ROUTES: AB})
+    peer.ask(ROUTES, initial=dict.fromkeys((f"gone-{n:04}" for n in range(1_500)), "1"))
+    peer.publish({ROUTES: {**AB, "gone-1499": "2"}})
+
+    (rest,) = told(peer.session.on_time())
+
+    assert "gone-1499" not in rest.removed
+    assert 499 == len(rest.removed)

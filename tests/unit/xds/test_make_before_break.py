@@ -146,6 +146,7 @@ class _Sidecar:
                     assert _parts(content) <= _parts(_content(now))
 
 
+@pytest.mark.timeout(300)  # a thousand examples, on a machine with other work
 @pytest.mark.parametrize("variant", [SotwModel, DeltaModel])
 @settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
