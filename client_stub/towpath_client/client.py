@@ -139,7 +139,8 @@ class AdsClient:
         try:
             while True:
                 ended = await self._stream()
-                log.info("stream to %s ended, connecting again: %s", self._address, ended)
+                text = "stream to %s ended, connecting again: %s"
+                log.info(text, self._address, ended, extra={"peer": self._address})
                 await self._backoff.wait()
         except Exception as failure:  # noqa: BLE001 (nobody awaits this task)
             self._failure = failure

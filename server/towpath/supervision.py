@@ -46,7 +46,8 @@ class Supervisor:
                 failures.inc()
                 if self._clock() - begun >= STEADY_S:
                     pause_s = self._first_pause_s
-                log.exception("the task %s failed; it starts again in %g s", task, pause_s)
+                text = "the task %s failed; it starts again in %g s"
+                log.exception(text, task, pause_s, extra={"task": task})
             else:
                 return
             await asyncio.sleep(pause_s)

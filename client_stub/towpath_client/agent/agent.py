@@ -58,7 +58,7 @@ class Agent:
         version = self._files.recover()
         if version is None:
             return
-        log.info("starting with the last good configuration, %s", version)
+        log.info("starting with the last good configuration, %s", version, extra=self._of(version))
         self._counters.version = version
         if self._pipy.own:
             await self._pipy.start()
@@ -85,7 +85,8 @@ class Agent:
             resource = update.resources.get(self._node_id)
             if resource is None:
                 for name, fault in update.resource_errors.items():
-                    log.warning("no configuration for %s: %s", name, fault.message)
+                    text = "no configuration for %s: %s"
+                    log.warning(text, name, fault.message, extra={"node": name})
                 continue
             async with self._turn:
                 await self._take(update, resource)
@@ -131,7 +132,7 @@ class Agent:
         self._counters.version = version
         self._counters.accepted_at = self._clock()
         self._counters.updates["accepted"] += 1
-        log.info("accepted %s", version)
+        log.info("accepted %s", version, extra=self._of(version))
         await update.ack()
 
     async def _take_back(
@@ -196,5 +197,9 @@ class Agent:
     async def _refuse(self, update: Update, version: str, reason: str) -> None:
         self._counters.updates["refused"] += 1
         self._counters.last_refusal = reason
-        log.warning("refused %s: %s", version, reason)
+        log.warning("refused %s: %s", version, reason, extra=self._of(version))
         await update.nack(reason)
+
+    def _of(self, version: str) -> dict[str, str]:
+        """What a line of the log about a version names."""
+        return {"node": self._node_id, "version": version}

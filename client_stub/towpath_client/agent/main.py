@@ -116,7 +116,8 @@ async def _follow(options: argparse.Namespace, agent: Agent, tls: TlsFiles | Non
         except PipyEnded as ended:
             return ended.status
         except SubscriptionRefused as refused:
-            log.warning("%s refused the subscription: %s", options.server, refused)
+            text = "%s refused the subscription: %s"
+            log.warning(text, options.server, refused, extra={"peer": options.server})
         except OSError as error:
             log.warning("the TLS files cannot be read: %s", error)
         await backoff.wait()

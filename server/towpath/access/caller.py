@@ -67,6 +67,11 @@ class Caller:
             return None
         return Account(namespace=found["namespace"], name=found["name"])
 
+    @property
+    def fields(self) -> dict[str, str]:
+        """What a line of the log about the caller names."""
+        return {"peer": self.peer, "spiffe_id": self.spiffe_id}
+
     def __str__(self) -> str:
         return f"{self.spiffe_id or 'a caller without SPIFFE id'} at {self.peer}"
 

@@ -165,7 +165,13 @@ class Gate(grpc.aio.ServerInterceptor):
         if refusal is not None:
             reason, details = refusal
             self.count_refusal(self._rules.get(service), reason)
-            log.warning("denied %s to %s (%s)", method, caller, reason)
+            log.warning(
+                "denied %s to %s (%s)",
+                method,
+                caller,
+                reason,
+                extra={"method": method, "reason": reason, **caller.fields},
+            )
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{caller}: {details}")
 
     def _refusal(self, service: str, caller: Caller) -> tuple[str, str] | None:

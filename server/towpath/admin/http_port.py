@@ -133,7 +133,8 @@ class _Connection(web.RequestHandler):
         if status >= 500:
             return super().handle_error(request, status, exc, message)
         self._crowd.malformed()
-        log.debug("no HTTP request from %s: %s", request.remote, message)
+        peer = request.remote
+        log.debug("no HTTP request from %s: %s", peer, message, extra={"peer": peer})
         answer = web.Response(status=status, text="not an HTTP/1.1 request\n")
         answer.force_close()
         return answer

@@ -30,6 +30,7 @@ from towpath.settings import Settings
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.supervision import Supervisor
+from towpath.telemetry.logs import toggle_debug
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.limits import Limits
 from towpath.xds.service import AdsService
@@ -46,6 +47,9 @@ OWN_DESCRIPTORS = 160
 """Kept from the ADS port: for the HTTP port, an API server, files."""
 
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+DEBUG = signal.SIGUSR1
+"""Sent by the process's own user or root alone: logs at debug, and once more at the level set."""
 
 STATUS_QUIET_S, STATUS_LONGEST_S = 0.5, 2.0
 """How long acknowledgements are gathered before they are counted for people."""
@@ -65,6 +69,7 @@ async def serve(
 
     Raises SourceError, SettingsError or OSError at start.
     """
+    asyncio.get_running_loop().add_signal_handler(DEBUG, toggle_debug, settings.log_level)
     metrics = Metrics()
     tls = _tls(settings, metrics)
     room = _room(settings)

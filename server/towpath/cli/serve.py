@@ -5,16 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import sys
 import threading
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
+from towpath import __version__
 from towpath.app import serve as run
 from towpath.cli.options import refuse_beside, setting_options
 from towpath.settings import Settings, SettingsError
 from towpath.sources import SourceError
+from towpath.telemetry.descriptor import captured
 from towpath.telemetry.logs import configure
 
 log = logging.getLogger(__name__)
@@ -34,10 +37,19 @@ def serve(**options: Any) -> None:
     """Run the control plane: serve sidecars from a folder of manifests or a cluster."""
     if options["manifests"] is not None:
         refuse_beside("--manifests", "context", "write_status", reason="a folder is not a cluster")
+    with captured() as stream:
+        _run(options, stream)
+
+
+def _run(options: dict[str, Any], stream: TextIO) -> None:
+    """Serve until the end, with the log on *stream*."""
     failures: tuple[Exception, ...] = ()
+    unforeseen = False
+    if options["log_format"] == "json":
+        configure(level="info", form="json", stream=stream)
     try:
         settings = Settings(**options)
-        configure(level=settings.log_level, form=settings.log_format)
+        configure(level=settings.log_level, form=settings.log_format, stream=stream)
         asyncio.run(
             run(
                 settings,
@@ -47,8 +59,15 @@ def serve(**options: Any) -> None:
         )
     except* (SettingsError, SourceError, OSError) as group:  # parts run, and fail, side by side
         failures = tuple(_single(group))
-    if failures:
+    except* Exception as group:
+        log.critical("ended by an error that nobody foresaw", exc_info=group)
+        unforeseen = True
+    if failures and options["log_format"] == "text":
         raise click.ClickException("; ".join(map(str, failures)))
+    for failure in failures:
+        log.error("%s", failure)
+    if failures or unforeseen:
+        sys.exit(1)
 
 
 def _end_within(seconds: float) -> None:
@@ -72,6 +91,27 @@ def _single(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
 
 
 def _announce(settings: Settings) -> None:
+    source = str(settings.manifests or settings.kubeconfig or "the cluster it runs in")
+    log.info(
+        "Towpath %s serves the mesh %s from %s",
+        __version__,
+        settings.mesh_name,
+        source,
+        extra={
+            "version": __version__,
+            "mesh": settings.mesh_name,
+            "source": source,
+            "ads_address": settings.ads_address,
+            "http_address": settings.http_address,
+            "local_socket": str(settings.local_socket or ""),
+            "tls": settings.tls,
+        },
+    )
+    if settings.log_format == "text":
+        _greet(settings)
+
+
+def _greet(settings: Settings) -> None:
     ads, local = settings.ads_address, settings.local_socket
     over = "gRPC over mutual TLS" if settings.tls else "gRPC"
     click.echo(f"ADS, Inspector, CSDS, reflection and health ({over}): {ads}")

@@ -310,9 +310,8 @@ class Hub:
             yield
         except Exception:
             self._metrics.task_failures.labels("publish").inc()
-            log.exception(
-                "%s: its configuration cannot be computed; it keeps what it has", question[1]
-            )
+            node, text = str(question[1][1]), "%s: its configuration cannot be computed"
+            log.exception(text, node, extra={"node": node})
 
     def _offer_to(self, question: Question, *, changed_at: float | None) -> None:
         self._offer(self._followers.streams_of(question), changed_at=changed_at)

@@ -205,6 +205,15 @@ class Conversation:
         self._metrics.resources.labels(kind).inc(len(reply.names))
         now = self._clock()
         self._written_at[reply.type_url] = now
+        log.debug(
+            "%s was sent %s version %s: %d resources, %d bytes",
+            self._stream.delivery.node_id,
+            kind,
+            reply.version,
+            len(reply.names),
+            len(message),
+            extra=self._fields(kind, reply.version),
+        )
         if changed_at is not None:
             self._metrics.push_seconds.observe(now - changed_at)
 
@@ -212,7 +221,15 @@ class Conversation:
         whole = not self._session.lacks(ack.type_url)
         delivery = self._stream.delivery
         self._deliveries.acknowledged(delivery, ack.type_url, version=ack.version, whole=whole)
-        self._metrics.acks.labels(short_name(ack.type_url)).inc()
+        kind = short_name(ack.type_url)
+        self._metrics.acks.labels(kind).inc()
+        log.debug(
+            "%s accepted %s version %s",
+            delivery.node_id,
+            kind,
+            ack.version,
+            extra=self._fields(kind, ack.version),
+        )
         written = self._written_at.get(ack.type_url)
         if written is not None:
             self._metrics.ack_seconds.observe(self._clock() - written)
@@ -235,4 +252,16 @@ class Conversation:
             nack.version,
             ", ".join(nack.names) or "what of it is not known yet",
             said,
+            extra=self._fields(kind, nack.version),
         )
+
+    def _fields(self, kind: str, version: str) -> dict[str, str]:
+        """What a line about one version of one type names."""
+        delivery = self._stream.delivery
+        return {
+            "node": delivery.node_id,
+            "account": str(delivery.account or ""),
+            "peer": delivery.peer,
+            "type": kind,
+            "version": version,
+        }

@@ -20,6 +20,7 @@ from towpath.access import Audience, Caller, Gate
 from towpath.hub.hub import Hub
 from towpath.hub.stream import NotItsPodError
 from towpath.model.names import Account, ClientKind, SidecarId
+from towpath.model.text import shorten
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SIDECAR
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.budget import OpeningBudget
@@ -52,6 +53,9 @@ ONE_TYPE = {
 """Services of a single type: their type, and how their methods are named after it."""
 
 SERVICES = (SERVICE, *ONE_TYPE)
+
+SHOWN_NODE_ID = 200
+"""Characters of a node id in the log: a client may say any."""
 
 Parse = Callable[..., Any]
 
@@ -126,12 +130,13 @@ class AdsService:
         new_session: Callable[..., Session[Any]],
         variant: str,
     ) -> None:
-        ended = None
+        ended, node = None, ""
         try:
             try:
                 reader = aiter(requests)
                 first = await self._first(reader, context, parse)
                 if first is not None:
+                    node = shorten(first.node.id, SHOWN_NODE_ID) if first.node else ""
                     with self._admission.stream(context.peer()):
                         await self._serve_stream(
                             first, reader, context, parse, new_session=new_session, variant=variant
@@ -144,7 +149,15 @@ class AdsService:
         # Not inside `except`: what gRPC raises would hold on to all that was asked for.
         if ended is not None:
             status, details = ended
-            log.warning("stream of %s ended: %s: %s", Caller.of(context), status.name, details)
+            caller = Caller.of(context)
+            log.warning(
+                "stream of %s (node id %r) ended: %s: %s",
+                caller,
+                node,
+                status.name,
+                details,
+                extra={"node": node, "status": status.name, **caller.fields},
+            )
             self._metrics.refused.labels(status.name).inc()
             await context.abort(status, details)
 
@@ -199,7 +212,13 @@ class AdsService:
                 software=(node.user_agent, node.version),
             )
         stream.delivery.node = node.said
-        log.info("%s (%s) connected from %s", node.id, kind, context.peer())
+        fields = {
+            "node": node.id,
+            "client": str(kind),
+            "account": str(subscriber or ""),
+            "peer": context.peer(),
+        }
+        log.info("%s (%s) connected from %s", node.id, kind, context.peer(), extra=fields)
         self._metrics.sidecars.labels(kind).inc()
         certified = asyncio.timeout(self._gate.seconds_left(context))
         try:
@@ -237,7 +256,7 @@ class AdsService:
         finally:
             self._metrics.sidecars.labels(kind).dec()
             self._hub.detach(stream)
-            log.info("%s (%s) disconnected", node.id, kind)
+            log.info("%s (%s) disconnected", node.id, kind, extra=fields)
 
     def _not_its_pod(self, subscriber: Account, sidecar: SidecarId) -> Refused:
         self._gate.count_refusal(Audience.SIDECARS, "other-account")

@@ -97,6 +97,10 @@ class ServerProcess:
     def log(self) -> str:
         return self._log.read_text()[-5000:]
 
+    def lines(self) -> list[str]:
+        """All that it has written, to either stream."""
+        return self._log.read_text().splitlines()
+
     def resident(self) -> int:
         """Bytes of memory that it holds."""
         pages = Path(f"/proc/{self._running.pid}/statm").read_text().split()[1]

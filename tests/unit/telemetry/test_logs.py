@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from towpath.telemetry.logs import configure
+from towpath.telemetry.logs import configure, toggle_debug
 
 
 @pytest.fixture(autouse=True)
@@ -93,3 +93,41 @@ def test_a_traceback_keeps_its_lines() -> None:
     first, *rest = stream.getvalue().splitlines()
     assert first.endswith("it\\nfailed")
     assert "ValueError: broken" == rest[-1]
+
+
+def test_the_fields_of_a_record_are_keys_of_its_json_line() -> None:
+    stream, log = _lines(form="json")
+
+    log.info("%s left", "curl.curl", extra={"node": "curl.curl\x9b\u202e", "version": "1"})
+
+    line = stream.getvalue().removesuffix("\n")
+    event = json.loads(line)
+    keys = ["time", "level", "logger", "message", "node", "version"]
+    assert keys == list(event)
+    assert ("curl.curl\x9b\u202e", "1") == (event["node"], event["version"])
+    assert line.isascii()
+
+
+def test_debug_is_switched_on_and_off_again_and_each_is_said() -> None:
+    stream, log = _lines(form="text", level="error")
+
+    toggle_debug("error")
+    log.debug("detail")
+    toggle_debug("error")
+    log.info("chatter")
+
+    said = [line.partition("towpath.")[2] for line in stream.getvalue().splitlines()]
+    assert [
+        "telemetry.logs: the log level is debug from now on",
+        "test: detail",
+        "telemetry.logs: the log level is error from now on",
+    ] == said
+
+
+def test_what_is_set_to_debug_stays_at_debug() -> None:
+    stream, log = _lines(form="text", level="debug")
+
+    toggle_debug("debug")
+    log.debug("detail")
+
+    assert "detail" in stream.getvalue()
