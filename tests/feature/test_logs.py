@@ -27,6 +27,15 @@ from towpath.xds.service import SERVICE
 
 WITHIN_S = 30.0
 Event = dict[str, Any]
+POLICY = """\
+apiVersion: policy.openservicemesh.io/v1alpha1
+kind: Egress
+metadata: {name: out, namespace: curl}
+spec:
+  sources: [{kind: ServiceAccount, name: curl, namespace: curl}]
+  hosts: [httpbin.org, "no host"]
+  ports: [{number: 80, protocol: http}]
+"""
 
 
 @contextlib.contextmanager
@@ -157,6 +166,32 @@ async def test_the_level_changes_while_it_runs_and_back(tmp_path: Path) -> None:
     assert fields == tuple(push[key] for key in ("node", "type", "version", "level"))
     assert fields == tuple(answer[key] for key in ("node", "type", "version", "level"))
     assert [] == process.lines()[before:]
+
+
+async def test_a_switch_a_policy_and_a_broken_file_have_lines(tmp_path: Path) -> None:
+    with _serving(tmp_path) as process:
+        await _event(process, lambda event: "begins" in event["message"])
+        process.switch()
+        switch = await _event(process, lambda event: "before" in event)
+        policy = process.folder / "policy.yaml"
+        policy.write_text(POLICY)
+        added = await _event(process, lambda event: event.get("change") == "added")
+        broken = await _event(process, lambda event: event.get("field") == "spec.hosts[1]")
+        policy.write_text("{")
+        file = await _event(process, lambda event: "file" in event)
+
+    assert ("osm-system/osm-mesh-config", "spec.traffic.enableEgress") == (
+        switch["policy"],
+        switch["field"],
+    )
+    assert {switch["before"], switch["after"]} == {True, False}
+    assert ("Egress", "curl/out") == (added["kind"], added["policy"])
+    assert ("curl/out", "info", "broken") == (
+        broken["policy"],
+        broken["level"],
+        broken["change"],
+    )
+    assert ("policy.yaml", "warning") == (file["file"], file["level"])
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from towpath.app.grpc_server import LARGEST, RULES, Connections, Ports, start_gr
 from towpath.hub.compose import snapshot
 from towpath.hub.deliveries import Deliveries
 from towpath.hub.hub import Compose, Hub
+from towpath.hub.journal import Journal
 from towpath.hub.settle import Settle
 from towpath.settings import Settings
 from towpath.sources.files import FilesSource
@@ -52,7 +53,9 @@ DEBUG = signal.SIGUSR1
 """Sent by the process's own user or root alone: logs at debug, and once more at the level set."""
 
 STATUS_QUIET_S, STATUS_LONGEST_S = 0.5, 2.0
-"""How long acknowledgements are gathered before they are counted for people."""
+"""How long acknowledgements are gathered before they are counted for people, and changes before
+the log tells of them.
+"""
 
 
 async def serve(
@@ -93,13 +96,19 @@ async def serve(
         on_change=settle.touch,
     )
     news = Settle(quiet=STATUS_QUIET_S, longest=STATUS_LONGEST_S, clock=time.monotonic)
+    account = Settle(quiet=STATUS_QUIET_S, longest=STATUS_LONGEST_S, clock=time.monotonic)
+
+    def published() -> None:
+        news.touch()
+        account.touch()
+
     hub = Hub(
         store,
         settle,
         deliveries=Deliveries(clock=time.time, on_change=news.touch),
         metrics=metrics,
         clock=time.monotonic,
-        on_publish=news.touch,
+        on_publish=published,
         compose=compose,
         canaries=settings.canaries,
         canary_wait=settings.canary_wait,
@@ -132,7 +141,7 @@ async def serve(
             hub, metrics=metrics, version=__version__, stale_seconds=source.stale_seconds
         )
         supervisor = Supervisor(metrics)
-        works = [("hub", hub.run), ("source", source.run)]
+        works = [("hub", hub.run), ("source", source.run), ("journal", Journal(hub, account).run)]
         works += [("status", writer.run) for writer in writers]
         if tls is not None:
             works.append(("tls", tls.follow))

@@ -28,7 +28,7 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
-from towpath.planning import problems
+from towpath.planning import policy_problems, problems
 from towpath.planning.egress.decide import Attempt
 from towpath.planning.egress.rules import Rule
 from towpath.store import Store
@@ -226,6 +226,10 @@ class Hub:
             if held.kind is ClientKind.PIPY:
                 found |= set(self._memo.ask(withheld, held.kind, held.sidecar))
         return tuple(sorted(found))
+
+    async def policy_problems(self) -> tuple[Problem, ...]:
+        """What planning finds wrong with the MeshConfig and policies; sorted."""
+        return await self.in_turn(self._memo.ask, policy_problems)
 
     def withheld(self, kind: ClientKind, sidecar: SidecarId) -> tuple[Problem, ...]:
         """Where a sidecar of that kind, connected or not, cannot do what policies say."""

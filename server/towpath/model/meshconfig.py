@@ -35,3 +35,16 @@ class MeshConfig:
 
     def groups(self) -> tuple[Hashable, ...]:
         return ()
+
+
+SWITCHES = {
+    "enable_egress": "spec.traffic.enableEgress",
+    "enable_egress_policy": "spec.featureFlags.enableEgressPolicy",
+    "permissive": "spec.traffic.enablePermissiveTrafficPolicyMode",
+    "external_authorization": "spec.traffic.inboundExternalAuthorization",
+    "sidecar_log_level": "spec.sidecar.logLevel",
+    "sidecar_timeout": "spec.sidecar.sidecarTimeout",
+    "http1_per_request_load_balancing": "spec.traffic.http1PerRequestLoadBalancing",
+    "http2_per_request_load_balancing": "spec.traffic.http2PerRequestLoadBalancing",
+}
+"""Where in the object each attribute is said, as people know it."""

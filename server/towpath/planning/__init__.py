@@ -9,7 +9,7 @@
 from towpath.planning.destinations import endpoints
 from towpath.planning.inbound import inbound
 from towpath.planning.outbound import outbound
-from towpath.planning.problems import problems
+from towpath.planning.problems import policy_problems, problems
 from towpath.planning.proxyless import proxyless
 
-__all__ = ["endpoints", "inbound", "outbound", "problems", "proxyless"]
+__all__ = ["endpoints", "inbound", "outbound", "policy_problems", "problems", "proxyless"]

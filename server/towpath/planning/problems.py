@@ -19,11 +19,8 @@ from towpath.planning.inbound import disagreements, unprobed
 def problems(mesh: Mesh) -> tuple[Problem, ...]:
     """Every Problem that planning finds, sorted, each once."""
     found = {
-        *_elsewhere(mesh),
-        *_switches(mesh),
+        *mesh.ask(policy_problems),
         *mesh.ask(directory).problems,
-        *mesh.ask(egress_problems),
-        *mesh.ask(unused),
     }
     for namespace in mesh.monitored_namespaces():
         found |= {*mesh.ask(_unreachable, namespace), *mesh.ask(_reserved, namespace)}
@@ -31,6 +28,17 @@ def problems(mesh: Mesh) -> tuple[Problem, ...]:
         found |= {*mesh.ask(_orphan, slice_), *mesh.ask(strangers, slice_)}
     for pod in cast("tuple[Pod, ...]", mesh.group(Kind.POD, "all")):
         found |= {*mesh.ask(disagreements, pod), *mesh.ask(unprobed, pod)}
+    return tuple(sorted(found))
+
+
+def policy_problems(mesh: Mesh) -> tuple[Problem, ...]:
+    """Those of the MeshConfig and of policies, each once."""
+    found = {
+        *_elsewhere(mesh),
+        *_switches(mesh),
+        *mesh.ask(egress_problems),
+        *mesh.ask(unused),
+    }
     return tuple(sorted(found))
 
 
