@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from support.dataplane.network import Network, open_network
 from support.kube import needs as kube
 from support.pipy import needs as pipy
 from support.suggestions import explain_and_apply
+from towpath.telemetry.logs import OURS
 
 PASSED = pytest.StashKey[bool]()
 
@@ -110,6 +112,15 @@ def golden(request: pytest.FixtureRequest, case: Path) -> Iterator[Golden]:
     yield held
     if request.node.stash.get(PASSED, False):
         held.finish()
+
+
+@pytest.fixture(autouse=True)
+def log_levels() -> Iterator[None]:
+    """A test that configures the process's logs configures them for itself alone."""
+    before = {name: logging.getLogger(name).level for name in OURS}
+    yield
+    for name, level in before.items():
+        logging.getLogger(name).setLevel(level)
 
 
 @pytest.fixture(scope="session")

@@ -97,4 +97,4 @@ def test_a_request_that_passes_is_not_added_to(both: Rig) -> None:
     done = curl(both.client, "http://unknown.test/echo", *there)
     names = {line.partition(":")[0] for line in done.body.splitlines()[1:] if line}
 
-    assert names == {"host", "user-agent", "accept"}
+    assert names == {"Host", "User-Agent", "Accept"}

@@ -61,7 +61,9 @@ def test_refused_http_matches_no_filter_chain(bookstore: Rig) -> None:
 
     done = curl(bookstore.client, f"http://{host}/")
 
-    assert (done.exit_code, done.status) == (52, 0)
+    # The end comes before the request is read or after: with a reset then, or without one.
+    assert done.exit_code in (52, 56)
+    assert done.status == 0
     assert bookstore.sidecar.admin.stat(NO_CHAIN) == before + 1
     assert logged(bookstore.sidecar, f"{host}:80") == [("NR", None, None)]
 

@@ -45,7 +45,7 @@ _PREAMBLE = "WARNING: All log messages before absl::InitializeLog() is called ar
 def captured() -> Iterator[TextIO]:
     """Capture what is written to standard error until the end; gives the stream as it was.
 
-    That stream stays open, for the log goes there until the process ends.
+    A log that goes to that stream goes to `sys.stderr` from then on.
     """
     sys.stderr.flush()
     before = os.dup(STDERR)
@@ -73,6 +73,11 @@ def captured() -> Iterator[TextIO]:
         os.close(before)
         # Nobody writes any longer, so that the thread comes to the end of the pipe.
         thread.join(1.0)
+        for handler in logging.getLogger().handlers:
+            if isinstance(handler, logging.StreamHandler) and handler.stream is stream:
+                handler.setStream(sys.stderr)
+        faulthandler.disable()
+        stream.close()
 
 
 def _log_uncaught(args: threading.ExceptHookArgs) -> None:

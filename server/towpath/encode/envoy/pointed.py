@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 from envoy.config.route.v3.route_components_pb2 import Route
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from google.protobuf.message import DecodeError
 
 from towpath.encode.pack import unpack
 from towpath.model.snapshot import Resource
@@ -23,7 +24,10 @@ def pointed_at(resource: Resource, text: str) -> frozenset[str]:
     """
     made = RouteConfiguration()
     text = text[-_REASON:]
-    if not unpack(resource).Unpack(made):
+    try:
+        if not unpack(resource).Unpack(made):
+            return frozenset()
+    except DecodeError:  # nothing of it can be pointed at
         return frozenset()
     routes = [*_placed(made, text), *_with_expression(made, text)]
     return frozenset(name for route in routes for name in route.name.split(",") if "/" in name)
