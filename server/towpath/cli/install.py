@@ -203,7 +203,7 @@ async def _make_mesh_config(api: KubeApi, values: Values, documents: list[dict[s
         click.echo(f"  {'created':9} {title(wanted)}")
         return
     config = await read(api, wanted)
-    click.echo(f"The MeshConfig {values.osm_namespace}/{CONFIG} already exists: it is not changed.")
+    click.echo(f"The MeshConfig {values.osm_namespace}/{CONFIG} already exists: it stays as it is.")
     for path, (present, value) in differing(config, values.preset).items():
         shown = "not set" if present is None else yaml.safe_dump(present).split("\n")[0]
         click.echo(
