@@ -29,7 +29,7 @@ def test_without_any_towpath_uninstall_says_so_and_asks_nothing(empty: Cluster) 
     done = towpath(empty, "uninstall", "-a", "--delete-namespace")
 
     assert done.exit_code == 0, done.error
-    assert "Nothing to remove: there is no Towpath in osm-system." in done.out
+    assert "Nothing to remove: Towpath is not installed in osm-system." in done.out
     assert "deleted" not in done.out
 
 
