@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from towpath.ca import Pair
     from towpath.kubeapi.client import KubeApi
 
+days_option = click.option(
+    "--days",
+    type=click.IntRange(1, 3650),
+    default=90,
+    show_default=True,
+    help="How long the certificate is valid.",
+)
+
 
 @click.group()
 def certificates() -> None:
@@ -43,24 +51,14 @@ def server(*, folder: Path, osm_namespace: str, kubeconfig: Path | None, context
         pair, trusted = on_cluster(kubeconfig, context, act)
     except NoAuthority as error:
         raise click.ClickException(str(error)) from error
-    folder.mkdir(parents=True, exist_ok=True)
-    write_file(folder / "server.key", pair.key, mode=0o600)
-    write_file(folder / "server.crt", pair.certificate, mode=0o644)
-    write_file(folder / "ca.crt", trusted, mode=0o644)
-    click.echo(f"wrote {folder}/server.crt, {folder}/server.key, {folder}/ca.crt")
+    click.echo(_write(folder, "server", pair, trusted))
 
 
 @certificates.command()
 @click.argument("account", metavar="NAMESPACE/SERVICEACCOUNT")
 @namespace_option
 @setting_options("tls_trust_domain")
-@click.option(
-    "--days",
-    type=click.IntRange(1, 3650),
-    default=90,
-    show_default=True,
-    help="How long the certificate is valid.",
-)
+@days_option
 @cluster_options
 def sidecar(
     *,
@@ -111,13 +109,7 @@ def sidecar(
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @namespace_option
 @setting_options("tls_trust_domain")
-@click.option(
-    "--days",
-    type=click.IntRange(1, 3650),
-    default=90,
-    show_default=True,
-    help="How long the certificate is valid.",
-)
+@days_option
 @cluster_options
 def person(
     *,
@@ -150,11 +142,16 @@ def person(
         pair, trusted = on_cluster(kubeconfig, context, act)
     except NoAuthority as error:
         raise click.ClickException(str(error)) from error
+    click.echo(f"{_write(folder, name, pair, trusted)}: {identity}")
+
+
+def _write(folder: Path, name: str, pair: Pair, trusted: bytes) -> str:
+    """Write NAME.key, NAME.crt and ca.crt, and say so."""
     folder.mkdir(parents=True, exist_ok=True)
     write_file(folder / f"{name}.key", pair.key, mode=0o600)
     write_file(folder / f"{name}.crt", pair.certificate, mode=0o644)
     write_file(folder / "ca.crt", trusted, mode=0o644)
-    click.echo(f"wrote {folder}/{name}.crt, {folder}/{name}.key, {folder}/ca.crt: {identity}")
+    return f"wrote {folder}/{name}.crt, {folder}/{name}.key, {folder}/ca.crt"
 
 
 def _now() -> datetime:
