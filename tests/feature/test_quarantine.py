@@ -9,7 +9,7 @@ import grpc
 from google.rpc.status_pb2 import Status
 
 from support.control_plane import ControlPlane, RawStream, control_plane
-from support.resources import content_of, resource_set
+from support.resources import content_of, snapshot
 from towpath.hub.hub import Compose
 from towpath.model.mesh import Mesh
 from towpath.model.names import ClientKind, SidecarId
@@ -30,7 +30,7 @@ def _routes(contents: dict[str, str]) -> Compose:
         del kind
         if mesh.pod(sidecar) is None or mesh.config() is None:
             return None
-        return Snapshot({ROUTES: resource_set(ROUTES, dict(contents))}, meet=lambda held, _: held)
+        return snapshot({ROUTES: dict(contents)})
 
     return compose
 

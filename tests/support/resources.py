@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
@@ -12,6 +13,29 @@ Contents = Mapping[str, Mapping[str, str]]
 """By type URL and name: what is in a resource."""
 
 
+StandIn = Callable[[str, str], Resource | None]
+
+
+def _none(*_: object) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class FakeVocabulary:
+    """A vocabulary of functions; it has no word for what it is given none for."""
+
+    revoked: StandIn = _none
+    closed: StandIn = _none
+    intersection: Callable[[Resource, Resource], Resource | None] = _none
+    forbidden: Callable[[str, str], str | None] = _none
+    kept: frozenset[str] = frozenset()
+
+
+def old(before: Resource, _: Resource) -> Resource:
+    """An intersection: as if the new resource let through all that the old one does."""
+    return before
+
+
 def resource(type_url: str, name: str, content: str) -> Resource:
     packed = AnyMessage(type_url=type_url, value=f"{name}={content}".encode())
     return Resource.of(type_url, name, packed.SerializeToString(deterministic=True))
@@ -19,7 +43,7 @@ def resource(type_url: str, name: str, content: str) -> Resource:
 
 def snapshot(contents: Contents) -> Snapshot:
     sets = {type_url: resource_set(type_url, held) for type_url, held in contents.items()}
-    return Snapshot(sets, meet=lambda held, _: held)
+    return Snapshot(sets, FakeVocabulary(intersection=old))
 
 
 def resource_set(type_url: str, *layers: Mapping[str, str]) -> ResourceSet:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from threading import Lock
 
 from towpath.hub.memo import Job
-from towpath.model.snapshot import Layer, Resource, Snapshot
+from towpath.model.snapshot import Layer, Resource, Snapshot, Vocabulary
 from towpath.model.types import ENDPOINTS
 
 UNTRIED = frozenset({ENDPOINTS})
@@ -21,11 +21,8 @@ UNTRIED = frozenset({ENDPOINTS})
 BYTES_OF_ONE = 256
 """How many bytes are read in about the time that one thing of other work takes."""
 
-REMEMBERED_MEETS = 10_000
+REMEMBERED = 10_000
 REMEMBERED_BYTES = 32 * 2**20
-
-Meet = Callable[[Resource, Resource], Resource | None]
-"""What two resources of one name have in common: see `Snapshot.meet`."""
 
 Pair = tuple[Resource | None, Resource]
 """What was there before, if anything, and what is new."""
@@ -52,38 +49,39 @@ class Change:
     news: tuple[New, ...]
 
 
-class Meets:
-    """What pairs of resources have in common; the newest are remembered, up to so many bytes.
+class Intersections:
+    """What pairs of resources of one name both let through; the newest are remembered, up to so
+    many bytes.
 
     It may be asked in any thread.
     """
 
-    def __init__(self, *, most: int = REMEMBERED_MEETS, most_bytes: int = REMEMBERED_BYTES) -> None:
+    def __init__(self, *, most: int = REMEMBERED, most_bytes: int = REMEMBERED_BYTES) -> None:
         self._most = most
         self._most_bytes = most_bytes
-        self._known: OrderedDict[tuple[Meet, str, str], Resource | None] = OrderedDict()
+        self._by_pair: OrderedDict[tuple[Vocabulary, str, str], Resource | None] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
 
-    def of(self, meet: Meet, before: Resource, after: Resource) -> Resource | None:
-        """What `meet(before, after)` gives."""
-        key = meet, before.version, after.version
+    def of(self, vocabulary: Vocabulary, before: Resource, after: Resource) -> Resource | None:
+        """What `vocabulary.intersection(before, after)` gives."""
+        key = vocabulary, before.version, after.version
         with self._lock:
-            if key in self._known:
-                self._known.move_to_end(key)
-                return self._known[key]
-        met = meet(before, after)
+            if key in self._by_pair:
+                self._by_pair.move_to_end(key)
+                return self._by_pair[key]
+        resource = vocabulary.intersection(before, after)
         with self._lock:
-            if key not in self._known:
-                self._known[key] = met
-                self._bytes += _size(met)
-            while len(self._known) > self._most or self._bytes > self._most_bytes:
-                _, gone = self._known.popitem(last=False)
+            if key not in self._by_pair:
+                self._by_pair[key] = resource
+                self._bytes += _size(resource)
+            while len(self._by_pair) > self._most or self._bytes > self._most_bytes:
+                _, gone = self._by_pair.popitem(last=False)
                 self._bytes -= _size(gone)
-        return met
+        return resource
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len(self._by_pair)
 
 
 class Comparisons:
@@ -93,10 +91,12 @@ class Comparisons:
     about how many things it goes through.
     """
 
-    def __init__(self, meets: Meets, do: Callable[[Job, int], tuple[New, ...]]) -> None:
-        self._meets = meets
+    def __init__(
+        self, intersections: Intersections, do: Callable[[Job, int], tuple[New, ...]]
+    ) -> None:
+        self._intersections = intersections
         self._do = do
-        self._jobs: dict[tuple[Meet, Difference], tuple[Job, int]] = {}
+        self._jobs: dict[tuple[Vocabulary, Difference], tuple[Job, int]] = {}
 
     def between(self, old: Snapshot, new: Snapshot) -> tuple[Change, ...]:
         """What is new in *new*, of each type whose changes are tried."""
@@ -108,10 +108,10 @@ class Comparisons:
             gone, come = _by_version(before - after), _by_version(after - before)
             if come:
                 difference = type_url, tuple(gone), tuple(come)
-                key = new.meet, difference
+                key = new.vocabulary, difference
                 if key not in self._jobs:
                     pairs = tuple(_pairs(gone, come))
-                    job = Job(_compared, (pairs, new.meet, self._meets))
+                    job = Job(_compared, (pairs, new.vocabulary, self._intersections))
                     self._jobs[key] = job, sum(map(_length, pairs)) // BYTES_OF_ONE
                 yield Change(difference, self._do(*self._jobs[key]))
 
@@ -133,11 +133,13 @@ def _pairs(gone: dict[str, Layer], come: dict[str, Layer]) -> Iterator[Pair]:
             yield before, after
 
 
-def _compared(pairs: tuple[Pair, ...], meet: Meet, meets: Meets) -> tuple[New, ...]:
-    return tuple(
-        New(after, before, before is not None and meets.of(meet, before, after) == after)
-        for before, after in pairs
-    )
+def _compared(
+    pairs: tuple[Pair, ...], vocabulary: Vocabulary, intersections: Intersections
+) -> tuple[New, ...]:
+    def narrows(before: Resource | None, after: Resource) -> bool:
+        return before is not None and intersections.of(vocabulary, before, after) == after
+
+    return tuple(New(after, before, narrows(before, after)) for before, after in pairs)
 
 
 def _length(pair: Pair) -> int:

@@ -7,7 +7,7 @@ port's, the outbound listener a service account's, the inbound parts a set of se
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TypeVarTuple
 
 from towpath.encode import envoy, grpc
@@ -87,33 +87,19 @@ def _envoy(mesh: Mesh, account: Account, let_in: Inbound) -> Snapshot:
             mesh.ask(_encoded, envoy.inbound_routes, let_in),
         ),
     }
-    return Snapshot(_sets(layers), revoke=envoy.revoked, closed=envoy.closed, meet=envoy.meet)
+    return Snapshot(_sets(layers), envoy.VOCABULARY)
 
 
 def _grpc(mesh: Mesh, offer: Offer) -> Snapshot:
     """What a gRPC client is offered; one snapshot for all that may call the same."""
     targets = offer.targets
-    return Snapshot(
-        _sets(
-            {
-                CLUSTER: (mesh.ask(_encoded, grpc.clusters, targets),),
-                ENDPOINTS: (mesh.ask(_assignments, targets),),
-                LISTENER: (mesh.ask(_encoded, grpc.listeners, targets),),
-                ROUTES: (mesh.ask(_encoded, grpc.routes, targets),),
-            }
-        ),
-        revoke=grpc.closed,
-        closed=grpc.closed,
-        forbidden=grpc.Refusals(offer.withheld),
-        meet=_as_before,
-        # A client that was told to drop one may not take the very same up again.
-        kept=frozenset({LISTENER}),
-    )
-
-
-def _as_before(held: Resource, _: Resource) -> Resource:
-    """A gRPC client is sent no policy that could be wider than the next."""
-    return held
+    layers = {
+        CLUSTER: (mesh.ask(_encoded, grpc.clusters, targets),),
+        ENDPOINTS: (mesh.ask(_assignments, targets),),
+        LISTENER: (mesh.ask(_encoded, grpc.listeners, targets),),
+        ROUTES: (mesh.ask(_encoded, grpc.routes, targets),),
+    }
+    return Snapshot(_sets(layers), grpc.GrpcVocabulary(offer.withheld))
 
 
 def _pipy(mesh: Mesh, sidecar: SidecarId, account: Account, let_in: Inbound) -> Snapshot:
@@ -126,7 +112,7 @@ def _pipy(mesh: Mesh, sidecar: SidecarId, account: Account, let_in: Inbound) -> 
         mesh.ask(_pipy_outbound, let_out),
         mesh.ask(_pipy_part, pipy.doors, let_in),
     )
-    return Snapshot(_sets({SIDECAR: (Layer((whole,)),)}), closed=pipy.closed, meet=pipy.meet)
+    return Snapshot(_sets({SIDECAR: (Layer((whole,)),)}), pipy.VOCABULARY)
 
 
 def _pipy_spec(mesh: Mesh, passthrough: bool) -> bytes:  # noqa: FBT001 (a question's argument)
@@ -155,8 +141,8 @@ def _withheld_from_pipy(mesh: Mesh, let_out: Outbound) -> tuple[Problem, ...]:
     return mesh.work(_size(let_out), pipy.withheld, let_out)
 
 
-def _sets(layers: dict[str, tuple[Layer, ...]]) -> dict[str, ResourceSet]:
-    return {type_url: ResourceSet(type_url, held) for type_url, held in layers.items()}
+def _sets(layers: Mapping[str, tuple[Layer, ...]]) -> dict[str, ResourceSet]:
+    return {type_url: ResourceSet(type_url, parts) for type_url, parts in layers.items()}
 
 
 def _encoded(mesh: Mesh, encoder: Callable[[*Ts], Layer], *planned: *Ts) -> Layer:

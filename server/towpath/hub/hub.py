@@ -88,7 +88,7 @@ class Hub:
         self._clock = clock
         mesh, _ = store.drain()
         self._memo = Memo(mesh)
-        self._comparisons = Comparisons(self.quarantine.meets, self._memo.do)
+        self._comparisons = Comparisons(self.quarantine.intersections, self._memo.do)
         self._turns = Turns(self._memo, forget=self._followers.forget_unused)
         self._late: asyncio.Queue[Stream] = asyncio.Queue()
         self._synced = asyncio.Event()

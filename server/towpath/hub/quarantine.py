@@ -11,10 +11,10 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from towpath.hub.comparison import Change, Difference, Meet, Meets
+from towpath.hub.comparison import Change, Difference, Intersections
 from towpath.hub.standing import Content, Flavour, Rejection, Standing, content
 from towpath.model.names import Account
-from towpath.model.snapshot import Resource, ResourceSet
+from towpath.model.snapshot import Resource, ResourceSet, Vocabulary
 
 H = TypeVar("H", bound=Hashable)
 
@@ -102,7 +102,7 @@ class Quarantine:
         self._expiry = expiry
         self._others = others
         self._waited = waited
-        self.meets = Meets()
+        self.intersections = Intersections()
         self._standings: OrderedDict[str, Standing] = OrderedDict()
         self._herds: dict[Flavour, _Herd] = {}
 
@@ -163,9 +163,11 @@ class Quarantine:
         found = herd.verdicts.get(of) or herd.trials.get(of)
         return found.before if found else None
 
-    def meet(self, meet: Meet, before: Resource, after: Resource) -> Resource | None:
-        """What `meet(before, after)` gives; it is worked out once for all clients."""
-        return self.meets.of(meet, before, after)
+    def intersection(
+        self, vocabulary: Vocabulary, before: Resource, after: Resource
+    ) -> Resource | None:
+        """What both let through; it is worked out once for all clients."""
+        return self.intersections.of(vocabulary, before, after)
 
     def accepted(self, standing: Standing, resources: Mapping[str, Resource]) -> None:
         """A client accepted these: whoever waits for one of them gets it."""

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from towpath.hub.comparison import Meet
 from towpath.hub.suspicion import Suspicion
 from towpath.model.names import Account, ClientKind
-from towpath.model.snapshot import Resource, ResourceSet
+from towpath.model.snapshot import Resource, ResourceSet, Vocabulary
 from towpath.model.text import shorten
 
 LIMIT = 100
@@ -60,7 +59,9 @@ class Fleet(Protocol):
 
     def base(self, flavour: Flavour, resource: Resource) -> Resource | None: ...
 
-    def meet(self, meet: Meet, before: Resource, after: Resource) -> Resource | None: ...
+    def intersection(
+        self, vocabulary: Vocabulary, before: Resource, after: Resource
+    ) -> Resource | None: ...
 
     def accepted(self, standing: Standing, resources: Mapping[str, Resource]) -> None: ...
 
@@ -116,9 +117,11 @@ class Standing:
         own = self.rejections.get(content(resource))
         return (own.before if own else None) or self._fleet.base(self.flavour, resource)
 
-    def meet(self, meet: Meet, before: Resource, after: Resource) -> Resource | None:
-        """What `meet(before, after)` gives; it is worked out once for all clients."""
-        return self._fleet.meet(meet, before, after)
+    def intersection(
+        self, vocabulary: Vocabulary, before: Resource, after: Resource
+    ) -> Resource | None:
+        """What both let through; it is worked out once for all clients."""
+        return self._fleet.intersection(vocabulary, before, after)
 
     def response_rejected(self, type_url: str, version: str) -> bool:
         """True if a whole response of that version was rejected."""

@@ -6,10 +6,11 @@ layers: a layer is encoded, hashed and compared once, however many snapshots hol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from typing import Protocol
 
 
 def content_hash(*parts: bytes) -> str:
@@ -134,42 +135,77 @@ class ResourceSet(Mapping[str, Resource]):
         return frozenset(n for n in touched if self.get(n) != old.get(n))
 
 
-def _never(*_: object) -> None:
-    return None
+class Vocabulary(Protocol):
+    """What can be said to one kind of client in place of a resource that is gone or withheld.
+
+    A vocabulary is a value: equal ones say the same.
+    """
+
+    @property
+    def kept(self) -> frozenset[str]:
+        """Types of which a client keeps what is revoked, since what it leads to is closed."""
+
+    def revoked(self, type_url: str, name: str, /) -> Resource | None:
+        """What to send in place of a resource that is gone, if leaving it out would leave the
+        client's old one in force; else None.
+        """
+
+    def closed(self, type_url: str, name: str, /) -> Resource | None:
+        """The resource of that name that lets nothing through; None for a type that has none."""
+
+    def intersection(self, before: Resource, after: Resource, /) -> Resource | None:
+        """What both let through (the meet), made of parts of *before* that *after* has too, so that
+        it refers to nothing that *after* does not refer to; None if there is no such resource.
+        """
+
+    def forbidden(self, type_url: str, name: str, /) -> str | None:
+        """Why a name that may exist elsewhere is not for this client; None if it may be."""
+
+    def __hash__(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """The vocabulary without a word for anything: what is gone or withheld is left out."""
+
+    kept: frozenset[str] = frozenset()
+
+    def revoked(self, _type_url: str, _name: str) -> Resource | None:
+        return None
+
+    def closed(self, _type_url: str, _name: str) -> Resource | None:
+        return None
+
+    def intersection(self, _before: Resource, _after: Resource) -> Resource | None:
+        return None
+
+    def forbidden(self, _type_url: str, _name: str) -> str | None:
+        return None
+
+
+SILENCE = Silence()
 
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """What one sidecar is to hold, by type URL.
-
-    `revoke(type_url, name)` gives what to send in place of a resource that is gone, if leaving it
-    out would leave the client's old one in force; of the types `kept` the client's own stays, since
-    what it leads to is closed. `closed(type_url, name)` gives the resource of that
-    name that lets nothing through; `forbidden(type_url, name)` why a name that exists elsewhere
-    is not for this client. `meet(held, new)` is what both let through, made of parts of *held*
-    that *new* has too, so that it refers to nothing that *new* does not refer to; None if there is
-    no such resource.
-    """
+    """What one sidecar is to hold, by type URL, and the vocabulary of its kind of client."""
 
     sets: Mapping[str, ResourceSet]
-    revoke: Callable[[str, str], Resource | None] = _never
-    closed: Callable[[str, str], Resource | None] = _never
-    meet: Callable[[Resource, Resource], Resource | None] = _never
-    forbidden: Callable[[str, str], str | None] = _never
-    kept: frozenset[str] = frozenset()
+    vocabulary: Vocabulary = SILENCE
 
     def of(self, type_url: str) -> ResourceSet:
-        held = self.sets.get(type_url)
-        return ResourceSet(type_url) if held is None else held
+        resources = self.sets.get(type_url)
+        return ResourceSet(type_url) if resources is None else resources
 
-    def left(self, held: Resource | None, type_url: str, name: str) -> Resource | None:
+    def left(self, before: Resource | None, type_url: str, name: str) -> Resource | None:
         """What a client is to hold of a resource that is gone; None if it is to be left out.
 
-        It knows the resource as *held*; None, or without bytes, if from before its stream.
+        It knows the resource as *before*; None, or without bytes, if from before its stream.
         """
-        revoked = self.revoke(type_url, name)
-        known = held is not None and held.packed
-        return held if known and revoked is not None and type_url in self.kept else revoked
+        revoked = self.vocabulary.revoked(type_url, name)
+        if before is None or not before.packed or revoked is None:
+            return revoked
+        return before if type_url in self.vocabulary.kept else revoked
 
     @cached_property
     def version(self) -> str:
@@ -179,7 +215,7 @@ class Snapshot:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Snapshot):
             return False
-        return (self.version, self.forbidden) == (other.version, other.forbidden)
+        return (self.version, self.vocabulary) == (other.version, other.vocabulary)
 
     def __hash__(self) -> int:
         return hash(self.version)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, TypeVar
 
 from towpath.hub.deliveries import Holding
@@ -289,8 +290,8 @@ class Session(ABC, Generic[R]):
         """Why each of *names*, which are not there, is not; nothing for who cannot be told."""
         if not self._manners.faults:
             return ()
-        held, forbidden = self._snapshot.of(type_url), self._snapshot.forbidden
-        return faults(names, held, forbidden=lambda name: forbidden(type_url, name))
+        forbidden = partial(self._snapshot.vocabulary.forbidden, type_url)
+        return faults(names, self._snapshot.of(type_url), forbidden=forbidden)
 
     def _stand_in(self, held: Resource | None, resource: Resource) -> Resource | None:
         """What a client that holds *held* gets in place of what is withheld from it.
@@ -301,9 +302,10 @@ class Session(ABC, Generic[R]):
         before = held if held is not None and held.packed else self._standing.base(resource)
         if before is None and not self._standing.refuses(resource):
             return None
-        closed = self._snapshot.closed(resource.type_url, resource.name)
+        vocabulary = self._snapshot.vocabulary
+        closed = vocabulary.closed(resource.type_url, resource.name)
         if before is not None and before != closed:
-            met = self._standing.meet(self._snapshot.meet, before, resource)
+            met = self._standing.intersection(vocabulary, before, resource)
             if met is not None and not self._standing.refuses(met):
                 return met
         return None if closed is None or self._standing.refuses(closed) else closed

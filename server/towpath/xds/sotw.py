@@ -311,7 +311,7 @@ class SotwSession(Session[SotwRequest]):
         if name in known.brought:
             stand_in = self._snapshot.left(None, target.type_url, name)
         if self._manners.stand_ins and target.type_url == ENDPOINTS:
-            stand_in = self._snapshot.closed(target.type_url, name)
+            stand_in = self._snapshot.vocabulary.closed(target.type_url, name)
         return None if stand_in is None or self._standing.refuses(stand_in) else stand_in
 
     def _absent(self, known: _Subscription, target: ResourceSet) -> frozenset[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from google.protobuf.message import Message
 
+from support.resources import FakeVocabulary, old
 from support.serving import serving
 from support.xds import contents
 from support.xds.target import Target
@@ -117,7 +118,7 @@ def _snapshot(held: Held) -> Snapshot:
         type_url: ResourceSet(type_url, (Layer(tuple(map(_resource, of_type.values()))),))
         for type_url, of_type in held.items()
     }
-    return Snapshot(sets, closed=envoy.closed, meet=lambda held, _: held)
+    return Snapshot(sets, FakeVocabulary(closed=envoy.closed, intersection=old))
 
 
 def _resource(message: Message) -> Resource:

@@ -20,7 +20,7 @@ from support.objects import (
     port,
     service,
 )
-from towpath.encode.grpc import Refusals, clusters, listeners
+from towpath.encode.grpc import GrpcVocabulary, clusters, listeners
 from towpath.encode.grpc import routes as route_configurations
 from towpath.hub.compose import snapshot
 from towpath.model.names import ClientKind, SidecarId
@@ -119,12 +119,12 @@ def _snapshot(kind: ClientKind) -> Snapshot:
 
 @pytest.mark.parametrize("name", ["web.shop", "web.shop:80", "x.y.svc.cluster.local:1", "x.y"])
 def test_a_name_that_a_service_could_have_is_not_forbidden(name: str) -> None:
-    assert Refusals("")(LISTENER, name) is None
+    assert GrpcVocabulary("").forbidden(LISTENER, name) is None
 
 
 @pytest.mark.parametrize("name", ["web", "web:80", "api.example.com:443", "10.0.0.1:80", ""])
 def test_a_name_that_no_service_can_have_is_refused_with_the_form_and_the_way(name: str) -> None:
-    said = Refusals("")(LISTENER, name)
+    said = GrpcVocabulary("").forbidden(LISTENER, name)
 
     assert said is not None
     assert "<service>.<namespace>" in said
@@ -132,10 +132,10 @@ def test_a_name_that_no_service_can_have_is_refused_with_the_form_and_the_way(na
 
 
 def test_where_nothing_is_offered_every_name_is_refused_with_the_reason() -> None:
-    said = Refusals("permissive mode is off")(LISTENER, "web.shop")
+    said = GrpcVocabulary("permissive mode is off").forbidden(LISTENER, "web.shop")
 
     assert "'web.shop' is not served to gRPC clients: permissive mode is off" == said
-    assert Refusals("permissive mode is off")(CLUSTER, "shop/web|80") is None
+    assert GrpcVocabulary("permissive mode is off").forbidden(CLUSTER, "shop/web|80") is None
 
 
 def test_another_reason_makes_another_snapshot() -> None:
@@ -152,7 +152,10 @@ def test_another_reason_makes_another_snapshot() -> None:
 
 def test_what_is_gone_is_replaced_by_what_lets_no_call_through() -> None:
     held = _snapshot(ClientKind.GRPC)
-    gone = {t: held.revoke(t, "shop/gone|80") for t in (CLUSTER, ENDPOINTS, LISTENER, ROUTES)}
+    gone = {
+        t: held.vocabulary.revoked(t, "shop/gone|80")
+        for t in (CLUSTER, ENDPOINTS, LISTENER, ROUTES)
+    }
 
     assert [CLUSTER] == [type_url for type_url, one in gone.items() if one is None]
     endpoints, configuration, closed = gone[ENDPOINTS], gone[ROUTES], gone[LISTENER]

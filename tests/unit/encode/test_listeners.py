@@ -15,7 +15,7 @@ from towpath.encode.envoy import (
     inbound_clusters,
     inbound_listener,
     inbound_routes,
-    meet,
+    intersection,
     outbound_listener,
     prometheus_listener,
     revoked,
@@ -277,13 +277,13 @@ def test_what_stands_in_while_inbound_closes_lets_nothing_in(
     after = Inbound((InboundPort(8080, Protocol.HTTP if probes else Protocol.TCP, (), probes),))
     held, new = (inbound_listener(plan)["inbound-listener"] for plan in (before, after))
 
-    met = meet(held, new)
+    met = intersection(held, new)
     assert met is not None
     (chain,) = listener(met).filter_chains
     led = {packed.typed_config.type_url for packed in chain.filters}
     if protocol is Protocol.HTTP and probes:
         old, current = (inbound_routes(plan)["rds-inbound.8080"] for plan in (before, after))
-        between = meet(old, current)
+        between = intersection(old, current)
         assert between is not None
         assert [] == list(routes(between).virtual_hosts[0].routes)
     else:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from support.resources import layer, resource
-from towpath.hub.comparison import BYTES_OF_ONE, Comparisons, Meets, New
+from support.resources import FakeVocabulary, layer, resource
+from towpath.hub.comparison import BYTES_OF_ONE, Comparisons, Intersections, New
 from towpath.hub.memo import Job
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, ROUTES
@@ -19,8 +19,9 @@ class Work:
     def __init__(self) -> None:
         self.compared: list[tuple[str, str]] = []
         self.sizes: list[int] = []
-        self.meets = Meets()
-        self.comparisons = Comparisons(self.meets, self.do)
+        self.intersections = Intersections()
+        self.vocabulary = FakeVocabulary(intersection=self.intersection)
+        self.comparisons = Comparisons(self.intersections, self.do)
 
     def do(self, job: Job, size: int) -> tuple[New, ...]:
         if not job.done:
@@ -29,12 +30,12 @@ class Work:
         found: tuple[New, ...] = job.value
         return found
 
-    def meet(self, held: Resource, new: Resource) -> Resource | None:
+    def intersection(self, held: Resource, new: Resource) -> Resource | None:
         self.compared.append((held.version, new.version))
         return new if new == NARROW else held
 
     def snapshot(self, *layers: Layer) -> Snapshot:
-        return Snapshot({ROUTES: ResourceSet(ROUTES, layers)}, meet=self.meet)
+        return Snapshot({ROUTES: ResourceSet(ROUTES, layers)}, self.vocabulary)
 
 
 def test_what_is_new_is_told_with_what_was_there_and_whether_it_only_narrows_that() -> None:
@@ -90,11 +91,11 @@ def test_endpoints_are_never_compared_and_equal_snapshots_have_nothing_new() -> 
 def test_what_was_compared_is_remembered_within_bounds() -> None:
     work = Work()
     others = [resource(ROUTES, "r", str(n)) for n in range(20)]
-    for meets in (Meets(most=3), Meets(most_bytes=3 * len(WIDE.packed))):
+    for intersections in (Intersections(most=3), Intersections(most_bytes=3 * len(WIDE.packed))):
         for other in others:
-            assert meets.of(work.meet, WIDE, other) == WIDE
-        assert len(meets) == 3
+            assert intersections.of(work.vocabulary, WIDE, other) == WIDE
+        assert len(intersections) == 3
 
         compared = len(work.compared)
-        meets.of(work.meet, WIDE, others[-1])
+        intersections.of(work.vocabulary, WIDE, others[-1])
         assert len(work.compared) == compared

@@ -12,7 +12,7 @@ import pytest
 from support.objects import egress, mesh_config, namespace, pod, service
 from support.running_hub import RunningHub
 from support.xds_peer import NODE, sotw_session
-from towpath.encode.envoy import egress_chains, meet
+from towpath.encode.envoy import egress_chains, intersection
 from towpath.model.egress import Egress
 from towpath.model.names import Account, ClientKind, Protocol, SidecarId
 from towpath.model.snapshot import Resource
@@ -128,9 +128,9 @@ def meets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
 
     def noted(held: Resource, new: Resource) -> Resource | None:
         found.append((threading.get_ident(), new.name))
-        return meet(held, new)
+        return intersection(held, new)
 
-    monkeypatch.setattr("towpath.encode.envoy.meet", noted)
+    monkeypatch.setattr("towpath.encode.envoy.vocabulary.intersection", noted)
     return found
 
 
@@ -167,9 +167,9 @@ async def test_until_a_large_change_is_compared_nothing_of_it_is_told_and_then_a
     def waits(held: Resource, new: Resource) -> Resource | None:
         begun.set()
         assert go_on.wait(30)
-        return meet(held, new)
+        return intersection(held, new)
 
-    monkeypatch.setattr("towpath.encode.envoy.meet", waits)
+    monkeypatch.setattr("towpath.encode.envoy.vocabulary.intersection", waits)
     await running.holds(*MESH, names_of(), pod("p0", account="a0"))
     stream = running.attach("p0")
     before, _ = await stream.next()

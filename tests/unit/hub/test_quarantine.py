@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from support.objects import mesh_of
-from support.resources import resource, snapshot
+from support.resources import FakeVocabulary, resource, snapshot
 from support.xds_peer import Clock
 from towpath.hub.comparison import Change, Comparisons
 from towpath.hub.memo import Memo
@@ -51,7 +51,7 @@ class Fleet:
 
 def changes(quarantine: Quarantine, old: Snapshot, new: Snapshot) -> tuple[Change, ...]:
     """What is new in a snapshot, worked out at once."""
-    return Comparisons(quarantine.meets, Memo(mesh_of()).do).between(old, new)
+    return Comparisons(quarantine.intersections, Memo(mesh_of()).do).between(old, new)
 
 
 def _reject(standing: Standing, what: Resource = NEW, text: str = "r: no") -> tuple[str, ...]:
@@ -184,7 +184,7 @@ def test_what_was_rejected_is_tried_again_after_a_while() -> None:
 def test_what_only_narrows_waits_for_nobody() -> None:
     fleet = Fleet()
     before, after = snapshot({ROUTES: {"r": "1"}}), snapshot({ROUTES: {"r": "2"}})
-    narrowing = Snapshot(after.sets, meet=lambda _, new: new)
+    narrowing = Snapshot(after.sets, FakeVocabulary(intersection=lambda _, new: new))
 
     fleet.quarantine.changed(ENVOY, changes(fleet.quarantine, before, narrowing))
 

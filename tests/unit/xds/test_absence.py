@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryResponse, DiscoveryResponse
 
-from support.resources import resource_set
+from support.resources import FakeVocabulary, resource_set
 from support.xds_peer import delta_session, sotw_session
 from towpath.encode import envoy
 from towpath.model.snapshot import Snapshot
@@ -26,8 +26,8 @@ HELD = {"echo.shop:80": "1", "web.shop:80": "1"}
 def _snapshot(*types: str, forbidden: Callable[[str, str], str | None] | None = None) -> Snapshot:
     sets = {type_url: resource_set(type_url, HELD) for type_url in types}
     if forbidden is None:
-        return Snapshot(sets, closed=envoy.closed)
-    return Snapshot(sets, closed=envoy.closed, forbidden=forbidden)
+        return Snapshot(sets, FakeVocabulary(closed=envoy.closed))
+    return Snapshot(sets, FakeVocabulary(closed=envoy.closed, forbidden=forbidden))
 
 
 def _sotw(node: Node, type_url: str, *names: str, snapshot: Snapshot) -> list[Any]:

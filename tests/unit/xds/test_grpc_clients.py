@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from support.resources import Contents, resource, snapshot
+from support.resources import Contents, FakeVocabulary, old, resource, snapshot
 from support.xds_peer import Clock, Told, delta_session, sotw_session, told
 from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
@@ -30,13 +30,10 @@ def _closed(type_url: str, name: str) -> Resource | None:
 
 
 def _snapshot(contents: Contents) -> Snapshot:
-    return Snapshot(
-        snapshot(contents).sets,
-        revoke=_closed,
-        closed=_closed,
-        meet=lambda held, _: held,
-        kept=frozenset({LISTENER}),
+    vocabulary = FakeVocabulary(
+        revoked=_closed, closed=_closed, intersection=old, kept=frozenset({LISTENER})
     )
+    return Snapshot(snapshot(contents).sets, vocabulary)
 
 
 @dataclass

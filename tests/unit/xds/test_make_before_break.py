@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from support.model_clients import DeltaModel, SotwModel
-from support.resources import content_of, resource
+from support.resources import FakeVocabulary, content_of, resource
 from towpath.encode.pack import unpack
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
@@ -31,7 +31,7 @@ def _content(held: Resource) -> str:
     return content_of(unpack(held))[1]
 
 
-def _meet(held: Resource, new: Resource) -> Resource | None:
+def _intersection(held: Resource, new: Resource) -> Resource | None:
     if held.type_url not in (LISTENER, ROUTES):
         return held
     both = _parts(_content(held)) & _parts(_content(new))
@@ -61,7 +61,7 @@ def _snapshot(world: World, revision: int) -> Snapshot:
         )
         for type_url, held in contents.items()
     }
-    return Snapshot(sets, meet=_meet)
+    return Snapshot(sets, FakeVocabulary(intersection=_intersection))
 
 
 class _Sidecar:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from support.decoded import routes
-from support.resources import resource
+from support.resources import FakeVocabulary, resource
 from support.xds_peer import NODE, delta_session, sotw_session
 from towpath.encode.envoy import egress_routes, revoked
 from towpath.model.egress import RequestMatch
@@ -33,7 +33,7 @@ def _snapshot(routes: Layer, *, listener: str = "1") -> Snapshot:
         ROUTES: ResourceSet(ROUTES, (routes,)),
         LISTENER: ResourceSet(LISTENER, (Layer((resource(LISTENER, "out", listener),)),)),
     }
-    return Snapshot(sets, revoke=revoked)
+    return Snapshot(sets, FakeVocabulary(revoked=revoked))
 
 
 def _sotw() -> SotwSession:
@@ -106,7 +106,7 @@ def test_what_replaces_routes_allows_nothing_at_all() -> None:
 
 
 def test_a_snapshot_takes_nothing_away_unless_told_how() -> None:
-    assert Snapshot({}).revoke(ROUTES, NAME) is None
+    assert Snapshot({}).vocabulary.revoked(ROUTES, NAME) is None
 
 
 def test_only_egress_routes_are_replaced() -> None:

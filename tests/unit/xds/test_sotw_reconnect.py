@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.resources import resource, snapshot
+from support.resources import FakeVocabulary, resource, snapshot
 from support.xds_peer import SotwPeer
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
@@ -129,10 +129,11 @@ def test_a_reconnect_to_equal_clusters_sends_no_endpoints_twice() -> None:
 
 def test_routes_from_before_the_stream_that_are_gone_are_closed_and_new_ones_waited_for() -> None:
     """A draining listener of the client's may still lead to them."""
-    sets = snapshot({ROUTES: {}}).sets
-    peer = SotwPeer(Snapshot(sets, revoke=lambda kind, name: resource(kind, name, "closed")))
+    vocabulary = FakeVocabulary(revoked=lambda kind, name: resource(kind, name, "closed"))
+    world = Snapshot(snapshot({ROUTES: {}}).sets, vocabulary)
+    peer = SotwPeer(world)
 
     assert {"a": "closed"} == peer.ask_one(ROUTES, "a", version="v").contents
 
-    fresh = SotwPeer(Snapshot(sets, revoke=lambda kind, name: resource(kind, name, "closed")))
+    fresh = SotwPeer(world)
     assert [] == fresh.ask(ROUTES, "a")

@@ -4,12 +4,14 @@ from towpath.encode.envoy.clusters import common_clusters, inbound_clusters, out
 from towpath.encode.envoy.egress_chains import Chains, egress_chains
 from towpath.encode.envoy.egress_clusters import egress_clusters
 from towpath.encode.envoy.egress_routes import egress_routes, revoked
+from towpath.encode.envoy.intersection import intersection
 from towpath.encode.envoy.listeners import inbound_listener, outbound_listener, prometheus_listener
-from towpath.encode.envoy.meet import meet
 from towpath.encode.envoy.routes import inbound_routes, outbound_routes
 from towpath.encode.envoy.stand_ins import closed
+from towpath.encode.envoy.vocabulary import VOCABULARY
 
 __all__ = [
+    "VOCABULARY",
     "Chains",
     "closed",
     "common_clusters",
@@ -19,7 +21,7 @@ __all__ = [
     "inbound_clusters",
     "inbound_listener",
     "inbound_routes",
-    "meet",
+    "intersection",
     "outbound_clusters",
     "outbound_listener",
     "outbound_routes",

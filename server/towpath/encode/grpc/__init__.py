@@ -6,8 +6,8 @@ What these clients take: https://github.com/grpc/proposal/blob/master/A27-xds-gl
 
 from towpath.encode.grpc.clusters import clusters
 from towpath.encode.grpc.listeners import listeners
-from towpath.encode.grpc.refusals import Refusals
 from towpath.encode.grpc.routes import routes
 from towpath.encode.grpc.stand_ins import closed
+from towpath.encode.grpc.vocabulary import GrpcVocabulary
 
-__all__ = ["Refusals", "closed", "clusters", "listeners", "routes"]
+__all__ = ["GrpcVocabulary", "closed", "clusters", "listeners", "routes"]

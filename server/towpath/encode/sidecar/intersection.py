@@ -34,34 +34,34 @@ def closed(type_url: str, name: str) -> Resource | None:
     return config(name, spec(MeshConfig(), passthrough=False), chains())
 
 
-def meet(held: Resource, new: Resource) -> Resource | None:
-    """What both let through; None if it cannot be said."""
-    if held == new:
-        return held
-    before, after = SidecarConfig(), SidecarConfig()
-    if not (unpack(held).Unpack(before) and unpack(new).Unpack(after)):
+def intersection(before: Resource, after: Resource) -> Resource | None:
+    """What both let through (the meet); None if it cannot be said."""
+    if before == after:
+        return before
+    old, new = SidecarConfig(), SidecarConfig()
+    if not (unpack(before).Unpack(old) and unpack(after).Unpack(new)):
         return None
-    if before.chains != after.chains or before.forward != after.forward:
+    if old.chains != new.chains or old.forward != new.forward:
         return None
     met = SidecarConfig()
-    met.CopyFrom(before)
+    met.CopyFrom(old)
     traffic = met.spec.traffic
-    traffic.enable_egress = traffic.enable_egress and after.spec.traffic.enable_egress
-    for address in [key for key in met.allowed_endpoints if key not in after.allowed_endpoints]:
+    traffic.enable_egress = traffic.enable_egress and new.spec.traffic.enable_egress
+    for address in [key for key in met.allowed_endpoints if key not in new.allowed_endpoints]:
         del met.allowed_endpoints[address]
-    _meet_inbound(met.inbound, after.inbound)
+    _intersect_inbound(met.inbound, new.inbound)
     if not met.inbound.ByteSize():
         met.ClearField("inbound")
-    _meet_outbound(met.outbound, after.outbound, passthrough=traffic.enable_egress)
+    _intersect_outbound(met.outbound, new.outbound, passthrough=traffic.enable_egress)
     if not met.outbound.ByteSize():
         met.ClearField("outbound")
-    if met == before:
-        return held
+    if met == old:
+        return before
     packed = AnyMessage(type_url=SIDECAR, value=part(met))
-    return Resource.of(SIDECAR, new.name, packed.SerializeToString(deterministic=True))
+    return Resource.of(SIDECAR, after.name, packed.SerializeToString(deterministic=True))
 
 
-def _meet_inbound(met: InboundPolicy, new: InboundPolicy) -> None:
+def _intersect_inbound(met: InboundPolicy, new: InboundPolicy) -> None:
     """A port that is not there is closed."""
     for port, match in list(met.traffic_matches.items()):
         if port not in new.traffic_matches or match != new.traffic_matches[port]:
@@ -71,7 +71,7 @@ def _meet_inbound(met: InboundPolicy, new: InboundPolicy) -> None:
             del met.clusters_configs[name]
 
 
-def _meet_outbound(met: OutboundPolicy, new: OutboundPolicy, *, passthrough: bool) -> None:
+def _intersect_outbound(met: OutboundPolicy, new: OutboundPolicy, *, passthrough: bool) -> None:
     """The new matches: each as it was, or closed, so that none of their addresses falls to others.
 
     A port without matches is closed already, unless *passthrough* opens it.

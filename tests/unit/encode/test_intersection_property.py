@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from support.egress_rules import attempts, rules
 from support.envoy_judge import lets_through
-from towpath.encode.envoy import egress_routes, meet, outbound_listener, outbound_routes
+from towpath.encode.envoy import egress_routes, intersection, outbound_listener, outbound_routes
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Destinations, Outbound
 from towpath.model.snapshot import Resource
@@ -54,7 +54,7 @@ def _routes(plan: Outbound) -> dict[str, Resource]:
 
 
 def _met(held: Mapping[str, Resource], new: Mapping[str, Resource]) -> dict[str, Resource]:
-    met = {name: meet(held[name], new[name]) for name in held.keys() & new.keys()}
+    met = {name: intersection(held[name], new[name]) for name in held.keys() & new.keys()}
     return {name: resource for name, resource in met.items() if resource is not None}
 
 
@@ -76,7 +76,7 @@ def test_nothing_passes_in_between_that_the_new_plan_forbids(
 ) -> None:
     """Whether the listener, the routes, or both are still in between."""
     held, fresh = _listener(old), _listener(new)
-    between = None if held is None or fresh is None else meet(held, fresh)
+    between = None if held is None or fresh is None else intersection(held, fresh)
     met = _met(_routes(old), _routes(new))
     for attempt in tried:
         if not decide(new, attempt).allowed:

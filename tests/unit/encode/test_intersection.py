@@ -16,7 +16,7 @@ from envoy.config.endpoint.v3.endpoint_components_pb2 import (
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
 from support.decoded import assignment, chains, cluster, listener, routes
-from towpath.encode.envoy import closed, egress_routes, meet, outbound_listener
+from towpath.encode.envoy import closed, egress_routes, intersection, outbound_listener
 from towpath.encode.envoy.inspection import inspected
 from towpath.encode.pack import resource
 from towpath.model.egress import RequestMatch
@@ -43,7 +43,7 @@ def _routes(*rules: Rule, passthrough: bool = False) -> Resource:
 
 
 def _met(held: Resource, new: Resource) -> Resource:
-    met = meet(held, new)
+    met = intersection(held, new)
     assert met is not None
     return met
 
@@ -144,7 +144,7 @@ def test_a_domain_that_two_hosts_claim_is_the_firsts() -> None:
 
 @pytest.mark.parametrize("held", [_listener(HTTP, TLS), _routes(_matching("/a"))])
 def test_the_meet_with_itself_is_itself(held: Resource) -> None:
-    assert held is meet(held, held)
+    assert held is intersection(held, held)
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_the_meet_with_itself_is_itself(held: Resource) -> None:
 def test_what_was_met_stays_what_it_is(held: Resource, new: Resource) -> None:
     met = _met(held, new)
 
-    assert met == meet(met, new)
+    assert met == intersection(met, new)
 
 
 def _cluster(**fields: Any) -> Resource:
@@ -172,8 +172,8 @@ def test_a_cluster_stays_what_it_was_only_if_it_leads_where_it_did() -> None:
     fast = _cluster(type=Cluster.STRICT_DNS, connect_timeout={"seconds": 1})
     anywhere = _cluster(type=Cluster.ORIGINAL_DST)
 
-    assert slow == meet(slow, fast)
-    assert meet(anywhere, fast) is None
+    assert slow == intersection(slow, fast)
+    assert intersection(anywhere, fast) is None
 
 
 def _endpoints(*hosts: str) -> Resource:
@@ -200,7 +200,7 @@ def test_the_endpoints_of_both_stay() -> None:
 
 def test_of_a_type_that_is_not_known_nothing_is_kept() -> None:
     other = "type.googleapis.com/other"
-    assert meet(Resource(other, "a", "1", b""), Resource(other, "a", "2", b"")) is None
+    assert intersection(Resource(other, "a", "1", b""), Resource(other, "a", "2", b"")) is None
 
 
 @pytest.mark.parametrize("name", ["outbound-listener", "inbound-listener", "prometheus-listener"])

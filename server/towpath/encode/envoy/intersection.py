@@ -1,9 +1,10 @@
-"""The meet of two resources of one name: what both let through, made of parts of the held one.
+"""The intersection (the meet) of two resources of one name: what both let through, made of parts
+of the old one.
 
 It takes the place of a new resource that must not be sent yet, or that the client rejected. Every
-part of it is a part of *held* that is in *new* as well, with the same target; where *new* has
-something else, nothing goes through. So it never lets through what *new* does not, and refers to
-nothing that *new* does not refer to.
+part of it is a part of *before* that is in *after* as well, with the same target; where *after*
+has something else, nothing goes through. So it never lets through what *after* does not, and refers
+to nothing that *after* does not refer to.
 """
 
 from __future__ import annotations
@@ -34,19 +35,19 @@ from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 _ASKS_NOTHING = ("envoy.filters.http.header_mutation", "envoy.filters.http.router")
 
 
-def meet(held: Resource, new: Resource) -> Resource | None:
+def intersection(before: Resource, after: Resource) -> Resource | None:
     """What both let through; None if that is nothing at all, or cannot be said."""
-    if held == new:
-        return held
-    how = _BY_TYPE.get(new.type_url)
-    if how is None:
+    if before == after:
+        return before
+    merge = _BY_TYPE.get(after.type_url)
+    if merge is None:
         return None
-    message_type, merge = how
-    old, current = message_type(), message_type()
-    if not (unpack(held).Unpack(old) and unpack(new).Unpack(current)):
+    message_type, common = merge
+    old, new = message_type(), message_type()
+    if not (unpack(before).Unpack(old) and unpack(after).Unpack(new)):
         return None
-    met = merge(old, current)
-    return None if met is None else resource(new.name, met)
+    message = common(old, new)
+    return None if message is None else resource(after.name, message)
 
 
 def _listener(held: Listener, new: Listener) -> Listener | None:

@@ -71,7 +71,7 @@ def test_it_never_lets_out_what_the_new_one_does_not(
 ) -> None:
     before = config(*held, passthrough=through[0])
     after = config(*new, passthrough=through[1])
-    met, wanted = script(sidecar.meet(before, after)), script(after)
+    met, wanted = script(sidecar.intersection(before, after)), script(after)
     for attempt in tried:
         target = lets_out(met, attempt)
         assert target in (None, lets_out(wanted, attempt)), attempt
@@ -90,12 +90,12 @@ def test_where_only_something_is_added_it_is_what_the_sidecar_holds(
 ) -> None:
     held = config(http("a.test"))
 
-    assert held is sidecar.meet(held, config(*wider))
+    assert held is sidecar.intersection(held, config(*wider))
 
 
 def test_what_is_taken_away_is_gone_and_what_stays_is_left() -> None:
     held = config(http("a.test", "b.test"), tcp("10.0.0.0/8", port=5432), passthrough=True)
-    met = script(sidecar.meet(held, config(http("a.test"))))
+    met = script(sidecar.intersection(held, config(http("a.test"))))
     (match,) = met["Outbound"]["TrafficMatches"]["80"]
 
     assert ["80"] == [*met["Outbound"]["TrafficMatches"]]
@@ -108,10 +108,10 @@ def test_an_inbound_port_that_is_new_or_differs_is_closed() -> None:
         return Inbound(tuple(InboundPort(number, protocol, ("a/b",)) for number in numbers))
 
     held = config(let_in=ports(80, 81))
-    met = read(sidecar.meet(held, config(let_in=ports(81, 82))))
+    met = read(sidecar.intersection(held, config(let_in=ports(81, 82))))
 
     assert [81] == [*met.inbound.traffic_matches]
-    closed = read(sidecar.meet(held, config(let_in=ports(80, 81, protocol=Protocol.HTTP))))
+    closed = read(sidecar.intersection(held, config(let_in=ports(80, 81, protocol=Protocol.HTTP))))
     assert is_closed(closed)
 
 

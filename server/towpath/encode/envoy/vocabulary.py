@@ -1,0 +1,32 @@
+"""What can be said to an Envoy in place of a resource that is gone or withheld."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from towpath.encode.envoy.egress_routes import revoked
+from towpath.encode.envoy.intersection import intersection
+from towpath.encode.envoy.stand_ins import closed
+from towpath.model.snapshot import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class EnvoyVocabulary:
+    """The `Vocabulary` of Envoy sidecars; one for all of them."""
+
+    kept: frozenset[str] = frozenset()
+
+    def revoked(self, type_url: str, name: str) -> Resource | None:
+        return revoked(type_url, name)
+
+    def closed(self, type_url: str, name: str) -> Resource | None:
+        return closed(type_url, name)
+
+    def intersection(self, before: Resource, after: Resource) -> Resource | None:
+        return intersection(before, after)
+
+    def forbidden(self, _type_url: str, _name: str) -> str | None:
+        return None
+
+
+VOCABULARY = EnvoyVocabulary()
