@@ -18,12 +18,12 @@ from support.kube.cluster import Cluster
 from support.kube.wire import Wire, wire
 from support.kube.writing import KINDS, Writer, writing
 from towpath.hub.compose import snapshot
-from towpath.hub.deliveries import Deliveries
+from towpath.hub.debounce import Settle
 from towpath.hub.hub import Hub
-from towpath.hub.settle import Settle
 from towpath.kubeapi.configuration import connect
 from towpath.model.names import ClientKind, Kind, SidecarId
 from towpath.model.snapshot import Snapshot
+from towpath.rollout.deliveries import Deliveries
 from towpath.sources.decode import decode
 from towpath.sources.kube import KubeSource
 from towpath.sources.kube.pace import Pace

@@ -20,9 +20,9 @@ from support.serving import serving
 from towpath.access.tls import ServerTls
 from towpath.app.grpc_server import Ports
 from towpath.hub.compose import snapshot
-from towpath.hub.deliveries import Deliveries
+from towpath.hub.debounce import Settle
 from towpath.hub.hub import Compose, Hub
-from towpath.hub.settle import Settle
+from towpath.rollout.deliveries import Deliveries
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from support.objects import fill
 from towpath.hub.compose import snapshot
-from towpath.hub.deliveries import Deliveries
+from towpath.hub.debounce import Settle
 from towpath.hub.hub import Compose, Hub
-from towpath.hub.settle import Settle
 from towpath.hub.stream import Stream
 from towpath.model.mesh import Object
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.snapshot import Snapshot
+from towpath.rollout.deliveries import Deliveries
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 

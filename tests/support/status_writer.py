@@ -12,9 +12,9 @@ from typing import Any, TypeVar, cast
 from support.fake_time import Clock, run_in_fake_time
 from support.objects import egress, mesh_of
 from support.written_api import WrittenApi
+from towpath.answers.status import Counts, PolicyStatus
+from towpath.hub.debounce import Settle
 from towpath.hub.hub import Hub
-from towpath.hub.settle import Settle
-from towpath.hub.status import Counts, PolicyStatus
 from towpath.kubeapi.client import KubeApi
 from towpath.kubeapi.lease import Lease
 from towpath.model.mesh import Mesh

@@ -5,8 +5,8 @@ from __future__ import annotations
 import yaml
 
 from support.objects import fill
-from towpath.hub import explain as hub_explain
-from towpath.hub.explain import Explanation
+from towpath.answers import explain as explaining
+from towpath.answers.explain import Explanation
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account
 from towpath.model.problem import Problem
@@ -14,7 +14,7 @@ from towpath.planning.egress.decide import Attempt
 from towpath.sources.decode import decode
 from towpath.store import Store
 
-EXPLAIN = hub_explain.explain
+EXPLAIN = explaining.explain
 
 
 def explain_and_apply(

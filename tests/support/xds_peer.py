@@ -8,10 +8,10 @@ from typing import Any
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryResponse, DiscoveryResponse
 
 from support.resources import Contents, content_of, snapshot
-from towpath.hub.quarantine import Quarantine
-from towpath.hub.standing import Flavour, Standing
 from towpath.model.names import ClientKind
 from towpath.model.snapshot import Snapshot
+from towpath.rollout.clients import Flavour, Standing
+from towpath.rollout.quarantine import Quarantine
 from towpath.xds.delta import DeltaSession
 from towpath.xds.messages import DeltaRequest, Event, Node, Reply, SotwRequest
 from towpath.xds.sotw import SotwSession

@@ -16,9 +16,9 @@ from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
 
 from towpath.admin.node_matcher import node_matcher
 from towpath.admin.times import timestamp
-from towpath.hub.deliveries import Delivery, Holding, Response, TypeDelivery
 from towpath.hub.hub import Hub
 from towpath.model.snapshot import Resource, ResourceSet, Snapshot
+from towpath.rollout.deliveries import Delivery, Holding, Response, TypeDelivery
 
 Context = grpc.aio.ServicerContext[Any, Any]
 GenericXdsConfig = csds_pb2.ClientConfig.GenericXdsConfig

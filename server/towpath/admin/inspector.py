@@ -11,14 +11,14 @@ import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from towpath.admin.times import timestamp
-from towpath.hub.deliveries import Delivery, TypeDelivery
-from towpath.hub.explain import Explanation, read_question
+from towpath.answers.explain import Explanation, read_question
+from towpath.answers.status import PolicyStatus
 from towpath.hub.hub import Hub
-from towpath.hub.status import PolicyStatus
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import ResourceSet, Snapshot
 from towpath.planning.egress.decide import Attempt
+from towpath.rollout.deliveries import Delivery, TypeDelivery
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 

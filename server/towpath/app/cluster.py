@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from towpath.hub.debounce import Settle
 from towpath.hub.hub import Hub
-from towpath.hub.settle import Settle
 from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.configuration import connect
 from towpath.kubeapi.lease import Lease, replica_name

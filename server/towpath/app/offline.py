@@ -6,15 +6,15 @@ import time
 from pathlib import Path
 from typing import cast
 
-from towpath.hub.deliveries import Deliveries
-from towpath.hub.explain import Explanation
+from towpath.answers.explain import Explanation
+from towpath.hub.debounce import Settle
 from towpath.hub.hub import Hub
-from towpath.hub.settle import Settle
 from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
 from towpath.model.workloads import Pod
 from towpath.planning.egress.decide import Attempt
+from towpath.rollout.deliveries import Deliveries
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics

@@ -23,10 +23,10 @@ from towpath.admin.http_port import http_port
 from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import LARGEST, RULES, Connections, Ports, start_grpc
 from towpath.hub.compose import snapshot
-from towpath.hub.deliveries import Deliveries
+from towpath.hub.debounce import Settle
 from towpath.hub.hub import Compose, Hub
 from towpath.hub.journal import Journal
-from towpath.hub.settle import Settle
+from towpath.rollout.deliveries import Deliveries
 from towpath.settings import Settings
 from towpath.sources.files import FilesSource
 from towpath.store import Store

@@ -1,1 +1,1 @@
-"""Turns «something changed» into «these sidecars have a new snapshot», and answers questions."""
+"""Turns "something changed" into "these sidecars have a new snapshot"."""

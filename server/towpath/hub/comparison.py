@@ -6,14 +6,12 @@ worked out before anything is changed, once for all whom it concerns, and where 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from threading import Lock
 
-from towpath.hub.memo import Job
+from towpath.hub.queries import Job
 from towpath.model.snapshot import Layer, Resource, Snapshot, Vocabulary
 from towpath.model.types import ENDPOINTS
+from towpath.rollout.changes import Change, Difference, Intersections, New
 
 UNTRIED = frozenset({ENDPOINTS})
 """Types whose changes are not tried on a few first: addresses that come and go must not wait."""
@@ -21,67 +19,8 @@ UNTRIED = frozenset({ENDPOINTS})
 BYTES_OF_ONE = 256
 """How many bytes are read in about the time that one thing of other work takes."""
 
-REMEMBERED = 10_000
-REMEMBERED_BYTES = 32 * 2**20
-
 Pair = tuple[Resource | None, Resource]
 """What was there before, if anything, and what is new."""
-
-Difference = tuple[str, tuple[str, ...], tuple[str, ...]]
-"""(type URL, versions of layers that are gone, of those that are new): equal for all sidecars to
-which the same happens."""
-
-
-@dataclass(frozen=True, slots=True)
-class New:
-    """A resource that takes the place of *before*; *narrows*: *before* let through all of it."""
-
-    resource: Resource
-    before: Resource | None
-    narrows: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What is new of one type, sorted by name."""
-
-    difference: Difference
-    news: tuple[New, ...]
-
-
-class Intersections:
-    """What pairs of resources of one name both let through; the newest are remembered, up to so
-    many bytes.
-
-    It may be asked in any thread.
-    """
-
-    def __init__(self, *, most: int = REMEMBERED, most_bytes: int = REMEMBERED_BYTES) -> None:
-        self._most = most
-        self._most_bytes = most_bytes
-        self._by_pair: OrderedDict[tuple[Vocabulary, str, str], Resource | None] = OrderedDict()
-        self._bytes = 0
-        self._lock = Lock()
-
-    def of(self, vocabulary: Vocabulary, before: Resource, after: Resource) -> Resource | None:
-        """What `vocabulary.intersection(before, after)` gives."""
-        key = vocabulary, before.version, after.version
-        with self._lock:
-            if key in self._by_pair:
-                self._by_pair.move_to_end(key)
-                return self._by_pair[key]
-        resource = vocabulary.intersection(before, after)
-        with self._lock:
-            if key not in self._by_pair:
-                self._by_pair[key] = resource
-                self._bytes += _size(resource)
-            while len(self._by_pair) > self._most or self._bytes > self._most_bytes:
-                _, gone = self._by_pair.popitem(last=False)
-                self._bytes -= _size(gone)
-        return resource
-
-    def __len__(self) -> int:
-        return len(self._by_pair)
 
 
 class Comparisons:
@@ -146,7 +85,3 @@ def _length(pair: Pair) -> int:
     """How much of it must be read to compare it."""
     before, after = pair
     return 0 if before is None else len(before.packed) + len(after.packed)
-
-
-def _size(resource: Resource | None) -> int:
-    return 0 if resource is None else len(resource.packed)

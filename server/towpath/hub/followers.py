@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Set
 
-from towpath.hub.memo import Question
-from towpath.hub.standing import Content, Flavour, Standing
+from towpath.hub.queries import Question
 from towpath.hub.stream import Stream
 from towpath.hub.watch import Watch
 from towpath.model.names import Account
 from towpath.model.snapshot import Layer
+from towpath.rollout.clients import Content, Flavour, Standing
 
 REMEMBERED_SECONDS = 60.0
 """For how long what a sidecar was to hold is remembered after its last stream has ended."""

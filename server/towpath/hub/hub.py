@@ -9,17 +9,14 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
 from typing import TypeVar
 
-from towpath.hub.blame import rejection_problems
+from towpath.answers.blame import rejection_problems
+from towpath.answers.explain import Explanation, explain
+from towpath.answers.status import PolicyStatus, effect, policy_statuses
 from towpath.hub.comparison import Comparisons
 from towpath.hub.compose import snapshot, withheld
-from towpath.hub.deliveries import Deliveries, Delivery
-from towpath.hub.explain import Explanation, explain
+from towpath.hub.debounce import Settle
 from towpath.hub.followers import Followers
-from towpath.hub.memo import Memo, Question
-from towpath.hub.quarantine import Quarantine
-from towpath.hub.settle import Settle
-from towpath.hub.standing import Flavour, Standing
-from towpath.hub.status import PolicyStatus, effect, policy_statuses
+from towpath.hub.queries import Memo, Question
 from towpath.hub.stream import Stream
 from towpath.hub.turns import Turns
 from towpath.hub.watch import Watch
@@ -31,6 +28,9 @@ from towpath.model.snapshot import Snapshot
 from towpath.planning import policy_problems, problems
 from towpath.planning.egress.decide import Attempt
 from towpath.planning.egress.rules import Rule
+from towpath.rollout.clients import Flavour, Standing
+from towpath.rollout.deliveries import Deliveries, Delivery
+from towpath.rollout.quarantine import Quarantine
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 

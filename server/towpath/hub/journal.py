@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from towpath.hub.settle import Settle
+from towpath.hub.debounce import Settle
 from towpath.model.mesh import Mesh, Object, ObjectKey
 from towpath.model.meshconfig import MESH_CONFIG_NAME, SWITCHES, MeshConfig
 from towpath.model.names import Kind, ObjectRef

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from towpath.hub.deliveries import Delivery, State
-from towpath.hub.standing import Standing
 from towpath.model.names import Account
 from towpath.model.snapshot import Snapshot
+from towpath.rollout.clients import Standing
+from towpath.rollout.deliveries import Delivery, State
 
 
 class NotItsPodError(Exception):

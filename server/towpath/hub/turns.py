@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from towpath.hub.memo import Job, Memo, Question, Unfinished
+from towpath.hub.queries import Job, Memo, Question, Unfinished
 
 R = TypeVar("R")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from towpath.hub.status import Counts, PolicyStatus
+from towpath.answers.status import Counts, PolicyStatus
 from towpath.kubeapi.paths import COLLECTIONS
 from towpath.model.names import Kind
 from towpath.model.problem import Problem, Reason

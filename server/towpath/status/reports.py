@@ -15,7 +15,7 @@ from datetime import datetime
 
 import msgspec
 
-from towpath.hub.status import Counts, PolicyStatus
+from towpath.answers.status import Counts, PolicyStatus
 from towpath.kubeapi.client import KubeApi, KubeApiError, decoded, needing
 from towpath.kubeapi.lease import micro_time
 from towpath.kubeapi.paths import LEASES

@@ -11,9 +11,9 @@ import logging
 from collections.abc import Callable
 from datetime import datetime
 
+from towpath.answers.status import PolicyStatus
+from towpath.hub.debounce import Settle
 from towpath.hub.hub import Hub
-from towpath.hub.settle import Settle
-from towpath.hub.status import PolicyStatus
 from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.lease import Lease
 from towpath.status.conditions import Document, status_document, verdicts

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from towpath.hub.status import PolicyStatus
+from towpath.answers.status import PolicyStatus
 from towpath.kubeapi.client import KubeApi, KubeApiError, NoRightError, needing
 from towpath.kubeapi.lease import DURATION_S, RENEW_WITHIN_S, micro_time
 from towpath.kubeapi.paths import COLLECTIONS, EVENTS

@@ -14,12 +14,12 @@ from typing import Any
 
 import grpc
 
-from towpath.hub.deliveries import Deliveries
-from towpath.hub.standing import LONGEST_TEXT
 from towpath.hub.stream import Stream
 from towpath.model.snapshot import Snapshot
 from towpath.model.text import printable, shorten
 from towpath.model.types import short_name
+from towpath.rollout.clients import LONGEST_TEXT
+from towpath.rollout.deliveries import Deliveries
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.limits import LimitExceeded, Limits, RequestRate
 from towpath.xds.messages import (

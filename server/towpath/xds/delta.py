@@ -8,10 +8,10 @@ import math
 from collections.abc import Iterable, Set
 from dataclasses import dataclass, field
 
-from towpath.hub.deliveries import Holding
-from towpath.hub.standing import Standing
 from towpath.model.snapshot import Resource, ResourceSet
 from towpath.model.types import CLUSTER
+from towpath.rollout.clients import Standing
+from towpath.rollout.deliveries import Holding
 from towpath.xds.absence import Fault
 from towpath.xds.messages import DeltaRequest, Event, Reply
 from towpath.xds.session import (

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Generic, TypeVar
 
-from towpath.hub.deliveries import Holding
-from towpath.hub.standing import Standing
 from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SHORT_NAMES, SIDECAR
+from towpath.rollout.clients import Standing
+from towpath.rollout.deliveries import Holding
 from towpath.xds.absence import Fault, Manners, faults, manners_of
 from towpath.xds.messages import Ack, Event, Nack, Node, ProtocolError, Request
 from towpath.xds.waits import BREAK, MAKE, Waits

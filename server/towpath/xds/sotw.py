@@ -7,10 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from towpath.hub.deliveries import Holding
-from towpath.hub.standing import Standing
 from towpath.model.snapshot import Resource, ResourceSet, content_hash
 from towpath.model.types import CLUSTER, ENDPOINTS
+from towpath.rollout.clients import Standing
+from towpath.rollout.deliveries import Holding
 from towpath.xds.absence import Fault
 from towpath.xds.messages import Event, Reply, SotwRequest
 from towpath.xds.session import (

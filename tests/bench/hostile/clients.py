@@ -14,10 +14,10 @@ from support.objects import mesh_config, namespace, pod, service
 from support.resources import resource
 from support.running_hub import running_hub
 from support.xds_peer import Clock
-from towpath.hub.quarantine import MOST_FLAVOURS, Quarantine
-from towpath.hub.standing import Flavour
 from towpath.model.names import ClientKind
 from towpath.model.types import CLUSTER
+from towpath.rollout.clients import Flavour
+from towpath.rollout.quarantine import MOST_FLAVOURS, Quarantine
 from towpath.xds.messages import ProtocolError
 from towpath.xds.parse import parse_sotw
 

@@ -14,7 +14,7 @@ from support.egress_yaml import (
     setting_match,
     setting_object,
 )
-from towpath.hub.explain import parse_attempt
+from towpath.answers.explain import parse_attempt
 from towpath.model.problem import Reason
 from towpath.planning.egress.decide import decide
 

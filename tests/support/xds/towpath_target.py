@@ -18,13 +18,13 @@ from support.xds.target import Target
 from towpath.app.grpc_server import Ports
 from towpath.encode import envoy
 from towpath.encode.pack import resource
-from towpath.hub.deliveries import Deliveries
+from towpath.hub.debounce import Settle
 from towpath.hub.hub import Hub
-from towpath.hub.settle import Settle
 from towpath.model.mesh import Mesh
 from towpath.model.names import ClientKind, Kind, SidecarId
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.workloads import Pod
+from towpath.rollout.deliveries import Deliveries
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 

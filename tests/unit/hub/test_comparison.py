@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from support.resources import FakeVocabulary, layer, resource
-from towpath.hub.comparison import BYTES_OF_ONE, Comparisons, Intersections, New
-from towpath.hub.memo import Job
+from towpath.hub.comparison import BYTES_OF_ONE, Comparisons
+from towpath.hub.queries import Job
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, ROUTES
+from towpath.rollout.changes import Intersections, New
 
 WIDE, NARROW = resource(ROUTES, "r", "wide"), resource(ROUTES, "r", "narrow")
 OLD = layer(ROUTES, {"r": "wide", "s": "1", "t": "1"})

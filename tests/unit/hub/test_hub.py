@@ -10,12 +10,12 @@ from support.objects import endpoint_slice, mesh_config, namespace, pod, service
 from support.resources import snapshot as made
 from support.running_hub import RunningHub, newest, running_hub
 from towpath.hub import followers
-from towpath.hub.deliveries import State
 from towpath.hub.stream import Stream
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, SHORT_NAMES
+from towpath.rollout.deliveries import State
 
 CURL = SidecarId(pod="curl", namespace="shop")
 SMALL_MESH = (

@@ -8,8 +8,8 @@ from dataclasses import fields, replace
 import pytest
 
 from support.objects import egress, fill, namespace
+from towpath.hub.debounce import Settle
 from towpath.hub.journal import MOST_LINES, Journal
-from towpath.hub.settle import Settle
 from towpath.model.meshconfig import SWITCHES, MeshConfig
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem, Reason

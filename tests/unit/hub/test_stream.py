@@ -6,10 +6,10 @@ import asyncio
 
 from support.resources import snapshot
 from support.xds_peer import new_standing
-from towpath.hub.deliveries import Deliveries
 from towpath.hub.stream import Stream
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.types import CLUSTER
+from towpath.rollout.deliveries import Deliveries
 
 CURL = Account("shop", "curl")
 FIRST = snapshot({CLUSTER: {"a": "1"}})

@@ -6,9 +6,9 @@ import pytest
 
 from support.objects import mesh_config, namespace, pod
 from support.running_hub import RunningHub, newest
-from towpath.hub.deliveries import State
 from towpath.hub.stream import NotItsPodError
 from towpath.model.names import Account, Kind
+from towpath.rollout.deliveries import State
 
 BUYER, DEFAULT = Account("shop", "buyer"), Account("shop", "default")
 MESH = (namespace("shop"), mesh_config(), pod("curl", app="curl"))

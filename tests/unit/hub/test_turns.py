@@ -10,7 +10,7 @@ from itertools import count, pairwise
 import pytest
 
 from support.objects import mesh_of
-from towpath.hub.memo import SMALL_WORK, Memo, Question
+from towpath.hub.queries import SMALL_WORK, Memo, Question
 from towpath.hub.turns import Turns
 from towpath.model.mesh import Mesh
 

@@ -14,7 +14,7 @@ from support.objects import (
     pod,
     service,
 )
-from towpath.hub.memo import Memo
+from towpath.hub.queries import Memo
 from towpath.model.names import Account
 from towpath.planning import endpoints, outbound, problems
 from towpath.planning.destinations import destinations_of, directory

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from towpath.hub.status import Counts, PolicyStatus
+from towpath.answers.status import Counts, PolicyStatus
 from towpath.model.names import ObjectRef, Stamp
 from towpath.model.problem import Problem, Reason
 from towpath.status.conditions import apply_document, status_document, summary, verdicts

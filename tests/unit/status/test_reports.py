@@ -11,7 +11,7 @@ import pytest
 
 from support.fake_time import Clock, run_in_fake_time
 from support.written_api import WrittenApi
-from towpath.hub.status import Counts, PolicyStatus
+from towpath.answers.status import Counts, PolicyStatus
 from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.model.names import ObjectRef, Stamp
 from towpath.status import reports

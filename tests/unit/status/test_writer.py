@@ -9,7 +9,7 @@ import pytest
 
 from support.status_writer import Given, Written, scenario
 from support.written_api import WrittenApi
-from towpath.hub.status import Counts
+from towpath.answers.status import Counts
 from towpath.kubeapi.client import KubeApiError
 
 

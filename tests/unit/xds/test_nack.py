@@ -6,8 +6,8 @@ import pytest
 
 from support.resources import resource
 from support.xds_peer import DeltaPeer, SotwPeer, told
-from towpath.hub.standing import content
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SIDECAR
+from towpath.rollout.clients import content
 from towpath.xds.messages import Ack, Nack
 
 EVERY_TYPE = pytest.mark.parametrize("type_url", [CLUSTER, ENDPOINTS, LISTENER, ROUTES])

@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from towpath.hub.suspicion import Suspicion
 from towpath.model.names import Account, ClientKind
 from towpath.model.snapshot import Resource, ResourceSet, Vocabulary
 from towpath.model.text import shorten
+from towpath.rollout.bisection import Suspicion
 
 LIMIT = 100
 """How many rejections of one client are remembered, the newest."""

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.objects import mesh_config, mesh_of, namespace
-from towpath.hub.explain import explain, parse_attempt
-from towpath.hub.suggest import suggestion
+from towpath.answers.explain import explain, parse_attempt
+from towpath.answers.suggest import suggestion
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, Protocol
 from towpath.planning.egress.decide import Attempt

@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from towpath.hub.deliveries import Deliveries, Delivery, Response, State
 from towpath.model.names import ClientKind, SidecarId
 from towpath.model.types import LISTENER
+from towpath.rollout.deliveries import Deliveries, Delivery, Response, State
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from support.fake_time import Clock, run_in_fake_time
-from towpath.hub.settle import Settle
+from towpath.hub.debounce import Settle
 
 QUIET, LONGEST = 0.02, 0.5
 

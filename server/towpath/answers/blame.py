@@ -7,14 +7,14 @@ from collections.abc import Iterable, Iterator
 
 from towpath.encode.envoy.names import OUTBOUND_LISTENER
 from towpath.encode.envoy.pointed import pointed_at
-from towpath.hub.quarantine import Quarantine
-from towpath.hub.standing import Rejection
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef
 from towpath.model.problem import Problem, Reason
 from towpath.model.types import short_name
 from towpath.planning.egress.externals import external_name
 from towpath.planning.egress.rules import Rule, rules
+from towpath.rollout.clients import Rejection
+from towpath.rollout.quarantine import Quarantine
 
 LONGEST = 500
 """How much of a client's error message is quoted."""

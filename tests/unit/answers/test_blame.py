@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from support.objects import egress, mesh_config, mesh_of, namespace, pod
-from towpath.hub.blame import rejection_problems
+from towpath.answers.blame import rejection_problems
 from towpath.hub.compose import snapshot
-from towpath.hub.quarantine import Quarantine
-from towpath.hub.standing import Flavour
 from towpath.model.egress import HTTPRouteGroup, RequestMatch
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, Protocol, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, LISTENER, ROUTES
+from towpath.rollout.clients import Flavour
+from towpath.rollout.quarantine import Quarantine
 
 MESH = mesh_of(
     namespace(),

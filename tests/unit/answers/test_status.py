@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from support.objects import egress, mesh_config, mesh_of, namespace, route_group, setting
-from towpath.hub.deliveries import Delivery, State
-from towpath.hub.status import Counts, PolicyStatus, effect, policy_statuses
+from towpath.answers.status import Counts, PolicyStatus, effect, policy_statuses
 from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.planning import problems
 from towpath.planning.egress.rules import Rule
+from towpath.rollout.deliveries import Delivery, State
 
 DEFAULT = Account("shop", "default")
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from support.objects import mesh_of
 from support.resources import FakeVocabulary, resource, snapshot
 from support.xds_peer import Clock
-from towpath.hub.comparison import Change, Comparisons
-from towpath.hub.memo import Memo
-from towpath.hub.quarantine import MOST_FLAVOURS, Quarantine
-from towpath.hub.standing import LONGEST_TEXT, Content, Flavour, Standing, content
+from towpath.hub.comparison import Comparisons
+from towpath.hub.queries import Memo
 from towpath.model.names import Account, ClientKind
 from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import ENDPOINTS, ROUTES
+from towpath.rollout.changes import Change
+from towpath.rollout.clients import LONGEST_TEXT, Content, Flavour, Standing, content
+from towpath.rollout.quarantine import MOST_FLAVOURS, Quarantine
 
 ENVOY = Flavour(ClientKind.ENVOY, "envoy", "1.40.0")
 OLDER = Flavour(ClientKind.ENVOY, "envoy", "1.39.0")

@@ -22,7 +22,7 @@ from support.objects import (
     setting,
 )
 from towpath.hub.compose import plan, snapshot
-from towpath.hub.memo import Memo
+from towpath.hub.queries import Memo
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import ClientKind, Kind, Protocol, SidecarId
 from towpath.planning import problems

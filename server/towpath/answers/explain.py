@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address
 from urllib.parse import SplitResult, urlsplit
 
-from towpath.hub.dialled import address_of, exists
-from towpath.hub.suggest import suggestion
+from towpath.answers.dialled import address_of, exists
+from towpath.answers.suggest import suggestion
 from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef, Protocol

@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
-from towpath.hub.deliveries import Delivery, State
 from towpath.model.egress import Egress, UpstreamTrafficSetting
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef, SidecarId, Stamp
 from towpath.model.problem import Problem, Reason
 from towpath.planning.egress.limits import admission
 from towpath.planning.egress.rules import Rule
+from towpath.rollout.deliveries import Delivery, State
 
 Policy = Egress | UpstreamTrafficSetting
 

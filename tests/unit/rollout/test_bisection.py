@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towpath.hub.suspicion import Suspicion, named_in
+from towpath.rollout.bisection import Suspicion, named_in
 
 
 @pytest.mark.parametrize(

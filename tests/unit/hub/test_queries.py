@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from support.objects import fill, namespace, new_store, pod, port, service
-from towpath.hub.memo import Memo
+from towpath.hub.queries import Memo
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind
 from towpath.store import Store

@@ -11,10 +11,10 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from towpath.hub.comparison import Change, Difference, Intersections
-from towpath.hub.standing import Content, Flavour, Rejection, Standing, content
 from towpath.model.names import Account
 from towpath.model.snapshot import Resource, ResourceSet, Vocabulary
+from towpath.rollout.changes import Change, Difference, Intersections
+from towpath.rollout.clients import Content, Flavour, Rejection, Standing, content
 
 H = TypeVar("H", bound=Hashable)
 

@@ -21,8 +21,8 @@ from support.objects import (
     route_group,
     service,
 )
-from towpath.hub.explain import explain, parse_attempt
-from towpath.hub.suggest import suggestion
+from towpath.answers.explain import explain, parse_attempt
+from towpath.answers.suggest import suggestion
 from towpath.model.egress import HTTPRouteGroup, RequestMatch
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, Protocol
