@@ -20,7 +20,6 @@ LIFETIME = timedelta(days=3650)
 SERVING = timedelta(days=365)
 _SECRETS = Collection("v1", "secrets")
 _CERTIFICATE, _KEY = "ca.crt", "ca.key"
-_NOT_FOUND, _CONFLICT = 404, 409
 
 
 class NoAuthority(Exception):
@@ -45,7 +44,7 @@ async def mesh_authority(
         try:
             await needing(api.write("PUT", path, {**held, "data": data}), _SECRETS.grant("update"))
         except KubeApiError as error:
-            if error.status != _CONFLICT:
+            if not error.conflict:
                 raise
         else:
             return made
@@ -94,7 +93,7 @@ async def _read(api: KubeApi, path: str, namespace: str) -> dict[str, Any]:
     try:
         answer = await needing(api.get(path, {}), _SECRETS.grant("get"))
     except KubeApiError as error:
-        if error.status == _NOT_FOUND:
+        if error.not_found:
             text = f"there is no Secret {namespace}/{SECRET}: `towpath install` makes an empty one"
             raise NoAuthority(text) from error
         raise

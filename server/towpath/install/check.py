@@ -20,7 +20,6 @@ from towpath.kubeapi.paths import Collection
 from towpath.model.meshconfig import MESH_CONFIG_NAME as CONFIG
 
 _REVIEWS = Collection("authorization.k8s.io/v1", "subjectaccessreviews")
-_FORBIDDEN = 403
 _SWITCHES = {
     "traffic.enableEgress": "egress passthrough",
     "featureFlags.enableEgressPolicy": "egress policies",
@@ -92,7 +91,7 @@ async def _rights(api: KubeApi, documents: list[Document], namespace: str) -> Fi
             if not answer["status"]["allowed"]:
                 refused.append(_words(attributes))
     except KubeApiError as error:
-        if error.status != _FORBIDDEN:
+        if not error.forbidden:
             raise
         return Finding("rights", Verdict.UNKNOWN, f"you may not ask about them: {error}")
     if refused:

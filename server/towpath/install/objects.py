@@ -10,7 +10,6 @@ from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.paths import Collection
 
 MANAGER = "towpath-install"
-_NOT_FOUND, _CONFLICT = 404, 409
 _PLURALS = {
     "ClusterRole": "clusterroles",
     "ClusterRoleBinding": "clusterrolebindings",
@@ -54,7 +53,7 @@ async def read(api: KubeApi, document: Document) -> Any:
     try:
         return json.loads(await api.get(path(document), {}))
     except KubeApiError as error:
-        if error.status == _NOT_FOUND:
+        if error.not_found:
             return None
         raise
 
@@ -86,7 +85,7 @@ async def create(api: KubeApi, document: Document) -> bool:
     try:
         await api.write("POST", where, document, query={"fieldManager": MANAGER})
     except KubeApiError as error:
-        if error.status == _CONFLICT:
+        if error.conflict:
             return False
         raise
     return True
@@ -103,7 +102,7 @@ async def delete(api: KubeApi, record: Any) -> bool:
     try:
         await api.write("DELETE", path(record), options, timeout_s=60)
     except KubeApiError as error:
-        if error.status in (_NOT_FOUND, _CONFLICT):
+        if error.not_found or error.conflict:
             return False
         raise
     return True

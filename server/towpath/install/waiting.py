@@ -13,7 +13,6 @@ from towpath.install.packaged import Document
 from towpath.kubeapi.client import KubeApi, KubeApiError
 
 POLL_S = 0.5
-_NOT_FOUND = 404
 
 
 class NotInTime(Exception):
@@ -69,7 +68,7 @@ async def _not_discovered(api: KubeApi, path: str, plural: str) -> str:
     try:
         answer = json.loads(await api.get(path, {}))
     except KubeApiError as error:
-        if error.status != _NOT_FOUND:
+        if not error.not_found:
             raise
         answer = {}
     names = {one["name"] for one in answer.get("resources") or ()}

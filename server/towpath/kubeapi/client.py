@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Mapping
+from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -22,7 +23,6 @@ from towpath.kubeapi.jsonbytes import read_json
 
 T = TypeVar("T")
 
-_FORBIDDEN = 403
 CONNECT_S = 10.0
 WRITE_S = 10.0
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -50,6 +50,31 @@ class KubeApiError(Exception):
         super().__init__(message)
         self.status = status
         self.retry_after_s = retry_after_s
+
+    @property
+    def unanswered(self) -> bool:
+        """True if there was no answer, or it broke off."""
+        return self.status == 0
+
+    @property
+    def forbidden(self) -> bool:
+        """True if RBAC or an admission denies it."""
+        return self.status == HTTPStatus.FORBIDDEN
+
+    @property
+    def not_found(self) -> bool:
+        """True if there is no such object, or no such kind."""
+        return self.status == HTTPStatus.NOT_FOUND
+
+    @property
+    def conflict(self) -> bool:
+        """True if it exists already, or has changed since it was read."""
+        return self.status == HTTPStatus.CONFLICT
+
+    @property
+    def gone(self) -> bool:
+        """True if the version or page that was asked for is no longer kept."""
+        return self.status == HTTPStatus.GONE
 
 
 class NoRightError(KubeApiError):
@@ -202,7 +227,7 @@ async def _refusal(answer: aiohttp.ClientResponse) -> KubeApiError:
     wait = answer.headers.get("Retry-After", "")
     message = _message(await _beginning(answer.content), answer.status)
     # An admission that denies an object answers 403 as well, in words of its own.
-    by_rbac = answer.status == _FORBIDDEN and "is forbidden: User " in message
+    by_rbac = answer.status == HTTPStatus.FORBIDDEN and "is forbidden: User " in message
     return (NoRightError if by_rbac else KubeApiError)(
         answer.status, message, retry_after_s=float(wait) if wait.isdecimal() else 0.0
     )

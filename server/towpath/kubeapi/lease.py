@@ -25,7 +25,6 @@ DURATION_S = 15.0
 RENEW_WITHIN_S = 10.0
 """A holder that could not renew for this long no longer counts on holding it."""
 RETRY_S = 2.0
-_NOT_FOUND, _CONFLICT = 404, 409
 _DOCUMENT = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -95,7 +94,7 @@ class Lease:
         try:
             holds = await self._claim()
         except KubeApiError as error:
-            if error.status == _CONFLICT:
+            if error.conflict:
                 return  # somebody else was first; the next look says who
             self._tell(f"Lease {self._namespace}/{self._name}: {error}")
             return
@@ -145,7 +144,7 @@ class Lease:
         try:
             return decoded(await needing(asked, LEASES.grant("get")), _DOCUMENT)
         except KubeApiError as error:
-            if error.status == _NOT_FOUND:
+            if error.not_found:
                 return None
             raise
 

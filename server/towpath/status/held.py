@@ -11,7 +11,6 @@ from towpath.status.conditions import Document, ours
 
 KINDS = (Kind.EGRESS, Kind.UPSTREAM_TRAFFIC_SETTING)
 _PAGE = "500"
-_NOT_FOUND = 404
 
 
 class _Metadata(msgspec.Struct, frozen=True):
@@ -43,7 +42,7 @@ async def read_held(api: KubeApi) -> dict[str, Document]:
                 asked = api.get(COLLECTIONS[kind].path(), query)
                 answer = await needing(asked, COLLECTIONS[kind].grant("list"))
             except KubeApiError as error:
-                if error.status == _NOT_FOUND:  # the kind is not installed
+                if error.not_found:  # the kind is not installed
                     break
                 raise
             found = decoded(answer, _ITEMS)

@@ -16,7 +16,6 @@ log = logging.getLogger(__name__)
 
 RETRY_S = 2.0
 LONGEST_PAUSE_S = 60.0
-_NOT_FOUND, _CONFLICT = 404, 409
 
 
 class UnusablePreset(Exception):
@@ -65,7 +64,7 @@ class Preset:
         try:
             await needing(written, CONFIGS.grant("create"))
         except KubeApiError as error:
-            if error.status == _CONFLICT:
+            if error.conflict:
                 return  # there is one: it is people's
             raise
         log.info("created the MeshConfig %s/%s from %s", self._namespace, CONFIG, PRESET)
@@ -77,7 +76,7 @@ class Preset:
         try:
             answer = await needing(read, CONFIG_MAPS.grant("get"))
         except KubeApiError as error:
-            if error.status == _NOT_FOUND:
+            if error.not_found:
                 return None
             raise
         try:

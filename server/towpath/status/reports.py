@@ -32,7 +32,6 @@ LEFT_BEHIND_S = 600.0
 """A report of a replica that died is deleted after this long."""
 LARGEST = 200 * 1024
 """Bytes of counts; Kubernetes takes 256 KiB of annotations."""
-_NOT_FOUND = 404
 
 Heard = Mapping[Stamp, Counts]
 """Counts by what they speak of: one generation of one object."""
@@ -181,7 +180,7 @@ class Reports:
         try:
             await needing(deleted, LEASES.grant("delete"))
         except KubeApiError as error:
-            if error.status != _NOT_FOUND:
+            if not error.not_found:
                 log.warning("Lease %s/%s cannot be deleted: %s", self._namespace, name, error)
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from http import HTTPStatus
 
 from towpath.answers.status import PolicyStatus
 from towpath.kubeapi.client import KubeApi, KubeApiError, NoRightError, needing
@@ -22,10 +23,13 @@ log = logging.getLogger(__name__)
 MANAGER = "towpath"
 WITHIN_S = DURATION_S - RENEW_WITHIN_S
 """A request that was begun while the lease was held has ended before another may hold it."""
-_MALFORMED = (400, 413, 422)
+_MALFORMED = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
 """This document will never be taken, so it is not tried again."""
-_MISSING, _CONFLICT = 404, 409
-_OF_ONE = (403, _CONFLICT, 500)
+_OF_ONE = (HTTPStatus.FORBIDDEN, HTTPStatus.CONFLICT, HTTPStatus.INTERNAL_SERVER_ERROR)
 """An admission denies it or breaks at it, or it was just made anew: the others may fare better."""
 
 
@@ -86,7 +90,7 @@ class Writes:
         try:
             await needing(request, target.grant)
         except KubeApiError as error:
-            if target.group == EVENTS.full_name and error.status == _CONFLICT:
+            if target.group == EVENTS.full_name and error.conflict:
                 self._count(target, "already_there")  # and says the same, as it has the same name
                 return True
             self._count(target, "failed")
@@ -99,7 +103,7 @@ class Writes:
     def _refused(self, target: _Target, error: KubeApiError) -> bool:
         """Let it wait, or all that will fail like it; true if trying again is vain."""
         text = f"{target.what} of {target.ref} cannot be written: {error}"
-        if error.status == _MISSING and f'"{target.ref.name}"' in str(error):
+        if error.not_found and f'"{target.ref.name}"' in str(error):
             return True  # it has just been deleted
         if error.status in _MALFORMED:
             log.warning("%s", text)
@@ -108,7 +112,7 @@ class Writes:
             if self._pace.failed(target.key, error.status):
                 log.warning("%s; it is tried again", text)
             return False
-        if error.status == _MISSING:
+        if error.not_found:
             text += "; are the CustomResourceDefinitions those of this version?"
         if self._pace.failed(target.group, error.status, at_least_s=error.retry_after_s):
             log.warning("%s", text)

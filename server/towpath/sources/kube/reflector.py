@@ -10,6 +10,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Callable, Iterable
+from http import HTTPStatus
 from typing import Protocol
 
 import msgspec
@@ -25,8 +26,13 @@ from towpath.sources.kube.pace import Backoff, Pace
 log = logging.getLogger(__name__)
 
 PAGE = 500
-_UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _GONE, _BUSY = 401, 403, 404, 410, 429
-_NO_STREAMED_LIST = (400, _FORBIDDEN, 422)
+_UNAVAILABLE = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS)
+"""A server that answers so, or with a status of 500 and above, says nothing about the kind."""
+_NO_STREAMED_LIST = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
 
 
 class Sink(Protocol):
@@ -126,7 +132,7 @@ class Reflector:
         except KubeApiError as error:
             # An older server refuses it; one whose storage cannot do it says so in the stream.
             cannot = error.status in _NO_STREAMED_LIST or self._opened_at is not None
-            if self._version or not cannot or error.status in (0, _GONE):
+            if self._version or not cannot or error.unanswered or error.gone:
                 raise
             self._opened_at = None
             return False
@@ -139,7 +145,7 @@ class Reflector:
         try:
             await self._list({**self._resource.selection, "limit": str(PAGE)})
         except KubeApiError as error:
-            if error.status != _GONE:
+            if not error.gone:
                 raise
             await self._list(dict(self._resource.selection))
 
@@ -210,21 +216,21 @@ class Reflector:
     def _judge(self, error: KubeApiError) -> None:
         """What a failure means for the kind; the pause that follows is the same for all."""
         kind, status = self._resource.kind, error.status
-        if status in (0, _UNAUTHORIZED, _BUSY) or status >= 500:
+        if error.unanswered or status in _UNAVAILABLE or status >= 500:
             if self._opened_at is None:
                 self._outage.away(kind, f"{kind} cannot be read: {error}")
             else:
                 # A watch that breaks off is no outage before the next attempt fails as well.
                 self._outage.failing(kind)
             return
-        if status == _FORBIDDEN and self._lenient():
+        if error.forbidden and self._lenient():
             self._outage.failing(kind)
             return
         self._outage.answered(kind)
         self._version = ""
-        if status == _GONE:
+        if error.gone:
             self._outage.failing(kind)
-        elif status == _NOT_FOUND and self._resource.custom:
+        elif error.not_found and self._resource.custom:
             if not self._sink.absent(self._resource):
                 self._outage.failing(kind)
                 name = self._resource.collection.full_name
@@ -247,7 +253,7 @@ class Reflector:
     async def _pause(self, failure: KubeApiError | None) -> None:
         """Longer with each failure in a row; cut short, once, when the server is back."""
         seconds = self._backoff.next(failure.retry_after_s if failure else 0.0)
-        hurry = failure is not None and failure.status == 0 and not self._hurried
+        hurry = failure is not None and failure.unanswered and not self._hurried
         if await self._outage.rest(seconds, until_it_answers=hurry):
             self._hurried = True
 
@@ -258,7 +264,7 @@ class Reflector:
             log.warning("%s", text)
 
     def _explain(self, error: KubeApiError) -> str:
-        if error.status != _FORBIDDEN:
+        if not error.forbidden:
             return str(error)
         resource = self._resource
         within = f" in namespace {resource.namespace}" if resource.namespace else ""
