@@ -10,7 +10,7 @@ from typing import Any
 
 from towpath.ca import Authority, Pair
 from towpath.kubeapi.client import KubeApi, KubeApiError, needing
-from towpath.kubeapi.paths import Collection
+from towpath.kubeapi.paths import SECRETS
 from towpath.model.names import Account
 
 SECRET = "towpath-ca"  # noqa: S105 - its name
@@ -18,7 +18,6 @@ NAME = "Towpath mesh authority"
 SERVICE = "towpath"
 LIFETIME = timedelta(days=3650)
 SERVING = timedelta(days=365)
-_SECRETS = Collection("v1", "secrets")
 _CERTIFICATE, _KEY = "ca.crt", "ca.key"
 
 
@@ -33,7 +32,7 @@ async def mesh_authority(
 
     Of several that find it empty at once, the API server lets one write; the others take that one.
     """
-    path = _SECRETS.path(namespace, SECRET)
+    path = SECRETS.path(namespace, SECRET)
     while True:
         held = await _read(api, path, namespace)
         data = held.get("data") or {}
@@ -42,7 +41,7 @@ async def mesh_authority(
         made = Authority.create(NAME, lifetime=LIFETIME, clock=clock)
         data = {_CERTIFICATE: _text(made.pair.certificate), _KEY: _text(made.pair.key)}
         try:
-            await needing(api.write("PUT", path, {**held, "data": data}), _SECRETS.grant("update"))
+            await needing(api.write("PUT", path, {**held, "data": data}), SECRETS.grant("update"))
         except KubeApiError as error:
             if not error.conflict:
                 raise
@@ -91,7 +90,7 @@ def sidecar_secret(
 
 async def _read(api: KubeApi, path: str, namespace: str) -> dict[str, Any]:
     try:
-        answer = await needing(api.get(path, {}), _SECRETS.grant("get"))
+        answer = await needing(api.get(path, {}), SECRETS.grant("get"))
     except KubeApiError as error:
         if error.not_found:
             text = f"there is no Secret {namespace}/{SECRET}: `towpath install` makes an empty one"

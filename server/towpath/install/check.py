@@ -16,10 +16,9 @@ from towpath.install.packaged import Document
 from towpath.install.values import Values
 from towpath.install.waiting import missing, not_established
 from towpath.kubeapi.client import KubeApi, KubeApiError
-from towpath.kubeapi.paths import Collection
+from towpath.kubeapi.paths import ACCESS_REVIEWS
 from towpath.model.meshconfig import MESH_CONFIG_NAME as CONFIG
 
-_REVIEWS = Collection("authorization.k8s.io/v1", "subjectaccessreviews")
 _SWITCHES = {
     "traffic.enableEgress": "egress passthrough",
     "featureFlags.enableEgressPolicy": "egress policies",
@@ -86,8 +85,12 @@ async def _rights(api: KubeApi, documents: list[Document], namespace: str) -> Fi
         for attributes in _needed(documents):
             count += 1
             spec = {"user": user, "resourceAttributes": attributes}
-            body = {"apiVersion": _REVIEWS.api_version, "kind": "SubjectAccessReview", "spec": spec}
-            answer = json.loads(await api.write("POST", _REVIEWS.path(), body))
+            body = {
+                "apiVersion": ACCESS_REVIEWS.api_version,
+                "kind": "SubjectAccessReview",
+                "spec": spec,
+            }
+            answer = json.loads(await api.write("POST", ACCESS_REVIEWS.path(), body))
             if not answer["status"]["allowed"]:
                 refused.append(_words(attributes))
     except KubeApiError as error:

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from towpath.install.objects import listed, read, stub
-from towpath.install.others import DEPLOYMENTS
 from towpath.install.ownership import LABEL, NAME, other_owner
 from towpath.install.packaged import Document
 from towpath.install.values import Values
 from towpath.kubeapi.client import KubeApi
-from towpath.kubeapi.paths import COLLECTIONS
+from towpath.kubeapi.paths import COLLECTIONS, DEPLOYMENTS
 from towpath.model.meshconfig import MESH_CONFIG_NAME as CONFIG
 from towpath.model.names import Kind
 

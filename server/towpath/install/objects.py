@@ -7,26 +7,9 @@ from typing import Any
 
 from towpath.install.packaged import Document
 from towpath.kubeapi.client import KubeApi, KubeApiError
-from towpath.kubeapi.paths import Collection
+from towpath.kubeapi.paths import Collection, collection
 
 MANAGER = "towpath-install"
-_PLURALS = {
-    "ClusterRole": "clusterroles",
-    "ClusterRoleBinding": "clusterrolebindings",
-    "ConfigMap": "configmaps",
-    "CustomResourceDefinition": "customresourcedefinitions",
-    "Deployment": "deployments",
-    "Lease": "leases",
-    "MeshConfig": "meshconfigs",
-    "Namespace": "namespaces",
-    "NetworkPolicy": "networkpolicies",
-    "PodDisruptionBudget": "poddisruptionbudgets",
-    "Role": "roles",
-    "RoleBinding": "rolebindings",
-    "Secret": "secrets",
-    "Service": "services",
-    "ServiceAccount": "serviceaccounts",
-}
 
 
 def stub(api_version: str, kind: str, name: str, namespace: str = "") -> Document:
@@ -37,8 +20,7 @@ def stub(api_version: str, kind: str, name: str, namespace: str = "") -> Documen
 
 def path(document: Document) -> str:
     metadata = document["metadata"]
-    collection = Collection(document["apiVersion"], _PLURALS[document["kind"]])
-    return collection.path(metadata.get("namespace", ""), metadata["name"])
+    return _collection(document).path(metadata.get("namespace", ""), metadata["name"])
 
 
 def title(document: Document) -> str:
@@ -80,8 +62,7 @@ async def apply(api: KubeApi, document: Document) -> str:
 async def create(api: KubeApi, document: Document) -> bool:
     """Create it; false if there is one of its name already."""
     metadata = document["metadata"]
-    collection = Collection(document["apiVersion"], _PLURALS[document["kind"]])
-    where = collection.path(metadata.get("namespace", ""))
+    where = _collection(document).path(metadata.get("namespace", ""))
     try:
         await api.write("POST", where, document, query={"fieldManager": MANAGER})
     except KubeApiError as error:
@@ -106,3 +87,7 @@ async def delete(api: KubeApi, record: Any) -> bool:
             return False
         raise
     return True
+
+
+def _collection(document: Document) -> Collection:
+    return collection(document["apiVersion"], document["kind"])

@@ -9,9 +9,8 @@ from typing import Any
 from towpath.install.objects import listed
 from towpath.install.ownership import INSTANCE, LABEL, NAME
 from towpath.kubeapi.client import KubeApi
-from towpath.kubeapi.paths import Collection
+from towpath.kubeapi.paths import DEPLOYMENTS
 
-DEPLOYMENTS = Collection("apps/v1", "deployments")
 OSM, EDGE, FSM, OURS = "Open Service Mesh", "osm-edge", "Flomesh Service Mesh", "Towpath"
 _LABELS = {"openservicemesh.io": OSM, "flomesh.io": FSM}
 _PARTS = ("bootstrap", "controller", "injector")

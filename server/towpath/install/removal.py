@@ -14,9 +14,8 @@ from towpath.install.ownership import INSTANCE, LABEL, NAME, other_owner
 from towpath.install.survey import DEFINITION, Conflict
 from towpath.install.values import Values
 from towpath.kubeapi.client import KubeApi, NoRightError
-from towpath.kubeapi.paths import LEASES, Collection
+from towpath.kubeapi.paths import LEASES, SECRETS, Collection
 
-_SECRETS = Collection("v1", "secrets")
 _LEASES = ("towpath-status", "towpath-replica-")
 _INHABITANTS = (
     *(Collection("apps/v1", plural) for plural in ("deployments", "statefulsets", "daemonsets")),
@@ -125,7 +124,7 @@ async def _leases(api: KubeApi, namespace: str) -> list[Any]:
 async def _certificates(api: KubeApi, namespace: str) -> list[Any]:
     """What `towpath certificates sidecar` put beside the pods of other namespaces."""
     query = {"labelSelector": f"{LABEL}={NAME},{INSTANCE}={namespace}"}
-    return [_named(one, _SECRETS, "Secret") for one in await listed(api, _SECRETS, query)]
+    return [_named(one, SECRETS, "Secret") for one in await listed(api, SECRETS, query)]
 
 
 def _named(item: Any, collection: Collection, kind: str) -> Any:

@@ -41,19 +41,58 @@ class Collection:
         return f'apiGroups: ["{self.group}"], resources: ["{what}"], verbs: [{", ".join(verbs)}]'
 
 
-_POLICY = "policy.openservicemesh.io/v1alpha1"
-
-COLLECTIONS: Mapping[Kind, Collection] = {
-    Kind.NAMESPACE: Collection("v1", "namespaces"),
-    Kind.SERVICE: Collection("v1", "services"),
-    Kind.ENDPOINT_SLICE: Collection("discovery.k8s.io/v1", "endpointslices"),
-    Kind.POD: Collection("v1", "pods"),
-    Kind.SERVICE_ACCOUNT: Collection("v1", "serviceaccounts"),
-    Kind.MESH_CONFIG: Collection("config.openservicemesh.io/v1alpha2", "meshconfigs"),
-    Kind.EGRESS: Collection(_POLICY, "egresses"),
-    Kind.HTTP_ROUTE_GROUP: Collection("specs.smi-spec.io/v1alpha4", "httproutegroups"),
-    Kind.UPSTREAM_TRAFFIC_SETTING: Collection(_POLICY, "upstreamtrafficsettings"),
+_PLURALS = {
+    "ClusterRole": "clusterroles",
+    "ClusterRoleBinding": "clusterrolebindings",
+    "ConfigMap": "configmaps",
+    "CustomResourceDefinition": "customresourcedefinitions",
+    "Deployment": "deployments",
+    "Egress": "egresses",
+    "EndpointSlice": "endpointslices",
+    "Event": "events",
+    "HTTPRouteGroup": "httproutegroups",
+    "Lease": "leases",
+    "MeshConfig": "meshconfigs",
+    "Namespace": "namespaces",
+    "NetworkPolicy": "networkpolicies",
+    "Pod": "pods",
+    "PodDisruptionBudget": "poddisruptionbudgets",
+    "Role": "roles",
+    "RoleBinding": "rolebindings",
+    "Secret": "secrets",
+    "Service": "services",
+    "ServiceAccount": "serviceaccounts",
+    "SubjectAccessReview": "subjectaccessreviews",
+    "UpstreamTrafficSetting": "upstreamtrafficsettings",
 }
 
-LEASES = Collection("coordination.k8s.io/v1", "leases")
-EVENTS = Collection("events.k8s.io/v1", "events")
+
+def collection(api_version: str, kind: str) -> Collection:
+    """All objects of a kind that Towpath reads or writes; KeyError for another kind."""
+    return Collection(api_version, _PLURALS[kind])
+
+
+_POLICY = "policy.openservicemesh.io/v1alpha1"
+_API_VERSIONS = {
+    Kind.NAMESPACE: "v1",
+    Kind.SERVICE: "v1",
+    Kind.ENDPOINT_SLICE: "discovery.k8s.io/v1",
+    Kind.POD: "v1",
+    Kind.SERVICE_ACCOUNT: "v1",
+    Kind.MESH_CONFIG: "config.openservicemesh.io/v1alpha2",
+    Kind.EGRESS: _POLICY,
+    Kind.HTTP_ROUTE_GROUP: "specs.smi-spec.io/v1alpha4",
+    Kind.UPSTREAM_TRAFFIC_SETTING: _POLICY,
+}
+
+COLLECTIONS: Mapping[Kind, Collection] = {
+    kind: collection(version, kind) for kind, version in _API_VERSIONS.items()
+}
+"""Of the kinds that are followed."""
+
+ACCESS_REVIEWS = collection("authorization.k8s.io/v1", "SubjectAccessReview")
+CONFIG_MAPS = collection("v1", "ConfigMap")
+DEPLOYMENTS = collection("apps/v1", "Deployment")
+EVENTS = collection("events.k8s.io/v1", "Event")
+LEASES = collection("coordination.k8s.io/v1", "Lease")
+SECRETS = collection("v1", "Secret")

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from towpath.kubeapi.paths import COLLECTIONS, Collection
+from towpath.kubeapi.paths import COLLECTIONS
 from towpath.model.meshconfig import MESH_CONFIG_NAME
 from towpath.model.names import Kind
 
 PRESET = "preset-mesh-config"
 KEY = "preset-mesh-config.json"
 CONFIGS = COLLECTIONS[Kind.MESH_CONFIG]
-CONFIG_MAPS = Collection("v1", "configmaps")
 
 
 def first_mesh_config(namespace: str, spec: Mapping[str, Any]) -> dict[str, Any]:

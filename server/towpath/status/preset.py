@@ -9,7 +9,8 @@ from typing import Any
 
 from towpath.kubeapi.client import KubeApi, KubeApiError, needing
 from towpath.kubeapi.lease import Lease
-from towpath.kubeapi.preset import CONFIG_MAPS, CONFIGS, KEY, PRESET, first_mesh_config
+from towpath.kubeapi.paths import CONFIG_MAPS
+from towpath.kubeapi.preset import CONFIGS, KEY, PRESET, first_mesh_config
 from towpath.model.meshconfig import MESH_CONFIG_NAME as CONFIG
 
 log = logging.getLogger(__name__)
