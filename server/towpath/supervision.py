@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
+from towpath.backoff import Backoff
 from towpath.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,7 @@ class Supervisor:
         *work* must be able to begin anew at any time. *task* is one of a few fixed words.
         """
         failures = self._metrics.task_failures.labels(task)
-        pause_s = self._first_pause_s
+        backoff = Backoff(first_s=self._first_pause_s, longest_s=self._longest_pause_s)
         while True:
             begun = self._clock()
             try:
@@ -45,10 +46,10 @@ class Supervisor:
             except Exception:
                 failures.inc()
                 if self._clock() - begun >= STEADY_S:
-                    pause_s = self._first_pause_s
+                    backoff.reset()
+                pause_s = backoff.next()
                 text = "the task %s failed; it starts again in %g s"
                 log.exception(text, task, pause_s, extra={"task": task})
             else:
                 return
             await asyncio.sleep(pause_s)
-            pause_s = min(2 * pause_s, self._longest_pause_s)

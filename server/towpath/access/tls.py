@@ -15,6 +15,7 @@ import grpc
 from towpath.access.checks import check_authorities, check_pair
 from towpath.settings import SettingsError
 from towpath.telemetry.metrics import Metrics
+from towpath.telemetry.once import LogOnce
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ class ServerTls:
         except ValueError as error:
             raise SettingsError(str(error)) from error
         self._used = contents
-        self._failure = ""
+        self._failure = LogOnce(log, logging.ERROR)
         self._handed_out = self._configuration
 
     def credentials(self) -> grpc.ServerCredentials:
@@ -76,23 +77,23 @@ class ServerTls:
         try:
             contents = self._read()
             if contents == self._used:
-                self._failure = ""
+                self._failure.over()
                 return
             # What was refused before is looked at again: it may only not have been valid yet.
             self._configuration = self._checked(contents)
         except ValueError as error:
             self._failed(str(error))
         else:
-            self._used, self._failure = contents, ""
+            self._used = contents
+            self._failure.over()
             self._metrics.tls_reloads.labels("ok").inc()
             log.info("new TLS files are used for new connections: %s", self._certificate)
 
     def _failed(self, failure: str) -> None:
         # A file that is wrong fails at every look, and is told of once.
-        if failure != self._failure:
-            self._failure = failure
+        text = f"new TLS files are not used, the last good ones are kept: {failure}"
+        if self._failure.tell(text):
             self._metrics.tls_reloads.labels("failed").inc()
-            log.error("new TLS files are not used, the last good ones are kept: %s", failure)
 
     def _news(self) -> Any:
         """Called by gRPC, in a thread of its own, before each handshake; None: as before."""

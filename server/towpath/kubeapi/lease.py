@@ -17,6 +17,7 @@ import msgspec
 
 from towpath.kubeapi.client import KubeApi, KubeApiError, decoded, needing
 from towpath.kubeapi.paths import LEASES
+from towpath.telemetry.once import LogOnce
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ class Lease:
         self._seen: tuple[object, object] = (None, None)  # another's holder and renewTime,
         self._seen_at = 0.0  # since when they are the same
         self._renewed_at: float | None = None
-        self._said = ""
+        self._failure = LogOnce(log)
 
     @property
     def held(self) -> bool:
@@ -96,11 +97,11 @@ class Lease:
         except KubeApiError as error:
             if error.conflict:
                 return  # somebody else was first; the next look says who
-            self._tell(f"Lease {self._namespace}/{self._name}: {error}")
+            self._failure.tell(f"Lease {self._namespace}/{self._name}: {error}")
             return
         before, self._renewed_at = self.held, began if holds else None
         if holds:
-            self._said = ""
+            self._failure.over()
         if holds != before:
             doing = "holds" if holds else "has lost"
             log.info("%s %s the Lease %s/%s", self._identity, doing, self._namespace, self._name)
@@ -177,9 +178,3 @@ class Lease:
 
     def _time(self) -> str:
         return micro_time(self._now())
-
-    def _tell(self, text: str) -> None:
-        """Log what is new."""
-        if text != self._said:
-            self._said = text
-            log.warning("%s", text)

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from towpath.backoff import Backoff
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 """After a failure; doubled with each that follows it."""
+
+
+def _backoff() -> Backoff:
+    return Backoff(first_s=FIRST_PAUSE_S, longest_s=LONGEST_PAUSE_S)
 
 
 @dataclass(slots=True)
 class _Turn:
     written_at: float = float("-inf")
     not_before: float = float("-inf")
-    pause: float = FIRST_PAUSE_S
     why: object = None
+    backoff: Backoff = field(default_factory=_backoff)
 
 
 class Pace:
@@ -36,8 +42,7 @@ class Pace:
         """Pause for longer each time; true if *why* is not what it failed for before."""
         turn = self._turns.setdefault(key, _Turn())
         news, turn.why = turn.why != why, why
-        turn.not_before = self._clock() + max(turn.pause, at_least_s)
-        turn.pause = min(2 * turn.pause, LONGEST_PAUSE_S)
+        turn.not_before = self._clock() + max(turn.backoff.next(), at_least_s)
         return news
 
     def forget(self, key: str) -> None:

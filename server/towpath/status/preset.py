@@ -7,11 +7,13 @@ import json
 import logging
 from typing import Any
 
+from towpath.backoff import Backoff
 from towpath.kubeapi.client import KubeApi, KubeApiError, needing
 from towpath.kubeapi.lease import Lease
 from towpath.kubeapi.paths import CONFIG_MAPS
 from towpath.kubeapi.preset import CONFIGS, KEY, PRESET, first_mesh_config
 from towpath.model.meshconfig import MESH_CONFIG_NAME as CONFIG
+from towpath.telemetry.once import LogOnce
 
 log = logging.getLogger(__name__)
 
@@ -34,23 +36,25 @@ class Preset:
         self._api = api
         self._lease = lease
         self._namespace = namespace
-        self._said = ""
+        self._failure = LogOnce(log)
 
     async def run(self) -> None:
         """Return when there is a MeshConfig, or nothing to make it of."""
-        pause = RETRY_S
+        backoff = Backoff(first_s=RETRY_S, longest_s=LONGEST_PAUSE_S)
+        pause_s = RETRY_S
         while True:
             if self._lease.held:
                 try:
                     await self._create()
                 except UnusablePreset as error:
-                    self._tell(f"no MeshConfig is created: {error}")
+                    self._failure.tell(f"no MeshConfig is created: {error}")
                 except KubeApiError as error:
-                    self._tell(f"the MeshConfig {self._namespace}/{CONFIG} is not created: {error}")
+                    name = f"{self._namespace}/{CONFIG}"
+                    self._failure.tell(f"the MeshConfig {name} is not created: {error}")
                 else:
                     return
-                pause = min(2 * pause, LONGEST_PAUSE_S)
-            await asyncio.sleep(pause)
+                pause_s = backoff.next()
+            await asyncio.sleep(pause_s)
 
     async def _create(self) -> None:
         spec = await self._spec()
@@ -87,9 +91,3 @@ class Preset:
         if not isinstance(spec, dict):
             raise UnusablePreset(f"{where}: {KEY} is not a JSON object")
         return spec
-
-    def _tell(self, text: str) -> None:
-        """Log what is new."""
-        if text != self._said:
-            self._said = text
-            log.warning("%s", text)

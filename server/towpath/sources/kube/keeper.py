@@ -16,6 +16,7 @@ from towpath.model.problem import Problem, Reason
 from towpath.sources.kube import checkpoint
 from towpath.sources.kube.checkpoint import CheckpointError, Origin, Picture
 from towpath.telemetry.metrics import Metrics
+from towpath.telemetry.once import LogOnce
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +75,7 @@ class Keeper:
         self._dirty = False
         self._turn = self._written = 0
         self._writing = threading.Lock()
-        self._failed = False
+        self._failure = LogOnce(log)
         self._restoring: set[Kind] = set()
         self._max_age_s = max_age_s
         self._seen_at: float | None = None
@@ -162,15 +163,12 @@ class Keeper:
             checkpoint.write(self._path, self._origin, picture)
         except OSError as error:
             self._metrics.checkpoint_writes.labels("failed").inc()
-            if not self._failed:
-                log.warning("the checkpoint %s cannot be written: %s", self._path, error)
-            self._failed = True
+            self._failure.tell(f"the checkpoint {self._path} cannot be written: {error}")
         else:
             self._seen_at = picture.seen_at
             self._metrics.checkpoint_writes.labels("written").inc()
-            if self._failed:
+            if self._failure.over():
                 log.info("the checkpoint %s can be written again", self._path)
-            self._failed = False
 
     def _read(self) -> Picture:
         now, longest = self._now(), self._max_age_s

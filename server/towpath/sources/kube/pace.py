@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from dataclasses import dataclass
 
 
@@ -24,26 +23,6 @@ class Pace:
     idle_s: float = 90.0
     watch_s: tuple[int, int] = (290, 590)
 
-
-class Backoff:
-    """Pauses that double with each failure in a row and that *dice* spreads."""
-
-    def __init__(self, pace: Pace, dice: random.Random) -> None:
-        self._pace = pace
-        self._dice = dice
-        self._failures = 0
-
-    @property
-    def fresh(self) -> bool:
-        """True if nothing has failed since the last success."""
-        return self._failures == 0
-
-    def reset(self) -> None:
-        self._failures = 0
-
-    def next(self, asked_s: float = 0.0) -> float:
-        """The seconds to pause after one more failure; a server may have *asked* for more."""
-        longest = min(self._pace.longest_pause_s, self._pace.first_pause_s * 2**self._failures)
-        self._failures = min(self._failures + 1, 30)
-        asked = min(asked_s, self._pace.longest_asked_pause_s)
-        return float(asked + longest * (0.5 + self._dice.random() / 2))
+    def asked_s(self, retry_after_s: float) -> float:
+        """How much of the pause that a server asks for is granted, besides our own."""
+        return min(retry_after_s, self.longest_asked_pause_s)

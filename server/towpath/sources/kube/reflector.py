@@ -15,13 +15,15 @@ from typing import Protocol
 
 import msgspec
 
+from towpath.backoff import Backoff
 from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.model.names import ObjectRef
 from towpath.sources.decode import Decoded, decode_json
 from towpath.sources.kube import wire
 from towpath.sources.kube.kinds import Resource
 from towpath.sources.kube.outage import Outage
-from towpath.sources.kube.pace import Backoff, Pace
+from towpath.sources.kube.pace import Pace
+from towpath.telemetry.once import LogOnce
 
 log = logging.getLogger(__name__)
 
@@ -73,11 +75,13 @@ class Reflector:
         self._clock = clock
         self._dice = dice
         self._pace = pace
-        self._backoff = Backoff(pace, dice)
+        self._backoff = Backoff(
+            first_s=pace.first_pause_s, longest_s=pace.longest_pause_s, dice=dice
+        )
         self._version = ""  # where a watch may go on; "" is nowhere
         self._opened_at: float | None = None  # since when the watch of this attempt is open
         self._forbidden_at: float | None = None  # since when it is refused
-        self._said = ""
+        self._failure = LogOnce(log)
         self._hurried = False
 
     async def run(self) -> None:
@@ -102,7 +106,7 @@ class Reflector:
                 self._version = ""  # it would only send the same again
                 failure = KubeApiError(0, f"the answer cannot be read: {error}")
                 if self._opened_at is not None:
-                    self._tell(f"{self._resource.kind} cannot be followed: {failure}")
+                    self._failure.tell(f"{self._resource.kind} cannot be followed: {failure}")
             # Having opened is not yet having worked: a watch that always ends at once must
             # not be asked for in a tight loop.
             steady = self._opened_at is not None and (
@@ -110,7 +114,8 @@ class Reflector:
             )
             if steady:
                 self._backoff.reset()
-                self._hurried, self._said = False, ""
+                self._hurried = False
+                self._failure.over()
             if failure is not None:
                 self._judge(failure)
             if failure is not None or not steady:
@@ -234,12 +239,12 @@ class Reflector:
             if not self._sink.absent(self._resource):
                 self._outage.failing(kind)
                 name = self._resource.collection.full_name
-                self._tell(f"{name} is gone; what was last seen is served")
+                self._failure.tell(f"{name} is gone; what was last seen is served")
         else:
             self._outage.failing(kind)
             why = self._explain(error)
             self._sink.refused(self._resource, why)
-            self._tell(f"{kind} cannot be watched: {why}")
+            self._failure.tell(f"{kind} cannot be watched: {why}")
 
     def _lenient(self) -> bool:
         """True while a refusal may be that of a server that starts: it has no rights loaded yet.
@@ -252,16 +257,11 @@ class Reflector:
 
     async def _pause(self, failure: KubeApiError | None) -> None:
         """Longer with each failure in a row; cut short, once, when the server is back."""
-        seconds = self._backoff.next(failure.retry_after_s if failure else 0.0)
+        asked_s = self._pace.asked_s(failure.retry_after_s) if failure is not None else 0.0
+        seconds = asked_s + self._backoff.next()
         hurry = failure is not None and failure.unanswered and not self._hurried
         if await self._outage.rest(seconds, until_it_answers=hurry):
             self._hurried = True
-
-    def _tell(self, text: str) -> None:
-        """Log what is new."""
-        if text != self._said:
-            self._said = text
-            log.warning("%s", text)
 
     def _explain(self, error: KubeApiError) -> str:
         if not error.forbidden:

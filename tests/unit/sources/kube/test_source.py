@@ -10,9 +10,10 @@ import pytest
 
 from support.fake_api import FakeApi, body, fake_api, refuse
 from support.kube_store import Follow, Held
+from towpath.backoff import Backoff
 from towpath.model.names import Kind
 from towpath.sources.kube.outage import Outage
-from towpath.sources.kube.pace import Backoff, Pace
+from towpath.sources.kube.pace import Pace
 
 FORBIDDEN = 'User "me" cannot list resource "egresses"'
 NO_CRD = refuse(404, "404 page not found")
@@ -65,7 +66,7 @@ async def test_a_server_that_is_back_is_found_by_all_kinds_at_once(
     """
     pauses = Counter[int]()
 
-    def pause(backoff: Backoff, _: float = 0.0) -> float:
+    def pause(backoff: Backoff) -> float:
         pauses[id(backoff)] += 1
         first = id(backoff) == next(iter(pauses))
         return 0.05 if first or pauses[id(backoff)] == 1 else 3600.0
@@ -86,9 +87,9 @@ async def test_an_idle_outage_costs_few_attempts(
     default, pauses = Pace(), Counter[int]()
     as_it_is = Backoff.next
 
-    def pause(backoff: Backoff, asked_s: float = 0.0) -> float:
+    def pause(backoff: Backoff) -> float:
         pauses[id(backoff)] += 1
-        return as_it_is(backoff, asked_s)
+        return as_it_is(backoff)
 
     async with (
         fake_api() as api,
@@ -236,18 +237,8 @@ async def test_a_pause_is_cut_short_only_by_an_answer_after_an_outage() -> None:
     assert await resting
 
 
-def test_pauses_double_up_to_the_longest_and_begin_anew() -> None:
-    class Middle:
-        def random(self) -> float:
-            return 1.0
-
-    backoff = Backoff(Pace(first_pause_s=1, longest_pause_s=5), Middle())  # type: ignore[arg-type]
-
-    assert [1, 2, 4, 5, 5] == [backoff.next() for _ in range(5)]
-    assert 25 == backoff.next(20)
-    backoff.reset()
-    assert 1 == backoff.next()
-    assert 60 + 2 == backoff.next(10_000)
+def test_a_server_may_ask_for_a_longer_pause_but_not_for_any() -> None:
+    assert [20, 60] == [Pace().asked_s(seconds) for seconds in (20, 10_000)]
 
 
 async def test_a_server_that_starts_and_has_no_rights_loaded_yet_is_no_news(
