@@ -18,12 +18,12 @@ from towpath.xds.session import (
     FOLDED,
     FOLLOWED,
     MOST_UNANSWERED,
-    WILDCARD,
     WILDCARD_TYPES,
     Sent,
     Session,
     only_new,
 )
+from towpath.xds.subscription import WILDCARD, Subscription
 from towpath.xds.waits import Waits
 from towpath.xds.wire import Composer
 
@@ -37,8 +37,7 @@ step: it may bring any, and everybody else waits meanwhile.
 class _Subscription:
     """What the client has asked for of one type, and what it was sent."""
 
-    names: set[str] = field(default_factory=set)
-    wildcard: bool = False
+    asked: Subscription = Subscription()
     held: dict[str, Resource] = field(default_factory=dict)  # as last sent, or as the client says
     compared: ResourceSet | None = None  # what `held` was last brought up to …
     behind: set[str] = field(default_factory=set)  # … but for these names
@@ -50,8 +49,13 @@ class _Subscription:
     later: list[tuple[str, str]] = field(default_factory=list)  # brought, and not looked at yet
     batch: frozenset[str] = frozenset()  # what was taken of those last
 
-    def wants(self, name: str) -> bool:
-        return self.wildcard or name in self.names
+    @property
+    def names(self) -> frozenset[str]:
+        return self.asked.names
+
+    @property
+    def wildcard(self) -> bool:
+        return self.asked.wildcard
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,7 @@ class DeltaSession(Session[DeltaRequest]):
             return None
         versions = {name: held.version for name, held in known.held.items()}
         pending = frozenset(name for sent in known.unanswered.values() for name in sent.new)
-        return Holding(frozenset(known.names), known.wildcard, versions, pending)
+        return Holding(known.names, known.wildcard, versions, pending)
 
     def _on_request(self, request: DeltaRequest) -> list[Event]:
         type_url = request.type_url
@@ -107,8 +111,6 @@ class DeltaSession(Session[DeltaRequest]):
             there = [name for name in self._snapshot.of(type_url) if name in brought]
             known.held = {n: Resource(type_url, n, brought[n], b"") for n in there}
             known.later = [said for said in brought.items() if said[0] not in known.held]
-            # Naming nothing at first is asking for everything; XP, «How the client specifies…».
-            known.wildcard = not request.subscribe and not request.unsubscribe
             again = set(request.subscribe)
             known.owed = {n for n in again if n not in brought or n in self._leading(type_url)}
             self._returned |= type_url == CLUSTER and bool(brought) and not self._only_type
@@ -149,7 +151,7 @@ class DeltaSession(Session[DeltaRequest]):
         new = {
             name: Resource(type_url, name, version, b"")
             for name, version in taken
-            if known.wants(name) and name not in known.held
+            if known.asked.wants(name) and name not in known.held
         }
         known.held.update(new)
         known.behind |= new.keys()
@@ -179,23 +181,19 @@ class DeltaSession(Session[DeltaRequest]):
 
     @staticmethod
     def _change_names(known: _Subscription, request: DeltaRequest) -> None:
-        if WILDCARD in request.subscribe:
-            known.wildcard = True
+        subscribe, unsubscribe = frozenset(request.subscribe), frozenset(request.unsubscribe)
+        before, known.asked = known.asked, known.asked.changed(subscribe, unsubscribe)
+        if WILDCARD in subscribe:
             known.compared = None
-        if WILDCARD in request.unsubscribe:
-            known.wildcard = False
-        known.names.update(set(request.subscribe) - {WILDCARD})
-        dropped = known.names.intersection(request.unsubscribe)
-        known.names -= dropped
         if known.wildcard:
             # XP, «Unsubscribing»: the client cannot know whether the wildcard covers them.
-            known.owed |= dropped
+            known.owed |= (unsubscribe & before.names) | (unsubscribe & subscribe)
             return
-        gone = set(request.unsubscribe) | ({*known.held} - known.names)
+        gone = (unsubscribe | known.held.keys()) - known.names
         for name in gone:
             known.held.pop(name, None)
-        known.owed -= gone - known.names
-        known.behind -= gone - known.names
+        known.owed -= gone
+        known.behind -= gone
         known.doubtful &= known.names
 
     def _unanswered(self, type_url: str) -> bool:
@@ -218,7 +216,9 @@ class DeltaSession(Session[DeltaRequest]):
         if known is None:
             return
         target = self._snapshot.of(type_url)
-        gone = [name for name in sorted(known.held) if known.wants(name) and name not in target]
+        gone = [
+            name for name in sorted(known.held) if known.asked.wants(name) and name not in target
+        ]
         revoked = [self._snapshot.left(known.held[name], type_url, name) for name in gone]
         sending = tuple(r for r in revoked if r is not None and known.held[r.name] != r)
         if sending:
@@ -281,9 +281,9 @@ class DeltaSession(Session[DeltaRequest]):
             candidates = {*known.held, *known.names, *(target if known.wildcard else ())}
         else:
             candidates = known.doubtful | {
-                n for n in target.changed_since(known.compared) if known.wants(n)
+                n for n in target.changed_since(known.compared) if known.asked.wants(n)
             }
-            candidates |= {n for n in withheld if known.wants(n)}
+            candidates |= {n for n in withheld if known.asked.wants(n)}
         candidates |= known.behind | known.owed
         new, removed, behind, kept = [], [], set[str](), False
         for name in sorted(candidates):
@@ -301,7 +301,7 @@ class DeltaSession(Session[DeltaRequest]):
             if resource is not None:
                 if name in known.owed or held != resource:
                     new.append(resource)
-            elif keep and held is not None and known.wants(name):
+            elif keep and held is not None and known.asked.wants(name):
                 behind.add(name)
                 kept = True
             elif held is not None or (absent and self._is_told(known, name, target.type_url)):
@@ -319,7 +319,7 @@ class DeltaSession(Session[DeltaRequest]):
             existing = self._snapshot.of(follower)
             # Also what it is to lose later: that may be there again, unchanged, by then.
             there = {name for name in sent if name in existing or name in known.held}
-            known.owed |= {name for name in there if known.wants(name)}
+            known.owed |= {name for name in there if known.asked.wants(name)}
 
     def _leading(self, type_url: str) -> set[str]:
         """Names sent on this stream that resources of *type_url* must follow."""

@@ -21,7 +21,6 @@ from towpath.xds.messages import Ack, Event, Nack, Node, ProtocolError, Request
 from towpath.xds.waits import BREAK, MAKE, Waits
 from towpath.xds.wire import Composer
 
-WILDCARD = "*"
 WILDCARD_TYPES = frozenset({CLUSTER, LISTENER, SIDECAR})
 """Types for which asking for nothing at all means everything; XP, «How the client specifies
 what resources to return»."""

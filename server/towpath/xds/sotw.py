@@ -17,12 +17,12 @@ from towpath.xds.session import (
     FOLDED,
     FOLLOWED,
     MOST_UNANSWERED,
-    WILDCARD,
     WILDCARD_TYPES,
     Sent,
     Session,
     only_new,
 )
+from towpath.xds.subscription import Subscription
 from towpath.xds.waits import Waits
 from towpath.xds.wire import Composer
 
@@ -36,9 +36,7 @@ Held = Mapping[str, Resource]
 class _Subscription:
     """What the client has asked for of one type, and what it was sent."""
 
-    names: frozenset[str] = frozenset()
-    wildcard: bool = False
-    ever_named: bool = False
+    asked: Subscription = Subscription()
     nonce: str = ""
     version: str = ""  # of the latest response, or what the client says it holds
     unanswered: Sent | None = None  # the latest response
@@ -50,16 +48,18 @@ class _Subscription:
     brought: frozenset[str] = frozenset()  # the client may hold them from before this stream
     complete: ResourceSet | None = None  # what was sent all that is wanted of
 
-    def wants(self, name: str) -> bool:
-        return self.wildcard or name in self.names
+    @property
+    def names(self) -> frozenset[str]:
+        return self.asked.names
 
     @property
-    def asks_for_nothing(self) -> bool:
-        return not (self.wildcard or self.names)
+    def wildcard(self) -> bool:
+        return self.asked.wildcard
 
     def begin_anew(self) -> None:
         """The client has forgotten all that it was sent; what it asks for then is new to it."""
-        self.names, self.version, self.missed = frozenset(), "", frozenset()
+        self.asked = self.asked.forgotten()
+        self.version, self.missed = "", frozenset()
 
 
 class SotwSession(Session[SotwRequest]):
@@ -171,7 +171,7 @@ class SotwSession(Session[SotwRequest]):
     def _unanswered(self, type_url: str) -> bool:
         known = self._by_type.get(type_url)
         # Who asks for nothing any more has nothing to answer.
-        return known is not None and known.unanswered is not None and not known.asks_for_nothing
+        return known is not None and known.unanswered is not None and not known.asked.empty
 
     def _asks(self, type_url: str) -> bool:
         known = self._by_type.get(type_url)
@@ -240,7 +240,7 @@ class SotwSession(Session[SotwRequest]):
         withheld = self._standing.withheld(target)
         gone: dict[str, Resource] = {}
         if keep and known.held is not target:
-            gone = {n: r for n, r in known.held.items() if n not in target and known.wants(n)}
+            gone = {n: r for n, r in known.held.items() if n not in target and known.asked.wants(n)}
             self._kept = self._kept or bool(gone)
         left = self._left(known, target)
         if known.wildcard and not (withheld or gone or left):
@@ -268,7 +268,7 @@ class SotwSession(Session[SotwRequest]):
 
     def _next_whole(self, known: _Subscription, target: ResourceSet, visible: Held) -> str | None:
         """The version of the response that is due; None if none is."""
-        if known.asks_for_nothing:
+        if known.asked.empty:
             return None  # nobody would answer it
         version = self._version(target, visible)
         due = version != known.version and not (
@@ -408,16 +408,10 @@ def _changed(after: Held, before: Held) -> Iterable[str]:
 
 
 def _change_names(known: _Subscription, request: SotwRequest) -> None:
-    """Each request restates what the client wants.
-
-    A client that never named anything wants everything of a wildcard type; once it has, an empty
-    list means nothing (XP, «How the client specifies what resources to return»).
-    """
-    names = request.names - {WILDCARD}
-    known.ever_named = known.ever_named or bool(request.names)
-    everything = WILDCARD in request.names or (
-        not known.ever_named and request.type_url in WILDCARD_TYPES
-    )
+    """Each request restates what the client wants."""
+    legacy = request.type_url in WILDCARD_TYPES
+    asked = known.asked.restated(request.names, legacy_wildcard=legacy)
+    names, everything = asked.names, asked.wildcard
     if not everything and not known.held.keys() <= names:
         # Also what only the wildcard had covered: the client may forget what it does not want.
         known.held = {n: r for n, r in known.held.items() if n in names}
@@ -429,4 +423,4 @@ def _change_names(known: _Subscription, request: SotwRequest) -> None:
     if names != known.names:
         known.complete = None
     known.brought &= names
-    known.names, known.wildcard = names, everything
+    known.asked = asked
