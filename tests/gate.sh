@@ -88,4 +88,7 @@ if [ "$(id -u)" = 0 ]; then
 fi
 export TOWPATH_TEST_PYTHON=$PWD/build/wheel/venv/bin/python
 echo "== tests"
-exec "$BIN/python" -m pytest --durations=5 --durations-min=2 </dev/null
+# Many tests wait for other processes, so one worker more than cores. A file's tests stay together,
+# as they share what they start.
+exec "$BIN/python" -m pytest --numprocesses "${JOBS:-$(($(nproc) + 1))}" --dist loadfile \
+  --durations=5 --durations-min=2 </dev/null
