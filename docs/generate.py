@@ -1,6 +1,7 @@
-"""Writes what is made of the table of MeshConfig's fields: `make tables`.
+"""Writes what is made of tables in the code: `make tables`.
 
-These are the descriptions in deploy/crds/meshconfigs.yaml, and docs/meshconfig.md.
+Of the table of MeshConfig's fields these are the descriptions in deploy/crds/meshconfigs.yaml, and
+docs/meshconfig.md; of the declarations of the settings, their tables in docs/operate.md.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from pathlib import Path
 
 import yaml
 
+from towpath.settings import Group, Setting, declared, groups
 from towpath.sources.decode.meshconfig_table import FIELDS, IMAGES, Field, How
 
 ROOT = Path(__file__).parents[1]
 CRD = ROOT / "deploy/crds/meshconfigs.yaml"
 PAGE = ROOT / "docs/meshconfig.md"
+OPERATE = ROOT / "docs/operate.md"
+BEGIN = "<!-- The tables of settings: made from their declarations by `make tables`. -->\n"
+END = "<!-- End of the tables of settings. -->\n"
 NO_EFFECT = "No effect in Towpath."
 
 INTRODUCTION = """\
@@ -50,6 +55,31 @@ def page() -> str:
     shown = (field for field in FIELDS if field.support is not How.SECTION)
     rows = (f"| `{field.path}` | {field.about} | {_effect(field)} |\n" for field in shown)
     return INTRODUCTION + "".join(rows)
+
+
+def operate(text: str) -> str:
+    """docs/operate.md with the tables of settings; all else stays as it is."""
+    before, _, rest = text.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    return before + BEGIN + "".join(map(_table, groups().values())) + "\n" + END + after
+
+
+def _table(group: type[Group]) -> str:
+    rows = "".join(map(_setting_row, declared(group)))
+    return (
+        f"\n### {group.title}\n\n| flag | default | allowed | meaning |\n|---|---|---|---|\n{rows}"
+    )
+
+
+def _setting_row(setting: Setting) -> str:
+    flag, default = setting.flag, ""
+    if setting.default is True:
+        flag, default = f"{flag}, --no-{setting.key}", "on"
+    elif isinstance(setting.default, (int, float)) and setting.default is not False:
+        default = f"`{setting.default:g}`"
+    elif setting.default:
+        default = f"`{setting.default}`"
+    return f"| `{flag}` | {default} | {setting.allowed} | {setting.help} |\n"
 
 
 def _described(field: Field) -> str:
@@ -92,3 +122,4 @@ def _pairs(node: yaml.Node) -> list[tuple[str, yaml.Node]]:
 if __name__ == "__main__":
     CRD.write_text(crd(CRD.read_text()))
     PAGE.write_text(page())
+    OPERATE.write_text(operate(OPERATE.read_text()))

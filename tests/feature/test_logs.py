@@ -195,13 +195,16 @@ async def test_a_switch_a_policy_and_a_broken_file_have_lines(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("options", "reason"),
+    ("options", "exit_code", "reason"),
     [
-        (("--manifests", "/nowhere"), "/nowhere does not exist"),
-        (("--manifests", "/", "--max-names", "0"), "allowed is 1 to 1,000,000"),
+        (("--manifests", "/nowhere"), 1, "/nowhere does not exist"),
+        (("--manifests", "/", "--max-names", "0"), 2, "allowed is 1 to 1,000,000"),
+        (("--manifests", "/", "--tls-cert", "crt"), 2, "--tls-key and --tls-client-ca together"),
     ],
 )
-def test_why_it_does_not_start_is_an_object_too(options: tuple[str, ...], reason: str) -> None:
+def test_why_it_does_not_start_is_an_object_too(
+    options: tuple[str, ...], exit_code: int, reason: str
+) -> None:
     done = subprocess.run(
         (sys.executable, "-m", "towpath", "serve", "--log-format", "json", *options),
         check=False,
@@ -211,7 +214,7 @@ def test_why_it_does_not_start_is_an_object_too(options: tuple[str, ...], reason
     )
 
     (line,) = done.stderr.splitlines()
-    assert (1, "") == (done.returncode, done.stdout)
+    assert (exit_code, "") == (done.returncode, done.stdout)
     assert "error" == json.loads(line)["level"]
     assert reason in json.loads(line)["message"]
 

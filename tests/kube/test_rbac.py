@@ -89,7 +89,7 @@ class Towpath:
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
-        settings = Settings(
+        settings = Settings.of(
             kubeconfig=self.cluster.kubeconfig("towpath"),
             ads_address=f"unix:{self._folder / 'ads.sock'}",
             http_address="127.0.0.1:0",

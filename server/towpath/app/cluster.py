@@ -37,12 +37,12 @@ async def cluster(
     Raises SettingsError.
     """
     try:
-        api = await connect(settings.kubeconfig, settings.context)
+        api = await connect(settings.source.kubeconfig, settings.source.context)
     except KubeApiError as error:
         text = f"{error}; give --manifests DIR or --kubeconfig FILE, or run in a cluster"
         raise SettingsError(text) from error
-    namespace, clock = settings.osm_namespace, time.monotonic
-    path = settings.checkpoint
+    namespace, clock = settings.mesh.osm_namespace, time.monotonic
+    path = settings.source.checkpoint
     keeper = None if path is None else _keeper(settings, path, api, metrics)
     source = KubeSource(api, store, osm_namespace=namespace, metrics=metrics, keeper=keeper)
     identity = replica_name(socket.gethostname(), uuid.uuid4().hex)
@@ -60,14 +60,14 @@ async def cluster(
     )
     try:
         preset = Preset(api, lease=lease, namespace=namespace)
-        yield source, (writer, preset) if settings.write_status else ()
+        yield source, (writer, preset) if settings.source.write_status else ()
     finally:
         await api.close()
 
 
 def _keeper(settings: Settings, path: Path, api: KubeApi, metrics: Metrics) -> Keeper:
-    origin = Origin(settings.mesh_name, settings.osm_namespace, api.url, api.authority)
-    age = settings.checkpoint_max_age
+    origin = Origin(settings.mesh.mesh_name, settings.mesh.osm_namespace, api.url, api.authority)
+    age = settings.source.checkpoint_max_age
     return Keeper(path, origin, metrics=metrics, now=time.time, max_age_s=age)
 
 

@@ -72,7 +72,7 @@ async def serve(
 
     Raises SourceError, SettingsError or OSError at start.
     """
-    asyncio.get_running_loop().add_signal_handler(DEBUG, toggle_debug, settings.log_level)
+    asyncio.get_running_loop().add_signal_handler(DEBUG, toggle_debug, settings.process.log_level)
     metrics = Metrics()
     tls = _tls(settings, metrics)
     room = _room(settings)
@@ -80,19 +80,23 @@ async def serve(
     gate = Gate(
         RULES,
         plaintext=tls is None,
-        trust_domain=settings.tls_trust_domain,
-        people=settings.people,
+        trust_domain=settings.access.tls_trust_domain,
+        people=settings.access.people,
         metrics=metrics,
         largest=LARGEST,
         let_in=doorkeeper.let_in,
         hang_up=doorkeeper.hang_up,
     )
-    settle = Settle(quiet=settings.settle_quiet, longest=settings.settle_max, clock=time.monotonic)
+    settle = Settle(
+        quiet=settings.debounce.settle_quiet,
+        longest=settings.debounce.settle_max,
+        clock=time.monotonic,
+    )
     store = Store(
-        mesh_name=settings.mesh_name,
-        osm_namespace=settings.osm_namespace,
-        cross_namespace_egress=settings.cross_namespace_egress == "allow",
-        outside_endpoints=settings.outside_endpoints == "allow",
+        mesh_name=settings.mesh.mesh_name,
+        osm_namespace=settings.mesh.osm_namespace,
+        cross_namespace_egress=settings.mesh.cross_namespace_egress == "allow",
+        outside_endpoints=settings.mesh.outside_endpoints == "allow",
         on_change=settle.touch,
     )
     news = Settle(quiet=STATUS_QUIET_S, longest=STATUS_LONGEST_S, clock=time.monotonic)
@@ -110,26 +114,26 @@ async def serve(
         clock=time.monotonic,
         on_publish=published,
         compose=compose,
-        canaries=settings.canaries,
-        canary_wait=settings.canary_wait,
-        quarantine_expiry=settings.quarantine_expiry,
+        canaries=settings.rollout.canaries,
+        canary_wait=settings.rollout.canary_wait,
+        quarantine_expiry=settings.rollout.quarantine_expiry,
     )
     ads = AdsService(
         hub,
         gate=gate,
         metrics=metrics,
         clock=time.monotonic,
-        unknown_pod_wait=settings.unknown_pod_wait,
-        answer_wait=settings.answer_wait,
+        unknown_pod_wait=settings.streams.unknown_pod_wait,
+        answer_wait=settings.streams.answer_wait,
         limits=Limits(
-            max_names=settings.max_names,
-            max_name_length=settings.max_name_length,
-            max_streams=settings.max_streams,
-            max_streams_per_peer=settings.max_streams_per_peer,
-            max_request_rate=settings.max_request_rate,
-            read_wait=settings.read_wait,
-            first_request_wait=settings.first_request_wait,
-            opening_budget=settings.opening_budget,
+            max_names=settings.streams.max_names,
+            max_name_length=settings.streams.max_name_length,
+            max_streams=settings.streams.max_streams,
+            max_streams_per_peer=settings.streams.max_streams_per_peer,
+            max_request_rate=settings.streams.max_request_rate,
+            read_wait=settings.streams.read_wait,
+            first_request_wait=settings.streams.first_request_wait,
+            opening_budget=settings.streams.opening_budget,
         ),
         identifier=f"towpath/{__version__}",
     )
@@ -148,13 +152,15 @@ async def serve(
         running = [tasks.create_task(supervisor.keep(*work)) for work in works]
         async with contextlib.AsyncExitStack() as served:
             await served.enter_async_context(
-                http_port(pages.application(), settings.http_address, metrics=metrics)
+                http_port(pages.application(), settings.access.http_address, metrics=metrics)
             )
             ports = Ports(
-                settings.ads_address, tls.credentials() if tls else None, settings.local_socket
+                settings.access.ads_address,
+                tls.credentials() if tls else None,
+                settings.access.local_socket,
             )
             inspector, status = Inspector(hub), ClientStatus(hub)
-            grace = settings.shutdown_grace
+            grace = settings.process.shutdown_grace
             port = await served.enter_async_context(
                 start_grpc(
                     ports,
@@ -164,10 +170,10 @@ async def serve(
                     gate=gate,
                     grace=grace,
                     connections=Connections(
-                        max_message_mib=settings.max_message_mib,
-                        max_age=settings.max_connection_age,
-                        keepalive_time=settings.keepalive_time,
-                        keepalive_timeout=settings.keepalive_timeout,
+                        max_message_mib=settings.connections.max_message_mib,
+                        max_age=settings.connections.max_connection_age,
+                        keepalive_time=settings.connections.keepalive_time,
+                        keepalive_timeout=settings.connections.keepalive_timeout,
                         most=room.connections,
                         handshake_s=room.first_call_s,
                     ),
@@ -195,23 +201,27 @@ def _room(settings: Settings) -> Room:
     if most == resource.RLIM_INFINITY:
         most = sys.maxsize
     return Room(
-        connections=max(min(settings.max_connections, most - OWN_DESCRIPTORS), 1),
-        per_peer=settings.max_connections_per_peer,
-        first_call_s=settings.first_request_wait,
+        connections=max(min(settings.connections.max_connections, most - OWN_DESCRIPTORS), 1),
+        per_peer=settings.connections.max_connections_per_peer,
+        first_call_s=settings.streams.first_request_wait,
     )
 
 
 def _tls(settings: Settings, metrics: Metrics) -> ServerTls | None:
     """What the TLS files hold, if there are any. Raises SettingsError."""
-    if settings.tls_cert is None or settings.tls_key is None or settings.tls_client_ca is None:
+    if (
+        settings.access.tls_cert is None
+        or settings.access.tls_key is None
+        or settings.access.tls_client_ca is None
+    ):
         return None
     # The library that reads certificates takes a tenth of a second to import.
     from towpath.access.tls import ServerTls
 
     return ServerTls(
-        certificate=settings.tls_cert,
-        key=settings.tls_key,
-        client_ca=settings.tls_client_ca,
+        certificate=settings.access.tls_cert,
+        key=settings.access.tls_key,
+        client_ca=settings.access.tls_client_ca,
         metrics=metrics,
         clock=lambda: datetime.now(UTC),
     )
@@ -222,8 +232,8 @@ async def _source(
     settings: Settings, store: Store, hub: Hub, *, news: Settle, metrics: Metrics
 ) -> AsyncIterator[tuple[FilesSource | KubeSource, tuple[StatusWriter | Preset, ...]]]:
     """The folder if one is given, else the cluster, to which status may be written."""
-    if settings.manifests is not None:
-        folder = FilesSource(settings.manifests, store)
+    if settings.source.manifests is not None:
+        folder = FilesSource(settings.source.manifests, store)
         folder.load()
         yield folder, ()
         return

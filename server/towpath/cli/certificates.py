@@ -11,7 +11,7 @@ import click
 
 from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
 from towpath.cli.files import write_file
-from towpath.cli.options import setting_options
+from towpath.cli.settings import setting_options
 from towpath.model.names import Account
 
 if TYPE_CHECKING:

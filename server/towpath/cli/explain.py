@@ -10,15 +10,16 @@ from google.protobuf.json_format import MessageToDict
 
 from towpath.admin.inspector import answer
 from towpath.app import Offline
-from towpath.cli.options import refuse_beside, setting_options
+from towpath.cli.options import refuse_beside
 from towpath.cli.problems import MESH, ONE_ANSWERS, offline
 from towpath.cli.server import TIMEOUT_S, NoAnswer, Server, inspector, server_option
+from towpath.cli.settings import SettingsCommand, setting_options
 from towpath.model.names import ObjectRef
 from towpath.model.problem import problem_line
 from towpath_api.v1 import inspector_pb2 as pb
 
 
-@click.command()
+@click.command(cls=SettingsCommand)
 @setting_options(*MESH)
 @server_option(default=None)
 @click.option("--from", "account", required=True, metavar="NAMESPACE/SERVICEACCOUNT")

@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from towpath.app import Offline
-from towpath.cli.options import ClientKindType, refuse_beside, setting_options
+from towpath.cli.options import ClientKindType, refuse_beside
 from towpath.cli.server import TIMEOUT_S, NoAnswer, Server, inspector, server_option
+from towpath.cli.settings import SettingsCommand, setting_options
 from towpath.model.names import ClientKind, ObjectRef
 from towpath.model.problem import problem_line
 from towpath.sources import SourceError
@@ -24,7 +25,7 @@ MESH = (
 ONE_ANSWERS = "a running server answers by its own settings"
 
 
-@click.command()
+@click.command(cls=SettingsCommand)
 @setting_options(*MESH)
 @server_option(default=None)
 @click.option(

@@ -11,8 +11,9 @@ import yaml
 from google.protobuf.json_format import MessageToDict
 
 from towpath.app import Offline
-from towpath.cli.options import ClientKindType, refuse_beside, setting_options
+from towpath.cli.options import ClientKindType, refuse_beside
 from towpath.cli.problems import MESH, offline
+from towpath.cli.settings import SettingsCommand, setting_options
 from towpath.encode.pack import unpack
 from towpath.model.names import ClientKind, SidecarId
 from towpath.model.types import SHORT_NAMES, SIDECAR
@@ -20,7 +21,7 @@ from towpath_api.v1.pipy import to_json
 from towpath_api.v1.sidecar_pb2 import SidecarConfig
 
 
-@click.command()
+@click.command(cls=SettingsCommand)
 @setting_options(*MESH)
 @click.option(
     "--sidecar",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import sys
@@ -14,8 +15,10 @@ import click
 
 from towpath import __version__
 from towpath.app import serve as run
-from towpath.cli.options import refuse_beside, setting_options
-from towpath.settings import Settings, SettingsError
+from towpath.cli.config_file import config_option
+from towpath.cli.options import refuse_beside
+from towpath.cli.settings import SettingsCommand, setting_options
+from towpath.settings import AccessSettings, Settings, SettingsError
 from towpath.sources import SourceError
 from towpath.telemetry.descriptor import captured
 from towpath.telemetry.logs import configure
@@ -31,30 +34,69 @@ TRY = """\
   grpcurl -d '{{"node_id": "curl.curl"}}' {how} towpath.v1.Inspector/GetSnapshot"""
 
 
-@click.command()
+class ServeCommand(SettingsCommand):
+    """Also what is wrong with the command line is logged, where nothing but a log is wanted."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """As click does."""
+        with _refusal():
+            return super().make_context(info_name, args, parent, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As click does."""
+        with _refusal():
+            return super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _refusal() -> Iterator[None]:
+    """Log a usage error if the log is JSON, and end with its exit code."""
+    try:
+        yield
+    except click.UsageError as error:
+        if error.ctx is None or error.ctx.params.get("log_format") != "json":
+            raise
+        configure(level="info", form="json", stream=sys.stderr)
+        log.error("%s", error.format_message())
+        sys.exit(error.exit_code)
+
+
+@click.command(cls=ServeCommand)
+@config_option
 @setting_options()
 def serve(**options: Any) -> None:
-    """Run the control plane: serve sidecars from a folder of manifests or a cluster."""
+    """Run the control plane: serve sidecars from a folder of manifests or a cluster.
+
+    Exit code 0: it was stopped; 1: it could not start, or failed; 2: a setting is not allowed.
+    """
     if options["manifests"] is not None:
         refuse_beside("--manifests", "context", "write_status", reason="a folder is not a cluster")
+    try:
+        settings = Settings.of(**options)
+    except SettingsError as error:
+        raise click.UsageError(str(error)) from error
     with captured() as stream:
-        _run(options, stream)
+        _run(settings, stream)
 
 
-def _run(options: dict[str, Any], stream: TextIO) -> None:
+def _run(settings: Settings, stream: TextIO) -> None:
     """Serve until the end, with the log on *stream*."""
     failures: tuple[Exception, ...] = ()
     unforeseen = False
-    if options["log_format"] == "json":
-        configure(level="info", form="json", stream=stream)
+    level, form = settings.process.log_level, settings.process.log_format
+    configure(level=level, form=form, stream=stream)
     try:
-        settings = Settings(**options)
-        configure(level=settings.log_level, form=settings.log_format, stream=stream)
         asyncio.run(
             run(
                 settings,
                 announce=lambda: _announce(settings),
-                stopping=lambda: _end_within(settings.shutdown_grace + LONGEST_STOP_S),
+                stopping=lambda: _end_within(settings.process.shutdown_grace + LONGEST_STOP_S),
             )
         )
     except* (SettingsError, SourceError, OSError) as group:  # parts run, and fail, side by side
@@ -62,7 +104,7 @@ def _run(options: dict[str, Any], stream: TextIO) -> None:
     except* Exception as group:
         log.critical("ended by an error that nobody foresaw", exc_info=group)
         unforeseen = True
-    if failures and options["log_format"] == "text":
+    if failures and form == "text":
         raise click.ClickException("; ".join(map(str, failures)))
     for failure in failures:
         log.error("%s", failure)
@@ -91,35 +133,37 @@ def _single(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
 
 
 def _announce(settings: Settings) -> None:
-    source = str(settings.manifests or settings.kubeconfig or "the cluster it runs in")
+    mesh, access = settings.mesh.mesh_name, settings.access
+    of = settings.source
+    source = str(of.manifests or of.kubeconfig or "the cluster it runs in")
     log.info(
         "Towpath %s serves the mesh %s from %s",
         __version__,
-        settings.mesh_name,
+        mesh,
         source,
         extra={
             "version": __version__,
-            "mesh": settings.mesh_name,
+            "mesh": mesh,
             "source": source,
-            "ads_address": settings.ads_address,
-            "http_address": settings.http_address,
-            "local_socket": str(settings.local_socket or ""),
-            "tls": settings.tls,
+            "ads_address": access.ads_address,
+            "http_address": access.http_address,
+            "local_socket": str(access.local_socket or ""),
+            "tls": access.tls,
         },
     )
-    if settings.log_format == "text":
-        _greet(settings)
+    if settings.process.log_format == "text":
+        _greet(access)
 
 
-def _greet(settings: Settings) -> None:
-    ads, local = settings.ads_address, settings.local_socket
-    over = "gRPC over mutual TLS" if settings.tls else "gRPC"
+def _greet(access: AccessSettings) -> None:
+    ads, local = access.ads_address, access.local_socket
+    over = "gRPC over mutual TLS" if access.tls else "gRPC"
     click.echo(f"ADS, Inspector, CSDS, reflection and health ({over}): {ads}")
     if local is not None:
         click.echo(f"Inspector, CSDS, reflection and health (gRPC, for this user): unix:{local}")
-    click.echo(f"/health/ready, /health/alive, /metrics, /version (HTTP): {settings.http_address}")
+    click.echo(f"/health/ready, /health/alive, /metrics, /version (HTTP): {access.http_address}")
     how = f"-plaintext {ads}"
-    if settings.tls:
+    if access.tls:
         how = f"-cacert CA.crt -cert PERSON.crt -key PERSON.key {ads}"
     if local is not None:
         how = f"-plaintext -unix {local}"

@@ -20,7 +20,7 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 
 from towpath.app import serve
-from towpath.cli.options import setting_options
+from towpath.cli.settings import setting_options
 from towpath.encode.pack import resource, unpack
 from towpath.hub.compose import snapshot
 from towpath.model.mesh import Mesh
@@ -86,8 +86,8 @@ def _edition(held: Resource, word: str) -> Resource:
 @setting_options()
 def main(**options: Any) -> None:
     """Serve editions until told to stop."""
-    settings = Settings(**options)
-    configure(level=settings.log_level, form=settings.log_format)
+    settings = Settings.of(**options)
+    configure(level=settings.process.log_level, form=settings.process.log_format)
     asyncio.run(serve(settings, announce=lambda: None, compose=editions))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from towpath.settings import Settings, SettingsError
+from towpath.settings import AccessSettings, Settings, SettingsError
 
 TLS: dict[str, Any] = {
     "tls_cert": Path("crt"),
@@ -17,7 +17,7 @@ TLS: dict[str, Any] = {
 
 
 def test_by_default_there_is_no_tls_and_no_local_socket() -> None:
-    settings = Settings()
+    settings = Settings().access
 
     assert (False, None, "cluster.local") == (
         settings.tls,
@@ -28,7 +28,7 @@ def test_by_default_there_is_no_tls_and_no_local_socket() -> None:
 
 
 def test_with_tls_any_address_is_allowed() -> None:
-    assert Settings(ads_address="0.0.0.0:15128", **TLS).tls
+    assert AccessSettings(ads_address="0.0.0.0:15128", **TLS).tls
 
 
 @pytest.mark.parametrize("missing", TLS)
@@ -36,21 +36,21 @@ def test_a_part_of_the_tls_files_is_refused(missing: str) -> None:
     given = {name: path for name, path in TLS.items() if name != missing}
 
     with pytest.raises(SettingsError, match="--tls-cert, --tls-key and --tls-client-ca together"):
-        Settings(**given)
+        AccessSettings(**given)
 
 
 def test_tls_and_plaintext_contradict_each_other() -> None:
     with pytest.raises(SettingsError, match="--tls-cert and --plaintext: give one of them"):
-        Settings(plaintext=True, **TLS)
+        AccessSettings(plaintext=True, **TLS)
 
 
 def test_a_unix_socket_has_no_tls() -> None:
     with pytest.raises(SettingsError, match="--tls-cert and --ads-address unix:/run/ads: give one"):
-        Settings(ads_address="unix:/run/ads", **TLS)
+        AccessSettings(ads_address="unix:/run/ads", **TLS)
 
 
 def test_identities_are_separated_by_commas() -> None:
-    settings = Settings(inspector_identities=" spiffe://a/person/jo,, spiffe://a/ns/x/sa/y ")
+    settings = AccessSettings(inspector_identities=" spiffe://a/person/jo,, spiffe://a/ns/x/sa/y ")
 
     assert {"spiffe://a/person/jo", "spiffe://a/ns/x/sa/y"} == settings.people
 
@@ -62,13 +62,13 @@ def test_identities_are_separated_by_commas() -> None:
             {"inspector_identities": "jo"},
             "--inspector-identities has 'jo', which is not a SPIFFE id",
         ),
-        ({"tls_trust_domain": "spiffe://a"}, "--tls-trust-domain is 'spiffe://a': allowed are"),
+        ({"tls_trust_domain": "spiffe://a"}, "--tls-trust-domain is 'spiffe://a': allowed is"),
         ({"tls_trust_domain": ""}, "--tls-trust-domain is ''"),
         ({"local_socket": Path("/" + "s" * 107)}, "--local-socket is longer than 107 bytes"),
     ],
 )
 def test_a_wrong_value_names_its_flag(wrong: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingsError) as raised:
-        Settings(**wrong)
+        AccessSettings(**wrong)
 
     assert said in str(raised.value)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import click
 import pytest
 from click.testing import CliRunner
 
-from towpath.cli.options import setting_options
-from towpath.settings import Settings
+from towpath.cli.settings import setting_options
+from towpath.settings import Settings, all_settings
 
 
 def _given(*arguments: str, **environment: str) -> dict[str, Any]:
@@ -27,14 +26,14 @@ def _given(*arguments: str, **environment: str) -> dict[str, Any]:
 
 
 def test_without_a_word_every_setting_has_its_default() -> None:
-    assert Settings() == Settings(**_given())
+    assert Settings() == Settings.of(**_given())
 
 
 @pytest.mark.parametrize(
-    "name", [field.name for field in dataclasses.fields(Settings) if field.type == "bool"]
+    "name", [setting.name for setting in all_settings().values() if setting.type is bool]
 )
 def test_every_switch_can_be_turned_on_the_command_line_and_in_the_environment(name: str) -> None:
-    default = getattr(Settings(), name)
+    default = all_settings()[name].default
     flag = ("--no-" if default else "--") + name.replace("_", "-")
 
     assert _given(flag)[name] is not default
