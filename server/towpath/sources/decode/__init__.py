@@ -23,6 +23,7 @@ from towpath.sources.decode.meshconfig import mesh_config
 from towpath.sources.decode.names import NameRule
 from towpath.sources.decode.route_groups import route_group
 from towpath.sources.decode.settings import upstream_traffic_setting
+from towpath.sources.decode.slips import meant, report_slips
 
 S = TypeVar("S", bound=structs.Core)
 Raw = Mapping[str, object]
@@ -31,6 +32,7 @@ UNNAMED = "(unnamed)"
 """The name in the ref of an object that has none."""
 
 _LONGEST_NAME = 253
+_HEAD = ("apiVersion", "kind", "metadata")
 _MAPPING = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -77,6 +79,9 @@ def _core(
     decoder = msgspec.json.Decoder(struct)
 
     def read(raw: Raw, found: Findings) -> Object | None:
+        if found.source:
+            # An API server keeps no field that it does not know.
+            report_slips(raw, struct, found)
         seen = structs.read_struct(raw, struct, found)
         return None if seen is None else convert(seen, found)
 
@@ -128,11 +133,16 @@ def decode(raw: object, source: str) -> Decoded:
         return Decoded(found.ref, problems=found.problems)
     kind, version, row = raw.get("kind"), raw.get("apiVersion"), _row(raw)
     found = Findings(_ref(raw, row), source)
-    if not isinstance(kind, str) or not kind:
+    if (slip := _misspelt_head(raw)) is not None:
+        found.add(Reason.UNKNOWN_FIELD, *slip)
+    elif not isinstance(kind, str) or not kind:
         found.unused("kind", kind, allowed="the name of a kind, such as Pod")
     elif not isinstance(version, str) or not version:
         allowed = _either(row.api_versions) if row else "a group and version, such as v1"
         found.unused("apiVersion", version, allowed=allowed)
+    elif row is None and (near := _nearest_kind(kind, version)) is not None:
+        message = f"is {show(kind)}; did you mean {near}? The object has no effect"
+        found.add(Reason.INVALID, "kind", message)
     elif row is None:
         if version.partition("/")[0] not in _MESH_GROUPS:
             return Decoded(found.ref, ignored=True)
@@ -212,6 +222,30 @@ def _row(raw: Raw) -> _Row | None:
     group, slash, _ = version.partition("/")
     foreign = "v1" in row.api_versions and slash and "." in group
     return None if foreign else row
+
+
+def _misspelt_head(raw: Raw) -> tuple[str, str] | None:
+    """The field and message of what stands in the place of one that each object has."""
+    for name in raw:
+        near = meant(name, _HEAD) if isinstance(name, str) else None
+        if near is not None and near not in raw:
+            return name, f"is not a known field (did you mean {near}?); the object has no effect"
+    return None
+
+
+def _nearest_kind(kind: str, version: str) -> str | None:
+    """The kind that was meant by one that is not known; None if it may well be another's."""
+    group = _group(version)
+    ours = [k for k, row in _TABLE.items() if _alike(group, _group(row.api_versions[0]))]
+    return meant(kind, ours)
+
+
+def _alike(group: str, ours: str) -> bool:
+    return group == ours or meant(group, (ours,)) is not None
+
+
+def _group(version: str) -> str:
+    return version.rpartition("/")[0]
 
 
 def _ref(raw: Raw, row: _Row | None) -> ObjectRef:
