@@ -68,10 +68,10 @@ async def _towpath(folder: Path, size_kb: int, commands: Connection) -> None:
             nonlocal version
             version += 1
             for stream in tuple(plane.hub._followers.streams()):
-                assert stream.delivery.account is not None
+                assert stream.record.account is not None
                 stream.publish(
                     current(),
-                    account=stream.delivery.account,
+                    account=stream.record.account,
                     revision=version,
                     changed_at=None,
                 )

@@ -240,7 +240,7 @@ async def test_a_pod_that_appears_late_is_checked_when_it_does(
         await mine.say(LISTENER, node="late.curl")
         await others.say(LISTENER, node="late.curl")
         async with asyncio.timeout(30):
-            while len(plane.hub.deliveries) < 2:
+            while len(plane.hub.records) < 2:
                 await asyncio.sleep(0.005)
         _replace(plane.folder / "late.yaml", POD % ("late", "late"))
 

@@ -227,7 +227,7 @@ async def test_a_client_that_waits_for_its_pod_is_shown_with_nothing(plane: Cont
     async with plane.stream() as stream, plane.stream() as other:
         await stream.say(CLUSTER, node="late.curl")
         await _read(other, CLUSTER)
-        while len(plane.hub.deliveries) < 2:
+        while len(plane.hub.records) < 2:
             await _read(other, LISTENER, resource_names=["x"])
         configs = {config.node.id: config for config in await _fetch(plane)}
 

@@ -68,7 +68,7 @@ async def test_reject_is_told_of_by_the_server(tmp_path: Path) -> None:
         assert first.startswith("rejecting ['outbound-listener', 'prometheus-listener']")
         assert taken.startswith("taking version ")
         assert 1 <= sum(
-            types.rejections for stream in plane.hub.deliveries for types in stream.types.values()
+            types.rejections for stream in plane.hub.records for types in stream.types.values()
         )
 
 

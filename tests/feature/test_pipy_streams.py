@@ -73,13 +73,13 @@ async def test_three_kinds_of_client_on_one_server_are_sent_their_own(tmp_path: 
         assert {"passthrough-outbound", "sidecar-admin"} <= clusters.resources.keys()
         assert {"bookstore/bookstore|80"} == targets.resources.keys()
         kinds = [ClientKind.ENVOY, ClientKind.GRPC, ClientKind.PIPY]
-        assert kinds == sorted(delivery.kind for delivery in plane.hub.deliveries)
+        assert kinds == sorted(delivery.kind for delivery in plane.hub.records)
         for kind, types in {
             ClientKind.ENVOY: {CLUSTER, ENDPOINTS, LISTENER, ROUTES},
             ClientKind.GRPC: {CLUSTER, ENDPOINTS, LISTENER, ROUTES},
             ClientKind.PIPY: {SIDECAR},
         }.items():
-            (delivery,) = (d for d in plane.hub.deliveries if d.kind is kind)
+            (delivery,) = (d for d in plane.hub.records if d.kind is kind)
             held = plane.hub.snapshot(kind, delivery.sidecar)
             assert held is not None
             assert types <= held.sets.keys()

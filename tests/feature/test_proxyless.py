@@ -30,7 +30,7 @@ async def test_every_name_of_a_service_leads_to_it_and_nothing_is_rejected(
         async with xds_client(plane.address, flavour=flavour) as client:
             said = {name: (await client.call(name)).said for name in NAMES}
 
-            streams = list(plane.hub.deliveries)
+            streams = list(plane.hub.records)
             assert dict.fromkeys(NAMES, "hello") == said
             assert {(ClientKind.GRPC, "sotw", "curl.curl")} == {
                 (s.kind, s.variant, s.node_id) for s in streams

@@ -112,12 +112,12 @@ async def test_streams_that_end_are_forgotten(tmp_path: Path) -> None:
         async with plane.stream() as stream:
             await stream.say(CLUSTER)
             await stream.hear()
-            assert 1 == len(plane.hub.deliveries)
+            assert 1 == len(plane.hub.records)
         async with plane.stream("DeltaAggregatedResources") as bad:
             await bad.say_bytes(b"\xff")
             await bad.end()
 
-        assert 0 == len(plane.hub.deliveries)
+        assert 0 == len(plane.hub.records)
         text = plane.metrics.registry.get_sample_value(
             "towpath_connected_sidecars", {"kind": "envoy"}
         )

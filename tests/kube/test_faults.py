@@ -18,12 +18,12 @@ from support.kube.cluster import Cluster
 from support.kube.wire import Wire, wire
 from support.kube.writing import KINDS, Writer, writing
 from towpath.hub.compose import snapshot
-from towpath.hub.debounce import Settle
+from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.kubeapi.configuration import connect
 from towpath.model.names import ClientKind, Kind, SidecarId
 from towpath.model.snapshot import Snapshot
-from towpath.rollout.deliveries import Deliveries
+from towpath.rollout.records import StreamRecords
 from towpath.sources.decode import decode
 from towpath.sources.kube import KubeSource
 from towpath.sources.kube.pace import Pace
@@ -86,10 +86,10 @@ def from_scratch(cluster: Cluster) -> list[Snapshot | None]:
 @asynccontextmanager
 async def plane(cluster: Cluster, folder: Path, **pace: Any) -> AsyncIterator[Plane]:
     """Everything listed; streams are open, so that what they hold is remembered."""
-    settle = Settle(quiet=0.005, longest=0.05, clock=time.monotonic)
-    store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=settle.touch)
+    debounce = Debounce(quiet=0.005, longest=0.05, clock=time.monotonic)
+    store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=debounce.touch)
     metrics, clock = Metrics(), time.monotonic
-    hub = Hub(store, settle, deliveries=Deliveries(clock=time.time), metrics=metrics, clock=clock)
+    hub = Hub(store, debounce, records=StreamRecords(clock=time.time), metrics=metrics, clock=clock)
     async with wire(cluster.port) as between:
         path = folder / "kubeconfig"
         path.write_text(

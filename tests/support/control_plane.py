@@ -20,9 +20,9 @@ from support.serving import serving
 from towpath.access.tls import ServerTls
 from towpath.app.grpc_server import Ports
 from towpath.hub.compose import snapshot
-from towpath.hub.debounce import Settle
+from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Compose, Hub
-from towpath.rollout.deliveries import Deliveries
+from towpath.rollout.records import StreamRecords
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
@@ -133,13 +133,13 @@ async def control_plane(
     shutil.copytree(DEMO, folder)
     edit(folder)
     metrics = Metrics()
-    settle = Settle(quiet=0.02, longest=0.5, clock=time.monotonic)
-    store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=settle.touch)
-    deliveries = Deliveries(clock=time.time)
+    debounce = Debounce(quiet=0.02, longest=0.5, clock=time.monotonic)
+    store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=debounce.touch)
+    records = StreamRecords(clock=time.time)
     hub = Hub(
         store,
-        settle,
-        deliveries=deliveries,
+        debounce,
+        records=records,
         metrics=metrics,
         clock=time.monotonic,
         compose=compose,

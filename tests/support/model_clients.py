@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from support.resources import Contents, snapshot
-from support.xds_peer import NODE, WAIT_S, Clock, Told, new_standing, told
+from support.xds_peer import NODE, WAIT_S, Clock, Told, new_client, told
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 from towpath.xds.delta import DeltaSession
@@ -77,7 +77,7 @@ class Model(ABC, Generic[R]):
         self.contents = contents
         self._snapshot = snapshot(contents)
         self.clock = Clock()
-        self._standing = new_standing(self.clock)
+        self._client = new_client(self.clock)
         self._composer = Composer(identifier=self.identifier)
         self._connect()
 
@@ -87,7 +87,7 @@ class Model(ABC, Generic[R]):
         self._said_who = False
         self._server: Session[R] = self.session_type(
             composer=self._composer,
-            standing=self._standing,
+            client=self._client,
             waits=Waits(clock=self.clock, longest=WAIT_S),
         )
         self._server.on_snapshot(self._snapshot)

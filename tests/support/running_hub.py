@@ -11,13 +11,13 @@ from dataclasses import dataclass
 
 from support.objects import fill
 from towpath.hub.compose import snapshot
-from towpath.hub.debounce import Settle
+from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Compose, Hub
 from towpath.hub.stream import Stream
 from towpath.model.mesh import Object
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.snapshot import Snapshot
-from towpath.rollout.deliveries import Deliveries
+from towpath.rollout.records import StreamRecords
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 
@@ -68,13 +68,13 @@ class RunningHub:
 @contextlib.asynccontextmanager
 async def running_hub(*, compose: Compose = snapshot) -> AsyncIterator[RunningHub]:
     """An empty hub that publishes at once; its deliveries' clock counts seconds from 1000."""
-    settle = Settle(quiet=0, longest=0, clock=time.monotonic)
-    store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=settle.touch)
+    debounce = Debounce(quiet=0, longest=0, clock=time.monotonic)
+    store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=debounce.touch)
     metrics = Metrics()
     hub = Hub(
         store,
-        settle,
-        deliveries=Deliveries(clock=itertools.count(1000.0).__next__),
+        debounce,
+        records=StreamRecords(clock=itertools.count(1000.0).__next__),
         metrics=metrics,
         clock=time.monotonic,
         compose=compose,

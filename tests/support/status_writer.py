@@ -13,7 +13,7 @@ from support.fake_time import Clock, run_in_fake_time
 from support.objects import egress, mesh_of
 from support.written_api import WrittenApi
 from towpath.answers.status import Counts, PolicyStatus
-from towpath.hub.debounce import Settle
+from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.kubeapi.client import KubeApi
 from towpath.kubeapi.lease import Lease
@@ -72,13 +72,13 @@ class Written:
 
     given: Given
     api: WrittenApi
-    news: Settle
+    status_debounce: Debounce
     metrics: Metrics
 
     async def after(self, seconds: float) -> list[str]:
         """Tell it of news, wait, and name the objects whose status was written meanwhile."""
         before = len(self.api.written())
-        self.news.touch()
+        self.status_debounce.touch()
         await asyncio.sleep(seconds)
         return [body["metadata"]["name"] for body in self.api.written()[before:]]
 
@@ -98,14 +98,14 @@ async def writing(clock: Clock, given: Given, api: WrittenApi) -> AsyncIterator[
     def now() -> datetime:
         return datetime.fromtimestamp(clock(), UTC)
 
-    news, metrics = Settle(quiet=0.5, longest=2.0, clock=clock), Metrics()
+    debounce, metrics = Debounce(quiet=0.5, longest=2.0, clock=clock), Metrics()
     door = cast("KubeApi", api)
     writer = StatusWriter(
         cast("Hub", given),
         door,
         lease=cast("Lease", given),
         reports=Reports(door, namespace="osm-system", identity="me", clock=clock, now=now),
-        news=news,
+        status_debounce=debounce,
         identity="me",
         metrics=metrics,
         clock=clock,
@@ -113,7 +113,7 @@ async def writing(clock: Clock, given: Given, api: WrittenApi) -> AsyncIterator[
     )
     running = asyncio.create_task(writer.run())
     try:
-        yield Written(given, api, news, metrics)
+        yield Written(given, api, debounce, metrics)
         assert not running.done(), running
     finally:
         running.cancel()

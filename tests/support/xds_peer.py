@@ -10,7 +10,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryResponse, Dis
 from support.resources import Contents, content_of, snapshot
 from towpath.model.names import ClientKind
 from towpath.model.snapshot import Snapshot
-from towpath.rollout.clients import Flavour, Standing
+from towpath.rollout.clients import ClientBuild, ClientRecord
 from towpath.rollout.quarantine import Quarantine
 from towpath.xds.delta import DeltaSession
 from towpath.xds.messages import DeltaRequest, Event, Node, Reply, SotwRequest
@@ -32,33 +32,33 @@ class Clock:
         return self.now
 
 
-def new_standing(clock: Clock | None = None, *, node_id: str = NODE.id) -> Standing:
-    """The standing of a client that is alone in the world."""
-    return Quarantine(clock=clock or Clock()).standing(node_id, Flavour(ClientKind.ENVOY))
+def new_client(clock: Clock | None = None, *, node_id: str = NODE.id) -> ClientRecord:
+    """The client of a client that is alone in the world."""
+    return Quarantine(clock=clock or Clock()).client(node_id, ClientBuild(ClientKind.ENVOY))
 
 
 def sotw_session(
-    standing: Standing | None = None,
+    client: ClientRecord | None = None,
     *,
     clock: Clock | None = None,
     composer: Composer | None = None,
 ) -> SotwSession:
     return SotwSession(
         composer=composer or Composer(identifier="towpath-sotw"),
-        standing=standing or new_standing(),
+        client=client or new_client(),
         waits=Waits(clock=clock or Clock(), longest=WAIT_S),
     )
 
 
 def delta_session(
-    standing: Standing | None = None,
+    client: ClientRecord | None = None,
     *,
     clock: Clock | None = None,
     composer: Composer | None = None,
 ) -> DeltaSession:
     return DeltaSession(
         composer=composer or Composer(identifier="towpath-delta"),
-        standing=standing or new_standing(),
+        client=client or new_client(),
         waits=Waits(clock=clock or Clock(), longest=WAIT_S),
     )
 
@@ -109,10 +109,10 @@ def _read_delta(message: Any) -> Told:
 class SotwPeer:
     """A stream of the state-of-the-world variant; `ask` gives what comes back."""
 
-    def __init__(self, contents: Contents | Snapshot, standing: Standing | None = None) -> None:
-        self.standing = standing or new_standing()
+    def __init__(self, contents: Contents | Snapshot, client: ClientRecord | None = None) -> None:
+        self.client = client or new_client()
         self.clock = Clock()
-        self.session = sotw_session(self.standing, clock=self.clock)
+        self.session = sotw_session(self.client, clock=self.clock)
         self._said_who = False
         self.publish(contents)
 
@@ -161,10 +161,10 @@ class SotwPeer:
 class DeltaPeer:
     """A stream of the delta variant; `ask` gives what comes back."""
 
-    def __init__(self, contents: Contents | Snapshot, standing: Standing | None = None) -> None:
-        self.standing = standing or new_standing()
+    def __init__(self, contents: Contents | Snapshot, client: ClientRecord | None = None) -> None:
+        self.client = client or new_client()
         self.clock = Clock()
-        self.session = delta_session(self.standing, clock=self.clock)
+        self.session = delta_session(self.client, clock=self.clock)
         self._said_who = False
         self.publish(contents)
 

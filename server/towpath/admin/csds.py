@@ -18,7 +18,7 @@ from towpath.admin.node_matcher import node_matcher
 from towpath.admin.times import timestamp
 from towpath.hub.hub import Hub
 from towpath.model.snapshot import Resource, ResourceSet, Snapshot
-from towpath.rollout.deliveries import Delivery, Holding, Response, TypeDelivery
+from towpath.rollout.records import Delivery, Holding, Response, StreamRecord
 
 Context = grpc.aio.ServicerContext[Any, Any]
 GenericXdsConfig = csds_pb2.ClientConfig.GenericXdsConfig
@@ -64,13 +64,13 @@ class ClientStatus(csds_pb2_grpc.ClientStatusDiscoveryServiceServicer):  # type:
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         answer, size = csds_pb2.ClientStatusResponse(), 0
-        for delivery in sorted(self._hub.deliveries, key=lambda d: (d.node_id, d.stream)):
-            node = Node.FromString(delivery.node)
+        for record in sorted(self._hub.records, key=lambda d: (d.node_id, d.stream)):
+            node = Node.FromString(record.node)
             if wanted(node):
                 config = answer.config.add(node=node)
-                held = await self._hub.in_turn(self._hub.snapshot, delivery.kind, delivery.sidecar)
+                held = await self._hub.in_turn(self._hub.snapshot, record.kind, record.sidecar)
                 contents = not request.exclude_resource_contents
-                configs = _configs(held, delivery, contents=contents)
+                configs = _configs(held, record, contents=contents)
                 for count, made in enumerate(configs, start=1):
                     config.generic_xds_configs.append(made)
                     if count % AT_ONCE == 0:
@@ -86,15 +86,15 @@ class ClientStatus(csds_pb2_grpc.ClientStatusDiscoveryServiceServicer):  # type:
         return answer
 
 
-def _configs(snapshot: Snapshot | None, delivery: Delivery, *, contents: bool) -> Iterator[Any]:
-    for type_url, told in sorted(delivery.types.items()):
-        holding = delivery.holding(type_url)
+def _configs(snapshot: Snapshot | None, record: StreamRecord, *, contents: bool) -> Iterator[Any]:
+    for type_url, told in sorted(record.types.items()):
+        holding = record.holding(type_url)
         if snapshot is not None and holding is not None:
             yield from _of_type(snapshot.of(type_url), told, holding, contents=contents)
 
 
 def _of_type(
-    current: ResourceSet, told: TypeDelivery, holding: Holding, *, contents: bool
+    current: ResourceSet, told: Delivery, holding: Holding, *, contents: bool
 ) -> Iterator[Any]:
     """What becomes of each resource that the client asked for or holds, by name."""
     names = {*holding.names, *holding.versions, *(current if holding.wildcard else ())}

@@ -18,7 +18,7 @@ from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import ResourceSet, Snapshot
 from towpath.planning.egress.decide import Attempt
-from towpath.rollout.deliveries import Delivery, TypeDelivery
+from towpath.rollout.records import Delivery, StreamRecord
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 
@@ -37,7 +37,7 @@ class Inspector(pb_grpc.InspectorServicer):
     async def ListSidecars(
         self, request: pb.ListSidecarsRequest, context: Context
     ) -> pb.ListSidecarsResponse:
-        wanted = [d for d in self._hub.deliveries if request.node_id in ("", d.node_id)]
+        wanted = [d for d in self._hub.records if request.node_id in ("", d.node_id)]
         wanted.sort(key=lambda d: (d.node_id, d.stream))
         return pb.ListSidecarsResponse(sidecars=[_sidecar(d) for d in wanted])
 
@@ -133,7 +133,7 @@ def _policy(status: PolicyStatus) -> pb.PolicyStatus:
     )
 
 
-def _sidecar(delivery: Delivery) -> pb.Sidecar:
+def _sidecar(delivery: StreamRecord) -> pb.Sidecar:
     types = sorted(delivery.types.items())
     return pb.Sidecar(
         stream_id=delivery.stream,
@@ -150,7 +150,7 @@ def _sidecar(delivery: Delivery) -> pb.Sidecar:
     )
 
 
-def _delivery(type_url: str, held: TypeDelivery) -> pb.Delivery:
+def _delivery(type_url: str, held: Delivery) -> pb.Delivery:
     message = pb.Delivery(
         type_url=type_url,
         subscribed_names=held.subscribed,

@@ -30,11 +30,11 @@ _EGRESS = re.compile(r"rds-egress\.(?P<routes>\d+)(?:\|.*)?")
 def rejection_problems(mesh: Mesh, quarantine: Quarantine) -> Iterator[Problem]:
     """What sidecars rejected, by the objects that it was made from."""
     for verdict in quarantine.verdicts():
-        who = f"all sidecars of {verdict.flavour} keep"
+        who = f"all sidecars of {verdict.build} keep"
         yield from _problems(mesh, quarantine, verdict.rejections, who)
-    for standing in quarantine.standings():
-        for rejection in tuple(standing.rejections.values()):
-            if not quarantine.refuses(standing.flavour, rejection.resource):
+    for client in quarantine.clients():
+        for rejection in tuple(client.rejections.values()):
+            if not quarantine.refuses(client.build, rejection.resource):
                 yield from _problems(mesh, quarantine, (rejection,), "this sidecar keeps")
 
 

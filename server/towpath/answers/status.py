@@ -14,7 +14,7 @@ from towpath.model.names import Account, Kind, ObjectRef, SidecarId, Stamp
 from towpath.model.problem import Problem, Reason
 from towpath.planning.egress.limits import admission
 from towpath.planning.egress.rules import Rule
-from towpath.rollout.deliveries import Delivery, State
+from towpath.rollout.records import State, StreamRecord
 
 Policy = Egress | UpstreamTrafficSetting
 
@@ -55,9 +55,9 @@ class PolicyStatus:
 def policy_statuses(
     mesh: Mesh,
     problems: Iterable[Problem],
-    deliveries: Iterable[Delivery],
+    records: Iterable[StreamRecord],
     effect_of: Callable[[Egress], tuple[tuple[Rule, ...], int]],
-    current: Callable[[Delivery], str],
+    current: Callable[[StreamRecord], str],
 ) -> tuple[PolicyStatus, ...]:
     """The status of every policy, by kind, namespace and name.
 
@@ -67,7 +67,7 @@ def policy_statuses(
     by_object: dict[ObjectRef, list[Problem]] = {}
     for problem in problems:
         by_object.setdefault(problem.object, []).append(problem)
-    fleets = _fleets(deliveries, current)
+    fleets = _fleets(records, current)
 
     def status(policy: Policy, users: tuple[Egress, ...], *, accepted: bool = True) -> PolicyStatus:
         since: dict[Account, int] = {}
@@ -145,17 +145,17 @@ class _Fleet:
 
 
 def _fleets(
-    deliveries: Iterable[Delivery], current: Callable[[Delivery], str]
+    records: Iterable[StreamRecord], current: Callable[[StreamRecord], str]
 ) -> dict[Account, _Fleet]:
     """Every account's sidecars; one with several streams has accepted what all of them have."""
     found: dict[Account, dict[SidecarId, tuple[int, bool]]] = {}
-    for delivery in deliveries:
-        if not delivery.kind.enforces:
+    for record in records:
+        if not record.kind.enforces:
             continue
-        if delivery.state is State.SERVING and delivery.account is not None:
-            everything = delivery.acknowledged(current(delivery))
-            through = _ALL if everything else delivery.acknowledged_through
-            others = found.setdefault(delivery.account, {})
-            at, rejects = others.get(delivery.sidecar, (_ALL, False))
-            others[delivery.sidecar] = min(at, through), rejects or delivery.rejects
+        if record.state is State.SERVING and record.account is not None:
+            everything = record.acknowledged(current(record))
+            through = _ALL if everything else record.acknowledged_through
+            others = found.setdefault(record.account, {})
+            at, rejects = others.get(record.sidecar, (_ALL, False))
+            others[record.sidecar] = min(at, through), rejects or record.rejects
     return {account: _Fleet(sidecars.values()) for account, sidecars in found.items()}

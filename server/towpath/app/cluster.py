@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from towpath.hub.debounce import Settle
+from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.configuration import connect
@@ -30,7 +30,7 @@ LEASE = "towpath-status"
 
 @contextlib.asynccontextmanager
 async def cluster(
-    settings: Settings, store: Store, hub: Hub, *, news: Settle, metrics: Metrics
+    settings: Settings, store: Store, hub: Hub, *, status_debounce: Debounce, metrics: Metrics
 ) -> AsyncIterator[tuple[KubeSource, tuple[StatusWriter | Preset, ...]]]:
     """The source, and what writes to the cluster, not yet running; closed at the end.
 
@@ -52,7 +52,7 @@ async def cluster(
         api,
         lease=lease,
         reports=Reports(api, namespace=namespace, identity=identity, clock=clock, now=_now),
-        news=news,
+        status_debounce=status_debounce,
         identity=identity,
         metrics=metrics,
         clock=clock,

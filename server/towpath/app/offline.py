@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import cast
 
 from towpath.answers.explain import Explanation
-from towpath.hub.debounce import Settle
+from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
 from towpath.model.workloads import Pod
 from towpath.planning.egress.decide import Attempt
-from towpath.rollout.deliveries import Deliveries
+from towpath.rollout.records import StreamRecords
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
@@ -42,8 +42,8 @@ class Offline:
         FilesSource(folder, store).load()
         self._hub = Hub(
             store,
-            Settle(quiet=0, longest=0, clock=time.monotonic),
-            deliveries=Deliveries(clock=time.time),
+            Debounce(quiet=0, longest=0, clock=time.monotonic),
+            records=StreamRecords(clock=time.time),
             metrics=Metrics(),
             clock=time.monotonic,
         )

@@ -23,10 +23,10 @@ from towpath.admin.http_port import http_port
 from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import LARGEST, RULES, Connections, Ports, start_grpc
 from towpath.hub.compose import snapshot
-from towpath.hub.debounce import Settle
+from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Compose, Hub
 from towpath.hub.journal import Journal
-from towpath.rollout.deliveries import Deliveries
+from towpath.rollout.records import StreamRecords
 from towpath.settings import Settings
 from towpath.sources.files import FilesSource
 from towpath.store import Store
@@ -87,7 +87,7 @@ async def serve(
         let_in=doorkeeper.let_in,
         hang_up=doorkeeper.hang_up,
     )
-    settle = Settle(
+    debounce = Debounce(
         quiet=settings.debounce.settle_quiet,
         longest=settings.debounce.settle_max,
         clock=time.monotonic,
@@ -97,19 +97,21 @@ async def serve(
         osm_namespace=settings.mesh.osm_namespace,
         cross_namespace_egress=settings.mesh.cross_namespace_egress == "allow",
         outside_endpoints=settings.mesh.outside_endpoints == "allow",
-        on_change=settle.touch,
+        on_change=debounce.touch,
     )
-    news = Settle(quiet=STATUS_QUIET_S, longest=STATUS_LONGEST_S, clock=time.monotonic)
-    account = Settle(quiet=STATUS_QUIET_S, longest=STATUS_LONGEST_S, clock=time.monotonic)
+    status_debounce = Debounce(quiet=STATUS_QUIET_S, longest=STATUS_LONGEST_S, clock=time.monotonic)
+    journal_debounce = Debounce(
+        quiet=STATUS_QUIET_S, longest=STATUS_LONGEST_S, clock=time.monotonic
+    )
 
     def published() -> None:
-        news.touch()
-        account.touch()
+        status_debounce.touch()
+        journal_debounce.touch()
 
     hub = Hub(
         store,
-        settle,
-        deliveries=Deliveries(clock=time.time, on_change=news.touch),
+        debounce,
+        records=StreamRecords(clock=time.time, on_change=status_debounce.touch),
         metrics=metrics,
         clock=time.monotonic,
         on_publish=published,
@@ -139,13 +141,17 @@ async def serve(
     )
     async with contextlib.AsyncExitStack() as held, asyncio.TaskGroup() as tasks:
         source, writers = await held.enter_async_context(
-            _source(settings, store, hub, news=news, metrics=metrics)
+            _source(settings, store, hub, status_debounce=status_debounce, metrics=metrics)
         )
         pages = HttpEndpoints(
             hub, metrics=metrics, version=__version__, stale_seconds=source.stale_seconds
         )
         supervisor = Supervisor(metrics)
-        works = [("hub", hub.run), ("source", source.run), ("journal", Journal(hub, account).run)]
+        works = [
+            ("hub", hub.run),
+            ("source", source.run),
+            ("journal", Journal(hub, journal_debounce).run),
+        ]
         works += [("status", writer.run) for writer in writers]
         if tls is not None:
             works.append(("tls", tls.follow))
@@ -229,7 +235,7 @@ def _tls(settings: Settings, metrics: Metrics) -> ServerTls | None:
 
 @contextlib.asynccontextmanager
 async def _source(
-    settings: Settings, store: Store, hub: Hub, *, news: Settle, metrics: Metrics
+    settings: Settings, store: Store, hub: Hub, *, status_debounce: Debounce, metrics: Metrics
 ) -> AsyncIterator[tuple[FilesSource | KubeSource, tuple[StatusWriter | Preset, ...]]]:
     """The folder if one is given, else the cluster, to which status may be written."""
     if settings.source.manifests is not None:
@@ -240,7 +246,9 @@ async def _source(
     # The Kubernetes client takes a second to import: a folder is served without it.
     from towpath.app.cluster import cluster
 
-    async with cluster(settings, store, hub, news=news, metrics=metrics) as parts:
+    async with cluster(
+        settings, store, hub, status_debounce=status_debounce, metrics=metrics
+    ) as parts:
         yield parts
 
 

@@ -1,4 +1,4 @@
-"""Settle: the first change goes out at once, what follows close behind it is taken together."""
+"""Debounce: the first change goes out at once, what follows close behind it is taken together."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 
-class Settle:
+class Debounce:
     """Says when changes have settled.
 
     A change after *quiet* seconds without one is released at once; a later one waits until no
@@ -30,7 +30,7 @@ class Settle:
         self._latest = now
         self._touched.set()
 
-    async def settled(self) -> float:
+    async def wait(self) -> float:
         """Wait for settled changes; gives the clock's time of the first of them."""
         await self._touched.wait()
         if self._first - self._released < self._quiet:

@@ -14,9 +14,9 @@ from towpath.answers.explain import Explanation, explain
 from towpath.answers.status import PolicyStatus, effect, policy_statuses
 from towpath.hub.comparison import Comparisons
 from towpath.hub.compose import snapshot, withheld
-from towpath.hub.debounce import Settle
+from towpath.hub.debounce import Debounce
 from towpath.hub.followers import Followers
-from towpath.hub.queries import Memo, Question
+from towpath.hub.queries import Queries, Query
 from towpath.hub.stream import Stream
 from towpath.hub.turns import Turns
 from towpath.hub.watch import Watch
@@ -28,16 +28,16 @@ from towpath.model.snapshot import Snapshot
 from towpath.planning import policy_problems, problems
 from towpath.planning.egress.decide import Attempt
 from towpath.planning.egress.rules import Rule
-from towpath.rollout.clients import Flavour, Standing
-from towpath.rollout.deliveries import Deliveries, Delivery
+from towpath.rollout.clients import ClientBuild, ClientRecord
 from towpath.rollout.quarantine import Quarantine
+from towpath.rollout.records import StreamRecord, StreamRecords
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
 Compose = Callable[[Mesh, ClientKind, SidecarId], Snapshot | None]
-"""What one sidecar is to hold, as a question about the mesh; None for an unknown pod."""
+"""What one sidecar is to hold, as a query about the mesh; None for an unknown pod."""
 
 LONGEST_SLEEP = 30.0
 """How long at most, in seconds, until it is looked at whether a verdict is too old."""
@@ -60,9 +60,9 @@ class Hub:
     def __init__(
         self,
         store: Store,
-        settle: Settle,
+        debounce: Debounce,
         *,
-        deliveries: Deliveries,
+        records: StreamRecords,
         metrics: Metrics,
         clock: Callable[[], float],
         on_publish: Callable[[], None] = lambda: None,
@@ -83,22 +83,22 @@ class Hub:
         )
         self._on_publish = on_publish
         self._store = store
-        self._settle = settle
+        self._debounce = debounce
         self._metrics = metrics
         self._clock = clock
         mesh, _ = store.drain()
-        self._memo = Memo(mesh)
-        self._comparisons = Comparisons(self.quarantine.intersections, self._memo.do)
-        self._turns = Turns(self._memo, forget=self._followers.forget_unused)
+        self._queries = Queries(mesh)
+        self._comparisons = Comparisons(self.quarantine.intersections, self._queries.do)
+        self._turns = Turns(self._queries, forget=self._followers.forget_unused)
         self._late: asyncio.Queue[Stream] = asyncio.Queue()
         self._synced = asyncio.Event()
         self._whole = False  # whether the last publication came to its end
-        self.deliveries = deliveries
+        self.records = records
 
     @property
     def mesh(self) -> Mesh:
         """The view of the cluster that was last published."""
-        return self._memo.mesh
+        return self._queries.mesh
 
     @property
     def ready(self) -> bool:
@@ -107,7 +107,7 @@ class Hub:
 
     def refresh(self) -> None:
         """Take the store's present view without waiting, publishing nothing; for offline use."""
-        self._memo.update(*self._store.drain())
+        self._queries.update(*self._store.drain())
 
     async def in_turn(self, call: Callable[..., R], *args: object) -> R:
         """What `call(*args)` gives, without keeping others waiting; for one of these methods that
@@ -129,7 +129,7 @@ class Hub:
             longest = LONGEST_SLEEP if at is None else min(at - self._clock(), LONGEST_SLEEP)
             try:
                 async with asyncio.timeout(max(longest, 0.0)):
-                    changed_at = await self._settle.settled()
+                    changed_at = await self._debounce.wait()
             except TimeoutError:
                 self.quarantine.pass_time()
                 self._followers.forget_left()
@@ -154,57 +154,57 @@ class Hub:
         It never has that of a pod of another account than *subscriber* (None: of any).
         *software* is the name and version of the client's.
         """
-        delivery = self.deliveries.open(
+        record = self.records.open(
             peer=peer, node_id=node_id, sidecar=sidecar, kind=kind, variant=variant
         )
 
-        def admit(stream: Stream, account: Account) -> Standing:
-            standing = self.quarantine.standing(node_id, Flavour(kind, *software), account)
-            standing.wake[stream] = stream.nudge
-            return standing
+        def admit(stream: Stream, account: Account) -> ClientRecord:
+            client = self.quarantine.client(node_id, ClientBuild(kind, *software), account)
+            client.wake[stream] = stream.nudge
+            return client
 
-        stream = Stream(delivery, admit=admit, subscriber=subscriber)
-        question = self._question(kind, sidecar)
-        self._followers.add(question, stream)
+        stream = Stream(record, admit=admit, subscriber=subscriber)
+        query = self._query(kind, sidecar)
+        self._followers.add(query, stream)
         if not self._turns.begin(partial(self._offer, [stream], changed_at=None)):
             self._late.put_nowait(stream)
         return stream
 
     def detach(self, stream: Stream) -> None:
         """Close a stream; what only it needed is kept for a while, for it may come back."""
-        delivery = stream.delivery
+        record = stream.record
         if stream.admitted:
-            stream.standing.wake.pop(stream, None)
-            self.quarantine.leave(stream.standing)
-        question = self._question(delivery.kind, delivery.sidecar)
-        if self._followers.remove(question, stream):
-            self._memo.forget(withheld, delivery.kind, delivery.sidecar)
-        self.deliveries.close(delivery)
+            stream.client.wake.pop(stream, None)
+            self.quarantine.leave(stream.client)
+        query = self._query(record.kind, record.sidecar)
+        if self._followers.remove(query, stream):
+            self._queries.forget(withheld, record.kind, record.sidecar)
+        self.records.close(record)
 
     async def _serve_late(self) -> None:
         """Give streams their first snapshots that could not be had at once."""
         async with asyncio.TaskGroup() as tasks:
             while True:
                 stream = await self._late.get()
-                question = self._question(stream.delivery.kind, stream.delivery.sidecar)
-                call = partial(self._offer_first, question, stream)
-                tasks.create_task(self._publish_late(call, question))
+                query = self._query(stream.record.kind, stream.record.sidecar)
+                call = partial(self._offer_first, query, stream)
+                tasks.create_task(self._publish_late(call, query))
 
-    def _offer_first(self, question: Question, stream: Stream) -> None:
-        if stream in self._followers.streams_of(question):
+    def _offer_first(self, query: Query, stream: Stream) -> None:
+        if stream in self._followers.streams_of(query):
             self._offer([stream], changed_at=None)
 
     @contextlib.asynccontextmanager
     async def watch(self, kind: ClientKind, sidecar: SidecarId) -> AsyncIterator[Watch]:
         """Look on as the snapshot of a sidecar, connected or not, changes."""
-        question = self._question(kind, sidecar)
+        query = self._query(kind, sidecar)
         watch = Watch(kind, sidecar)
-        self._followers.add_watch(question, watch)
+        self._followers.add_watch(query, watch)
         try:
             watch.offer(await self.in_turn(self.snapshot, kind, sidecar))
             yield watch
         finally:
-            self._followers.remove_watch(question, watch)
+            self._followers.remove_watch(query, watch)
 
     def account_of(self, sidecar: SidecarId) -> Account | None:
         """The service account that a pod runs as; None for one that does not exist."""
@@ -213,40 +213,40 @@ class Hub:
 
     def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
         """What a sidecar is to hold now; None for a pod that does not exist."""
-        held = self._memo.ask(self._compose, kind, sidecar)
-        self._followers.forget_unused(self._question(kind, sidecar))
+        held = self._queries.get(self._compose, kind, sidecar)
+        self._followers.forget_unused(self._query(kind, sidecar))
         return held
 
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong with the input, beyond a connected sidecar, or rejected; sorted."""
-        found = {*self.mesh.problems, *self._memo.ask(problems)}
+        found = {*self.mesh.problems, *self._queries.get(problems)}
         found |= set(rejection_problems(self.mesh, self.quarantine))
         for stream in self._followers.streams():
-            held = stream.delivery
+            held = stream.record
             if held.kind is ClientKind.PIPY:
-                found |= set(self._memo.ask(withheld, held.kind, held.sidecar))
+                found |= set(self._queries.get(withheld, held.kind, held.sidecar))
         return tuple(sorted(found))
 
     async def policy_problems(self) -> tuple[Problem, ...]:
         """What planning finds wrong with the MeshConfig and policies; sorted."""
-        return await self.in_turn(self._memo.ask, policy_problems)
+        return await self.in_turn(self._queries.get, policy_problems)
 
     def withheld(self, kind: ClientKind, sidecar: SidecarId) -> tuple[Problem, ...]:
         """Where a sidecar of that kind, connected or not, cannot do what policies say."""
-        found = self._memo.ask(withheld, kind, sidecar)
-        if not self._followers.streams_of(self._question(kind, sidecar)):
-            self._memo.forget(withheld, kind, sidecar)
+        found = self._queries.get(withheld, kind, sidecar)
+        if not self._followers.streams_of(self._query(kind, sidecar)):
+            self._queries.forget(withheld, kind, sidecar)
         return found
 
     def explain(self, account: Account, attempt: Attempt) -> Explanation:
         """What becomes of an attempt of that account's sidecars. Raises ValueError as `explain`."""
         asked = (account, attempt, self.problems())
         try:
-            found = self._memo.ask(explain, *asked)
+            found = self._queries.get(explain, *asked)
         except ValueError:
-            self._memo.forget(explain, *asked)
+            self._queries.forget(explain, *asked)
             raise
-        self._memo.forget(explain, *asked)
+        self._queries.forget(explain, *asked)
         return found
 
     def policies(self) -> tuple[PolicyStatus, ...]:
@@ -254,17 +254,17 @@ class Hub:
         return policy_statuses(
             self.mesh,
             self.problems(),
-            self.deliveries,
+            self.records,
             self._effect,
             self._current,
         )
 
     def _effect(self, policy: Egress) -> tuple[tuple[Rule, ...], int]:
         name = policy.namespace, policy.name
-        return self._memo.ask(effect, *name), self._memo.changed_at(effect, *name)
+        return self._queries.get(effect, *name), self._queries.changed_at(effect, *name)
 
-    def _current(self, delivery: Delivery) -> str:
-        held = self.snapshot(delivery.kind, delivery.sidecar)
+    def _current(self, record: StreamRecord) -> str:
+        held = self.snapshot(record.kind, record.sidecar)
         return held.version if held else ""
 
     def object_counts(self) -> dict[Kind, int]:
@@ -273,22 +273,22 @@ class Hub:
 
     async def _publish(self, changed_at: float) -> None:
         begun = self._clock()
-        changed = self._memo.update(*self._store.drain())
+        changed = self._queries.update(*self._store.drain())
         # What a publication that failed has left out is not known: the next one is for all.
         whole, self._whole, slice_began = self._whole, False, begun
-        followed = self._followers.questions()
+        followed = self._followers.queries()
         late = []
-        for question in changed & followed if whole else followed:
-            if not self._publish_at_once(question, changed_at=changed_at):
-                late.append(question)
+        for query in changed & followed if whole else followed:
+            if not self._publish_at_once(query, changed_at=changed_at):
+                late.append(query)
             if self._clock() - slice_began > YIELD_SECONDS:
                 await asyncio.sleep(0)
                 slice_began = self._clock()
         # What takes long keeps nobody waiting who has his already.
         async with asyncio.TaskGroup() as tasks:
-            for question in late:
-                call = partial(self._offer_to, question, changed_at=changed_at)
-                tasks.create_task(self._publish_late(call, question))
+            for query in late:
+                call = partial(self._offer_to, query, changed_at=changed_at)
+                tasks.create_task(self._publish_late(call, query))
         self._comparisons.clear()
         if self.quarantine:
             self.quarantine.retire(self._followers.in_use())
@@ -297,29 +297,29 @@ class Hub:
         self._metrics.compute_seconds.observe(self._clock() - begun)
         self._on_publish()
 
-    def _publish_at_once(self, question: Question, *, changed_at: float) -> bool:
+    def _publish_at_once(self, query: Query, *, changed_at: float) -> bool:
         """False if that takes too long to be done at once."""
-        with self._alone(question):
-            return self._turns.begin(partial(self._offer_to, question, changed_at=changed_at))
+        with self._alone(query):
+            return self._turns.begin(partial(self._offer_to, query, changed_at=changed_at))
         return True
 
-    async def _publish_late(self, call: Callable[[], None], question: Question) -> None:
-        with self._alone(question):
+    async def _publish_late(self, call: Callable[[], None], query: Query) -> None:
+        with self._alone(query):
             await self._turns.finish(call)
 
     @contextlib.contextmanager
-    def _alone(self, question: Question) -> Iterator[None]:
-        """A failure that nobody foresaw concerns those alone who ask that question."""
+    def _alone(self, query: Query) -> Iterator[None]:
+        """A failure that nobody foresaw concerns those alone who ask that query."""
         try:
             yield
         except Exception:
             self._metrics.task_failures.labels("publish").inc()
-            node, text = str(question[1][1]), "%s: its configuration cannot be computed"
+            node, text = str(query[1][1]), "%s: its configuration cannot be computed"
             log.exception(text, node, extra={"node": node})
 
-    def _offer_to(self, question: Question, *, changed_at: float | None) -> None:
-        self._offer(self._followers.streams_of(question), changed_at=changed_at)
-        for watch in self._followers.watches_of(question):
+    def _offer_to(self, query: Query, *, changed_at: float | None) -> None:
+        self._offer(self._followers.streams_of(query), changed_at=changed_at)
+        for watch in self._followers.watches_of(query):
             watch.offer(self.snapshot(watch.kind, watch.sidecar))
 
     def _offer(self, streams: Iterable[Stream], *, changed_at: float | None) -> None:
@@ -329,23 +329,23 @@ class Hub:
         """
         offers = []
         for stream in streams:
-            delivery = stream.delivery
-            pod = self.mesh.pod(delivery.sidecar)
+            record = stream.record
+            pod = self.mesh.pod(record.sidecar)
             if pod is not None and not stream.admits(pod.account):
                 continue
-            held = self.snapshot(delivery.kind, delivery.sidecar)
+            held = self.snapshot(record.kind, record.sidecar)
             if pod is not None and held is not None:
                 old = stream.snapshot
                 changes = self._comparisons.between(old, held) if old is not None else ()
                 offers.append((stream, pod.account, held, changes))
-        revision = self._memo.revision
+        revision = self._queries.revision
         for stream, account, held, changes in offers:
             if changes:
-                self.quarantine.changed(stream.standing.flavour, changes)
+                self.quarantine.changed(stream.client.build, changes)
             stream.publish(held, account=account, revision=revision, changed_at=changed_at)
 
-    def _forget(self, question: Question) -> None:
-        self._memo.forget(question[0], *question[1])
+    def _forget(self, query: Query) -> None:
+        self._queries.forget(query[0], *query[1])
 
-    def _question(self, kind: ClientKind, sidecar: SidecarId) -> Question:
+    def _query(self, kind: ClientKind, sidecar: SidecarId) -> Query:
         return self._compose, (kind, sidecar)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from towpath.hub.debounce import Settle
+from towpath.hub.debounce import Debounce
 from towpath.model.mesh import Mesh, Object, ObjectKey
 from towpath.model.meshconfig import MESH_CONFIG_NAME, SWITCHES, MeshConfig
 from towpath.model.names import Kind, ObjectRef
@@ -70,11 +70,11 @@ class Line:
 
 
 class Journal:
-    """Tells what has changed since it told last, whenever *news* has settled."""
+    """Tells what has changed since it told last, whenever *debounce* lets changes through."""
 
-    def __init__(self, hub: Source, news: Settle) -> None:
+    def __init__(self, hub: Source, debounce: Debounce) -> None:
         self._hub = hub
-        self._news = news
+        self._debounce = debounce
         self._objects: dict[Kind, Mapping[ObjectKey, Object]] | None = None
         self._config = MeshConfig()
         self._problems: dict[Finding, Problem] = {}
@@ -82,7 +82,7 @@ class Journal:
     async def run(self) -> None:
         """Follow the hub until cancelled."""
         while True:
-            await self._news.settled()
+            await self._debounce.wait()
             if self._hub.ready:
                 await self.tell()
 

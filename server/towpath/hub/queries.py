@@ -1,19 +1,24 @@
-"""Memo: answers to questions about the mesh, recomputed only when what they were made from changed.
+"""Incremental queries: a value is computed again only when what it was made from has changed.
 
-A question is a pure function `f(mesh, *args)`. While it runs, its reads of the mesh and the
-questions it asks in turn are recorded. A change marks the answers that read it, and theirs in
-turn; a marked answer is checked again when it is next asked for, and an equal new answer leaves
-everything above it as it was, the object itself included.
+A query is a pure function `f(mesh, *args)`. While it runs, its reads of the mesh and its calls of
+other queries are recorded as dependencies of its memo. A change of the mesh starts a new revision
+and marks the memos that depend on it, directly or not. A marked memo is verified when its query is
+next called: first its dependencies, in their order, and only if one of them has another value is
+the query run again. An equal value keeps its old revision (it is *backdated*) and its object, so
+that whatever depends on it stays valid.
 
-A question may take long. Within a `slice` it is left off when the slice is over, by `Unfinished`:
-what has been answered until then stays so, and whoever asks again goes on from there.
+This is the red-green algorithm of Salsa, where its terms (query, memo, revision, dependency,
+maybe_changed) come from: https://salsa-rs.github.io/salsa/reference/algorithm.html
+
+A query may take long. Within a `slice` it is left off when the slice is over, by `Unfinished`:
+what has been computed until then stays so, and whoever calls again goes on from there.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, TypeVarTuple, cast
 
 from towpath.model.mesh import Mesh, Object, ReadKey
@@ -22,23 +27,23 @@ from towpath.model.names import Kind
 Ts = TypeVarTuple("Ts")
 R = TypeVar("R")
 
-Question = tuple[Callable[..., Any], tuple[Hashable, ...]]
+Query = tuple[Callable[..., Any], tuple[Hashable, ...]]
 
 SMALL_WORK = 250
 """Work of no more things than this is done at once."""
 
 
 class Unfinished(Exception):
-    """A question could not be answered within the slice; ask it again.
+    """A query could not be computed within the slice; call it again.
 
-    *job*, if it is not None, has to be done first: elsewhere, since it is one piece. *question* is
-    the one that the Memo was asked.
+    *job*, if it is not None, has to be done first: elsewhere, since it is one piece. *query* is
+    the one that was called from outside.
     """
 
     def __init__(self, job: Job | None = None) -> None:
         super().__init__()
         self.job = job
-        self.question: Question | None = None
+        self.query: Query | None = None
 
 
 class Job:
@@ -69,41 +74,43 @@ class Job:
 
 @dataclass(slots=True)
 class _Slice:
-    """Until when, by *clock*, questions are answered; at least one always is."""
+    """Until when, by *clock*, queries are computed; at least one always is."""
 
     clock: Callable[[], float]
     until: float
-    answered: bool = False
+    computed: bool = False
 
     @property
     def over(self) -> bool:
-        return self.answered and self.clock() >= self.until
+        return self.computed and self.clock() >= self.until
 
 
 @dataclass(eq=False, slots=True)
-class _Answer:
-    """One remembered answer, what it was made from, and who used it."""
+class _Memo:
+    """The value of one query, its dependencies (`reads` of the mesh, `uses` of other queries), and
+    the memos that depend on it (`users`).
+    """
 
-    question: Question
+    query: Query
     value: Any = None
     changed_at: int = 0
     checked_at: int = -1
     stale: bool = True
-    known: bool = False
+    computed: bool = False
     reads: set[ReadKey] = field(default_factory=set)
-    uses: dict[_Answer, None] = field(default_factory=dict)
-    users: set[_Answer] = field(default_factory=set)
+    uses: dict[_Memo, None] = field(default_factory=dict)
+    users: set[_Memo] = field(default_factory=set)
     jobs: list[Job] = field(default_factory=list)
 
 
-class Memo:
-    """Remembers answers about one mesh; `update` moves it on to the next."""
+class Queries:
+    """The memos of all queries about one mesh; `update` moves them on to the next."""
 
     def __init__(self, mesh: Mesh) -> None:
         self._mesh = mesh
         self._revision = 0
-        self._answers: dict[Question, _Answer] = {}
-        self._readers: dict[ReadKey, set[_Answer]] = {}
+        self._memos: dict[Query, _Memo] = {}
+        self._readers: dict[ReadKey, set[_Memo]] = {}
         self._read_at: dict[ReadKey, int] = {}
         self._slice: _Slice | None = None
         self.computed = 0
@@ -112,31 +119,31 @@ class Memo:
     def mesh(self) -> Mesh:
         return self._mesh
 
-    def update(self, mesh: Mesh, touched: Iterable[ReadKey]) -> frozenset[Question]:
-        """Take the next mesh; gives the questions whose answers may have changed."""
+    def update(self, mesh: Mesh, touched: Iterable[ReadKey]) -> frozenset[Query]:
+        """Take the next mesh; gives the queries whose values may have changed."""
         self._mesh = mesh
         self._revision += 1
-        marked: set[_Answer] = set()
-        queue: list[_Answer] = []
+        marked: set[_Memo] = set()
+        queue: list[_Memo] = []
         for key in touched:
             if key in self._readers:
                 self._read_at[key] = self._revision
                 queue.extend(self._readers[key])
         while queue:
-            answer = queue.pop()
-            if answer not in marked:
-                marked.add(answer)
-                answer.stale = True
-                queue.extend(answer.users)
-        return frozenset(answer.question for answer in marked)
+            memo = queue.pop()
+            if memo not in marked:
+                marked.add(memo)
+                memo.stale = True
+                queue.extend(memo.users)
+        return frozenset(memo.query for memo in marked)
 
-    def ask(self, question: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
-        """The answer for the present mesh."""
-        return cast("R", self._asked((question, cast("tuple[Hashable, ...]", args))).value)
+    def get(self, query: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
+        """The value for the present mesh."""
+        return cast("R", self._memo_of((query, cast("tuple[Hashable, ...]", args))).value)
 
     @contextlib.contextmanager
     def slice(self, seconds: float, clock: Callable[[], float]) -> Iterator[None]:
-        """Within it, questions raise `Unfinished` when so much time has passed."""
+        """Within it, queries raise `Unfinished` when so much time has passed."""
         self._slice = _Slice(clock, clock() + seconds)
         try:
             yield
@@ -148,107 +155,107 @@ class Memo:
         """How often the mesh has changed."""
         return self._revision
 
-    def changed_at(self, question: Callable[[Mesh, *Ts], R], *args: *Ts) -> int:
-        """The revision at which the answer last became another one."""
-        return self._asked((question, cast("tuple[Hashable, ...]", args))).changed_at
+    def changed_at(self, query: Callable[[Mesh, *Ts], R], *args: *Ts) -> int:
+        """The revision at which the value last changed."""
+        return self._memo_of((query, cast("tuple[Hashable, ...]", args))).changed_at
 
-    def forget(self, question: Callable[..., Any], *args: Hashable) -> None:
-        """Drop an answer, and those that only it used."""
-        answer = self._answers.get((question, args))
-        if answer is not None:
-            self._release([answer])
+    def forget(self, query: Callable[..., Any], *args: Hashable) -> None:
+        """Drop a memo, and those that only it used."""
+        memo = self._memos.get((query, args))
+        if memo is not None:
+            self._release([memo])
 
     def __len__(self) -> int:
-        return len(self._answers)
+        return len(self._memos)
 
-    def _asked(self, question: Question) -> _Answer:
+    def _memo_of(self, query: Query) -> _Memo:
         try:
-            return self._get(question)
+            return self._get(query)
         except Unfinished as unfinished:
-            unfinished.question = question
+            unfinished.query = query
             raise
 
-    def _known(self, question: Question) -> _Answer:
-        answer = self._answers.get(question)
-        if answer is None:
-            answer = self._answers[question] = _Answer(question)
-        return answer
+    def _entry(self, query: Query) -> _Memo:
+        memo = self._memos.get(query)
+        if memo is None:
+            memo = self._memos[query] = _Memo(query)
+        return memo
 
-    def _get(self, question: Question) -> _Answer:
-        answer = self._known(question)
-        if answer.stale:
-            if self._outdated(answer):
-                self._compute(answer)
-            answer.stale = False
-            answer.checked_at = self._revision
-        return answer
+    def _get(self, query: Query) -> _Memo:
+        memo = self._entry(query)
+        if memo.stale:
+            if self._maybe_changed(memo):
+                self._compute(memo)
+            memo.stale = False
+            memo.checked_at = self._revision
+        return memo
 
-    def _outdated(self, answer: _Answer) -> bool:
-        since = answer.checked_at
-        if since < 0 or any(self._read_at.get(key, 0) > since for key in answer.reads):
+    def _maybe_changed(self, memo: _Memo) -> bool:
+        since = memo.checked_at
+        if since < 0 or any(self._read_at.get(key, 0) > since for key in memo.reads):
             return True
-        # In the order of asking: what a later one is asked may hang on an earlier answer.
-        return any(self._get(used.question).changed_at > since for used in answer.uses)
+        # In the order of the calls: the arguments of a later one may depend on an earlier value.
+        return any(self._get(used.query).changed_at > since for used in memo.uses)
 
-    def _compute(self, answer: _Answer) -> None:
+    def _compute(self, memo: _Memo) -> None:
         if self._slice is not None and self._slice.over:
             raise Unfinished
-        answer.checked_at = -1  # should the question raise, nothing recorded so far may be trusted
-        used_before = self._detach(answer)
-        question, args = answer.question
-        recording = _RecordingMesh.of(self._mesh, memo=self, answer=answer)
+        memo.checked_at = -1  # should the query raise, nothing recorded so far may be trusted
+        used_before = self._detach(memo)
+        query, args = memo.query
+        recording = _RecordingMesh.of(self._mesh, queries=self, memo=memo)
         try:
-            value = question(recording, *args)
+            value = query(recording, *args)
         except Unfinished:
             # It will be asked again, and then most likely uses all this.
             for used in used_before:
-                answer.uses[used] = None
-                used.users.add(answer)
+                memo.uses[used] = None
+                used.users.add(memo)
             raise
         finally:
             self._release(used_before)
-        answer.jobs.clear()
+        memo.jobs.clear()
         if self._slice is not None:
-            self._slice.answered = True
+            self._slice.computed = True
         self.computed += 1
-        if not answer.known or value != answer.value:
-            answer.value, answer.known = value, True
-            answer.changed_at = self._revision
+        if not memo.computed or value != memo.value:
+            memo.value, memo.computed = value, True
+            memo.changed_at = self._revision
 
-    def _release(self, answers: list[_Answer]) -> None:
-        """Drop those of *answers* that nobody uses, and what only they used."""
-        queue = list(answers)
+    def _release(self, memos: list[_Memo]) -> None:
+        """Drop those of *memos* that nobody uses, and what only they used."""
+        queue = list(memos)
         while queue:
-            answer = queue.pop()
-            if not answer.users and self._answers.pop(answer.question, None) is not None:
-                queue.extend(self._detach(answer))
+            memo = queue.pop()
+            if not memo.users and self._memos.pop(memo.query, None) is not None:
+                queue.extend(self._detach(memo))
 
-    def _detach(self, answer: _Answer) -> list[_Answer]:
-        """Undo an answer's recordings; gives what it had used."""
-        for key in answer.reads:
+    def _detach(self, memo: _Memo) -> list[_Memo]:
+        """Remove a memo's dependencies; gives the memos that it had used."""
+        for key in memo.reads:
             readers = self._readers[key]
-            readers.discard(answer)
+            readers.discard(memo)
             if not readers:
                 del self._readers[key]
                 self._read_at.pop(key, None)
-        used = list(answer.uses)
+        used = list(memo.uses)
         for other in used:
-            other.users.discard(answer)
-        answer.reads.clear()
-        answer.uses.clear()
+            other.users.discard(memo)
+        memo.reads.clear()
+        memo.uses.clear()
         return used
 
-    def note_read(self, answer: _Answer, key: ReadKey) -> None:
-        answer.reads.add(key)
-        self._readers.setdefault(key, set()).add(answer)
+    def add_read(self, memo: _Memo, key: ReadKey) -> None:
+        memo.reads.add(key)
+        self._readers.setdefault(key, set()).add(memo)
 
-    def work(self, answer: _Answer, size: int, job: Job) -> Any:
-        """The value of a call that *answer* needs, which keeps it until it is answered."""
-        same = [j for j in answer.jobs if j.function == job.function and j.args == job.args]
+    def work(self, memo: _Memo, size: int, job: Job) -> Any:
+        """The value of a call that *memo* needs, which keeps it until it is computed."""
+        same = [j for j in memo.jobs if j.function == job.function and j.args == job.args]
         if same:
             job = same[0]
         elif self._slice is not None and size > SMALL_WORK:
-            answer.jobs.append(job)
+            memo.jobs.append(job)
         return self.do(job, size)
 
     def do(self, job: Job, size: int) -> Any:
@@ -262,47 +269,40 @@ class Memo:
             job.run()
         return job.value
 
-    def note_use(self, answer: _Answer, question: Question) -> Any:
-        used = self._known(question)
-        # Noted first: a question that fails must lead back to those that asked it.
-        answer.uses[used] = None
-        used.users.add(answer)
-        return self._get(question).value
+    def add_dependency(self, memo: _Memo, query: Query) -> Any:
+        used = self._entry(query)
+        # Before the call: a query that fails must lead back to those that called it.
+        memo.uses[used] = None
+        used.users.add(memo)
+        return self._get(query).value
+
+
+_MESH_FIELDS = tuple(one.name for one in fields(Mesh))
 
 
 @dataclass(frozen=True)
 class _RecordingMesh(Mesh):
-    """A mesh that tells the memo what one answer was made from."""
+    """A mesh that records what one memo depends on."""
 
-    memo: Memo = field(default=cast("Memo", None))
-    answer: _Answer = field(default=cast("_Answer", None))
+    queries: Queries = field(default=cast("Queries", None))
+    memo: _Memo = field(default=cast("_Memo", None))
 
     @classmethod
-    def of(cls, mesh: Mesh, *, memo: Memo, answer: _Answer) -> _RecordingMesh:
-        return cls(
-            mesh.mesh_name,
-            mesh.osm_namespace,
-            mesh.cross_namespace_egress,
-            mesh.outside_endpoints,
-            mesh.objects,
-            mesh.members,
-            mesh.problems,
-            mesh.sources,
-            memo=memo,
-            answer=answer,
-        )
+    def of(cls, mesh: Mesh, *, queries: Queries, memo: _Memo) -> _RecordingMesh:
+        fields_of_mesh = {name: getattr(mesh, name) for name in _MESH_FIELDS}
+        return cls(**fields_of_mesh, queries=queries, memo=memo)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        self.memo.note_read(self.answer, (kind, namespace, name))
+        self.queries.add_read(self.memo, (kind, namespace, name))
         return super().get(kind, namespace, name)
 
     def group(self, kind: Kind, group: Hashable) -> tuple[Object, ...]:
-        self.memo.note_read(self.answer, (kind, group))
+        self.queries.add_read(self.memo, (kind, group))
         return super().group(kind, group)
 
-    def ask(self, question: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
-        key = (question, cast("tuple[Hashable, ...]", args))
-        return cast("R", self.memo.note_use(self.answer, key))
+    def ask(self, query: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
+        key = (query, cast("tuple[Hashable, ...]", args))
+        return cast("R", self.queries.add_dependency(self.memo, key))
 
     def work(self, size: int, function: Callable[[*Ts], R], *args: *Ts) -> R:
-        return cast("R", self.memo.work(self.answer, size, Job(function, args)))
+        return cast("R", self.queries.work(self.memo, size, Job(function, args)))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from towpath.model.names import Account
 from towpath.model.snapshot import Snapshot
-from towpath.rollout.clients import Standing
-from towpath.rollout.deliveries import Delivery, State
+from towpath.rollout.clients import ClientRecord
+from towpath.rollout.records import State, StreamRecord
 
 
 class NotItsPodError(Exception):
@@ -23,20 +23,20 @@ class Stream:
     """Where the hub puts a snapshot, and where its reader takes the newest one from.
 
     A reader that is busy skips what came in between; an equal snapshot wakes nobody. *subscriber*
-    is the only service account whose pod it is for; None: any. *admit* gives the standing of its
+    is the only service account whose pod it is for; None: any. *admit* gives the client of its
     client, and is called once it is known whose pod that is.
     """
 
     def __init__(
         self,
-        delivery: Delivery,
+        record: StreamRecord,
         *,
-        admit: Callable[[Stream, Account], Standing],
+        admit: Callable[[Stream, Account], ClientRecord],
         subscriber: Account | None,
     ) -> None:
-        self.delivery = delivery
+        self.record = record
         self._admit = admit
-        self._standing: Standing | None = None
+        self._client: ClientRecord | None = None
         self._subscriber = subscriber
         self._refused: Account | None = None
         self._snapshot: Snapshot | None = None
@@ -53,14 +53,14 @@ class Stream:
         """
         if not self.admits(account):
             return
-        if self._standing is None:
-            self._standing = self._admit(self, account)
-        self.delivery.state = State.SERVING
-        self.delivery.account = self._standing.account = account
+        if self._client is None:
+            self._client = self._admit(self, account)
+        self.record.state = State.SERVING
+        self.record.account = self._client.account = account
         if snapshot == self._snapshot:
             return
-        if self._snapshot is not None and self.delivery.acknowledged(self._snapshot.version):
-            self.delivery.acknowledged_through = revision - 1
+        if self._snapshot is not None and self.record.acknowledged(self._snapshot.version):
+            self.record.acknowledged_through = revision - 1
         self._snapshot = snapshot
         if not self._new.is_set():
             self._changed_at = changed_at
@@ -74,15 +74,15 @@ class Stream:
         return self._refused is None
 
     @property
-    def standing(self) -> Standing:
+    def client(self) -> ClientRecord:
         """That of its client, which it has from its first snapshot on."""
-        assert self._standing is not None, "nobody knows yet who that is"
-        return self._standing
+        assert self._client is not None, "nobody knows yet who that is"
+        return self._client
 
     @property
     def admitted(self) -> bool:
         """True once it was given a snapshot."""
-        return self._standing is not None
+        return self._client is not None
 
     @property
     def snapshot(self) -> Snapshot | None:
@@ -90,7 +90,7 @@ class Stream:
         return self._snapshot
 
     def nudge(self) -> None:
-        """Have the reader take the snapshot again: the client's standing has changed."""
+        """Have the reader take the snapshot again: the client's client has changed."""
         if self._snapshot is not None and not self._new.is_set():
             self._changed_at = None
             self._new.set()

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from towpath.hub.queries import Job, Memo, Question, Unfinished
+from towpath.hub.queries import Job, Queries, Query, Unfinished
 
 R = TypeVar("R")
 
@@ -20,16 +20,16 @@ SLICE_SECONDS = 0.02
 
 
 class Turns:
-    """Asks a Memo on behalf of many; *forget* is told of a question that was given up."""
+    """Asks the queries on behalf of many; *forget* is told of a query that was given up."""
 
     def __init__(
         self,
-        memo: Memo,
+        queries: Queries,
         *,
-        forget: Callable[[Question], None],
+        forget: Callable[[Query], None],
         clock: Callable[[], float] = time.thread_time,
     ) -> None:
-        self._memo = memo
+        self._queries = queries
         self._forget = forget
         self._clock = clock
         self._turn = asyncio.Lock()
@@ -38,24 +38,24 @@ class Turns:
     def begin(self, call: Callable[[], object]) -> bool:
         """Call it for one slice; false if it is not finished: `finish` goes on from there."""
         try:
-            with self._memo.slice(SLICE_SECONDS, self._clock):
+            with self._queries.slice(SLICE_SECONDS, self._clock):
                 call()
         except Unfinished:
             return False
         return True
 
     async def finish(self, call: Callable[[], R]) -> R:
-        """What *call* gives, which asks the Memo and, before that is all known, changes nothing."""
-        left: Question | None = None
+        """What *call* gives; it asks the queries, and changes nothing before it has all of them."""
+        left: Query | None = None
         try:
             while True:
                 job: Job | None = None
                 async with self._turn:
                     try:
-                        with self._memo.slice(SLICE_SECONDS, self._clock):
+                        with self._queries.slice(SLICE_SECONDS, self._clock):
                             return call()
                     except Unfinished as unfinished:
-                        left, job = unfinished.question, unfinished.job
+                        left, job = unfinished.query, unfinished.job
                     if job is None:
                         # The turn is kept meanwhile: others have theirs behind everybody else's.
                         await asyncio.sleep(0)

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 TRIALS = 16
 
 
-class Suspicion:
+class Bisection:
     """The search in one client's rejected responses of one type; names stand for resources."""
 
     def __init__(self, *, limit: int = TRIALS) -> None:
@@ -40,12 +40,12 @@ class Suspicion:
         if not self._groups:
             self._left = self._limit
 
-    def skip(self) -> bool:
+    def next_half(self) -> bool:
         """There is nothing to try of those on trial: go on to the next; False if there are none."""
         del self._groups[:1]
         return bool(self._groups)
 
-    def waiting(self) -> frozenset[str]:
+    def pending(self) -> frozenset[str]:
         """Names that must not be sent while others are on trial."""
         return frozenset(name for group in self._groups[1:] for name in group)
 

@@ -1,4 +1,4 @@
-"""Standing: what one client must not be sent although it is in its snapshot."""
+"""ClientRecord: what one client must not be sent although it is in its snapshot."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 from towpath.model.names import Account, ClientKind
 from towpath.model.snapshot import Resource, ResourceSet, Vocabulary
 from towpath.model.text import shorten
-from towpath.rollout.bisection import Suspicion
+from towpath.rollout.bisection import Bisection
 
 LIMIT = 100
 """How many rejections of one client are remembered, the newest."""
@@ -20,7 +20,7 @@ LONGEST_TEXT = 2000
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Flavour:
+class ClientBuild:
     """A kind and version of client: what one of them rejects, the others would."""
 
     kind: ClientKind
@@ -51,24 +51,24 @@ class Rejection:
 
 
 class Fleet(Protocol):
-    """What a client's standing hangs on beside its own rejections: the other clients."""
+    """What a client's client hangs on beside its own rejections: the other clients."""
 
-    def withheld(self, standing: Standing, held: ResourceSet) -> frozenset[str]: ...
+    def withheld(self, client: ClientRecord, held: ResourceSet) -> frozenset[str]: ...
 
-    def refuses(self, flavour: Flavour, resource: Resource) -> bool: ...
+    def refuses(self, build: ClientBuild, resource: Resource) -> bool: ...
 
-    def base(self, flavour: Flavour, resource: Resource) -> Resource | None: ...
+    def base(self, build: ClientBuild, resource: Resource) -> Resource | None: ...
 
     def intersection(
         self, vocabulary: Vocabulary, before: Resource, after: Resource
     ) -> Resource | None: ...
 
-    def accepted(self, standing: Standing, resources: Mapping[str, Resource]) -> None: ...
+    def accepted(self, client: ClientRecord, resources: Mapping[str, Resource]) -> None: ...
 
-    def rejected(self, standing: Standing, rejection: Rejection) -> None: ...
+    def rejected(self, client: ClientRecord, rejection: Rejection) -> None: ...
 
 
-class Standing:
+class ClientRecord:
     """One client, by its node id; it outlives the client's streams.
 
     *clock* is monotonic, in seconds; a rejection counts for *expiry* seconds.
@@ -77,7 +77,7 @@ class Standing:
     def __init__(
         self,
         node_id: str,
-        flavour: Flavour,
+        build: ClientBuild,
         account: Account | None,
         *,
         fleet: Fleet,
@@ -85,15 +85,15 @@ class Standing:
         expiry: float,
     ) -> None:
         self.node_id = node_id
-        self.flavour = flavour
+        self.build = build
         self.account = account
         self.rejections: OrderedDict[Content, Rejection] = OrderedDict()
         self.wake: dict[object, Callable[[], None]] = {}
-        """How the client's streams are told that its standing has changed, by stream."""
+        """How the client's streams are told that its client has changed, by stream."""
         self._fleet = fleet
         self._clock = clock
         self._expiry = expiry
-        self._searches: dict[str, Suspicion] = {}
+        self._searches: dict[str, Bisection] = {}
         self._responses: set[tuple[str, str]] = set()
 
     def withheld(self, held: ResourceSet) -> frozenset[str]:
@@ -104,18 +104,18 @@ class Standing:
             own = (name for type_url, name, _ in self.rejections if type_url == held.type_url)
             names |= {n for n in own if n in held and content(held[n]) in self.rejections}
         if search := self._searches.get(held.type_url):
-            names |= search.waiting() & held.keys()
+            names |= search.pending() & held.keys()
         return names
 
     def refuses(self, resource: Resource) -> bool:
         """True if this very content was rejected, by this client or by its like."""
         mine = content(resource) in self.rejections
-        return mine or self._fleet.refuses(self.flavour, resource)
+        return mine or self._fleet.refuses(self.build, resource)
 
     def base(self, resource: Resource) -> Resource | None:
         """What others held before this resource, for a client that holds nothing."""
         own = self.rejections.get(content(resource))
-        return (own.before if own else None) or self._fleet.base(self.flavour, resource)
+        return (own.before if own else None) or self._fleet.base(self.build, resource)
 
     def intersection(
         self, vocabulary: Vocabulary, before: Resource, after: Resource
@@ -152,7 +152,7 @@ class Standing:
         if len(self._responses) >= LIMIT:
             self._responses.clear()
         self._responses.add((type_url, version))
-        search = self._searches.setdefault(type_url, Suspicion())
+        search = self._searches.setdefault(type_url, Bisection())
         bad = search.rejected(new, text)
         for name in bad:
             resource = new.get(name)
@@ -172,10 +172,10 @@ class Standing:
         """True if the client must be known again when it comes back."""
         return bool(self.wake or self.rejections or self._responses)
 
-    def skip_trial(self, type_url: str) -> bool:
+    def next_half(self, type_url: str) -> bool:
         """Nothing of that type is under way: go on to the next trial; False if there is none."""
         search = self._searches.get(type_url)
-        return bool(search) and search is not None and search.skip()
+        return bool(search) and search is not None and search.next_half()
 
     def nudge(self) -> None:
         """Have the client's streams look at their snapshot again."""

@@ -14,7 +14,7 @@ from typing import TypeVar
 from towpath.model.names import Account
 from towpath.model.snapshot import Resource, ResourceSet, Vocabulary
 from towpath.rollout.changes import Change, Difference, Intersections
-from towpath.rollout.clients import Content, Flavour, Rejection, Standing, content
+from towpath.rollout.clients import ClientBuild, ClientRecord, Content, Rejection, content
 
 H = TypeVar("H", bound=Hashable)
 
@@ -22,7 +22,7 @@ REMEMBERED_CLIENTS = 20_000
 REMEMBERED_CONTENTS = 100_000
 REMEMBERED_CHANGES = 1_000
 REMEMBERED_REJECTIONS = 1_000
-MOST_FLAVOURS = 32
+MOST_BUILDS = 32
 """How many versions of clients are told apart; what comes beyond them is one, by its kind."""
 
 
@@ -33,15 +33,15 @@ class Trial:
     resource: Resource
     before: Resource | None
     since: float
-    canaries: dict[Account | None, Standing] = field(default_factory=dict)
-    waiting: dict[str, Standing] = field(default_factory=dict)  # by node id
+    canaries: dict[Account | None, ClientRecord] = field(default_factory=dict)
+    waiting: dict[str, ClientRecord] = field(default_factory=dict)  # by node id
 
 
 @dataclass(slots=True)
 class Verdict:
     """Content that its kind and version of client rejects: sent to nobody of them any more."""
 
-    flavour: Flavour
+    build: ClientBuild
     resource: Resource
     before: Resource | None
     at: float
@@ -50,7 +50,7 @@ class Verdict:
 
 @dataclass(slots=True)
 class _Herd:
-    """What is known of one flavour."""
+    """What is known of one build."""
 
     accepted: OrderedDict[Content, None] = field(default_factory=OrderedDict)
     tried: OrderedDict[Content, None] = field(default_factory=OrderedDict)  # the wait is over
@@ -73,15 +73,15 @@ class _Herd:
             del names[of[1]]
 
 
-def _only_one(_: Flavour, __: Account | None, ___: Content) -> bool:
+def _only_one(_: ClientBuild, __: Account | None, ___: Content) -> bool:
     return False
 
 
 class Quarantine:
-    """What every client's standing is made from.
+    """What every client's client is made from.
 
     *canaries* is how many sidecars try new content, each of another service account; the others
-    wait for *wait* seconds at most. Rejections count for *expiry* seconds. *others(flavour,
+    wait for *wait* seconds at most. Rejections count for *expiry* seconds. *others(build,
     account, content)* is True if that content is, or may be, for clients of another account too.
     *waited* is told for how long content was kept from those who were to wait.
     """
@@ -93,7 +93,7 @@ class Quarantine:
         canaries: int = 2,
         wait: float = 1.0,
         expiry: float = 3600.0,
-        others: Callable[[Flavour, Account | None, Content], bool] = _only_one,
+        others: Callable[[ClientBuild, Account | None, Content], bool] = _only_one,
         waited: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._clock = clock
@@ -103,34 +103,36 @@ class Quarantine:
         self._others = others
         self._waited = waited
         self.intersections = Intersections()
-        self._standings: OrderedDict[str, Standing] = OrderedDict()
-        self._herds: dict[Flavour, _Herd] = {}
+        self._clients: OrderedDict[str, ClientRecord] = OrderedDict()
+        self._herds: dict[ClientBuild, _Herd] = {}
 
-    def standing(self, node_id: str, flavour: Flavour, account: Account | None = None) -> Standing:
-        """The standing of one client; another version of its software begins anew."""
-        flavour = self._told_apart(flavour)
-        known = self._standings.get(node_id)
-        if known is None or known.flavour != flavour:
-            known = self._standings[node_id] = Standing(
-                node_id, flavour, account, fleet=self, clock=self._clock, expiry=self._expiry
+    def client(
+        self, node_id: str, build: ClientBuild, account: Account | None = None
+    ) -> ClientRecord:
+        """The client of one client; another version of its software begins anew."""
+        build = self._told_apart(build)
+        known = self._clients.get(node_id)
+        if known is None or known.build != build:
+            known = self._clients[node_id] = ClientRecord(
+                node_id, build, account, fleet=self, clock=self._clock, expiry=self._expiry
             )
-        self._standings.move_to_end(node_id)
-        if len(self._standings) > REMEMBERED_CLIENTS:
-            idle = (node_id for node_id, one in self._standings.items() if not one.wake)
-            self._standings.pop(next(idle, ""), None)
+        self._clients.move_to_end(node_id)
+        if len(self._clients) > REMEMBERED_CLIENTS:
+            idle = (node_id for node_id, one in self._clients.items() if not one.wake)
+            self._clients.pop(next(idle, ""), None)
         return known
 
-    def leave(self, standing: Standing) -> None:
+    def leave(self, client: ClientRecord) -> None:
         """A stream of that client has ended; it is forgotten unless there is something to know."""
-        if not standing.worth_keeping and self._standings.get(standing.node_id) is standing:
-            del self._standings[standing.node_id]
+        if not client.worth_keeping and self._clients.get(client.node_id) is client:
+            del self._clients[client.node_id]
 
-    def changed(self, flavour: Flavour, changes: Iterable[Change]) -> None:
+    def changed(self, build: ClientBuild, changes: Iterable[Change]) -> None:
         """Note what becomes of a sidecar's snapshot: content that is new is tried first.
 
         What only narrows what was there before is in force at once, and is tried on nobody.
         """
-        herd, now = self._herd(flavour), self._clock()
+        herd, now = self._herd(build), self._clock()
         for change in changes:
             if change.difference in herd.changes:
                 continue
@@ -141,23 +143,23 @@ class Quarantine:
                     herd.trials[of] = Trial(new.resource, new.before, now)
                     herd.look_out_for(of, 1)
 
-    def withheld(self, standing: Standing, held: ResourceSet) -> frozenset[str]:
+    def withheld(self, client: ClientRecord, held: ResourceSet) -> frozenset[str]:
         """Names that this client must not be sent yet, or as long as they are what they are."""
-        herd = self._herds.get(standing.flavour)
+        herd = self._herds.get(client.build)
         looked_out_for = herd.names.get(held.type_url) if herd else None
         if herd is None or not looked_out_for:
             return frozenset()
         names = (name for name in tuple(looked_out_for) if name in held)
-        return frozenset(name for name in names if self._withholds(herd, standing, held[name]))
+        return frozenset(name for name in names if self._withholds(herd, client, held[name]))
 
-    def refuses(self, flavour: Flavour, resource: Resource) -> bool:
-        """True if clients of that flavour are not sent this content."""
-        herd = self._herds.get(flavour)
+    def refuses(self, build: ClientBuild, resource: Resource) -> bool:
+        """True if clients of that build are not sent this content."""
+        herd = self._herds.get(build)
         return herd is not None and content(resource) in herd.verdicts
 
-    def base(self, flavour: Flavour, resource: Resource) -> Resource | None:
+    def base(self, build: ClientBuild, resource: Resource) -> Resource | None:
         """What was there before this content."""
-        herd, of = self._herds.get(flavour), content(resource)
+        herd, of = self._herds.get(build), content(resource)
         if herd is None:
             return None
         found = herd.verdicts.get(of) or herd.trials.get(of)
@@ -169,29 +171,29 @@ class Quarantine:
         """What both let through; it is worked out once for all clients."""
         return self.intersections.of(vocabulary, before, after)
 
-    def accepted(self, standing: Standing, resources: Mapping[str, Resource]) -> None:
+    def accepted(self, client: ClientRecord, resources: Mapping[str, Resource]) -> None:
         """A client accepted these: whoever waits for one of them gets it."""
-        herd = self._herd(standing.flavour)
+        herd = self._herd(client.build)
         for resource in resources.values():
             of = content(resource)
             _remember(herd.accepted, of, REMEMBERED_CONTENTS)
             herd.heard.pop(of, None)
             self._release(herd, of)
 
-    def rejected(self, standing: Standing, rejection: Rejection) -> None:
+    def rejected(self, client: ClientRecord, rejection: Rejection) -> None:
         """A client rejected this: is it alone, or is the content bad?"""
-        herd, of = self._herd(standing.flavour), rejection.content
+        herd, of = self._herd(client.build), rejection.content
         if of in herd.accepted or of in herd.verdicts:
             return
         heard = herd.heard.setdefault(of, {})
         if len(herd.heard) > REMEMBERED_REJECTIONS:
             herd.heard.popitem(last=False)
-        heard[standing.account] = rejection
-        if len(heard) < 2 and self._others(standing.flavour, standing.account, of):
+        heard[client.account] = rejection
+        if len(heard) < 2 and self._others(client.build, client.account, of):
             self._next_canary(herd, of)
             return
         herd.verdicts[of] = Verdict(
-            standing.flavour,
+            client.build,
             rejection.resource,
             rejection.before,
             self._clock(),
@@ -204,36 +206,36 @@ class Quarantine:
 
     def account_of(self, node_id: str) -> Account | None:
         """The account of a client, if it is known."""
-        standing = self._standings.get(node_id)
-        return standing.account if standing else None
+        client = self._clients.get(node_id)
+        return client.account if client else None
 
     def verdicts(self) -> Iterator[Verdict]:
-        """All content that is kept from a whole flavour."""
+        """All content that is kept from a whole build."""
         for herd in self._herds.values():
             yield from herd.verdicts.values()
 
-    def standings(self) -> Iterator[Standing]:
+    def clients(self) -> Iterator[ClientRecord]:
         """All clients that have rejected something."""
-        return (s for s in tuple(self._standings.values()) if s.rejections)
+        return (s for s in tuple(self._clients.values()) if s.rejections)
 
     def trials(self) -> int:
         """How much new content is being tried."""
         return sum(len(herd.trials) for herd in self._herds.values())
 
-    def retire(self, in_use: Callable[[Flavour, Content], bool]) -> None:
+    def retire(self, in_use: Callable[[ClientBuild, Content], bool]) -> None:
         """Forget what is no part of any snapshot any more."""
-        for flavour, herd in self._herds.items():
+        for build, herd in self._herds.items():
             kept = (*herd.verdicts, *herd.trials, *herd.heard)
-            for of in [c for c in kept if not in_use(flavour, c)]:
+            for of in [c for c in kept if not in_use(build, c)]:
                 self._drop(herd, of)
-        for standing in self.standings():
-            for of in [c for c in standing.rejections if not in_use(standing.flavour, c)]:
-                del standing.rejections[of]
+        for client in self.clients():
+            for of in [c for c in client.rejections if not in_use(client.build, c)]:
+                del client.rejections[of]
 
     def __bool__(self) -> bool:
         """True if anything is tried, rejected, or kept from anybody."""
         herds = any(h.trials or h.verdicts or h.heard for h in self._herds.values())
-        return herds or any(s.rejections for s in self._standings.values())
+        return herds or any(s.rejections for s in self._clients.values())
 
     @property
     def next_at(self) -> float | None:
@@ -259,37 +261,37 @@ class Quarantine:
                 if now - verdict.at >= self._expiry:
                     self._drop(herd, of)
 
-    def _told_apart(self, flavour: Flavour) -> Flavour:
-        """That flavour, if it is known or there is room for it, else that of its kind's unknown."""
-        if flavour in self._herds:
-            return flavour
-        if len(self._herds) >= MOST_FLAVOURS:
-            used = {standing.flavour for standing in self._standings.values()}
+    def _told_apart(self, build: ClientBuild) -> ClientBuild:
+        """That build, if it is known or there is room for it, else that of its kind's unknown."""
+        if build in self._herds:
+            return build
+        if len(self._herds) >= MOST_BUILDS:
+            used = {client.build for client in self._clients.values()}
             idle = (f for f, herd in self._herds.items() if f not in used and not herd.verdicts)
             if (gone := next(idle, None)) is None:
-                return Flavour(flavour.kind)
+                return ClientBuild(build.kind)
             del self._herds[gone]
-        self._herd(flavour)
-        return flavour
+        self._herd(build)
+        return build
 
-    def _herd(self, flavour: Flavour) -> _Herd:
-        return self._herds.setdefault(flavour, _Herd())
+    def _herd(self, build: ClientBuild) -> _Herd:
+        return self._herds.setdefault(build, _Herd())
 
-    def _withholds(self, herd: _Herd, standing: Standing, resource: Resource) -> bool:
+    def _withholds(self, herd: _Herd, client: ClientRecord, resource: Resource) -> bool:
         of = content(resource)
         if of in herd.verdicts:
             return True
         trial = herd.trials.get(of)
         if trial is None:
             return False
-        canary = trial.canaries.get(standing.account)
-        if canary is not None and canary.node_id == standing.node_id:
-            trial.canaries[standing.account] = standing  # it may have come back meanwhile
+        canary = trial.canaries.get(client.account)
+        if canary is not None and canary.node_id == client.node_id:
+            trial.canaries[client.account] = client  # it may have come back meanwhile
             return False
         if canary is None and self._wants_canaries(herd, trial):
-            trial.canaries[standing.account] = standing
+            trial.canaries[client.account] = client
             return False
-        trial.waiting[standing.node_id] = standing
+        trial.waiting[client.node_id] = client
         return True
 
     def _wants_canaries(self, herd: _Herd, trial: Trial) -> bool:
@@ -301,8 +303,8 @@ class Quarantine:
         """One has rejected it and nobody yet accepted it: another identity is asked too."""
         trial = herd.trials.get(of)
         if trial is not None and self._wants_canaries(herd, trial):
-            for standing in tuple(trial.waiting.values()):
-                standing.nudge()
+            for client in tuple(trial.waiting.values()):
+                client.nudge()
 
     def _release(self, herd: _Herd, of: Content) -> None:
         trial = herd.trials.pop(of, None)
@@ -312,8 +314,8 @@ class Quarantine:
         _remember(herd.tried, of, REMEMBERED_CONTENTS)
         if trial.waiting:
             self._waited(self._clock() - trial.since)
-        for standing in trial.waiting.values():
-            standing.nudge()
+        for client in trial.waiting.values():
+            client.nudge()
 
     def _drop(self, herd: _Herd, of: Content) -> None:
         if herd.verdicts.pop(of, None) is not None:

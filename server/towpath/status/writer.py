@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from towpath.answers.status import PolicyStatus
-from towpath.hub.debounce import Settle
+from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.lease import Lease
@@ -39,8 +39,8 @@ _NEVER = float("inf")
 
 
 class StatusWriter:
-    """*news* says when a count or a policy may have changed; *clock* is monotonic, in seconds,
-    *now* the time people read.
+    """*status_debounce* says when a count or a policy may have changed; *clock* is monotonic, in
+    seconds, *now* the time people read.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class StatusWriter:
         *,
         lease: Lease,
         reports: Reports,
-        news: Settle,
+        status_debounce: Debounce,
         identity: str,
         metrics: Metrics,
         clock: Callable[[], float],
@@ -60,7 +60,7 @@ class StatusWriter:
         self._api = api
         self._lease = lease
         self._reports = reports
-        self._news = news
+        self._status_debounce = status_debounce
         self._clock = clock
         self._now = now
         self._pace = Pace(clock)
@@ -105,7 +105,7 @@ class StatusWriter:
         """Wait for news, but not longer; true if there are some."""
         try:
             async with asyncio.timeout(seconds):
-                await self._news.settled()
+                await self._status_debounce.wait()
         except TimeoutError:
             return False
         return True
@@ -181,4 +181,4 @@ class StatusWriter:
         """Look again then; what only had no turn is news."""
         self._again_at = min(self._again_at, at)
         if self._clock() >= at:
-            self._news.touch()
+            self._status_debounce.touch()

@@ -19,7 +19,7 @@ from towpath.model.snapshot import Snapshot
 from towpath.model.text import printable, shorten
 from towpath.model.types import short_name
 from towpath.rollout.clients import LONGEST_TEXT
-from towpath.rollout.deliveries import Deliveries
+from towpath.rollout.records import StreamRecords
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.limits import LimitExceeded, Limits, RequestRate
 from towpath.xds.messages import (
@@ -66,7 +66,7 @@ async def parsed(parse: Callable[[bytes], Request], data: bytes) -> Request:
 
 async def first_snapshot(stream: Stream, *, wait: float) -> Snapshot:
     """What the stream's pod is to hold, for which *wait* seconds are waited at most."""
-    sidecar = stream.delivery.sidecar
+    sidecar = stream.record.sidecar
     try:
         async with asyncio.timeout(wait):
             snapshot, _ = await stream.next()
@@ -74,7 +74,7 @@ async def first_snapshot(stream: Stream, *, wait: float) -> Snapshot:
         raise Refused(
             grpc.StatusCode.NOT_FOUND,
             f"no Pod {sidecar.namespace}/{sidecar.pod} appeared within {wait:g} s "
-            f"(node id {stream.delivery.node_id!r} means <pod>.<namespace>)",
+            f"(node id {stream.record.node_id!r} means <pod>.<namespace>)",
         ) from error
     return snapshot
 
@@ -88,7 +88,7 @@ class Conversation:
         session: Session[Any],
         context: Context,
         *,
-        deliveries: Deliveries,
+        records: StreamRecords,
         metrics: Metrics,
         clock: Callable[[], float],
         limits: Limits,
@@ -99,9 +99,9 @@ class Conversation:
         self._rate = RequestRate(limits, clock)
         self._stream = stream
         self._session = session
-        stream.delivery.holding = session.holding
+        stream.record.holding = session.holding
         self._context = context
-        self._deliveries = deliveries
+        self._records = records
         self._metrics = metrics
         self._clock = clock
         self._written_at: dict[str, float] = {}
@@ -109,7 +109,7 @@ class Conversation:
     def begin(self, snapshot: Snapshot, first: Request) -> list[Event]:
         """Take the first request with the first snapshot: what comes of it, to be carried out."""
         self._rate.take(first.name_count)
-        self._stream.delivery.snapshot = snapshot.version
+        self._stream.record.snapshot = snapshot.version
         events = [*self._session.on_snapshot(snapshot), *self._session.on_request(first)]
         self._note_names(first.type_url)
         return events
@@ -151,7 +151,7 @@ class Conversation:
         return None if deadline is None else max(deadline - self._clock(), 0.0)
 
     async def _step_to(self, snapshot: Snapshot, *, changed_at: float | None) -> None:
-        self._stream.delivery.snapshot = snapshot.version
+        self._stream.record.snapshot = snapshot.version
         await self.carry_out(self._session.on_snapshot(snapshot), changed_at=changed_at)
 
     async def _take(self, request: Request) -> None:
@@ -162,7 +162,7 @@ class Conversation:
     def _note_names(self, type_url: str) -> None:
         if (names := self._session.subscribed(type_url)) is not None:
             self._check_names(names)
-            self._stream.delivery.of(type_url).subscribed = names
+            self._stream.record.of(type_url).subscribed = names
 
     def _check_names(self, count: int) -> None:
         """Each name costs work with each change: one client must not take all there is."""
@@ -183,7 +183,7 @@ class Conversation:
                 case Waited():
                     result = "expired" if event.expired else "answered"
                     self._metrics.wait_seconds.labels(event.phase, result).observe(event.seconds)
-        self._deliveries.settled(self._stream.delivery, now=self._session.settled)
+        self._records.settled(self._stream.record, now=self._session.settled)
 
     async def _write(self, reply: Reply, *, changed_at: float | None) -> None:
         message = reply.body + nonce_field(reply.nonce)
@@ -194,8 +194,8 @@ class Conversation:
             text = f"nothing was read for {self._limits.read_wait:g} s"
             raise LimitExceeded("read-wait", text) from error
         kind = short_name(reply.type_url)
-        self._deliveries.sent(
-            self._stream.delivery,
+        self._records.sent(
+            self._stream.record,
             reply.type_url,
             version=reply.version,
             names=reply.names,
@@ -207,7 +207,7 @@ class Conversation:
         self._written_at[reply.type_url] = now
         log.debug(
             "%s was sent %s version %s: %d resources, %d bytes",
-            self._stream.delivery.node_id,
+            self._stream.record.node_id,
             kind,
             reply.version,
             len(reply.names),
@@ -219,13 +219,13 @@ class Conversation:
 
     def _acknowledged(self, ack: Ack) -> None:
         whole = not self._session.lacks(ack.type_url)
-        delivery = self._stream.delivery
-        self._deliveries.acknowledged(delivery, ack.type_url, version=ack.version, whole=whole)
+        record = self._stream.record
+        self._records.acknowledged(record, ack.type_url, version=ack.version, whole=whole)
         kind = short_name(ack.type_url)
         self._metrics.acks.labels(kind).inc()
         log.debug(
             "%s accepted %s version %s",
-            delivery.node_id,
+            record.node_id,
             kind,
             ack.version,
             extra=self._fields(kind, ack.version),
@@ -236,8 +236,8 @@ class Conversation:
 
     def _rejected(self, nack: Nack) -> None:
         said = shorten(nack.message, LONGEST_TEXT)
-        self._deliveries.rejected(
-            self._stream.delivery,
+        self._records.rejected(
+            self._stream.record,
             nack.type_url,
             version=nack.version,
             names=nack.names,
@@ -247,7 +247,7 @@ class Conversation:
         self._metrics.nacks.labels(kind).inc()
         log.warning(
             "%s rejected %s version %s (%s): %s",
-            self._stream.delivery.node_id,
+            self._stream.record.node_id,
             kind,
             nack.version,
             ", ".join(nack.names) or "what of it is not known yet",
@@ -257,11 +257,11 @@ class Conversation:
 
     def _fields(self, kind: str, version: str) -> dict[str, str]:
         """What a line about one version of one type names."""
-        delivery = self._stream.delivery
+        record = self._stream.record
         return {
-            "node": delivery.node_id,
-            "account": str(delivery.account or ""),
-            "peer": delivery.peer,
+            "node": record.node_id,
+            "account": str(record.account or ""),
+            "peer": record.peer,
             "type": kind,
             "version": version,
         }

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 from towpath.model.snapshot import Resource, ResourceSet
 from towpath.model.types import CLUSTER
-from towpath.rollout.clients import Standing
-from towpath.rollout.deliveries import Holding
+from towpath.rollout.clients import ClientRecord
+from towpath.rollout.records import Holding
 from towpath.xds.absence import Fault
 from towpath.xds.messages import DeltaRequest, Event, Reply
 from towpath.xds.session import (
@@ -82,11 +82,11 @@ class DeltaSession(Session[DeltaRequest]):
         self,
         *,
         composer: Composer,
-        standing: Standing,
+        client: ClientRecord,
         waits: Waits,
         only_type: str | None = None,
     ) -> None:
-        super().__init__(composer=composer, standing=standing, waits=waits, only_type=only_type)
+        super().__init__(composer=composer, client=client, waits=waits, only_type=only_type)
         self._by_type: dict[str, _Subscription] = {}
 
     def subscribed(self, type_url: str) -> int | None:
@@ -276,7 +276,7 @@ class DeltaSession(Session[DeltaRequest]):
 
     def _difference(self, known: _Subscription, target: ResourceSet, *, keep: bool) -> _Difference:
         """What differs from what the client holds, and the names that must be sent anyhow."""
-        withheld = self._standing.withheld(target)
+        withheld = self._client.withheld(target)
         if known.compared is None:
             candidates = {*known.held, *known.names, *(target if known.wildcard else ())}
         else:
@@ -292,7 +292,7 @@ class DeltaSession(Session[DeltaRequest]):
             absent = resource is None
             if resource is not None and name in withheld:
                 behind.add(name)
-                later = not self._standing.refuses(resource)
+                later = not self._client.refuses(resource)
                 resource = self._stand_in(held, resource)
                 if resource is None and later:
                     continue

@@ -211,7 +211,7 @@ class AdsService:
                 subscriber=subscriber,
                 software=(node.user_agent, node.version),
             )
-        stream.delivery.node = node.said
+        stream.record.node = node.said
         fields = {
             "node": node.id,
             "client": str(kind),
@@ -226,14 +226,14 @@ class AdsService:
                 snapshot = await first_snapshot(stream, wait=self._unknown_pod_wait)
                 session = new_session(
                     composer=self._composer,
-                    standing=stream.standing,
+                    client=stream.client,
                     waits=Waits(clock=self._clock, longest=self._answer_wait),
                 )
                 conversation = Conversation(
                     stream,
                     session,
                     context,
-                    deliveries=self._hub.deliveries,
+                    records=self._hub.records,
                     metrics=self._metrics,
                     clock=self._clock,
                     limits=self._limits,

@@ -14,8 +14,8 @@ from typing import Generic, TypeVar
 
 from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SHORT_NAMES, SIDECAR
-from towpath.rollout.clients import Standing
-from towpath.rollout.deliveries import Holding
+from towpath.rollout.clients import ClientRecord
+from towpath.rollout.records import Holding
 from towpath.xds.absence import Fault, Manners, faults, manners_of
 from towpath.xds.messages import Ack, Event, Nack, Node, ProtocolError, Request
 from towpath.xds.waits import BREAK, MAKE, Waits
@@ -121,12 +121,12 @@ class Session(ABC, Generic[R]):
         self,
         *,
         composer: Composer,
-        standing: Standing,
+        client: ClientRecord,
         waits: Waits,
         only_type: str | None = None,
     ) -> None:
         self._composer = composer
-        self._standing = standing
+        self._client = client
         self._waits = waits
         self._only_type = only_type
         self._manners = Manners()
@@ -152,7 +152,7 @@ class Session(ABC, Generic[R]):
         return self._on_request(request)
 
     def on_snapshot(self, snapshot: Snapshot) -> list[Event]:
-        """Take the newest snapshot, or the same one because the client's standing has changed."""
+        """Take the newest snapshot, or the same one because the client's client has changed."""
         self._snapshot = snapshot
         revoked = [event for type_url in SHORT_NAMES for event in self._revoke(type_url)]
         return revoked + self._advance()
@@ -178,7 +178,7 @@ class Session(ABC, Generic[R]):
 
     def lacks(self, type_url: str) -> bool:
         """True if something of that type is withheld from the client."""
-        return bool(self._standing.withheld(self._snapshot.of(type_url)))
+        return bool(self._client.withheld(self._snapshot.of(type_url)))
 
     @abstractmethod
     def holding(self, type_url: str) -> Holding | None:
@@ -236,7 +236,7 @@ class Session(ABC, Generic[R]):
     def _push_or_skip(self, type_url: str, *, keep: bool = False) -> Iterable[Event]:
         """Push; if what is on trial after a rejection is no longer wanted, go on to what is."""
         yield from self._push(type_url, keep=keep)
-        while not self._unanswered(type_url) and self._standing.skip_trial(type_url):
+        while not self._unanswered(type_url) and self._client.next_half(type_url):
             yield from self._push(type_url, keep=keep)
 
     def _must_wait(self) -> bool:
@@ -298,20 +298,20 @@ class Session(ABC, Generic[R]):
         Never more than *resource* lets through: what *held* has of it, else nothing at all. A
         resource that is only withheld for a while is left out where there was none before.
         """
-        before = held if held is not None and held.packed else self._standing.base(resource)
-        if before is None and not self._standing.refuses(resource):
+        before = held if held is not None and held.packed else self._client.base(resource)
+        if before is None and not self._client.refuses(resource):
             return None
         vocabulary = self._snapshot.vocabulary
         closed = vocabulary.closed(resource.type_url, resource.name)
         if before is not None and before != closed:
-            met = self._standing.intersection(vocabulary, before, resource)
-            if met is not None and not self._standing.refuses(met):
+            met = self._client.intersection(vocabulary, before, resource)
+            if met is not None and not self._client.refuses(met):
                 return met
-        return None if closed is None or self._standing.refuses(closed) else closed
+        return None if closed is None or self._client.refuses(closed) else closed
 
     def _ack(self, type_url: str, sent: Sent) -> Ack:
         if not sent.untried:
-            self._standing.accepted(type_url, sent.new)
+            self._client.accepted(type_url, sent.new)
         if type_url == CLUSTER and not self._only_type:
             self._new_clusters |= sent.new.keys() - sent.before.keys()
         return Ack(type_url, sent.version)
@@ -320,7 +320,7 @@ class Session(ABC, Generic[R]):
         """Remember what a NACK speaks of; no names while they are still searched for."""
         if sent.untried:
             return Nack(type_url=type_url, version=sent.version, message=text, names=())
-        names = self._standing.rejected(type_url, sent.version, sent.new, sent.before, text)
+        names = self._client.rejected(type_url, sent.version, sent.new, sent.before, text)
         return Nack(type_url=type_url, version=sent.version, message=text, names=names)
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 
 from towpath.model.snapshot import Resource, ResourceSet, content_hash
 from towpath.model.types import CLUSTER, ENDPOINTS
-from towpath.rollout.clients import Standing
-from towpath.rollout.deliveries import Holding
+from towpath.rollout.clients import ClientRecord
+from towpath.rollout.records import Holding
 from towpath.xds.absence import Fault
 from towpath.xds.messages import Event, Reply, SotwRequest
 from towpath.xds.session import (
@@ -69,11 +69,11 @@ class SotwSession(Session[SotwRequest]):
         self,
         *,
         composer: Composer,
-        standing: Standing,
+        client: ClientRecord,
         waits: Waits,
         only_type: str | None = None,
     ) -> None:
-        super().__init__(composer=composer, standing=standing, waits=waits, only_type=only_type)
+        super().__init__(composer=composer, client=client, waits=waits, only_type=only_type)
         self._by_type: dict[str, _Subscription] = {}
 
     def subscribed(self, type_url: str) -> int | None:
@@ -114,7 +114,7 @@ class SotwSession(Session[SotwRequest]):
         known.brought = known.names
         self._returned = self._returned or (request.type_url == CLUSTER and not self._only_type)
         everything = request.type_url in FULL_STATE and known.wildcard and not known.names
-        if everything and not self._standing.distrusts(request.type_url):
+        if everything and not self._client.distrusts(request.type_url):
             # A reconnect: if the client holds just this, nothing needs to be said.
             target = self._snapshot.of(request.type_url)
             recalled = self._composer.recall(request.type_url, request.version)
@@ -145,7 +145,7 @@ class SotwSession(Session[SotwRequest]):
         if request.error is not None:
             return [self._rejected(known, request, sent, request.error)]
         if not sent.untried:
-            self._standing.accepted(request.type_url, sent.new)
+            self._client.accepted(request.type_url, sent.new)
         for later in (*known.overtaken.values(), known.unanswered):
             if later is not None:
                 later.confirm(sent)
@@ -232,12 +232,12 @@ class SotwSession(Session[SotwRequest]):
         faults = self._missing(known, target, due)
         if sending or faults:
             yield self._reply_new(known, type_url, sending, faults)
-        all_sent = len(sending) == len(due) and not self._standing.withheld(target)
+        all_sent = len(sending) == len(due) and not self._client.withheld(target)
         known.complete = target if all_sent else None
 
     def _visible(self, known: _Subscription, target: ResourceSet, *, keep: bool = False) -> Held:
         """All that the client is to hold of a full-state type."""
-        withheld = self._standing.withheld(target)
+        withheld = self._client.withheld(target)
         gone: dict[str, Resource] = {}
         if keep and known.held is not target:
             gone = {n: r for n, r in known.held.items() if n not in target and known.asked.wants(n)}
@@ -257,7 +257,7 @@ class SotwSession(Session[SotwRequest]):
             n for n in known.names - target.keys() if n in known.held or n in known.brought
         )
         left = (self._snapshot.left(known.held.get(n), target.type_url, n) for n in gone)
-        return {r.name: r for r in left if r is not None and not self._standing.refuses(r)}
+        return {r.name: r for r in left if r is not None and not self._client.refuses(r)}
 
     def _given(
         self, known: _Subscription, resource: Resource, withheld: frozenset[str]
@@ -276,19 +276,19 @@ class SotwSession(Session[SotwRequest]):
             known.nonce and known.version and _same(visible, known.held)
         )
         due = due or not known.owed.isdisjoint(visible)
-        if self._standing.distrusts(target.type_url) and known.nonce:
+        if self._client.distrusts(target.type_url) and known.nonce:
             # What stands in for rejected content may be what the client holds anyhow.
             due = known.doubtful or not (
                 known.owed.isdisjoint(visible) and _same(visible, known.held)
             )
         if not due and not (self._manners.faults and self._absent(known, target) - known.missed):
             return None
-        rejected = self._standing.response_rejected(target.type_url, version)
+        rejected = self._client.response_rejected(target.type_url, version)
         return None if rejected else version
 
     def _next_new(self, known: _Subscription, target: ResourceSet) -> list[Resource]:
         """What the client is to be sent of a type that is not full state."""
-        withheld = self._standing.withheld(target)
+        withheld = self._client.withheld(target)
         if known.complete is target and not withheld and not known.owed:
             return []
         wanted = (self._wanted(known, target, name, withheld) for name in sorted(known.names))
@@ -312,7 +312,7 @@ class SotwSession(Session[SotwRequest]):
             stand_in = self._snapshot.left(None, target.type_url, name)
         if self._manners.stand_ins and target.type_url == ENDPOINTS:
             stand_in = self._snapshot.vocabulary.closed(target.type_url, name)
-        return None if stand_in is None or self._standing.refuses(stand_in) else stand_in
+        return None if stand_in is None or self._client.refuses(stand_in) else stand_in
 
     def _absent(self, known: _Subscription, target: ResourceSet) -> frozenset[str]:
         """Names that are asked for and are not there.

@@ -16,8 +16,8 @@ from support.running_hub import running_hub
 from support.xds_peer import Clock
 from towpath.model.names import ClientKind
 from towpath.model.types import CLUSTER
-from towpath.rollout.clients import Flavour
-from towpath.rollout.quarantine import MOST_FLAVOURS, Quarantine
+from towpath.rollout.clients import ClientBuild
+from towpath.rollout.quarantine import MOST_BUILDS, Quarantine
 from towpath.xds.messages import ProtocolError
 from towpath.xds.parse import parse_sotw
 
@@ -30,7 +30,7 @@ def measure() -> list[Row]:
         Row(
             f"{AGENTS} user agents in a mesh of {SERVICES:,} services",
             _left(_agents),
-            f"{MOST_FLAVOURS} versions of clients are told apart",
+            f"{MOST_BUILDS} versions of clients are told apart",
         ),
         Row(
             f"{NODES:,} invented node ids",
@@ -68,7 +68,7 @@ def _agents() -> Quarantine:
     quarantine = Quarantine(clock=Clock())
     held = {f"c{n}": resource(CLUSTER, f"c{n}", "1") for n in range(SERVICES)}
     for n in range(AGENTS):
-        standing = quarantine.standing("curl.shop", Flavour(ClientKind.ENVOY, f"invented {n}"))
+        standing = quarantine.client("curl.shop", ClientBuild(ClientKind.ENVOY, f"invented {n}"))
         standing.accepted(CLUSTER, held)
         quarantine.leave(standing)
     return quarantine
@@ -79,5 +79,5 @@ async def _invented() -> str:
         await running.holds(namespace(), mesh_config(), service(), pod())
         for n in range(NODES):
             running.hub.detach(running.attach(f"invented-{n}"))
-        kept = len(running.hub.quarantine._standings) + len(running.hub._followers._left)
-        return f"{kept} records kept, {len(running.hub._memo)} answers"
+        kept = len(running.hub.quarantine._clients) + len(running.hub._followers._left)
+        return f"{kept} records kept, {len(running.hub._queries)} answers"

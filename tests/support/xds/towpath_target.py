@@ -18,13 +18,13 @@ from support.xds.target import Target
 from towpath.app.grpc_server import Ports
 from towpath.encode import envoy
 from towpath.encode.pack import resource
-from towpath.hub.debounce import Settle
+from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.model.mesh import Mesh
 from towpath.model.names import ClientKind, Kind, SidecarId
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.workloads import Pod
-from towpath.rollout.deliveries import Deliveries
+from towpath.rollout.records import StreamRecords
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 
@@ -41,8 +41,10 @@ class States:
     """
 
     def __init__(self) -> None:
-        self.settle = Settle(quiet=0, longest=0, clock=time.monotonic)
-        self.store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=self.settle.touch)
+        self.debounce = Debounce(quiet=0, longest=0, clock=time.monotonic)
+        self.store = Store(
+            mesh_name="osm", osm_namespace="osm-system", on_change=self.debounce.touch
+        )
         for kind in Kind:
             self.store.listed(kind)
         self.hub: Hub
@@ -142,8 +144,8 @@ async def towpath_target(
     states, metrics = States(), Metrics()
     states.hub = Hub(
         states.store,
-        states.settle,
-        deliveries=Deliveries(clock=time.time),
+        states.debounce,
+        records=StreamRecords(clock=time.time),
         metrics=metrics,
         clock=time.monotonic,
         on_publish=states.on_publish,

@@ -36,13 +36,13 @@ async def test_sidecars_are_listed_with_what_each_was_sent_and_answered(
     running: RunningHub,
 ) -> None:
     await running.holds(*MESH)
-    deliveries = running.hub.deliveries
+    records = running.hub.records
     stream = running.attach("curl", variant="delta")
     names = ("a", "b")
-    deliveries.sent(stream.delivery, LISTENER, version="1", names=names)
-    deliveries.acknowledged(stream.delivery, LISTENER, version="1")
-    deliveries.sent(stream.delivery, CLUSTER, version="2", names=names)
-    deliveries.rejected(stream.delivery, CLUSTER, version="2", names=("b",), message="no")
+    records.sent(stream.record, LISTENER, version="1", names=names)
+    records.acknowledged(stream.record, LISTENER, version="1")
+    records.sent(stream.record, CLUSTER, version="2", names=names)
+    records.rejected(stream.record, CLUSTER, version="2", names=("b",), message="no")
 
     answer = await Inspector(running.hub).ListSidecars(pb.ListSidecarsRequest(), CONTEXT)
 

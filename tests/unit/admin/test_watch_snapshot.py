@@ -140,21 +140,21 @@ async def test_nothing_is_told_before_everything_is_listed(running: RunningHub) 
 
 async def test_one_who_has_left_leaves_nothing_behind(running: RunningHub) -> None:
     await running.holds(*MESH)
-    answers = len(running.hub._memo)
+    answers = len(running.hub._queries)
     one, other = _watch(running, LISTENER), _watch(running, LISTENER)
     await _next(one)
     await _next(other)
-    assert len(running.hub._memo) > answers
+    assert len(running.hub._queries) > answers
 
     assert await _silent(one)
-    assert len(running.hub._memo) > answers
+    assert len(running.hub._queries) > answers
     assert await _silent(other)
 
-    assert answers == len(running.hub._memo)
+    assert answers == len(running.hub._queries)
 
 
 async def test_a_watch_is_no_sidecar(running: RunningHub) -> None:
     await running.holds(*MESH)
     await _next(_watch(running))
 
-    assert 0 == len(running.hub.deliveries)
+    assert 0 == len(running.hub.records)

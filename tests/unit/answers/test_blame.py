@@ -13,7 +13,7 @@ from towpath.model.names import Account, ClientKind, Protocol, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, LISTENER, ROUTES
-from towpath.rollout.clients import Flavour
+from towpath.rollout.clients import ClientBuild
 from towpath.rollout.quarantine import Quarantine
 
 MESH = mesh_of(
@@ -49,10 +49,10 @@ def test_only_what_a_resource_is_made_from_is_blamed(
     type_url: str, name: str, blamed: set[str]
 ) -> None:
     quarantine = Quarantine(clock=lambda: 0.0)
-    flavour = Flavour(ClientKind.ENVOY, "envoy", "1.40.0")
-    standing = quarantine.standing("web-1.shop", flavour, Account("shop", "default"))
+    build = ClientBuild(ClientKind.ENVOY, "envoy", "1.40.0")
+    client = quarantine.client("web-1.shop", build, Account("shop", "default"))
     resource = Resource.of(type_url, name, b"")
-    standing.rejected(type_url, "1", {name: resource}, {}, f"{name}: no")
+    client.rejected(type_url, "1", {name: resource}, {}, f"{name}: no")
 
     found = tuple(rejection_problems(MESH, quarantine))
 
@@ -87,7 +87,7 @@ def test_of_the_policies_of_a_port_those_that_the_words_point_at_are_blamed(
 
 def _blamed(mesh: Mesh, resource: Resource, said: str) -> tuple[Problem, ...]:
     quarantine = Quarantine(clock=lambda: 0.0)
-    flavour = Flavour(ClientKind.ENVOY, "envoy", "1.40.0")
-    standing = quarantine.standing("web-1.shop", flavour, Account("shop", "default"))
-    standing.rejected(resource.type_url, "1", {resource.name: resource}, {}, said)
+    build = ClientBuild(ClientKind.ENVOY, "envoy", "1.40.0")
+    client = quarantine.client("web-1.shop", build, Account("shop", "default"))
+    client.rejected(resource.type_url, "1", {resource.name: resource}, {}, said)
     return tuple(rejection_problems(mesh, quarantine))

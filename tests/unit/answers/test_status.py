@@ -9,7 +9,7 @@ from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.planning import problems
 from towpath.planning.egress.rules import Rule
-from towpath.rollout.deliveries import Delivery, State
+from towpath.rollout.records import State, StreamRecord
 
 DEFAULT = Account("shop", "default")
 
@@ -24,9 +24,9 @@ def _stream(
     snapshot: str = "now",
     settled: bool = True,
     kind: ClientKind = ClientKind.ENVOY,
-) -> Delivery:
+) -> StreamRecord:
     sidecar = SidecarId(pod, "shop")
-    return Delivery(
+    return StreamRecord(
         stream=1,
         peer="",
         node_id=str(sidecar),
@@ -41,7 +41,7 @@ def _stream(
     )
 
 
-def _statuses(mesh: Mesh, *streams: Delivery) -> dict[str, PolicyStatus]:
+def _statuses(mesh: Mesh, *streams: StreamRecord) -> dict[str, PolicyStatus]:
     changed_at = 5
 
     def effect_of(policy: Egress) -> tuple[tuple[Rule, ...], int]:

@@ -1,4 +1,4 @@
-"""Settle: the first change at once, those behind it together, and never later than the longest."""
+"""Debounce: the first change at once, the next ones together, none later than the longest."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from support.fake_time import Clock, run_in_fake_time
-from towpath.hub.debounce import Settle
+from towpath.hub.debounce import Debounce
 
 QUIET, LONGEST = 0.02, 0.5
 
@@ -16,15 +16,15 @@ async def _released(
     clock: Clock, touches: list[float], *, quiet: float = QUIET, longest: float = LONGEST
 ) -> list[tuple[float, float]]:
     """For changes at *touches* (s): when each release came, and the time it gave as the first's."""
-    settle = Settle(quiet=quiet, longest=longest, clock=clock)
+    debounce = Debounce(quiet=quiet, longest=longest, clock=clock)
     start = clock()
     for at in touches:
-        asyncio.get_running_loop().call_at(start + at, settle.touch)
+        asyncio.get_running_loop().call_at(start + at, debounce.touch)
     releases: list[tuple[float, float]] = []
 
     async def follow() -> None:
         while True:
-            first = await settle.settled()
+            first = await debounce.wait()
             releases.append((round(clock() - start, 4), round(first - start, 4)))
 
     following = asyncio.ensure_future(follow())
@@ -87,13 +87,13 @@ def test_without_a_quiet_time_nothing_waits() -> None:
 
 def test_changes_that_came_while_nobody_waited_are_one_release_at_once() -> None:
     async def scenario(clock: Clock) -> tuple[float, bool]:
-        settle = Settle(quiet=QUIET, longest=LONGEST, clock=clock)
+        debounce = Debounce(quiet=QUIET, longest=LONGEST, clock=clock)
         begun = clock()
-        settle.touch()
+        debounce.touch()
         await asyncio.sleep(0.01)
-        settle.touch()
-        first = await settle.settled()
-        again = asyncio.ensure_future(settle.settled())
+        debounce.touch()
+        first = await debounce.wait()
+        again = asyncio.ensure_future(debounce.wait())
         await asyncio.sleep(10)
         settled_again = again.done()
         again.cancel()

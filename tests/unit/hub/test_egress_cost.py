@@ -197,7 +197,7 @@ async def test_clients_that_wait_for_others_are_told_what_was_compared_already(
     sessions = []
     for stream in streams:
         first, _ = await stream.next()
-        session = sotw_session(stream.standing)
+        session = sotw_session(stream.client)
         session.on_snapshot(first)
         (reply,) = session.on_request(SotwRequest(ROUTES, node=NODE, names=NAMES))
         assert isinstance(reply, Reply)

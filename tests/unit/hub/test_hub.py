@@ -15,7 +15,7 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, SHORT_NAMES
-from towpath.rollout.deliveries import State
+from towpath.rollout.records import State
 
 CURL = SidecarId(pod="curl", namespace="shop")
 SMALL_MESH = (
@@ -54,7 +54,7 @@ async def test_a_stream_of_a_known_pod_has_its_snapshot_at_once(running: Running
 
     assert running.hub.snapshot(ClientKind.ENVOY, CURL) == await newest(stream)
     assert _state(stream) is State.SERVING
-    assert Account("shop", "default") == stream.delivery.account
+    assert Account("shop", "default") == stream.record.account
 
 
 async def test_a_stream_waits_for_its_pod_and_is_served_when_it_appears(
@@ -70,7 +70,7 @@ async def test_a_stream_waits_for_its_pod_and_is_served_when_it_appears(
 
     assert await newest(stream) is not None
     assert _state(stream) is State.SERVING
-    assert Account("shop", "buyer") == stream.delivery.account
+    assert Account("shop", "buyer") == stream.record.account
 
 
 async def test_the_stream_of_a_deleted_pod_keeps_its_snapshot_until_the_pod_is_back(
@@ -123,7 +123,7 @@ async def test_what_concerns_nobody_wakes_nobody(running: RunningHub) -> None:
     streams = [running.attach("curl"), running.attach("web-1")]
     for stream in streams:
         await _taken(stream)
-    before = running.hub._memo.computed
+    before = running.hub._queries.computed
 
     running.store.apply(namespace("legacy", mesh=None))
     running.store.apply(service("old", in_namespace="legacy"))
@@ -131,7 +131,7 @@ async def test_what_concerns_nobody_wakes_nobody(running: RunningHub) -> None:
     await running.published()
 
     assert [None, None] == [await newest(s) for s in streams]
-    assert before == running.hub._memo.computed
+    assert before == running.hub._queries.computed
 
 
 async def test_a_change_of_endpoints_leaves_everything_but_endpoints_as_it_is(
@@ -167,26 +167,26 @@ async def test_streams_that_end_leave_nothing_behind_when_they_do_not_come_back(
 ) -> None:
     monkeypatch.setattr(followers, "REMEMBERED_SECONDS", 0.0)
     await running.holds(*SMALL_MESH)
-    before = len(running.hub._memo)
+    before = len(running.hub._queries)
     streams = [running.attach(name) for name in ("curl", "curl", "web-1", "nobody")]
-    assert len(running.hub.deliveries) == 4
+    assert len(running.hub.records) == 4
 
     for stream in streams:
         running.hub.detach(stream)
 
-    assert before == len(running.hub._memo)
-    assert len(running.hub.deliveries) == 0
+    assert before == len(running.hub._queries)
+    assert len(running.hub.records) == 0
 
 
 async def test_a_hundred_reconnects_of_a_pod_cost_as_much_as_one(running: RunningHub) -> None:
     await running.holds(*SMALL_MESH)
     running.hub.detach(running.attach("curl"))
-    once = running.hub._memo.computed
+    once = running.hub._queries.computed
 
     for _ in range(100):
         running.hub.detach(running.attach("curl"))
 
-    assert once == running.hub._memo.computed
+    assert once == running.hub._queries.computed
 
 
 async def test_what_is_remembered_of_pods_that_left_is_bounded_and_nothing_of_unknown_ones(
@@ -207,15 +207,15 @@ async def test_only_who_is_admitted_has_a_standing_and_only_as_long_as_there_is_
     quarantine = running.hub.quarantine
     refused = running.attach("curl", subscriber=Account("shop", "another"))
     unknown = [running.attach(f"nobody-{n}") for n in range(50)]
-    assert not quarantine._standings
+    assert not quarantine._clients
     assert not quarantine._herds
 
     served = running.attach("curl")
-    assert ["curl.shop"] == list(quarantine._standings)
+    assert ["curl.shop"] == list(quarantine._clients)
     for stream in (refused, served, *unknown):
         running.hub.detach(stream)
 
-    assert not quarantine._standings
+    assert not quarantine._clients
 
 
 async def test_a_stream_goes_on_when_another_of_the_same_pod_ends(running: RunningHub) -> None:
@@ -234,14 +234,14 @@ async def test_asking_for_a_snapshot_without_a_stream_leaves_nothing_behind(
     running: RunningHub,
 ) -> None:
     await running.holds(*SMALL_MESH)
-    before = len(running.hub._memo)
+    before = len(running.hub._queries)
 
     assert running.hub.snapshot(ClientKind.ENVOY, CURL) is not None
     for number in range(10):
         who = SidecarId(pod=f"nobody-{number}", namespace="shop")
         assert running.hub.snapshot(ClientKind.ENVOY, who) is None
 
-    assert before == len(running.hub._memo)
+    assert before == len(running.hub._queries)
 
 
 async def test_problems_are_those_of_the_sources_and_of_planning(running: RunningHub) -> None:
@@ -268,7 +268,7 @@ async def test_what_composes_snapshots_can_be_replaced() -> None:
 
 
 def _state(stream: Stream) -> State:
-    return stream.delivery.state
+    return stream.record.state
 
 
 async def _taken(stream: Stream) -> Snapshot:

@@ -8,7 +8,7 @@ from dataclasses import fields, replace
 import pytest
 
 from support.objects import egress, fill, namespace
-from towpath.hub.debounce import Settle
+from towpath.hub.debounce import Debounce
 from towpath.hub.journal import MOST_LINES, Journal
 from towpath.model.meshconfig import SWITCHES, MeshConfig
 from towpath.model.names import Kind, ObjectRef
@@ -42,7 +42,7 @@ class _Told:
         self.store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=lambda: None)
         fill(self.store, CONFIG)
         self.hub = _Hub(self.store)
-        self._journal = Journal(self.hub, Settle(quiet=0, longest=0, clock=lambda: 0.0))
+        self._journal = Journal(self.hub, Debounce(quiet=0, longest=0, clock=lambda: 0.0))
         self._log = caplog
         caplog.set_level(logging.INFO, logger="towpath.hub.journal")
 

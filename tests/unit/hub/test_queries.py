@@ -1,4 +1,4 @@
-"""Memo: an answer is computed again only when something it was made from has changed."""
+"""Queries: an answer is computed again only when something it was made from has changed."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from support.objects import fill, namespace, new_store, pod, port, service
-from towpath.hub.queries import Memo
+from towpath.hub.queries import Queries
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind
 from towpath.store import Store
 
 
 class World:
-    """A store, a memo of it, and how often each question below was really answered."""
+    """A store, a queries of it, and how often each question below was really answered."""
 
     def __init__(self) -> None:
         self.store = new_store()
         fill(self.store, namespace("shop"), namespace("other", mesh=None))
-        self.memo = Memo(self.store.drain()[0])
+        self.queries = Queries(self.store.drain()[0])
         self.answered: Counter[str] = Counter()
 
     def advance(self) -> None:
-        self.memo.update(*self.store.drain())
+        self.queries.update(*self.store.drain())
 
     def name_of(self, mesh: Mesh, name: str) -> str | None:
         self.answered[f"name_of {name}"] += 1
@@ -54,60 +54,60 @@ def test_an_answer_is_computed_once(world: World) -> None:
     world.store.apply(service("a"))
     world.advance()
 
-    assert world.memo.ask(world.name_of, "a") == "a"
-    assert world.memo.ask(world.name_of, "a") == "a"
+    assert world.queries.get(world.name_of, "a") == "a"
+    assert world.queries.get(world.name_of, "a") == "a"
     assert world.answered == {"name_of a": 1}
-    assert world.memo.computed == 1
+    assert world.queries.computed == 1
 
 
 def test_a_change_recomputes_only_the_answers_that_read_it(world: World) -> None:
     world.store.apply(service("a"))
     world.store.apply(service("b"))
     world.advance()
-    world.memo.ask(world.name_of, "a")
-    world.memo.ask(world.name_of, "b")
-    world.memo.ask(world.roster)
+    world.queries.get(world.name_of, "a")
+    world.queries.get(world.name_of, "b")
+    world.queries.get(world.roster)
 
     world.store.apply(service("b", port(81)))
     world.store.apply(pod("unread"))
     world.advance()
-    world.memo.ask(world.name_of, "a")
-    world.memo.ask(world.name_of, "b")
-    world.memo.ask(world.roster)
+    world.queries.get(world.name_of, "a")
+    world.queries.get(world.name_of, "b")
+    world.queries.get(world.roster)
 
     assert world.answered == {"name_of a": 1, "name_of b": 2, "roster": 2}
 
 
 def test_an_object_that_appears_changes_the_answer_that_had_missed_it(world: World) -> None:
-    assert world.memo.ask(world.name_of, "late") is None
+    assert world.queries.get(world.name_of, "late") is None
 
     world.store.apply(service("late"))
     world.advance()
 
-    assert world.memo.ask(world.name_of, "late") == "late"
+    assert world.queries.get(world.name_of, "late") == "late"
 
 
 def test_a_group_that_was_empty_is_read_too(world: World) -> None:
-    assert world.memo.ask(world.roster) == ()
+    assert world.queries.get(world.roster) == ()
 
     world.store.apply(service("late"))
     world.advance()
 
-    assert world.memo.ask(world.roster) == ("late",)
+    assert world.queries.get(world.roster) == ("late",)
 
 
 def test_an_equal_answer_keeps_its_identity_and_stops_what_would_follow(world: World) -> None:
     world.store.apply(service("a", port(1)))
     world.store.apply(service("b", port(2)))
     world.advance()
-    total = world.memo.ask(world.total, "a", "b")
-    ports = world.memo.ask(world.ports_of, "a")
+    total = world.queries.get(world.total, "a", "b")
+    ports = world.queries.get(world.ports_of, "a")
 
     world.store.apply(service("a", port(1, name="renamed")))
     world.advance()
 
-    assert world.memo.ask(world.total, "a", "b") is total
-    assert world.memo.ask(world.ports_of, "a") is ports
+    assert world.queries.get(world.total, "a", "b") is total
+    assert world.queries.get(world.ports_of, "a") is ports
     assert world.answered == {"total": 1, "ports_of a": 2, "ports_of b": 1}
 
 
@@ -115,12 +115,12 @@ def test_a_changed_answer_is_passed_on_to_those_made_from_it(world: World) -> No
     world.store.apply(service("a", port(1)))
     world.store.apply(service("b", port(2)))
     world.advance()
-    world.memo.ask(world.total, "a", "b")
+    world.queries.get(world.total, "a", "b")
 
     world.store.apply(service("b", port(5)))
     world.advance()
 
-    assert world.memo.ask(world.total, "a", "b") == (6,)
+    assert world.queries.get(world.total, "a", "b") == (6,)
     assert world.answered == {"total": 2, "ports_of a": 1, "ports_of b": 2}
 
 
@@ -129,66 +129,66 @@ def test_an_answer_that_was_skipped_for_some_changes_is_right_when_it_is_asked_a
 ) -> None:
     world.store.apply(service("a", port(1)))
     world.advance()
-    world.memo.ask(world.total, "a")
+    world.queries.get(world.total, "a")
     for number in (2, 3):
         world.store.apply(service("a", port(number)))
         world.advance()
-        world.memo.ask(world.ports_of, "a")
+        world.queries.get(world.ports_of, "a")
 
     world.store.apply(pod("unread"))
     world.advance()
 
-    assert world.memo.ask(world.total, "a") == (3,)
+    assert world.queries.get(world.total, "a") == (3,)
 
 
 def test_update_names_the_questions_that_may_have_another_answer(world: World) -> None:
     world.store.apply(service("a"))
     world.store.apply(service("b"))
     world.advance()
-    world.memo.ask(world.total, "a")
-    world.memo.ask(world.total, "b")
+    world.queries.get(world.total, "a")
+    world.queries.get(world.total, "b")
 
     world.store.apply(service("a", port(7)))
-    changed = world.memo.update(*world.store.drain())
+    changed = world.queries.update(*world.store.drain())
 
     assert {(world.total, ("a",)), (world.ports_of, ("a",))} == changed
 
 
 def test_a_question_still_unasked_since_the_last_change_is_named_again(world: World) -> None:
-    world.memo.ask(world.name_of, "a")
+    world.queries.get(world.name_of, "a")
     world.store.apply(service("a"))
     world.advance()
 
     world.store.apply(service("a", port(7)))
-    changed = world.memo.update(*world.store.drain())
+    changed = world.queries.update(*world.store.drain())
 
     assert {(world.name_of, ("a",))} == changed
 
 
 def test_forgetting_an_answer_releases_what_only_it_used(world: World) -> None:
-    world.memo.ask(world.total, "a", "b")
-    world.memo.ask(world.total, "b", "c")
+    world.queries.get(world.total, "a", "b")
+    world.queries.get(world.total, "b", "c")
 
-    world.memo.forget(world.total, "a", "b")
+    world.queries.forget(world.total, "a", "b")
 
-    assert len(world.memo) == 3
-    world.memo.forget(world.total, "b", "c")
-    assert _nothing_is_left(world.memo)
+    assert len(world.queries) == 3
+    world.queries.forget(world.total, "b", "c")
+    assert _nothing_is_left(world.queries)
 
 
 def test_an_answer_that_others_use_outlives_being_forgotten(world: World) -> None:
-    world.memo.ask(world.total, "a")
+    world.queries.get(world.total, "a")
 
-    world.memo.forget(world.ports_of, "a")
-    world.memo.ask(world.total, "a")
+    world.queries.forget(world.ports_of, "a")
+    world.queries.get(world.total, "a")
 
     assert world.answered == {"total": 1, "ports_of a": 1}
 
 
 def test_forgetting_what_was_never_asked_is_no_error(world: World) -> None:
-    world.memo.forget(world.total, "never")
+    world.queries.forget(world.total, "never")
 
-    assert _nothing_is_left(world.memo)
+    assert _nothing_is_left(world.queries)
 
 
 def test_what_a_new_answer_no_longer_uses_is_dropped(world: World) -> None:
@@ -198,14 +198,14 @@ def test_what_a_new_answer_no_longer_uses_is_dropped(world: World) -> None:
     for name in ("a", "b"):
         world.store.apply(service(name))
     world.advance()
-    world.memo.ask(of_all)
-    assert len(world.memo) == 3
+    world.queries.get(of_all)
+    assert len(world.queries) == 3
 
     world.store.delete(Kind.SERVICE, "shop", "b")
     world.advance()
-    world.memo.ask(of_all)
+    world.queries.get(of_all)
 
-    assert len(world.memo) == 2
+    assert len(world.queries) == 2
 
 
 class Failing:
@@ -227,8 +227,8 @@ def failing(world: World) -> Iterator[Failing]:
     world.store.apply(service("a", port(1)))
     world.advance()
     yield questions
-    world.memo.forget(questions.outer)
-    assert _nothing_is_left(world.memo)
+    world.queries.forget(questions.outer)
+    assert _nothing_is_left(world.queries)
 
 
 @pytest.mark.parametrize("asked_before", [True, False])
@@ -236,18 +236,18 @@ def test_after_an_exception_nothing_stale_is_trusted(
     *, world: World, failing: Failing, asked_before: bool
 ) -> None:
     if asked_before:
-        assert world.memo.ask(failing.outer) == ((1,),)
+        assert world.queries.get(failing.outer) == ((1,),)
     world.store.apply(service("switch"))
     world.store.apply(service("a", port(2)))
     world.advance()
     for _ in range(2):
         with pytest.raises(RuntimeError, match="switched off"):
-            world.memo.ask(failing.outer)
+            world.queries.get(failing.outer)
 
     world.store.delete(Kind.SERVICE, "shop", "switch")
     world.advance()
 
-    assert world.memo.ask(failing.outer) == ((2,),)
+    assert world.queries.get(failing.outer) == ((2,),)
 
 
 def test_a_question_that_failed_is_named_when_what_it_read_changes(
@@ -256,10 +256,10 @@ def test_a_question_that_failed_is_named_when_what_it_read_changes(
     world.store.apply(service("switch"))
     world.advance()
     with pytest.raises(RuntimeError):
-        world.memo.ask(failing.outer)
+        world.queries.get(failing.outer)
 
     world.store.apply(service("a", port(9)))
-    changed = world.memo.update(*world.store.drain())
+    changed = world.queries.update(*world.store.drain())
 
     assert (failing.outer, ()) in changed
 
@@ -269,20 +269,20 @@ def test_a_question_that_failed_leaves_nothing_behind_when_it_is_forgotten(
 ) -> None:
     world.store.apply(service("b"))
     world.advance()
-    world.memo.ask(failing.outer)
+    world.queries.get(failing.outer)
     world.store.delete(Kind.SERVICE, "shop", "b")
     world.store.apply(service("switch"))
     world.advance()
     with pytest.raises(RuntimeError):
-        world.memo.ask(failing.outer)
+        world.queries.get(failing.outer)
 
-    world.memo.forget(failing.outer)
+    world.queries.forget(failing.outer)
 
-    assert _nothing_is_left(world.memo)
+    assert _nothing_is_left(world.queries)
 
 
-def _nothing_is_left(memo: Memo) -> bool:
-    return len(memo) == 0 and not memo._readers and not memo._read_at
+def _nothing_is_left(queries: Queries) -> bool:
+    return len(queries) == 0 and not queries._readers and not queries._read_at
 
 
 def test_the_store_and_the_memo_agree_on_what_a_look_up_is_called(world: World) -> None:
@@ -294,13 +294,13 @@ def test_the_store_and_the_memo_agree_on_what_a_look_up_is_called(world: World) 
         lambda mesh: mesh.monitored("new"),
         lambda mesh: mesh.monitored_namespaces(),
     )
-    before = [world.memo.ask(question) for question in lookups]
+    before = [world.queries.get(question) for question in lookups]
 
     _add(world.store)
     world.advance()
 
     for question, old in zip(lookups, before, strict=True):
-        assert old != world.memo.ask(question)
+        assert old != world.queries.get(question)
 
 
 def _add(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""Whatever changes, and whatever is asked in between, a memo answers as if it had no memory."""
+"""Whatever changes, and whatever is asked in between, a queries answers as if it had no memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from support.objects import (
     setting,
 )
 from towpath.hub.compose import plan, snapshot
-from towpath.hub.queries import Memo
+from towpath.hub.queries import Queries
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import ClientKind, Kind, Protocol, SidecarId
 from towpath.planning import problems
@@ -117,25 +117,25 @@ def test_a_memo_answers_as_a_fresh_computation_does(
 ) -> None:
     store = new_store()
     fill(store, namespace("shop"), mesh_config(), pod("curl", app="curl"), *start)
-    memo = Memo(store.drain()[0])
+    queries = Queries(store.drain()[0])
     for now, asked in steps:
         for change in now:
             change(store)
-        memo.update(*store.drain())
+        queries.update(*store.drain())
         for index in asked:
-            _agrees(memo, index)
+            _agrees(queries, index)
     for index in range(len(QUESTIONS)):
-        _agrees(memo, index)
+        _agrees(queries, index)
     for question, args in QUESTIONS:
-        memo.forget(question, *args)
-    assert len(memo) == 0
-    assert not memo._readers
+        queries.forget(question, *args)
+    assert len(queries) == 0
+    assert not queries._readers
 
 
-def _agrees(memo: Memo, index: int) -> None:
+def _agrees(queries: Queries, index: int) -> None:
     question, args = QUESTIONS[index]
-    assert type(memo.mesh) is Mesh  # one that remembers nothing
-    assert question(memo.mesh, *args) == memo.ask(question, *args)
+    assert type(queries.mesh) is Mesh  # one that remembers nothing
+    assert question(queries.mesh, *args) == queries.get(question, *args)
 
 
 def test_every_kind_of_object_is_among_the_random_changes() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from support.resources import snapshot
-from support.xds_peer import new_standing
+from support.xds_peer import new_client
 from towpath.hub.stream import Stream
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.types import CLUSTER
-from towpath.rollout.deliveries import Deliveries
+from towpath.rollout.records import StreamRecords
 
 CURL = Account("shop", "curl")
 FIRST = snapshot({CLUSTER: {"a": "1"}})
@@ -19,14 +19,14 @@ THIRD = snapshot({CLUSTER: {"a": "3"}})
 
 def _stream(subscriber: Account | None = None) -> Stream:
     return Stream(
-        Deliveries(clock=lambda: 0.0).open(
+        StreamRecords(clock=lambda: 0.0).open(
             peer="test",
             node_id="curl.shop",
             sidecar=SidecarId(pod="curl", namespace="shop"),
             kind=ClientKind.ENVOY,
             variant="sotw",
         ),
-        admit=lambda *_: new_standing(),
+        admit=lambda *_: new_client(),
         subscriber=subscriber,
     )
 

@@ -8,7 +8,7 @@ from support.objects import mesh_config, namespace, pod
 from support.running_hub import RunningHub, newest
 from towpath.hub.stream import NotItsPodError
 from towpath.model.names import Account, Kind
-from towpath.rollout.deliveries import State
+from towpath.rollout.records import State
 
 BUYER, DEFAULT = Account("shop", "buyer"), Account("shop", "default")
 MESH = (namespace("shop"), mesh_config(), pod("curl", app="curl"))
@@ -30,7 +30,7 @@ async def test_another_account_gets_an_error_and_is_not_shown_as_the_pods(
         await stream.next()
 
     assert BUYER == raised.value.subscriber
-    assert (State.WAITING_FOR_POD, None) == (stream.delivery.state, stream.delivery.account)
+    assert (State.WAITING_FOR_POD, None) == (stream.record.state, stream.record.account)
 
 
 async def test_a_pod_that_appears_is_checked(running: RunningHub) -> None:

@@ -10,7 +10,7 @@ from itertools import count, pairwise
 import pytest
 
 from support.objects import mesh_of
-from towpath.hub.queries import SMALL_WORK, Memo, Question
+from towpath.hub.queries import SMALL_WORK, Queries, Query
 from towpath.hub.turns import Turns
 from towpath.model.mesh import Mesh
 
@@ -47,19 +47,19 @@ def made() -> Made:
 
 
 @pytest.fixture
-def memo() -> Memo:
-    return Memo(mesh_of())
+def queries() -> Queries:
+    return Queries(mesh_of())
 
 
-def turns(memo: Memo, *, forgotten: list[Question] | None = None) -> Turns:
+def turns(queries: Queries, *, forgotten: list[Query] | None = None) -> Turns:
     """Turns by a clock by which each slice is over at once, so that it answers one question."""
     clock: Iterator[int] = count()
-    given_up: list[Question] = [] if forgotten is None else forgotten
-    return Turns(memo, forget=given_up.append, clock=lambda: float(next(clock)))
+    given_up: list[Query] = [] if forgotten is None else forgotten
+    return Turns(queries, forget=given_up.append, clock=lambda: float(next(clock)))
 
 
 async def test_others_have_their_turn_while_a_long_question_is_answered(
-    memo: Memo, made: Made
+    queries: Queries, made: Made
 ) -> None:
     seen: list[int] = []
 
@@ -68,9 +68,9 @@ async def test_others_have_their_turn_while_a_long_question_is_answered(
             seen.append(len(made.parts))
             await asyncio.sleep(0)
 
-    taking = turns(memo)
+    taking = turns(queries)
     total, _ = await asyncio.gather(
-        taking.finish(lambda: memo.ask(made.whole)), asyncio.create_task(other())
+        taking.finish(lambda: queries.get(made.whole)), asyncio.create_task(other())
     )
 
     assert total == sum(range(PARTS))
@@ -78,37 +78,39 @@ async def test_others_have_their_turn_while_a_long_question_is_answered(
     assert max(after - before for before, after in pairwise(seen)) == 1
 
 
-async def test_two_who_take_turns_do_nothing_twice(memo: Memo, made: Made) -> None:
-    taking = turns(memo)
-    calls = [taking.finish(lambda: memo.ask(made.whole)) for _ in range(2)]
+async def test_two_who_take_turns_do_nothing_twice(queries: Queries, made: Made) -> None:
+    taking = turns(queries)
+    calls = [taking.finish(lambda: queries.get(made.whole)) for _ in range(2)]
 
     assert await asyncio.gather(*calls) == [sum(range(PARTS))] * 2
     assert made.parts == list(range(PARTS))
 
 
-async def test_one_long_piece_is_done_once_and_elsewhere(memo: Memo, made: Made) -> None:
-    taking = turns(memo)
-    calls = [taking.finish(lambda: memo.ask(made.long, 7)) for _ in range(3)]
+async def test_one_long_piece_is_done_once_and_elsewhere(queries: Queries, made: Made) -> None:
+    taking = turns(queries)
+    calls = [taking.finish(lambda: queries.get(made.long, 7)) for _ in range(3)]
 
     assert await asyncio.gather(*calls) == [7, 7, 7]
     assert len(made.pieces) == 1
     assert made.pieces[0] != threading.get_ident()
 
 
-async def test_without_turns_a_long_piece_is_done_at_once(memo: Memo, made: Made) -> None:
-    assert memo.ask(made.long, 7) == 7
+async def test_without_turns_a_long_piece_is_done_at_once(queries: Queries, made: Made) -> None:
+    assert queries.get(made.long, 7) == 7
     assert made.pieces == [threading.get_ident()]
 
 
-async def test_what_a_long_piece_raises_is_raised_to_who_asked(memo: Memo, made: Made) -> None:
+async def test_what_a_long_piece_raises_is_raised_to_who_asked(
+    queries: Queries, made: Made
+) -> None:
     with pytest.raises(ValueError, match="-1"):
-        await turns(memo).finish(lambda: memo.ask(made.long, -1))
+        await turns(queries).finish(lambda: queries.get(made.long, -1))
 
 
-async def test_a_question_that_is_given_up_is_told(memo: Memo, made: Made) -> None:
-    forgotten: list[Question] = []
+async def test_a_question_that_is_given_up_is_told(queries: Queries, made: Made) -> None:
+    forgotten: list[Query] = []
     task = asyncio.create_task(
-        turns(memo, forgotten=forgotten).finish(lambda: memo.ask(made.whole))
+        turns(queries, forgotten=forgotten).finish(lambda: queries.get(made.whole))
     )
     while len(made.parts) < PARTS // 2:
         await asyncio.sleep(0)
@@ -117,17 +119,17 @@ async def test_a_question_that_is_given_up_is_told(memo: Memo, made: Made) -> No
         await task
 
     assert forgotten == [(made.whole, ())]
-    memo.forget(made.whole)
-    assert len(memo) == 0
+    queries.forget(made.whole)
+    assert len(queries) == 0
 
 
 async def test_an_answer_that_was_left_off_and_is_the_same_has_not_changed(
-    memo: Memo, made: Made
+    queries: Queries, made: Made
 ) -> None:
-    memo.ask(made.whole)
-    before = memo.changed_at(made.whole)
-    memo.forget(made.part, 1)
-    memo.update(mesh_of(), [])
-    await turns(memo).finish(lambda: memo.ask(made.whole))
+    queries.get(made.whole)
+    before = queries.changed_at(made.whole)
+    queries.forget(made.part, 1)
+    queries.update(mesh_of(), [])
+    await turns(queries).finish(lambda: queries.get(made.whole))
 
-    assert memo.changed_at(made.whole) == before
+    assert queries.changed_at(made.whole) == before

@@ -14,7 +14,7 @@ from support.objects import (
     pod,
     service,
 )
-from towpath.hub.queries import Memo
+from towpath.hub.queries import Queries
 from towpath.model.names import Account
 from towpath.planning import endpoints, outbound, problems
 from towpath.planning.destinations import destinations_of, directory
@@ -37,18 +37,18 @@ def test_a_pod_that_changes_concerns_the_services_that_it_is_behind(pods: int) -
         ),
         endpoint_slice("web", "10.99.0.1"),
     )
-    memo = Memo(store.drain()[0])
-    memo.ask(outbound, Account("shop", "curl"))
-    memo.ask(problems)
-    memo.ask(endpoints, "shop", "web", 80)
+    queries = Queries(store.drain()[0])
+    queries.get(outbound, Account("shop", "curl"))
+    queries.get(problems)
+    queries.get(endpoints, "shop", "web", 80)
 
     def cost(name: str, *addresses: str) -> int:
-        before = memo.computed
+        before = queries.computed
         store.apply(pod(name, app="none", addresses=addresses))
-        memo.update(*store.drain())
-        memo.ask(directory)
-        memo.ask(endpoints, "shop", "web", 80)
-        return memo.computed - before
+        queries.update(*store.drain())
+        queries.get(directory)
+        queries.get(endpoints, "shop", "web", 80)
+        return queries.computed - before
 
     unrelated = cost("job", "10.200.0.1")
     first = cost("db-7-1", "10.7.0.1")
@@ -57,5 +57,5 @@ def test_a_pod_that_changes_concerns_the_services_that_it_is_behind(pods: int) -
     assert unrelated == 0
     assert first == 5  # of the slice, the port, the service, its namespace, and all
     assert web == 2  # of the slice and the port
-    assert [d.addresses for d in memo.ask(directory).reachable if d.direct] == [("10.7.0.1",)]
-    assert memo.ask(destinations_of, headless("db-7"))[0].addresses == ("10.7.0.1",)
+    assert [d.addresses for d in queries.get(directory).reachable if d.direct] == [("10.7.0.1",)]
+    assert queries.get(destinations_of, headless("db-7"))[0].addresses == ("10.7.0.1",)

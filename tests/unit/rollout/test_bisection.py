@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towpath.rollout.bisection import Suspicion, named_in
+from towpath.rollout.bisection import Bisection, named_in
 
 
 @pytest.mark.parametrize(
@@ -30,12 +30,12 @@ NAMES = [f"name-{number:03}" for number in range(100)]
 
 @given(st.sets(st.sampled_from(NAMES), min_size=1, max_size=2))
 def test_the_bad_among_a_hundred_are_found_and_nobody_else_is_blamed(bad: set[str]) -> None:
-    search = Suspicion()
+    search = Bisection()
     found: set[str] = set()
     accepted: set[str] = set()
     sendings = 0
     while len(accepted) + len(found) < len(NAMES):
-        sent = set(NAMES) - accepted - found - search.waiting()
+        sent = set(NAMES) - accepted - found - search.pending()
         sendings += 1
         if sent & bad:
             found |= set(search.rejected(sent, "no"))
@@ -49,22 +49,22 @@ def test_the_bad_among_a_hundred_are_found_and_nobody_else_is_blamed(bad: set[st
 
 
 def test_a_client_that_rejects_everything_is_soon_left_alone() -> None:
-    search = Suspicion(limit=4)
+    search = Bisection(limit=4)
     left, sendings = set(NAMES), 0
     while left:
         sendings += 1
-        left -= set(search.rejected(left - search.waiting(), "no"))
+        left -= set(search.rejected(left - search.pending(), "no"))
 
     assert sendings < 40
     assert not search
 
 
 def test_what_is_named_ends_the_search_for_it() -> None:
-    search = Suspicion()
+    search = Bisection()
     assert () == search.rejected(["a", "b", "c", "d"], "no")
-    assert frozenset({"c", "d"}) == search.waiting()
+    assert frozenset({"c", "d"}) == search.pending()
     assert ("a",) == search.rejected(["a", "b"], "a: no")
     search.accepted(["b"])
-    assert frozenset() == search.waiting()
+    assert frozenset() == search.pending()
     search.accepted(["c", "d"])
     assert not search

@@ -6,16 +6,16 @@ from support.objects import mesh_of
 from support.resources import FakeVocabulary, resource, snapshot
 from support.xds_peer import Clock
 from towpath.hub.comparison import Comparisons
-from towpath.hub.queries import Memo
+from towpath.hub.queries import Queries
 from towpath.model.names import Account, ClientKind
 from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import ENDPOINTS, ROUTES
 from towpath.rollout.changes import Change
-from towpath.rollout.clients import LONGEST_TEXT, Content, Flavour, Standing, content
-from towpath.rollout.quarantine import MOST_FLAVOURS, Quarantine
+from towpath.rollout.clients import LONGEST_TEXT, ClientBuild, ClientRecord, Content, content
+from towpath.rollout.quarantine import MOST_BUILDS, Quarantine
 
-ENVOY = Flavour(ClientKind.ENVOY, "envoy", "1.40.0")
-OLDER = Flavour(ClientKind.ENVOY, "envoy", "1.39.0")
+ENVOY = ClientBuild(ClientKind.ENVOY, "envoy", "1.40.0")
+OLDER = ClientBuild(ClientKind.ENVOY, "envoy", "1.39.0")
 NEW = resource(ROUTES, "r", "2")
 NAME = {"r"}
 
@@ -32,13 +32,13 @@ class Fleet:
         self._other_accounts = others
         self.clients = [self.client(name, ENVOY) for name in "abcdefgh"[:accounts]]
 
-    def _others(self, _: Flavour, __: Account | None, ___: Content) -> bool:
+    def _others(self, _: ClientBuild, __: Account | None, ___: Content) -> bool:
         return self._other_accounts
 
-    def client(self, name: str, flavour: Flavour) -> Standing:
-        standing = self.quarantine.standing(f"{name}.shop", flavour, Account("shop", name))
-        standing.wake[name] = lambda: self.nudged.append(name)
-        return standing
+    def client(self, name: str, build: ClientBuild) -> ClientRecord:
+        client = self.quarantine.client(f"{name}.shop", build, Account("shop", name))
+        client.wake[name] = lambda: self.nudged.append(name)
+        return client
 
     def change(self, type_url: str = ROUTES, content: str = "2") -> Snapshot:
         before, after = snapshot({type_url: {"r": "1"}}), snapshot({type_url: {"r": content}})
@@ -52,11 +52,11 @@ class Fleet:
 
 def changes(quarantine: Quarantine, old: Snapshot, new: Snapshot) -> tuple[Change, ...]:
     """What is new in a snapshot, worked out at once."""
-    return Comparisons(quarantine.intersections, Memo(mesh_of()).do).between(old, new)
+    return Comparisons(quarantine.intersections, Queries(mesh_of()).do).between(old, new)
 
 
-def _reject(standing: Standing, what: Resource = NEW, text: str = "r: no") -> tuple[str, ...]:
-    return standing.rejected(what.type_url, "v", {what.name: what}, {}, text)
+def _reject(client: ClientRecord, what: Resource = NEW, text: str = "r: no") -> tuple[str, ...]:
+    return client.rejected(what.type_url, "v", {what.name: what}, {}, text)
 
 
 def test_new_content_goes_to_two_of_different_accounts_and_to_all_when_one_accepts() -> None:
@@ -72,7 +72,7 @@ def test_new_content_goes_to_two_of_different_accounts_and_to_all_when_one_accep
 
 def test_pods_of_one_account_are_one_canary() -> None:
     fleet = Fleet(accounts=1)
-    twin = fleet.quarantine.standing("a2.shop", ENVOY, Account("shop", "a"))
+    twin = fleet.quarantine.client("a2.shop", ENVOY, Account("shop", "a"))
     after = fleet.change()
 
     assert not fleet.clients[0].withheld(after.of(ROUTES))
@@ -131,7 +131,7 @@ def test_who_rejects_what_a_peer_accepted_is_alone() -> None:
 
     assert [] == list(fleet.quarantine.verdicts())
     assert "bcd" == fleet.given(after)
-    assert [fleet.clients[0]] == list(fleet.quarantine.standings())
+    assert [fleet.clients[0]] == list(fleet.quarantine.clients())
 
 
 def test_who_rejects_everything_changes_nothing_for_others() -> None:
@@ -237,10 +237,10 @@ def test_a_clients_own_rejections_end_after_a_while() -> None:
 def test_however_many_versions_clients_invent_few_are_told_apart() -> None:
     fleet = Fleet()
     for n in range(500):
-        made = fleet.client(f"x{n}", Flavour(ClientKind.ENVOY, f"invented {n}"))
+        made = fleet.client(f"x{n}", ClientBuild(ClientKind.ENVOY, f"invented {n}"))
         made.accepted(ROUTES, {"r": NEW})
 
-    assert len(fleet.quarantine._herds) <= MOST_FLAVOURS + len(ClientKind)
+    assert len(fleet.quarantine._herds) <= MOST_BUILDS + len(ClientKind)
 
 
 def test_invented_versions_push_no_verdict_out() -> None:
@@ -253,7 +253,7 @@ def test_invented_versions_push_no_verdict_out() -> None:
         client.wake.clear()
 
     for n in range(500):
-        fleet.client(f"x{n}", Flavour(ClientKind.ENVOY, f"invented {n}")).wake.clear()
+        fleet.client(f"x{n}", ClientBuild(ClientKind.ENVOY, f"invented {n}")).wake.clear()
 
     assert fleet.quarantine.refuses(ENVOY, NEW)
 

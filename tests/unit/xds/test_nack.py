@@ -91,7 +91,7 @@ def test_sotw_never_sends_rejected_content_to_a_client_that_reconnects(
     for response in earlier.ask(type_url, *names):
         earlier.nack(response, "no", *names)
 
-    peer = SotwPeer({type_url: {"a": "bad"}}, earlier.standing)
+    peer = SotwPeer({type_url: {"a": "bad"}}, earlier.client)
 
     assert all(response.contents == {} for response in peer.ask(type_url, *names))
     assert bool(names or type_url in (CLUSTER, LISTENER)) == bool(
@@ -104,7 +104,7 @@ def test_delta_never_sends_rejected_content_to_a_client_that_reconnects(type_url
     earlier = DeltaPeer({type_url: {"a": "bad", "b": "1"}})
     earlier.nack(earlier.ask_one(type_url, "a"), "no")
 
-    peer = DeltaPeer({type_url: {"a": "bad", "b": "1"}}, earlier.standing)
+    peer = DeltaPeer({type_url: {"a": "bad", "b": "1"}}, earlier.client)
 
     assert peer.ask_one(type_url, "a", "b").contents == {"b": "1"}
     (better,) = peer.publish({type_url: {"a": "good", "b": "1"}})
@@ -182,8 +182,8 @@ def test_delta_notes_the_content_that_was_in_the_rejected_response(type_url: str
     peer.nack(rejected, "no")
     peer.ack(newer)
 
-    assert peer.standing.refuses(resource(type_url, "a", "bad"))
-    assert not peer.standing.refuses(resource(type_url, "a", "good"))
+    assert peer.client.refuses(resource(type_url, "a", "bad"))
+    assert not peer.client.refuses(resource(type_url, "a", "good"))
     assert peer.ask_one(type_url, "a").contents == {"a": "good"}
 
 
@@ -245,7 +245,7 @@ def test_a_sidecars_configuration_that_was_passed_over_is_not_taken_for_rejected
             assert left.contents == {"a": "0"}
             peer.ack(left, *_same(peer, ("a",)))
 
-    assert set(peer.standing.rejections) == {content(resource(SIDECAR, "a", "2"))}
+    assert set(peer.client.rejections) == {content(resource(SIDECAR, "a", "2"))}
     (reverted,) = peer.publish({SIDECAR: {"a": "1"}})
     assert reverted.contents == {"a": "1"}
     assert Ack(SIDECAR, reverted.version) in peer.ack(reverted, *_same(peer, ("a",)))
@@ -264,4 +264,4 @@ def test_a_sidecars_configuration_that_is_back_is_rejected_by_the_answer_to_its_
     for response in sent:
         peer.nack(response, "a: no", *_same(peer, ("a",)))
 
-    assert set(peer.standing.rejections) == {content(resource(SIDECAR, "a", "1"))}
+    assert set(peer.client.rejections) == {content(resource(SIDECAR, "a", "1"))}

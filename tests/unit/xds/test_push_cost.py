@@ -9,7 +9,7 @@ import pytest
 from google.protobuf.message import Message
 
 from support.resources import snapshot
-from support.xds_peer import NODE, delta_session, new_standing, sotw_session
+from support.xds_peer import NODE, delta_session, new_client, sotw_session
 from towpath.model.types import CLUSTER
 from towpath.xds import absence, conversation, delta, session, sotw, waits, wire
 from towpath.xds.messages import DeltaRequest, Reply, SotwRequest
@@ -33,9 +33,9 @@ def test_a_push_builds_no_message_for_a_stream(
 ) -> None:
     composer = Composer(identifier="test")
     made = [
-        sotw_session(new_standing(), composer=composer)
+        sotw_session(new_client(), composer=composer)
         if variant == "sotw"
-        else delta_session(new_standing(), composer=composer)
+        else delta_session(new_client(), composer=composer)
         for _ in range(STREAMS)
     ]
     before = snapshot({CLUSTER: {f"c{n}": "1" for n in range(50)}})

@@ -88,7 +88,7 @@ def test_a_nonce_of_one_type_is_no_answer_for_another(
     peer.ask(LISTENER)
 
     assert peer.request(LISTENER, nonce=of_clusters.nonce, error="no") == []
-    assert not peer.standing.rejections
+    assert not peer.client.rejections
 
 
 @pytest.mark.parametrize("variant", [SotwPeer, DeltaPeer])

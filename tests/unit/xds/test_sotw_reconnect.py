@@ -67,7 +67,7 @@ def test_a_client_that_has_rejected_something_is_answered_whatever_version_it_st
     (bad,) = earlier.publish({type_url: {**AB, "c": "1", "d": "bad"}})
     earlier.nack(bad, "d: bad")
 
-    peer = SotwPeer({type_url: AB}, earlier.standing)
+    peer = SotwPeer({type_url: AB}, earlier.client)
 
     assert peer.ask_one(type_url, version=first.version).contents == AB
 

@@ -1,4 +1,4 @@
-"""Deliveries: what each stream was sent, has acknowledged, and has rejected."""
+"""StreamRecords: what each stream was sent, has acknowledged, and has rejected."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Response:
 
 
 @dataclass(slots=True)
-class TypeDelivery:
+class Delivery:
     """One resource type on one stream: the latest of each kind of message, and how many.
 
     `subscribed` counts the names asked for; 0 is all of them, by the wildcard.
@@ -60,7 +60,7 @@ def _nothing(_: str) -> Holding | None:
 
 
 @dataclass(slots=True)
-class Delivery:
+class StreamRecord:
     """One stream, from the moment it said who it is until it ends.
 
     `node` is what it said of itself, an encoded envoy.config.core.v3.Node; `holding` gives, by type
@@ -79,7 +79,7 @@ class Delivery:
     snapshot: str = ""  # version of the newest snapshot that the stream was stepped to
     settled: bool = False  # every response so far has been answered
     acknowledged_through: int = -1  # revision of the mesh all of which was once accepted
-    types: dict[str, TypeDelivery] = field(default_factory=dict)
+    types: dict[str, Delivery] = field(default_factory=dict)
     node: bytes = b""
     holding: Callable[[str], Holding | None] = _nothing
 
@@ -92,11 +92,11 @@ class Delivery:
         """True if the latest answer of a type was a rejection."""
         return any(held.rejected for held in self.types.values())
 
-    def of(self, type_url: str) -> TypeDelivery:
-        return self.types.setdefault(type_url, TypeDelivery())
+    def of(self, type_url: str) -> Delivery:
+        return self.types.setdefault(type_url, Delivery())
 
 
-class Deliveries:
+class StreamRecords:
     """All streams that are open now; *clock* gives seconds since the epoch.
 
     *on_change* is called when a stream comes, goes, or has answered all it was sent.
@@ -108,34 +108,34 @@ class Deliveries:
         self._clock = clock
         self._on_change = on_change
         self._numbers = itertools.count(1)
-        self._open: dict[int, Delivery] = {}
+        self._open: dict[int, StreamRecord] = {}
 
     def open(
         self, *, peer: str, node_id: str, sidecar: SidecarId, kind: ClientKind, variant: str
-    ) -> Delivery:
-        delivery = Delivery(
+    ) -> StreamRecord:
+        record = StreamRecord(
             next(self._numbers), peer, node_id, sidecar, kind, variant, self._clock()
         )
-        self._open[delivery.stream] = delivery
+        self._open[record.stream] = record
         self._on_change()
-        return delivery
+        return record
 
-    def close(self, delivery: Delivery) -> None:
-        self._open.pop(delivery.stream, None)
+    def close(self, record: StreamRecord) -> None:
+        self._open.pop(record.stream, None)
         self._on_change()
 
     def sent(
-        self, delivery: Delivery, type_url: str, *, version: str, names: tuple[str, ...]
+        self, record: StreamRecord, type_url: str, *, version: str, names: tuple[str, ...]
     ) -> None:
-        held = delivery.of(type_url)
+        held = record.of(type_url)
         held.sent = Response(version, self._clock(), names)
         held.responses += 1
 
     def acknowledged(
-        self, delivery: Delivery, type_url: str, *, version: str, whole: bool = True
+        self, record: StreamRecord, type_url: str, *, version: str, whole: bool = True
     ) -> None:
         """Note an acknowledgement; *whole*: nothing of that type is withheld from the client."""
-        held = delivery.of(type_url)
+        held = record.of(type_url)
         held.acknowledged = Response(version, self._clock())
         if whole:
             held.rejected = None
@@ -143,24 +143,24 @@ class Deliveries:
 
     def rejected(
         self,
-        delivery: Delivery,
+        record: StreamRecord,
         type_url: str,
         *,
         version: str,
         names: tuple[str, ...],
         message: str,
     ) -> None:
-        held = delivery.of(type_url)
+        held = record.of(type_url)
         held.rejected = Response(version, self._clock(), names, message)
         held.rejections += 1
 
-    def settled(self, delivery: Delivery, *, now: bool) -> None:
+    def settled(self, record: StreamRecord, *, now: bool) -> None:
         """Say whether every response so far has been answered."""
-        if delivery.settled is not now:
-            delivery.settled = now
+        if record.settled is not now:
+            record.settled = now
             self._on_change()
 
-    def __iter__(self) -> Iterator[Delivery]:
+    def __iter__(self) -> Iterator[StreamRecord]:
         return iter(tuple(self._open.values()))
 
     def __len__(self) -> int:
