@@ -20,6 +20,7 @@ from towpath.model.workloads import (
     Namespace,
     Pod,
     Service,
+    ServiceAccount,
     ServicePort,
 )
 from towpath.store import Store
@@ -141,6 +142,10 @@ def pods_behind(*objects: Object) -> list[Pod]:
         if address not in taken
     }
     return list(found.values())
+
+
+def service_account(name: str = "curl", *, in_namespace: str = "shop") -> ServiceAccount:
+    return ServiceAccount(in_namespace, name)
 
 
 def egress(

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 from towpath.model.mesh import Mesh
-from towpath.model.names import Account, Kind, SidecarId
+from towpath.model.names import Account, SidecarId
 from towpath.model.workloads import Service
 from towpath.planning import outbound
 from towpath.planning.egress.decide import Attempt, bare
@@ -60,12 +58,3 @@ def _pod(mesh: Mesh, pod: str, service: str, namespace: str) -> str | None:
     if not set(held.selector) <= set(found.labels):
         return None
     return next(iter(found.addresses), None)
-
-
-def exists(mesh: Mesh, account: Account) -> bool:
-    """True if somebody made the account, or runs as it; each namespace has `default`."""
-    if account.name == "default":
-        return True
-    running = mesh.group(Kind.POD, ("account", account.namespace, account.name))
-    made = cast("object", mesh.get(Kind.SERVICE_ACCOUNT, account.namespace, account.name))
-    return bool(running) or made is not None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ipaddress import AddressValueError, IPv4Address
 from urllib.parse import SplitResult, urlsplit
 
-from towpath.answers.dialled import address_of, exists
+from towpath.answers.dialled import address_of
 from towpath.answers.suggest import suggestion
 from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh
@@ -15,6 +15,7 @@ from towpath.model.names import Account, Kind, ObjectRef, Protocol
 from towpath.model.problem import Problem
 from towpath.planning import outbound
 from towpath.planning.config import config
+from towpath.planning.egress.accounts import exists
 from towpath.planning.egress.decide import Attempt, Decision, bare, by_range, decide
 from towpath.planning.egress.rules import naming, selecting
 

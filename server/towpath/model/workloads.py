@@ -139,4 +139,4 @@ class ServiceAccount:
     kind = Kind.SERVICE_ACCOUNT
 
     def groups(self) -> tuple[Hashable, ...]:
-        return ()
+        return (("namespace", self.namespace),)

@@ -103,7 +103,7 @@ Verdict = tuple[bool, str, str]
 
 def _accepted(status: PolicyStatus) -> Verdict:
     if not status.accepted:
-        reasons = {problem.reason for problem in status.problems}
+        reasons = {problem.reason for problem in status.problems if not _is_source(problem)}
         first = next((reason.value for reason in _DECIDING if reason in reasons), "NoEffect")
         return False, first, summary(status.problems) or "it allows nothing"
     if status.in_conflict:
@@ -111,6 +111,11 @@ def _accepted(status: PolicyStatus) -> Verdict:
     if status.problems:
         return True, "PartlyAccepted", summary(status.problems)
     return True, "Accepted", ""
+
+
+def _is_source(problem: Problem) -> bool:
+    """True for a source that does not exist: it is no reason for a policy to open nothing."""
+    return (problem.field, problem.reason) == ("spec.sources", Reason.MISSING)
 
 
 def _programmed(status: PolicyStatus, counts: Counts, unheard: tuple[str, ...]) -> Verdict:

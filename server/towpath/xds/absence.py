@@ -6,21 +6,16 @@ When a Requested Resource Does Not Exist").
 
 from __future__ import annotations
 
-import bisect
-import difflib
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
+from towpath.model.nearest import nearest
 from towpath.model.types import ROUTES
 from towpath.xds.messages import Node
 
 NOT_FOUND, PERMISSION_DENIED = 5, 7  # of google.rpc.Code
 HINTS = 4
 """For how many names of one response a nearest one is sought; each takes some milliseconds."""
-MISSPELT = 3
-"""By how many characters a misspelt name may be longer or shorter."""
-AROUND = 50
-"""How many names on either side, in the order of the alphabet, are compared with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,20 +75,3 @@ def faults(
         hint = f"; did you mean {near!r}?" if near else ""
         found.append(Fault(name, NOT_FOUND, f"there is no {name!r} here{hint}"))
     return tuple(found)
-
-
-def nearest(name: str, existing: Iterable[str]) -> str | None:
-    """The name that *name* may be a misspelling of, if there is one: it is sought among those of
-    about its length that begin, or end, most like it.
-    """
-    alike = [held for held in existing if abs(len(held) - len(name)) <= MISSPELT]
-    candidates = _around(name, alike)
-    candidates |= {held[::-1] for held in _around(name[::-1], [held[::-1] for held in alike])}
-    found = difflib.get_close_matches(name, sorted(candidates), n=1)
-    return found[0] if found else None
-
-
-def _around(name: str, names: list[str]) -> set[str]:
-    ordered = sorted(names)
-    at = bisect.bisect(ordered, name)
-    return set(ordered[max(0, at - AROUND) : at + AROUND])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from support.objects import egress, mesh_config, namespace, pod, service
+from support.objects import egress, mesh_config, namespace, pod, service, service_account
 from support.running_hub import RunningHub
 from support.xds_peer import NODE, sotw_session
 from towpath.encode.envoy import egress_chains, intersection
@@ -66,6 +66,25 @@ async def test_a_thousand_services_that_change_do_not_replan_egress(
     assert len(threads) == planned
     assert after is not None
     assert after.of(LISTENER).version != before.of(LISTENER).version
+
+
+async def test_service_accounts_that_come_change_problems_and_replan_nothing(
+    running: RunningHub, threads: list[int]
+) -> None:
+    policy = egress("large", (443, Protocol.HTTPS), hosts=HOSTS, sources=[Account("shop", "crul")])
+    await running.holds(*MESH, LARGE, policy, service_account("curl"))
+    stream = running.attach("web")
+    before, _ = await stream.next()
+    missing = await running.hub.policy_problems()
+    planned = len(threads)
+    for account in (*(f"a{n}" for n in range(100)), "crul"):
+        running.store.apply(service_account(account))
+    await running.published()
+
+    assert ["Missing"] == [problem.reason for problem in missing]
+    assert () == await running.hub.policy_problems()
+    assert planned == len(threads)
+    assert before is stream.snapshot
 
 
 async def test_accounts_of_which_the_same_policies_speak_share_a_plan(

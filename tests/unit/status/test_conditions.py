@@ -45,6 +45,15 @@ def _words(document: dict[str, Any]) -> dict[str, tuple[str, str]]:
             _status(_problem(Reason.INVALID), _problem(Reason.NOT_ENABLED), accepted=False),
             ("False", "NotEnabled"),
         ),
+        (_status(_problem(Reason.MISSING, "spec.sources")), ("True", "PartlyAccepted")),
+        (
+            _status(
+                _problem(Reason.MISSING, "spec.sources"),
+                _problem(Reason.INVALID),
+                accepted=False,
+            ),
+            ("False", "Invalid"),
+        ),
     ],
 )
 def test_accepted_names_the_reason_that_decides(

@@ -13,7 +13,7 @@ from support.xds_peer import delta_session, sotw_session
 from towpath.encode import envoy
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
-from towpath.xds.absence import HINTS, faults, nearest
+from towpath.xds.absence import HINTS, faults
 from towpath.xds.messages import DeltaRequest, Node, Reply, SotwRequest
 from towpath.xds.wire import nonce_field
 
@@ -127,14 +127,6 @@ def test_errors_are_withheld_from_clients_that_do_not_read_them(node: Node) -> N
         *_delta(node, LISTENER, "gone", snapshot=_snapshot(LISTENER)),
     ):
         assert [] == list(answer.resource_errors)
-
-
-def test_a_misspelt_name_is_known_among_thousands() -> None:
-    names = [f"service-{n}.namespace-{n % 50}:80" for n in range(4000)]
-
-    assert "service-2345.namespace-45:80" == nearest("servce-2345.namespace-45:80", names)
-    assert "service-2345.namespace-45:80" == nearest("service-2345.namespace-45:8", names)
-    assert nearest("x" * 1_000_000, names) is None
 
 
 def test_of_many_absent_names_a_few_are_compared_and_all_are_told() -> None:

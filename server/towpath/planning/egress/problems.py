@@ -9,6 +9,7 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef, Protocol
 from towpath.model.problem import Problem, Reason
 from towpath.planning.config import config
+from towpath.planning.egress.accounts import unknown_sources
 from towpath.planning.egress.externals import Contest, contests
 from towpath.planning.egress.limits import MOST_ENTRIES, admission, admission_of, size
 from towpath.planning.egress.rules import (
@@ -52,7 +53,12 @@ def _too_large(mesh: Mesh, policy: str, accounts: list[Account]) -> Problem:
 
 def of_policy(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
     """What is wrong with one policy beside what its own text shows."""
-    return (*_switched_off(mesh, policy), *_outside(mesh, policy), *_missing(mesh, policy))
+    return (
+        *_switched_off(mesh, policy),
+        *_outside(mesh, policy),
+        *_missing(mesh, policy),
+        *(unknown_sources(mesh, policy) if mesh.monitored(policy.namespace) else ()),
+    )
 
 
 def _switched_off(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
