@@ -1,0 +1,86 @@
+"""Route configurations: which requests go to which cluster, and which are answered right here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from envoy.config.route.v3.route_pb2 import RouteConfiguration
+
+from towpath.summary.layout import Block, columns, duration, indented
+
+_POLICIES = ("towpath", "policies")
+"""The metadata in which a refusal names the policies of its host: namespace and key."""
+
+
+def routes(data: bytes) -> Block:
+    """Every virtual host, with its routes in the order in which they are tried."""
+    message = RouteConfiguration.FromString(data)
+    hosts = tuple(virtual_hosts(message)) or ("no host",)
+    return Block(f"routes {message.name}", hosts)
+
+
+def virtual_hosts(message: Any) -> Iterator[str]:
+    """A line for each virtual host, and below it one for each of its routes."""
+    for host in message.virtual_hosts:
+        yield f"host {', '.join(host.domains)}"
+        rows = [(_match(route.match), _leads(route)) for route in host.routes]
+        yield from indented(columns(rows) or ["no route"])
+
+
+def _match(match: Any) -> str:
+    conditions = [_path(match)]
+    conditions += [_header(header) for header in match.headers]
+    return "; ".join(conditions)
+
+
+def _path(match: Any) -> str:
+    match match.WhichOneof("path_specifier"):
+        case "connect_matcher":
+            return "CONNECT"
+        case "path":
+            return f"path = {match.path}"
+        case "safe_regex":
+            return f"path ~ {match.safe_regex.regex}"
+        case "prefix" if match.prefix in ("", "/"):
+            return "any path"
+        case "prefix":
+            return f"path = {match.prefix}*"
+        case other:
+            return str(other)
+
+
+def _header(header: Any) -> str:
+    name = header.name.removeprefix(":")
+    value = header.string_match
+    match value.WhichOneof("match_pattern"):
+        case "exact":
+            return f"{name} = {value.exact}"
+        case "safe_regex":
+            return f"{name} ~ {value.safe_regex.regex}"
+        case other:
+            return f"{name} {other or 'matched'}"
+
+
+def _leads(route: Any) -> str:
+    parts = [f"-> {_target(route)}"]
+    if route.route.HasField("timeout") and route.route.timeout.ToMilliseconds():
+        parts.append(f"timeout {duration(route.route.timeout)}")
+    if policies := _policies(route):
+        parts.append(f"({policies})")
+    return " ".join(parts)
+
+
+def _target(route: Any) -> str:
+    if route.HasField("direct_response"):
+        return str(route.direct_response.status)
+    return str(route.route.cluster)
+
+
+def _policies(route: Any) -> str:
+    """The policies that a route is of, or that a refusal names."""
+    namespace, key = _POLICIES
+    metadata = route.metadata.filter_metadata
+    if namespace in metadata and key in metadata[namespace]:
+        return str(metadata[namespace][key])
+    return str(route.name)

@@ -1,0 +1,110 @@
+"""What a summary leaves out is the same in all that is encoded: what reads alike is alike."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from support.egress_rules import rules
+from towpath.encode.envoy import (
+    egress_clusters,
+    egress_routes,
+    inbound_clusters,
+    inbound_listener,
+    inbound_routes,
+    outbound_clusters,
+    outbound_listener,
+    outbound_routes,
+)
+from towpath.model.egress import ConnectionSettings
+from towpath.model.names import Protocol
+from towpath.model.plan import Destination, Destinations, Inbound, InboundPort, Outbound, Request
+from towpath.model.snapshot import Layer
+from towpath.model.ways import Externals
+from towpath.planning.egress.rules import Rule
+from towpath.planning.egress.ways import ways
+from towpath.summary import summarize
+
+VERSION = re.compile(r"  \[[0-9a-f]{20}\]$", re.MULTILINE)
+
+
+class Readings:
+    """What each resource of all examples reads like; a text is of one content only."""
+
+    def __init__(self) -> None:
+        self.versions: dict[str, str] = {}
+
+    def add(self, *layers: Layer) -> None:
+        for resource in (resource for layer in layers for resource in layer.values()):
+            text = VERSION.sub("", summarize([resource]))
+            assert self.versions.setdefault(text, resource.version) == resource.version, text
+
+
+READINGS = Readings()
+SETTINGS = (
+    ConnectionSettings(),
+    *(
+        replace(ConnectionSettings(), **{field.name: value})
+        for field in fields(ConnectionSettings)
+        for value in (0, 1)
+    ),
+)
+"""Each differs from the first in one limit, so that a limit that is not shown is found at once."""
+protocols = st.sampled_from(Protocol)
+destinations = st.builds(
+    Destination,
+    st.just("shop"),
+    st.sampled_from(("web", "db")),
+    st.sampled_from((80, 443)),
+    protocols,
+    st.sampled_from((("10.0.0.1",), ("10.0.0.1", "10.0.0.2"))),
+    direct=st.booleans(),
+)
+PROBE = (Request("GET", "/a"),)
+ports = st.builds(
+    InboundPort,
+    st.sampled_from((80, 443)),
+    protocols,
+    st.just(("shop/web",)),
+    st.sampled_from((None, (), PROBE)),
+)
+
+
+@given(
+    some=st.lists(rules(), max_size=4),
+    setting=st.sampled_from(SETTINGS),
+    passthrough=st.booleans(),
+    searched=st.booleans(),
+)
+def test_policies_that_read_alike_are_alike(
+    some: list[Rule], setting: ConnectionSettings, *, passthrough: bool, searched: bool
+) -> None:
+    opened = ways(tuple(some), passthrough=passthrough)
+    limited = (replace(one, settings=setting, searched=searched) for one in opened.externals)
+    plan = Outbound(Destinations(), passthrough, opened)
+
+    READINGS.add(
+        outbound_listener(plan),
+        egress_routes(opened),
+        egress_clusters(opened),
+        egress_clusters(replace(opened, externals=Externals(tuple(limited)))),
+    )
+
+
+@given(st.lists(destinations, max_size=2, unique_by=lambda one: one.name), ports)
+def test_in_mesh_traffic_that_reads_alike_is_alike(
+    some: list[Destination], port: InboundPort
+) -> None:
+    to, let_in = Destinations(tuple(some)), Inbound((port,))
+
+    READINGS.add(
+        outbound_listener(Outbound(to, passthrough=False)),
+        outbound_clusters(to),
+        outbound_routes(to),
+        inbound_listener(let_in),
+        inbound_clusters(let_in),
+        inbound_routes(let_in),
+    )
