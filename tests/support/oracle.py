@@ -1,6 +1,6 @@
 """The oracle of egress: what is allowed, straight from what each rule says, without any merging.
 
-It knows nothing of zones, chains or routes: one rule after the other is asked, and then
+It knows nothing of address ranges, chains or routes: one rule after the other is asked, and then
 passthrough. What the product computes must come to the same.
 """
 

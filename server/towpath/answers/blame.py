@@ -11,8 +11,8 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef
 from towpath.model.problem import Problem, Reason
 from towpath.model.types import short_name
-from towpath.planning.egress.externals import external_name
 from towpath.planning.egress.rules import Rule, rules
+from towpath.planning.egress.targets import target_name
 from towpath.rollout.clients import Rejection
 from towpath.rollout.quarantine import Quarantine
 
@@ -87,4 +87,4 @@ def _sources(
 def _clusters(rule: Rule) -> Iterator[str]:
     """The names of the clusters that a rule leads to."""
     for pattern in (None,) if rule.hosts is None else rule.hosts:
-        yield external_name(rule, pattern)
+        yield target_name(rule, pattern)

@@ -13,6 +13,7 @@ from typing import TypeVarTuple
 from towpath.encode import envoy, grpc
 from towpath.encode import sidecar as pipy
 from towpath.encode.endpoints import load_assignment
+from towpath.model.egress_plan import EgressPlan
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.plan import (
@@ -28,7 +29,6 @@ from towpath.model.plan import (
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SIDECAR
-from towpath.model.ways import Ways
 from towpath.planning import endpoints, inbound, outbound, proxyless
 from towpath.planning.config import config
 
@@ -71,7 +71,7 @@ def _envoy(mesh: Mesh, account: Account, let_in: Inbound) -> Snapshot:
     layers = {
         CLUSTER: (
             mesh.ask(_encoded, envoy.outbound_clusters, reachable),
-            mesh.ask(_encoded, envoy.egress_clusters, let_out.ways),
+            mesh.ask(_encoded, envoy.egress_clusters, let_out.egress),
             mesh.ask(_encoded, envoy.inbound_clusters, let_in),
             mesh.ask(_encoded, envoy.common_clusters),
         ),
@@ -83,7 +83,7 @@ def _envoy(mesh: Mesh, account: Account, let_in: Inbound) -> Snapshot:
         ),
         ROUTES: (
             mesh.ask(_encoded, envoy.outbound_routes, reachable),
-            mesh.ask(_encoded, envoy.egress_routes, let_out.ways),
+            mesh.ask(_encoded, envoy.egress_routes, let_out.egress),
             mesh.ask(_encoded, envoy.inbound_routes, let_in),
         ),
     }
@@ -152,11 +152,11 @@ def _encoded(mesh: Mesh, encoder: Callable[[*Ts], Layer], *planned: *Ts) -> Laye
 
 def _outbound_listener(mesh: Mesh, let_out: Outbound) -> Layer:
     """In-mesh destinations change more often than policies, whose chains are kept meanwhile."""
-    chains = mesh.ask(_egress_chains, let_out.ways)
+    chains = mesh.ask(_egress_chains, let_out.egress)
     return mesh.work(_size(let_out), _layer, envoy.outbound_listener, let_out, chains)
 
 
-def _egress_chains(mesh: Mesh, opened: Ways) -> envoy.Chains:
+def _egress_chains(mesh: Mesh, opened: EgressPlan) -> envoy.Chains:
     return mesh.work(_size(opened), envoy.egress_chains, opened)
 
 
@@ -170,12 +170,16 @@ def _layer(encoder: Callable[[*Ts], Layer], *planned: *Ts) -> Layer:
 def _size(planned: object) -> int:
     """How many things there are to encode, about."""
     match planned:
-        case Ways():
-            zones = (zone for port in planned.ports for zone in port.zones)
-            names = sum(len(z.ranges) + len(z.hosts or ()) + len(z.server_names) for z in zones)
-            return names + len(planned.externals)
+        case EgressPlan():
+            address_ranges = (
+                address_range for port in planned.ports for address_range in port.address_ranges
+            )
+            names = sum(
+                len(z.ranges) + len(z.hosts or ()) + len(z.server_names) for z in address_ranges
+            )
+            return names + len(planned.targets)
         case Outbound():
-            return len(planned.destinations) + _size(planned.ways)
+            return len(planned.destinations) + _size(planned.egress)
         case tuple():
             return len(planned)
         case _:

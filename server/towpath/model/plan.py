@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from towpath.model.egress_plan import EgressPlan
 from towpath.model.hashed import HashedOnce
 from towpath.model.names import Protocol
-from towpath.model.ways import Ways
 
 
 def destination_name(namespace: str, service: str, port: int) -> str:
@@ -69,13 +69,13 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """What a sidecar lets out: in-mesh destinations, the ways out that policies open, and whether
+    """What a sidecar lets out: in-mesh destinations, what policies open outside, and whether
     the rest passes through.
     """
 
     destinations: Destinations
     passthrough: bool
-    ways: Ways = Ways()
+    egress: EgressPlan = EgressPlan()
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -18,8 +18,8 @@ from towpath.model.names import Account, Protocol
 from towpath.model.plan import Destinations, Outbound
 from towpath.model.types import CLUSTER
 from towpath.planning.egress.limits import MOST_ENTRIES, admit
+from towpath.planning.egress.plan import egress_plan
 from towpath.planning.egress.rules import Rule
-from towpath.planning.egress.ways import ways
 
 SIZE = 5_000
 ROUNDS = 3
@@ -87,8 +87,8 @@ def _cost(rules: tuple[Rule, ...]) -> tuple[float, int, int]:
     """CPU seconds, bytes of resources, and how many policies were closed."""
     begun = time.process_time()
     admitted = admit(rules, "shop", False)
-    opened = ways(admitted.rules, passthrough=False)
-    plan = Outbound(Destinations(), passthrough=False, ways=opened)
+    opened = egress_plan(admitted.rules, passthrough=False)
+    plan = Outbound(Destinations(), passthrough=False, egress=opened)
     layers = (
         envoy.egress_clusters(opened),
         envoy.egress_routes(opened),

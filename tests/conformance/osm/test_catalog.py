@@ -20,13 +20,20 @@ from towpath.planning.egress.rules import setting_of
 
 def _hosts(result: Result, number: int) -> list[str]:
     """The hosts with routes on a port."""
-    zones = [zone for p in result.plan.ways.ports if p.number == number for zone in p.zones]
-    return [host.host for zone in zones for host in zone.hosts or ()]
+    address_ranges = [
+        address_range
+        for p in result.plan.egress.ports
+        if p.number == number
+        for address_range in p.address_ranges
+    ]
+    return [host.host for address_range in address_ranges for host in address_range.hosts or ()]
 
 
 def _paths(result: Result) -> list[tuple[str, tuple[str, ...]]]:
-    zones = [zone for p in result.plan.ways.ports for zone in p.zones]
-    hosts = [host for zone in zones for host in zone.hosts or ()]
+    address_ranges = [
+        address_range for p in result.plan.egress.ports for address_range in p.address_ranges
+    ]
+    hosts = [host for address_range in address_ranges for host in address_range.hosts or ()]
     return [(r.match.path, r.match.methods) for host in hosts for r in host.routes]
 
 
@@ -187,9 +194,9 @@ def test_S1_S2_a_policy_speaks_for_its_sources() -> None:
     ]
     result = result_of(egress_object(hosts=["a.com"], ports=[port(80, "http")], sources=sources))
 
-    assert result.plan.ways.ports
+    assert result.plan.egress.ports
     assert outbound(result.mesh, Account("test", "sa-2")) == result.plan
-    assert not outbound(result.mesh, Account("test", "sa-3")).ways.ports
+    assert not outbound(result.mesh, Account("test", "sa-3")).egress.ports
 
 
 def test_S3_settings_are_found_by_namespace_and_name() -> None:

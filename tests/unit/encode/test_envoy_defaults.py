@@ -33,8 +33,8 @@ from towpath.encode import envoy
 from towpath.encode.pack import unpack
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Destinations, Inbound, InboundPort, Outbound
+from towpath.planning.egress.plan import egress_plan
 from towpath.planning.egress.rules import Rule
-from towpath.planning.egress.ways import ways
 
 PAGE = (Path(__file__).parents[3] / "docs/envoy-defaults.md").read_text()
 MESSAGES: tuple[type[Message], ...] = (
@@ -73,15 +73,15 @@ def sent() -> Iterator[Message]:
             for port, protocol in ((8080, Protocol.HTTP), (8081, Protocol.TCP))
         )
     )
-    let_out = Outbound(services, passthrough=True, ways=ways(RULES, passthrough=True))
+    let_out = Outbound(services, passthrough=True, egress=egress_plan(RULES, passthrough=True))
     layers = (
         envoy.outbound_listener(let_out),
         envoy.inbound_listener(let_in),
         envoy.outbound_clusters(services),
-        envoy.egress_clusters(let_out.ways),
+        envoy.egress_clusters(let_out.egress),
         envoy.inbound_clusters(let_in),
         envoy.outbound_routes(services),
-        envoy.egress_routes(let_out.ways),
+        envoy.egress_routes(let_out.egress),
         envoy.inbound_routes(let_in),
     )
     for layer in layers:

@@ -24,8 +24,8 @@ from towpath.model.names import Protocol
 from towpath.model.plan import Destinations, Outbound
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from towpath.planning.egress.plan import egress_plan
 from towpath.planning.egress.rules import Rule
-from towpath.planning.egress.ways import ways
 
 HTTP = Rule("p/x", 80, Protocol.HTTP, ("a.test",), None, None, None)
 TLS = Rule("p/y", 443, Protocol.HTTPS, ("b.test",), None, None, None)
@@ -34,12 +34,12 @@ RULES = "rds-egress.80"
 
 
 def _listener(*rules: Rule, passthrough: bool = False) -> Resource:
-    let_out = ways(rules, passthrough=passthrough)
+    let_out = egress_plan(rules, passthrough=passthrough)
     return outbound_listener(Outbound(Destinations(), passthrough, let_out))["outbound-listener"]
 
 
 def _routes(*rules: Rule, passthrough: bool = False) -> Resource:
-    return egress_routes(ways(rules, passthrough=passthrough))[RULES]
+    return egress_routes(egress_plan(rules, passthrough=passthrough))[RULES]
 
 
 def _met(held: Resource, new: Resource) -> Resource:

@@ -14,7 +14,7 @@ from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Destinations, Outbound
 from towpath.model.snapshot import Resource
 from towpath.planning.egress.decide import Attempt, decide
-from towpath.planning.egress.ways import outside, ways
+from towpath.planning.egress.plan import egress_plan, outside
 
 LISTENER = "outbound-listener"
 
@@ -41,7 +41,7 @@ def plans(draw: st.DrawFn) -> Outbound:
             found.setdefault((one.port, one.service), one)
     reachable = Destinations(sorted(found.values()))
     dialled = {(d.port, address) for d in reachable for address in d.addresses}
-    let_out = ways(tuple(held), passthrough=through)
+    let_out = egress_plan(tuple(held), passthrough=through)
     return Outbound(reachable, through, outside(let_out, dialled & let_out.single))
 
 
@@ -50,7 +50,7 @@ def _listener(plan: Outbound) -> Resource | None:
 
 
 def _routes(plan: Outbound) -> dict[str, Resource]:
-    return {**outbound_routes(plan.destinations), **egress_routes(plan.ways)}
+    return {**outbound_routes(plan.destinations), **egress_routes(plan.egress)}
 
 
 def _met(held: Mapping[str, Resource], new: Mapping[str, Resource]) -> dict[str, Resource]:

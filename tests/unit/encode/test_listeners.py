@@ -32,8 +32,8 @@ from towpath.model.plan import (
 )
 from towpath.model.snapshot import Layer
 from towpath.model.types import ROUTES
+from towpath.planning.egress.plan import egress_plan
 from towpath.planning.egress.rules import Rule
-from towpath.planning.egress.ways import ways
 
 WEB = Destination("shop", "web", 80, Protocol.HTTP, ("10.96.0.1", "10.96.0.2"), direct=False)
 SQL = Destination("shop", "sql", 3306, Protocol.TCP_SERVER_FIRST, ("10.96.0.3",), direct=False)
@@ -132,7 +132,9 @@ def test_trap_5_the_first_bytes_are_read_where_policies_ask_for_them(
 ) -> None:
     for passthrough in (False, True):
         made = _outbound(
-            Outbound(Destinations((SQL,)), passthrough, ways(tuple(rules), passthrough=False))
+            Outbound(
+                Destinations((SQL,)), passthrough, egress_plan(tuple(rules), passthrough=False)
+            )
         )
 
         assert frozenset(ports) == inspected(made)
@@ -146,7 +148,7 @@ def test_a_server_that_speaks_first_anywhere_is_not_kept_waiting_by_other_polici
     *, passthrough: bool
 ) -> None:
     rules = (MAIL, replace(PAGES, port=25), replace(BANK, port=25))
-    plan = Outbound(Destinations(), passthrough, ways(rules, passthrough=passthrough))
+    plan = Outbound(Destinations(), passthrough, egress_plan(rules, passthrough=passthrough))
 
     assert frozenset() == inspected(_outbound(plan))
 

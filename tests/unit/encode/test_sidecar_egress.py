@@ -19,15 +19,15 @@ from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Destinations, Endpoint, Outbound
 from towpath.model.problem import Reason
 from towpath.planning.egress.decide import Attempt, decide
+from towpath.planning.egress.plan import egress_plan
 from towpath.planning.egress.rules import Rule
-from towpath.planning.egress.ways import ways
 from towpath_api.v1.pipy import to_json
 from towpath_api.v1.sidecar_pb2 import SidecarConfig
 
 
 def plan_of(*held: Rule, passthrough: bool = False) -> Outbound:
-    found = ways(held, passthrough=passthrough)
-    return Outbound(Destinations(), passthrough, ways=found)
+    found = egress_plan(held, passthrough=passthrough)
+    return Outbound(Destinations(), passthrough, egress=found)
 
 
 def config_of(plan: Outbound) -> dict[str, Any]:
@@ -149,7 +149,9 @@ def test_of_two_matches_that_hold_an_address_that_of_more_policies_stands_first(
 @pytest.mark.parametrize("host", ["shop", "SHOP.curl", "other.org", "undefined", ""])
 def test_in_the_mesh_any_host_leads_to_the_service_that_was_dialled(host: str) -> None:
     shop = Destination("curl", "shop", 80, Protocol.HTTP, ("10.96.0.7",), direct=False)
-    plan = Outbound(Destinations((shop,)), passthrough=False, ways=ways((), passthrough=False))
+    plan = Outbound(
+        Destinations((shop,)), passthrough=False, egress=egress_plan((), passthrough=False)
+    )
     clusters = {shop.name: sidecar.cluster((Endpoint("10.1.1.1", 8080),))}
     message = SidecarConfig.FromString(sidecar.outbound(plan, clusters))
     config = config_of(plan_of()) | {"Outbound": json.loads(to_json(message))["Outbound"]}

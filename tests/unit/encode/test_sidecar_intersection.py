@@ -19,8 +19,8 @@ from towpath.model.names import Protocol
 from towpath.model.plan import Destinations, Inbound, InboundPort, Outbound
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, SIDECAR
+from towpath.planning.egress.plan import egress_plan
 from towpath.planning.egress.rules import Rule
-from towpath.planning.egress.ways import ways
 from towpath_api.v1.pipy import is_closed, to_json
 from towpath_api.v1.sidecar_pb2 import SidecarConfig
 
@@ -28,7 +28,7 @@ NOBODY = Inbound(())
 
 
 def config(*held: Rule, passthrough: bool = False, let_in: Inbound = NOBODY) -> Resource:
-    plan = Outbound(Destinations(), passthrough, ways=ways(held, passthrough=passthrough))
+    plan = Outbound(Destinations(), passthrough, egress=egress_plan(held, passthrough=passthrough))
     return sidecar.config(
         "curl.curl",
         sidecar.spec(MeshConfig(), passthrough=passthrough),

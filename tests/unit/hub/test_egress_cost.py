@@ -17,8 +17,8 @@ from towpath.model.egress import Egress
 from towpath.model.names import Account, ClientKind, Protocol, SidecarId
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, LISTENER, ROUTES
+from towpath.planning.egress.address_ranges import egress_ports
 from towpath.planning.egress.decide import Attempt
-from towpath.planning.egress.zones import egress_ports
 from towpath.xds.messages import Reply, SotwRequest
 
 SERVICES = 1_000
@@ -43,7 +43,7 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
         return noted
 
-    monkeypatch.setattr("towpath.planning.egress.ways.egress_ports", noting(egress_ports))
+    monkeypatch.setattr("towpath.planning.egress.plan.egress_ports", noting(egress_ports))
     monkeypatch.setattr("towpath.encode.envoy.egress_chains", noting(egress_chains))
     return found
 

@@ -20,12 +20,12 @@ from towpath.encode.envoy import (
     outbound_routes,
 )
 from towpath.model.egress import ConnectionSettings
+from towpath.model.egress_plan import EgressTargets
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Destinations, Inbound, InboundPort, Outbound, Request
 from towpath.model.snapshot import Layer
-from towpath.model.ways import Externals
+from towpath.planning.egress.plan import egress_plan
 from towpath.planning.egress.rules import Rule
-from towpath.planning.egress.ways import ways
 from towpath.summary import summarize
 
 VERSION = re.compile(r"  \[[0-9a-f]{20}\]$", re.MULTILINE)
@@ -82,15 +82,15 @@ ports = st.builds(
 def test_policies_that_read_alike_are_alike(
     some: list[Rule], setting: ConnectionSettings, *, passthrough: bool, searched: bool
 ) -> None:
-    opened = ways(tuple(some), passthrough=passthrough)
-    limited = (replace(one, settings=setting, searched=searched) for one in opened.externals)
+    opened = egress_plan(tuple(some), passthrough=passthrough)
+    limited = (replace(one, settings=setting, searched=searched) for one in opened.targets)
     plan = Outbound(Destinations(), passthrough, opened)
 
     READINGS.add(
         outbound_listener(plan),
         egress_routes(opened),
         egress_clusters(opened),
-        egress_clusters(replace(opened, externals=Externals(tuple(limited)))),
+        egress_clusters(replace(opened, targets=EgressTargets(tuple(limited)))),
     )
 
 

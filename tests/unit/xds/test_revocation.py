@@ -14,8 +14,8 @@ from towpath.model.egress import RequestMatch
 from towpath.model.names import Protocol
 from towpath.model.snapshot import Layer, ResourceSet, Snapshot
 from towpath.model.types import LISTENER, ROUTES
+from towpath.planning.egress.plan import egress_plan
 from towpath.planning.egress.rules import Rule
-from towpath.planning.egress.ways import ways
 from towpath.xds.delta import DeltaSession
 from towpath.xds.messages import DeltaRequest, Event, Reply, SotwRequest
 from towpath.xds.session import Session
@@ -23,8 +23,10 @@ from towpath.xds.sotw import SotwSession
 
 NAME = "rds-egress.80"
 RULE = Rule("p/x", 80, Protocol.HTTP, ("a.test",), None, None, None)
-ALLOWED = egress_routes(ways((RULE,), passthrough=False))
-NARROWED = egress_routes(ways((replace(RULE, matches=(RequestMatch("/get"),)),), passthrough=False))
+ALLOWED = egress_routes(egress_plan((RULE,), passthrough=False))
+NARROWED = egress_routes(
+    egress_plan((replace(RULE, matches=(RequestMatch("/get"),)),), passthrough=False)
+)
 GONE = revoked(ROUTES, NAME)
 
 

@@ -17,10 +17,10 @@ from towpath.encode.envoy import names
 from towpath.encode.envoy.transparency import common_options, http2, upstream_http1
 from towpath.encode.pack import ads, pack, resource, seconds
 from towpath.model.egress import ConnectionSettings
+from towpath.model.egress_plan import PASSTHROUGH
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Destinations, Inbound
 from towpath.model.snapshot import Layer, Resource
-from towpath.model.ways import PASSTHROUGH
 
 CONNECT_SECONDS = 5.0
 UNLIMITED = 0xFFFFFFFF

@@ -1,4 +1,4 @@
-"""Clusters of the externals that policies lead to."""
+"""Clusters of the targets that policies lead to."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from envoy.extensions.network.dns_resolver.cares.v3.cares_dns_resolver_pb2 impor
 from towpath.encode.envoy.clusters import finished, original_dst
 from towpath.encode.envoy.names import alt_stat_name
 from towpath.encode.pack import pack, seconds
+from towpath.model.egress_plan import EgressPlan, EgressTarget, Resolution
 from towpath.model.names import Protocol
 from towpath.model.snapshot import Layer
-from towpath.model.ways import External, Reach, Ways
 
 
-def egress_clusters(ways: Ways) -> Layer:
-    """A cluster for each external."""
+def egress_clusters(plan: EgressPlan) -> Layer:
+    """A cluster for each target."""
     return Layer(
         tuple(
-            finished(_cluster(external), protocol=Protocol.HTTP, settings=external.settings)
-            for external in ways.externals
+            finished(_cluster(target), protocol=Protocol.HTTP, settings=target.settings)
+            for target in plan.targets
         )
     )
 
@@ -41,27 +41,27 @@ def dns_cache() -> DnsCacheConfig:
     return DnsCacheConfig(name="egress", dns_lookup_family=Cluster.V4_ONLY)
 
 
-def _cluster(external: External) -> Cluster:
-    match external.reach:
-        case Reach.ADDRESS:
-            return original_dst(external.name)
-        case Reach.NAME:
-            return _by_name(external)
-        case Reach.PATTERN:
-            return _by_pattern(external)
+def _cluster(target: EgressTarget) -> Cluster:
+    match target.resolution:
+        case Resolution.ADDRESS:
+            return original_dst(target.name)
+        case Resolution.NAME:
+            return _by_name(target)
+        case Resolution.PATTERN:
+            return _by_pattern(target)
 
 
-def _by_name(external: External) -> Cluster:
-    address = Address(socket_address=SocketAddress(address=external.host, port_value=external.port))
+def _by_name(target: EgressTarget) -> Cluster:
+    address = Address(socket_address=SocketAddress(address=target.host, port_value=target.port))
     endpoint = LbEndpoint(endpoint=Endpoint(address=address), load_balancing_weight={"value": 100})
     return Cluster(
-        name=external.name,
-        alt_stat_name=alt_stat_name(external.name),
+        name=target.name,
+        alt_stat_name=alt_stat_name(target.name),
         cluster_type=Cluster.CustomClusterType(
-            name="envoy.cluster.dns", typed_config=pack(_look_ups(searched=external.searched))
+            name="envoy.cluster.dns", typed_config=pack(_look_ups(searched=target.searched))
         ),
         load_assignment=ClusterLoadAssignment(
-            cluster_name=external.name, endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])]
+            cluster_name=target.name, endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])]
         ),
         # A name that cannot be looked up must not keep the whole sidecar from starting.
         wait_for_warm_on_init={"value": False},
@@ -85,10 +85,10 @@ def _look_ups(*, searched: bool) -> DnsCluster:
     return look_ups
 
 
-def _by_pattern(external: External) -> Cluster:
+def _by_pattern(target: EgressTarget) -> Cluster:
     return Cluster(
-        name=external.name,
-        alt_stat_name=alt_stat_name(external.name),
+        name=target.name,
+        alt_stat_name=alt_stat_name(target.name),
         lb_policy=Cluster.CLUSTER_PROVIDED,
         cluster_type=Cluster.CustomClusterType(
             name="envoy.clusters.dynamic_forward_proxy",

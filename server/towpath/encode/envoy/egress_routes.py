@@ -26,28 +26,28 @@ from towpath.encode.envoy.names import (
 from towpath.encode.envoy.regex import expression
 from towpath.encode.pack import resource, seconds
 from towpath.model.egress import RequestMatch
+from towpath.model.egress_plan import EgressPlan, Host
+from towpath.model.egress_plan import Route as AllowedRoute
 from towpath.model.paths import ANY_PATH, FOLDABLE
 from towpath.model.snapshot import Layer, Resource
 from towpath.model.types import ROUTES
-from towpath.model.ways import Host, Ways
-from towpath.model.ways import Route as AllowedRoute
 
 METADATA = "towpath"
 """The metadata namespace in which a refusal finds the policies that speak of its host."""
 
 
-def egress_routes(ways: Ways) -> Layer:
-    """A route configuration for each zone of each port where HTTP is looked at."""
+def egress_routes(plan: EgressPlan) -> Layer:
+    """A route configuration for each address range of each port where HTTP is looked at."""
     return Layer(
         tuple(
             _configuration(
-                egress_routes_of(port.number, zone.range),
-                [_named(host, port.number) for host in zone.hosts],
-                other_hosts=zone.other_hosts,
+                egress_routes_of(port.number, address_range.range),
+                [_named(host, port.number) for host in address_range.hosts],
+                other_hosts=address_range.other_hosts,
             )
-            for port in ways.ports
-            for zone in port.zones
-            if zone.hosts is not None
+            for port in plan.ports
+            for address_range in port.address_ranges
+            if address_range.hosts is not None
         )
     )
 
@@ -146,7 +146,7 @@ def _allowed(route: AllowedRoute) -> Route:
 
 
 def _leading(route: AllowedRoute, match: RouteMatch) -> Route:
-    made = _to(route.external, match)
+    made = _to(route.target, match)
     made.name = made.stat_prefix = ",".join(route.policies)
     return made
 

@@ -19,10 +19,10 @@ from towpath.encode.envoy.filters import http_by_rds, http_with, tcp_proxy
 from towpath.encode.envoy.inspection import asks, inspectors, original_dst, port_of
 from towpath.encode.envoy.routes import prometheus_routes
 from towpath.encode.pack import resource, seconds
+from towpath.model.egress_plan import PASSTHROUGH
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Inbound, InboundPort, Outbound
 from towpath.model.snapshot import Layer
-from towpath.model.ways import PASSTHROUGH
 
 # Of Linux, where sidecars run.
 _SOL_SOCKET, _SO_KEEPALIVE = 1, 9
@@ -31,17 +31,17 @@ _SOL_SOCKET, _SO_KEEPALIVE = 1, 9
 def outbound_listener(plan: Outbound, of_policies: Chains | None = None) -> Layer:
     """The listener that every outgoing connection is redirected to.
 
-    *of_policies* are the chains of the plan's ways, if they are known already.
+    *of_policies* are the chains of its egress plan, if they are known already.
 
     None at all when nothing is allowed out: then a connection is refused at once, as curl says
     with exit code 7. A listener without chains would be rejected, and the old one would stay.
     """
-    if not plan.destinations and not plan.ways.ports and not plan.passthrough:
+    if not plan.destinations and not plan.egress.ports and not plan.passthrough:
         return Layer()
     listener = _transparent(names.OUTBOUND_LISTENER, names.OUTBOUND_PORT)
     listener.traffic_direction = TrafficDirection.OUTBOUND
     if of_policies is None:
-        of_policies = egress_chains(plan.ways)
+        of_policies = egress_chains(plan.egress)
     # Only a change of these ports replaces the listener, and drains it as a whole: a change of
     # chains alone leaves the other chains' connections untouched.
     listener.listener_filters.extend(inspectors({port_of(c) for c in of_policies if asks(c)}))

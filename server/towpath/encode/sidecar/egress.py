@@ -12,10 +12,17 @@ from dataclasses import dataclass
 
 from towpath.encode.sidecar.inbound import WEIGHT
 from towpath.encode.sidecar.regex import ANY_WITH_QUERY, Explosive, NotPortable, on_path, on_value
+from towpath.model.egress_plan import (
+    PASSTHROUGH,
+    AddressRange,
+    EgressTarget,
+    Host,
+    Resolution,
+    Route,
+)
 from towpath.model.names import Kind, ObjectRef, Protocol
 from towpath.model.plan import Outbound
 from towpath.model.problem import Problem, Reason
-from towpath.model.ways import PASSTHROUGH, External, Host, Reach, Route, Zone
 from towpath_api.v1.sidecar_pb2 import OutboundHttpRoute, OutboundMatch
 
 _NOT_IN_SCRIPTS = frozenset({"CONNECT"})
@@ -46,57 +53,57 @@ class Gap:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """One zone: what is said to the sidecar (None: nothing), which externals that uses, and what
-    it falls short of.
+    """One address range: what is said to the sidecar (None: nothing), which targets that
+    uses, and what it falls short of.
     """
 
     match: OutboundMatch | None
-    externals: frozenset[str]
+    targets: frozenset[str]
     gaps: tuple[Gap, ...]
 
 
 def judgements(let_out: Outbound) -> Iterable[tuple[int, Judged]]:
-    """Every zone of every port."""
-    externals = {external.name: external for external in let_out.ways.externals}
-    for port in let_out.ways.ports:
-        for zone in port.zones:
-            yield port.number, _judge(port.number, zone, externals, let_out.passthrough)
+    """Every address range of every port."""
+    targets = {target.name: target for target in let_out.egress.targets}
+    for port in let_out.egress.ports:
+        for address_range in port.address_ranges:
+            yield port.number, _judge(port.number, address_range, targets, let_out.passthrough)
 
 
 def _judge(
     port: int,
-    zone: Zone,
-    externals: dict[str, External],
+    address_range: AddressRange,
+    targets: dict[str, EgressTarget],
     passthrough: bool,  # noqa: FBT001 (as the plan has it)
 ) -> Judged:
-    if zone.bytes is not None:
-        opaque = _match(port, zone, Protocol.TCP)
+    if address_range.bytes is not None:
+        opaque = _match(port, address_range, Protocol.TCP)
         opaque.tcp_service_route_rules.allowed_egress_traffic = True
         return Judged(opaque, frozenset(), ())
-    match, used, refused = _http(port, zone, externals)
+    match, used, refused = _http(port, address_range, targets)
     effect = "so they are refused there"
     if match is None and passthrough:
         effect = "and passthrough lets everything out on that port"
     gaps = [
         *(Gap(gap.policies, gap.field, f"{gap.message}, {effect}") for gap in refused),
-        *_beside_http(port, zone, http=match is not None, passthrough=passthrough),
-        *_tls(port, zone, http=match is not None, passthrough=passthrough),
+        *_beside_http(port, address_range, http=match is not None, passthrough=passthrough),
+        *_tls(port, address_range, http=match is not None, passthrough=passthrough),
     ]
     return Judged(match, used, tuple(gaps))
 
 
 def _http(
-    port: int, zone: Zone, externals: dict[str, External]
+    port: int, address_range: AddressRange, targets: dict[str, EgressTarget]
 ) -> tuple[OutboundMatch | None, frozenset[str], list[Gap]]:
-    match = _match(port, zone, Protocol.HTTP)
+    match = _match(port, address_range, Protocol.HTTP)
     used: set[str] = set()
     gaps: list[Gap] = []
-    for host in zone.hosts or ():
+    for host in address_range.hosts or ():
         rules = []
         for route in host.routes:
             try:
-                rules.append(_rule(route, externals[route.external]))
-                used.add(route.external)
+                rules.append(_rule(route, targets[route.target]))
+                used.add(route.target)
             except _Withheld as reason:
                 gaps.append(Gap(route.policies, reason.field, f"{reason} (host {host.host})"))
         if rules:
@@ -115,14 +122,14 @@ class _Withheld(Exception):
         self.field = field
 
 
-def _rule(route: Route, external: External) -> OutboundHttpRoute:
-    match external.reach:
-        case Reach.PATTERN:
+def _rule(route: Route, target: EgressTarget) -> OutboundHttpRoute:
+    match target.resolution:
+        case Resolution.PATTERN:
             raise _Withheld("spec.hosts", "compare hosts letter by letter, without wildcards")
-        case Reach.ADDRESS:
+        case Resolution.ADDRESS:
             text = "look a host up and do not keep to the address that was dialled"
             raise _Withheld("spec.ipAddresses", text)
-        case Reach.NAME:
+        case Resolution.NAME:
             pass
     wanted = route.match
     methods = [method for method in wanted.methods if method not in _NOT_IN_SCRIPTS]
@@ -140,13 +147,15 @@ def _rule(route: Route, external: External) -> OutboundHttpRoute:
     except Explosive as regex:
         text = f"would try ever more ways through {regex}, and stand still"
         raise _Withheld("spec.matches", text) from regex
-    rule.target_clusters[external.name] = WEIGHT
+    rule.target_clusters[target.name] = WEIGHT
     return rule
 
 
-def _beside_http(port: int, zone: Zone, *, http: bool, passthrough: bool) -> Iterable[Gap]:
-    hosts = zone.hosts or ()
-    if http and passthrough and zone.other_hosts == PASSTHROUGH:
+def _beside_http(
+    port: int, address_range: AddressRange, *, http: bool, passthrough: bool
+) -> Iterable[Gap]:
+    hosts = address_range.hosts or ()
+    if http and passthrough and address_range.other_hosts == PASSTHROUGH:
         text = (
             f"speak only HTTP to the allowed hosts on port {port}: "
             "what else passthrough would let out there is refused"
@@ -157,28 +166,28 @@ def _beside_http(port: int, zone: Zone, *, http: bool, passthrough: bool) -> Ite
         yield Gap(_policies(host for host in hosts if not host.routes), "spec.hosts", text)
 
 
-def _tls(port: int, zone: Zone, *, http: bool, passthrough: bool) -> Iterable[Gap]:
-    for name in zone.server_names:
-        if name.external is None and not http:
+def _tls(port: int, address_range: AddressRange, *, http: bool, passthrough: bool) -> Iterable[Gap]:
+    for name in address_range.server_names:
+        if name.target is None and not http:
             text = f"let TLS for {name.host} out on port {port} by passthrough, at any address"
             yield Gap(name.policies, "spec.ipAddresses", text)
-        elif name.external is not None and (http or not passthrough):
+        elif name.target is not None and (http or not passthrough):
             text = (
                 "do not look at the server name that TLS asks for, "
                 f"so {name.host} on port {port} is refused there"
             )
             yield Gap(name.policies, "spec.hosts", text)
-    if zone.other_tls is not None and (http or not passthrough):
+    if address_range.other_tls is not None and (http or not passthrough):
         text = (
             f"do not tell TLS from other bytes, so port {port} is closed there; "
             "protocol tcp would open it to anything"
         )
-        yield Gap(zone.tls_policies, "spec.ports", text)
+        yield Gap(address_range.tls_policies, "spec.ports", text)
 
 
-def _match(port: int, zone: Zone, protocol: Protocol) -> OutboundMatch:
+def _match(port: int, address_range: AddressRange, protocol: Protocol) -> OutboundMatch:
     match = OutboundMatch(port=port, protocol=protocol)
-    for range_ in zone.ranges:
+    for range_ in address_range.ranges:
         match.destination_ip_ranges.ranges[range_].SetInParent()
     return match
 

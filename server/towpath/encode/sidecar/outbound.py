@@ -9,9 +9,9 @@ from towpath.encode.sidecar.egress import judgements
 from towpath.encode.sidecar.inbound import WEIGHT
 from towpath.encode.sidecar.regex import ANY_WITH_QUERY
 from towpath.model.egress import ConnectionSettings
+from towpath.model.egress_plan import EgressTarget
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Endpoint, Outbound
-from towpath.model.ways import External
 from towpath_api.v1.sidecar_pb2 import (
     ClusterConfig,
     ClusterConnectionSettings,
@@ -36,7 +36,7 @@ def outbound(let_out: Outbound, clusters: Mapping[str, ClusterConfig]) -> bytes:
     opened: dict[int, list[OutboundMatch]] = {}
     used: set[str] = set()
     for number, judged in judgements(let_out):
-        used |= judged.externals
+        used |= judged.targets
         if judged.match is not None:
             opened.setdefault(number, []).append(judged.match)
     message = SidecarConfig()
@@ -45,9 +45,9 @@ def outbound(let_out: Outbound, clusters: Mapping[str, ClusterConfig]) -> bytes:
         message.outbound.traffic_matches[number].values.extend(matches)
     for name, held in clusters.items():
         message.outbound.clusters_configs[name].CopyFrom(held)
-    for external in let_out.ways.externals:
-        if external.name in used:
-            message.outbound.clusters_configs[external.name].CopyFrom(_external(external))
+    for target in let_out.egress.targets:
+        if target.name in used:
+            message.outbound.clusters_configs[target.name].CopyFrom(_target(target))
     return part(message)
 
 
@@ -113,12 +113,12 @@ def _in_order(in_mesh: list[OutboundMatch], opened: list[OutboundMatch]) -> Iter
     )
 
 
-def _external(external: External) -> ClusterConfig:
+def _target(target: EgressTarget) -> ClusterConfig:
     """A host outside, under the name by which DNS knows it."""
-    address = f"{external.host}:{external.port}"
+    address = f"{target.host}:{target.port}"
     found = ClusterConfig(endpoints={address: ClusterEndpoint(weight=WEIGHT)})
-    if external.settings != ConnectionSettings():
-        found.connection_settings.CopyFrom(_settings(external.settings))
+    if target.settings != ConnectionSettings():
+        found.connection_settings.CopyFrom(_settings(target.settings))
     return found
 
 

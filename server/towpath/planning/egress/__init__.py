@@ -1,3 +1,4 @@
-"""Egress policies planned: which apply (`rules`), what they add up to (`zones`), where that leads
-(`externals`), what is wrong with them (`problems`), and what becomes of one request (`decide`).
+"""Egress policies planned: which apply (`rules`), what they add up to (`address_ranges`), where
+that leads (`targets`), what is wrong with them (`problems`), and what becomes of one
+request (`decide`).
 """

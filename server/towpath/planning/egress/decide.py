@@ -9,10 +9,10 @@ from typing import TypeVar
 import re2
 
 from towpath.model.egress import RequestMatch
+from towpath.model.egress_plan import PASSTHROUGH, AddressRange, Host, ServerName
 from towpath.model.names import Protocol
 from towpath.model.paths import ANY_PATH, FOLDABLE
 from towpath.model.plan import Destination, Outbound
-from towpath.model.ways import PASSTHROUGH, Host, ServerName, Zone
 from towpath.planning.egress.hosts import covers
 from towpath.planning.egress.ranges import span
 
@@ -40,7 +40,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Through which external or in-mesh destination (None: refused), by which policies, and why,
+    """Through which target or in-mesh destination (None: refused), by which policies, and why,
     step by step.
     """
 
@@ -64,31 +64,31 @@ def decide(outbound: Outbound, attempt: Attempt) -> Decision:
             return Decision(None, (), (reason, wrong))
         return Decision(destination.name, (), (reason,))
     reasons = [_not_in_mesh(attempt)]
-    return _in_zone(outbound, _zone(outbound, attempt), attempt, reasons)
+    return _in_address_range(outbound, _address_range(outbound, attempt), attempt, reasons)
 
 
 def by_range(outbound: Outbound, attempt: Attempt) -> tuple[tuple[str, Decision], ...]:
     """What becomes of an attempt in each range of its port, if that is where it is dialled."""
     return tuple(
-        (zone.range, _in_zone(outbound, zone, attempt, []))
-        for port in outbound.ways.ports
+        (address_range.range, _in_address_range(outbound, address_range, attempt, []))
+        for port in outbound.egress.ports
         if port.number == attempt.port
-        for zone in port.zones
-        if zone.range is not None
+        for address_range in port.address_ranges
+        if address_range.range is not None
     )
 
 
-def _in_zone(
-    outbound: Outbound, zone: Zone | None, attempt: Attempt, reasons: list[str]
+def _in_address_range(
+    outbound: Outbound, address_range: AddressRange | None, attempt: Attempt, reasons: list[str]
 ) -> Decision:
-    if zone is None:
+    if address_range is None:
         reasons.append(f"no policy in effect for this service account applies to {_where(attempt)}")
         return _by_passthrough(outbound, reasons)
-    if attempt.protocol is Protocol.HTTP and zone.hosts is not None:
-        return _http(outbound, zone, attempt, reasons)
+    if attempt.protocol is Protocol.HTTP and address_range.hosts is not None:
+        return _http(outbound, address_range, attempt, reasons)
     if attempt.protocol is Protocol.HTTPS:
-        return _tls(outbound, zone, attempt, reasons)
-    return _bytes(outbound, zone, reasons)
+        return _tls(outbound, address_range, attempt, reasons)
+    return _bytes(outbound, address_range, reasons)
 
 
 def matches(match: RequestMatch, attempt: Attempt) -> bool:
@@ -137,18 +137,20 @@ def _bytewise() -> re2.Options:
 _BYTES = _bytewise()
 
 
-def _http(outbound: Outbound, zone: Zone, attempt: Attempt, reasons: list[str]) -> Decision:
+def _http(
+    outbound: Outbound, address_range: AddressRange, attempt: Attempt, reasons: list[str]
+) -> Decision:
     wrong = malformed(attempt)
     if wrong:
         return Decision(None, (), (*reasons, wrong))
-    host = _most_exact(zone.hosts or (), bare(attempt.host, attempt.port))
+    host = _most_exact(address_range.hosts or (), bare(attempt.host, attempt.port))
     if host is None:
         reasons.append(
             f"no policy in effect names the host {attempt.host!r} on port {attempt.port}"
         )
-        if zone.other_hosts is None or zone.other_hosts == PASSTHROUGH:
+        if address_range.other_hosts is None or address_range.other_hosts == PASSTHROUGH:
             return _by_passthrough(outbound, reasons)
-        return _bytes(outbound, zone, reasons)
+        return _bytes(outbound, address_range, reasons)
     reasons.append(f"policies that name {host.host}: {', '.join(host.policies)}")
     for route in host.routes:
         if matches(route.match, attempt):
@@ -156,7 +158,7 @@ def _http(outbound: Outbound, zone: Zone, attempt: Attempt, reasons: list[str]) 
                 f"{attempt.method} {attempt.path} matches {_words(route.match)} of "
                 f"{', '.join(route.policies)}"
             )
-            return Decision(route.external, route.policies, tuple(reasons))
+            return Decision(route.target, route.policies, tuple(reasons))
     allowed = "; ".join(_words(route.match) for route in host.routes) or "nothing at this address"
     if foldable(attempt.path) and any(route.match.path != ANY_PATH for route in host.routes):
         reasons.append(
@@ -165,18 +167,20 @@ def _http(outbound: Outbound, zone: Zone, attempt: Attempt, reasons: list[str]) 
         )
     reasons.append(f"{attempt.method} {attempt.path} is not among what they allow: {allowed}")
     if host.otherwise is not None:
-        return _bytes(outbound, zone, reasons)
+        return _bytes(outbound, address_range, reasons)
     return Decision(
         None, host.policies, (*reasons, "policies decide alone for a host that they name")
     )
 
 
-def _tls(outbound: Outbound, zone: Zone, attempt: Attempt, reasons: list[str]) -> Decision:
-    name = _most_exact(zone.server_names, attempt.host.lower())
+def _tls(
+    outbound: Outbound, address_range: AddressRange, attempt: Attempt, reasons: list[str]
+) -> Decision:
+    name = _most_exact(address_range.server_names, attempt.host.lower())
     if name is not None:
-        if name.external is not None:
+        if name.target is not None:
             reasons.append(f"server name {name.host} is allowed by {', '.join(name.policies)}")
-            return Decision(name.external, name.policies, tuple(reasons))
+            return Decision(name.target, name.policies, tuple(reasons))
         reasons.append(
             f"server name {name.host} is named by {', '.join(name.policies)}, but not allowed at "
             f"{attempt.address or 'an unknown address'}"
@@ -184,19 +188,21 @@ def _tls(outbound: Outbound, zone: Zone, attempt: Attempt, reasons: list[str]) -
         return Decision(None, name.policies, tuple(reasons))
     said = f"server name {attempt.host!r}" if attempt.host else "TLS without a server name"
     reasons.append(f"no policy names {said} on port {attempt.port}")
-    if zone.tls_policies and zone.other_tls is not None:
-        reasons.append(f"any TLS is allowed here by {', '.join(zone.tls_policies)}")
-        return Decision(zone.other_tls, zone.tls_policies, tuple(reasons))
-    return _bytes(outbound, zone, reasons)
+    if address_range.tls_policies and address_range.other_tls is not None:
+        reasons.append(f"any TLS is allowed here by {', '.join(address_range.tls_policies)}")
+        return Decision(address_range.other_tls, address_range.tls_policies, tuple(reasons))
+    return _bytes(outbound, address_range, reasons)
 
 
-def _bytes(outbound: Outbound, zone: Zone, reasons: list[str]) -> Decision:
-    if zone.bytes is None:
+def _bytes(outbound: Outbound, address_range: AddressRange, reasons: list[str]) -> Decision:
+    if address_range.bytes is None:
         reasons.append("no policy allows any connection here")
         return _by_passthrough(outbound, reasons)
-    range_ = f"addresses in {_ranges(zone)}" if zone.ranges else "any address"
-    reasons.append(f"any connection to {range_} is allowed by {', '.join(zone.bytes_policies)}")
-    return Decision(zone.bytes, zone.bytes_policies, tuple(reasons))
+    range_ = f"addresses in {_ranges(address_range)}" if address_range.ranges else "any address"
+    reasons.append(
+        f"any connection to {range_} is allowed by {', '.join(address_range.bytes_policies)}"
+    )
+    return Decision(address_range.bytes, address_range.bytes_policies, tuple(reasons))
 
 
 def _by_passthrough(outbound: Outbound, reasons: list[str]) -> Decision:
@@ -212,22 +218,26 @@ def _destination(outbound: Outbound, attempt: Attempt) -> Destination | None:
     return None
 
 
-def _zone(outbound: Outbound, attempt: Attempt) -> Zone | None:
-    """The zone with the narrowest range around the address, on its port."""
-    ports = [port for port in outbound.ways.ports if port.number == attempt.port]
-    lengths = [(_length(zone, attempt.address), zone) for port in ports for zone in port.zones]
-    around = [(length, zone) for length, zone in lengths if length is not None]
+def _address_range(outbound: Outbound, attempt: Attempt) -> AddressRange | None:
+    """The address range with the narrowest block around the address, on its port."""
+    ports = [port for port in outbound.egress.ports if port.number == attempt.port]
+    lengths = [
+        (_length(address_range, attempt.address), address_range)
+        for port in ports
+        for address_range in port.address_ranges
+    ]
+    around = [(length, address_range) for length, address_range in lengths if length is not None]
     return max(around, key=lambda found: found[0], default=(-1, None))[1]
 
 
-def _length(zone: Zone, address: str | None) -> int | None:
-    """The length of the narrowest prefix around the address; None: the zone has none."""
-    if not zone.ranges:
+def _length(address_range: AddressRange, address: str | None) -> int | None:
+    """The length of the narrowest prefix around the address; None: it has none."""
+    if not address_range.ranges:
         return -1
     if address is None:
         return None
     number = int(IPv4Address(address))
-    around = (range_ for range_ in zone.ranges if number in span(range_))
+    around = (range_ for range_ in address_range.ranges if number in span(range_))
     return max((int(range_.partition("/")[2]) for range_ in around), default=None)
 
 
@@ -252,8 +262,8 @@ def _where(attempt: Attempt) -> str:
     return f"port {attempt.port}" + (f" at {attempt.address}" if attempt.address else "")
 
 
-def _ranges(zone: Zone) -> str:
-    first, others = zone.ranges[0], len(zone.ranges) - 1
+def _ranges(address_range: AddressRange) -> str:
+    first, others = address_range.ranges[0], len(address_range.ranges) - 1
     return f"{first} and {others} other ranges" if others else first
 
 

@@ -1,7 +1,8 @@
 """What the policies of one service account may come to, and which are closed beyond that.
 
-What a zone allows is written into each zone inside it, and what a pattern allows into each host
-under it. So the plan can be far larger than the policies; how large is counted before it is made.
+What an address range allows is written into each one inside it, and what a pattern allows into
+each host under it. So the plan can be far larger than the policies; how large is counted before
+it is made.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ MOST_ENTRIES = 50_000
 """How many entries a service account's plan may have.
 
 An entry is a range, for each filter chain that has it, or a host, for each request that is allowed
-for it, in each zone.
+for it, in each address range.
 """
 
 
@@ -148,12 +149,12 @@ def _entries(rules: list[Rule], *, passthrough: bool, most: int) -> int:
     in_each = refused + sum(map(copies, anywhere))
     chains = _chains(rules, anywhere, named[Protocol.HTTPS])
     total = in_each + chains
-    zones = set()
+    address_ranges = set()
     owners_of = owned((range_, i) for i, ranges in enumerate(within) for range_ in ranges)
     for _, owners in by_owners(owners_of):
         total += chains
-        if owners not in zones:
-            zones.add(owners)
+        if owners not in address_ranges:
+            address_ranges.add(owners)
             total += in_each + sum(sizes[i] for i in owners)
         if total > most:
             break
@@ -161,7 +162,7 @@ def _entries(rules: list[Rule], *, passthrough: bool, most: int) -> int:
 
 
 def _chains(rules: list[Rule], anywhere: list[Rule], tls: Named) -> int:
-    """How many filter chains a zone of the port may have."""
+    """How many filter chains an address range of the port may have."""
     protocols = set(map(attrgetter("protocol"), rules))
     by_name = {
         host

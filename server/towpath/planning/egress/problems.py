@@ -10,7 +10,6 @@ from towpath.model.names import Account, Kind, ObjectRef, Protocol
 from towpath.model.problem import Problem, Reason
 from towpath.planning.config import config
 from towpath.planning.egress.accounts import unknown_sources
-from towpath.planning.egress.externals import Contest, contests
 from towpath.planning.egress.limits import MOST_ENTRIES, admission, admission_of, size
 from towpath.planning.egress.rules import (
     Rule,
@@ -21,6 +20,7 @@ from towpath.planning.egress.rules import (
     setting_of,
     speaking,
 )
+from towpath.planning.egress.targets import Contest, contests
 
 
 def egress_problems(mesh: Mesh) -> tuple[Problem, ...]:
@@ -111,7 +111,7 @@ def _contested(mesh: Mesh, account: Account) -> tuple[Problem, ...]:
             loser.ref,
             "spec.connectionSettings",
             Reason.CONFLICT,
-            f"for {contest.external}, used by {account}, UpstreamTrafficSetting "
+            f"for {contest.target}, used by {account}, UpstreamTrafficSetting "
             f"{contest.winner.namespace}/{contest.winner.name} holds instead",
         )
         for contest in mesh.ask(_contests_of, account.namespace, mesh.ask(speaking, account))

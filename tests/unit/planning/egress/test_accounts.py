@@ -68,7 +68,7 @@ def test_the_policy_is_in_force_before_its_account_is_there() -> None:
     after = _mesh(policy, service_account("curl"), service_account("crul"))
 
     assert outbound(before, TYPO) == outbound(after, TYPO)
-    assert outbound(before, TYPO).ways.ports
+    assert outbound(before, TYPO).egress.ports
 
 
 def test_many_unknown_sources_are_a_few_problems() -> None:

@@ -13,16 +13,16 @@ from support.egress_rules import attempts, rules
 from support.objects import egress, mesh_config, mesh_of, namespace
 from support.oracle import allowed
 from towpath.model.egress import RequestMatch
+from towpath.model.egress_plan import EgressPlan
 from towpath.model.names import Account, Protocol
 from towpath.model.plan import Destinations, Outbound
 from towpath.model.problem import Reason
-from towpath.model.ways import Ways
 from towpath.planning import outbound, problems
 from towpath.planning.egress import limits
 from towpath.planning.egress.decide import Attempt, decide
 from towpath.planning.egress.limits import MOST_ENTRIES, Admission, admit
+from towpath.planning.egress.plan import egress_plan
 from towpath.planning.egress.rules import Rule
-from towpath.planning.egress.ways import ways
 
 MANY = 5_000
 SHOP = "shop"
@@ -42,29 +42,29 @@ def rule(policy: str = "shop/a", protocol: Protocol = Protocol.HTTP, **fields: o
     return replace(whole, **fields)  # type: ignore[arg-type]
 
 
-def entries(opened: Ways) -> int:
-    """How many ranges, hosts, routes and server names all zones have together."""
+def entries(opened: EgressPlan) -> int:
+    """How many ranges, hosts, routes and server names all address ranges have together."""
     return sum(
-        len(zone.ranges)
-        + sum(max(1, len(host.routes)) for host in zone.hosts or ())
-        + len(zone.server_names)
+        len(address_range.ranges)
+        + sum(max(1, len(host.routes)) for host in address_range.hosts or ())
+        + len(address_range.server_names)
         for port in opened.ports
-        for zone in port.zones
+        for address_range in port.address_ranges
     )
 
 
 @pytest.mark.parametrize("passthrough", [False, True])
 @pytest.mark.parametrize("protocol", [Protocol.HTTP, Protocol.HTTPS])
-def test_thousands_of_ranges_and_hosts_of_one_policy_are_one_zone(
+def test_thousands_of_ranges_and_hosts_of_one_policy_are_one_address_range(
     protocol: Protocol, *, passthrough: bool
 ) -> None:
     held = (rule(protocol=protocol, hosts=hosts(MANY), ranges=ranges(MANY)),)
     admitted = admit(held, SHOP, passthrough)
-    opened = ways(admitted.rules, passthrough=passthrough)
+    opened = egress_plan(admitted.rules, passthrough=passthrough)
 
     assert admitted == Admission(held, passthrough)
     # Each host is there once more where passthrough would let it out at other addresses.
-    assert len(opened.ports[0].zones) == 1 + passthrough
+    assert len(opened.ports[0].address_ranges) == 1 + passthrough
     assert entries(opened) <= 3 * MANY
 
 
@@ -75,19 +75,25 @@ def test_thousands_of_policies_of_one_range_each_come_to_as_much_as_they_say() -
     )
 
     assert admit(held, SHOP, False).closed == ()
-    assert entries(ways(held, passthrough=False)) == 2 * MANY
+    assert entries(egress_plan(held, passthrough=False)) == 2 * MANY
 
 
-def test_every_range_of_a_plan_is_in_one_zone_and_none_in_another_of_the_same_policies() -> None:
+def test_a_block_is_in_one_address_range_and_none_in_another_of_the_same_policies() -> None:
     wide, narrow, apart = "10.0.0.0/8", "10.1.0.0/16", "192.0.2.0/24"
     held = (
         rule("p/a", Protocol.TCP, ranges=(wide, narrow, apart)),
         rule("p/b", Protocol.TCP, ranges=(narrow,)),
     )
-    (port,) = ways(held, passthrough=False).ports
+    (port,) = egress_plan(held, passthrough=False).ports
 
-    assert [zone.ranges for zone in port.zones] == [(wide, apart), (narrow,)]
-    assert [zone.bytes_policies for zone in port.zones] == [("p/a",), ("p/a", "p/b")]
+    assert [address_range.ranges for address_range in port.address_ranges] == [
+        (wide, apart),
+        (narrow,),
+    ]
+    assert [address_range.bytes_policies for address_range in port.address_ranges] == [
+        ("p/a",),
+        ("p/a", "p/b"),
+    ]
 
 
 PRODUCT = rule("shop/z", hosts=hosts(MANY), matches=PATHS)
@@ -103,7 +109,7 @@ def test_a_policy_far_too_large_is_closed_alone() -> None:
 def test_with_passthrough_its_hosts_stay_named() -> None:
     small = rule("shop/s", hosts=("s.test",))
     admitted = admit((small, PRODUCT), SHOP, True)
-    plan = Outbound(Destinations(), True, ways(admitted.rules, passthrough=True))
+    plan = Outbound(Destinations(), True, egress_plan(admitted.rules, passthrough=True))
     said = {
         host: decide(plan, Attempt(None, 80, Protocol.HTTP, host)).allowed
         for host in ("s.test", "h7.example.com", "other.test")
@@ -166,10 +172,10 @@ def test_beyond_the_limit_access_only_narrows_whatever_the_order(
         patch.setattr(limits, "MOST_ENTRIES", most)
         admitted = admit(tuple(held), "p", through)
         again = admit(tuple(shuffled), "p", through)
-    opened = ways(admitted.rules, passthrough=admitted.passthrough)
+    opened = egress_plan(admitted.rules, passthrough=admitted.passthrough)
     plan = Outbound(Destinations(), admitted.passthrough, opened)
 
-    assert opened == ways(again.rules, passthrough=again.passthrough)
+    assert opened == egress_plan(again.rules, passthrough=again.passthrough)
     assert admitted.closed == again.closed
     for attempt in tried:
         decision = decide(plan, attempt)
@@ -185,7 +191,7 @@ def test_beyond_the_limit_access_only_narrows_whatever_the_order(
 def test_what_is_counted_is_no_less_than_what_comes_of_it(
     held: list[Rule], *, through: bool
 ) -> None:
-    come = entries(ways(tuple(held), passthrough=through))
+    come = entries(egress_plan(tuple(held), passthrough=through))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(limits, "MOST_ENTRIES", come - 1)
         admitted = admit(tuple(held), "p", through)
@@ -206,4 +212,4 @@ def test_what_is_closed_is_a_problem_that_names_the_limit() -> None:
 
     assert (problem.object.name, problem.reason) == ("large", Reason.TOO_LARGE)
     assert str(MOST_ENTRIES) in problem.message
-    assert [e.name for e in plan.ways.externals] == ["s.test:80"]
+    assert [e.name for e in plan.egress.targets] == ["s.test:80"]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from support.objects import egress, mesh_config, mesh_of, namespace, route_group, setting
+from towpath.model.egress_plan import Resolution
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, Protocol
 from towpath.model.plan import Outbound
 from towpath.model.problem import Problem, Reason
-from towpath.model.ways import Reach
 from towpath.planning import outbound, problems
 from towpath.planning.egress.decide import Attempt, Decision, decide
 
@@ -92,11 +92,11 @@ def test_a_name_is_looked_up_and_a_range_keeps_the_address() -> None:
     named = _plan(egress(hosts=("a.test", "*.b.test")))
     ranged = _plan(egress(ranges=("10.0.0.0/8",)))
 
-    assert [(e.name, e.reach) for e in named.ways.externals] == [
-        ("*.b.test:80", Reach.PATTERN),
-        ("a.test:80", Reach.NAME),
+    assert [(e.name, e.resolution) for e in named.egress.targets] == [
+        ("*.b.test:80", Resolution.PATTERN),
+        ("a.test:80", Resolution.NAME),
     ]
-    assert [(e.name, e.reach) for e in ranged.ways.externals] == [("80", Reach.ADDRESS)]
+    assert [(e.name, e.resolution) for e in ranged.egress.targets] == [("80", Resolution.ADDRESS)]
 
 
 def test_the_older_of_two_settings_holds() -> None:
@@ -108,7 +108,7 @@ def test_the_older_of_two_settings_holds() -> None:
     second = egress("two", setting="a")
     plan = _plan(old, new, first, second)
 
-    assert [e.settings for e in plan.ways.externals] == [old.settings]
+    assert [e.settings for e in plan.egress.targets] == [old.settings]
     (lost,) = (p for p in _problems(old, new, first, second) if p.reason is Reason.CONFLICT)
     assert lost.object == new.ref
     assert "UpstreamTrafficSetting shop/old holds instead" in lost.message
@@ -122,7 +122,7 @@ def test_without_dates_the_name_decides() -> None:
         egress("two", setting="a"),
     )
 
-    assert plan.ways.externals[0].settings.max_connections == 1
+    assert plan.egress.targets[0].settings.max_connections == 1
 
 
 def test_a_setting_that_two_policies_share_is_no_conflict() -> None:
@@ -136,7 +136,7 @@ def test_a_server_that_speaks_first_anywhere_is_not_kept_waiting_by_other_polici
     mail = egress("mail", (25, Protocol.TCP_SERVER_FIRST), hosts=None)
     tls, http = egress("tls", (25, Protocol.HTTPS)), egress("http", (25, Protocol.HTTP))
 
-    assert _plan(mail).ways.ports == _plan(mail, tls, http).ways.ports
+    assert _plan(mail).egress.ports == _plan(mail, tls, http).egress.ports
 
 
 def test_a_server_that_speaks_first_at_some_addresses_beside_https_is_a_problem() -> None:

@@ -11,8 +11,8 @@ from support.egress_rules import attempts, rules
 from support.oracle import allowed
 from towpath.model.plan import Destinations, Outbound
 from towpath.planning.egress.decide import Attempt, decide
+from towpath.planning.egress.plan import egress_plan
 from towpath.planning.egress.rules import Rule
-from towpath.planning.egress.ways import ways
 
 
 @settings(max_examples=1500, deadline=None)
@@ -22,7 +22,7 @@ from towpath.planning.egress.ways import ways
 def test_the_plan_allows_what_the_union_of_all_rules_allows(
     held: list[Rule], tried: list[Attempt], *, through: bool
 ) -> None:
-    plan = Outbound(Destinations(), through, ways=ways(tuple(held), passthrough=through))
+    plan = Outbound(Destinations(), through, egress=egress_plan(tuple(held), passthrough=through))
     for attempt in tried:
         decision = decide(plan, attempt)
         wanted = allowed(held, attempt, passthrough=through)
@@ -38,4 +38,6 @@ def test_the_order_of_rules_does_not_matter(
     shuffled = list(held)
     order.shuffle(shuffled)
 
-    assert ways(tuple(held), passthrough=through) == ways(tuple(shuffled), passthrough=through)
+    assert egress_plan(tuple(held), passthrough=through) == egress_plan(
+        tuple(shuffled), passthrough=through
+    )

@@ -1,9 +1,9 @@
-"""The ways out that policies open for one service account, merged: part of a Plan.
+"""EgressPlan: what policies open for one service account, merged; a part of its Plan.
 
 On each port a connection is judged by its address first, then by what it says at its beginning:
-plain HTTP by its host, TLS by its server name, anything else as bytes. A `Zone` is the address
-ranges of the same policies on one port, and holds everything that any policy allows there, so
-that the one with the narrowest range around an address decides alone.
+plain HTTP by its host, TLS by its server name, anything else as bytes. An `AddressRange` is
+the CIDR blocks that the same policies apply to on one port, and holds everything that any policy
+allows there, so that the one with the narrowest block around an address decides alone.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from towpath.model.egress import ConnectionSettings, RequestMatch
 from towpath.model.hashed import HashedOnce
 
 PASSTHROUGH = "passthrough-outbound"
-"""The external that every sidecar has: the address that was dialled, without any limit."""
+"""The target that every sidecar has: the address that was dialled, without any limit."""
 
 
-class Reach(StrEnum):
-    """How an external is reached."""
+class Resolution(StrEnum):
+    """How the address of a target is found."""
 
     NAME = "name"  # one host, found by DNS: never an address that the client chose
     PATTERN = "pattern"  # the host that the client names, if it fits `*.example.com`, by DNS
@@ -27,14 +27,14 @@ class Reach(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class External:
-    """A destination outside the mesh; `host` is "" for `Reach.ADDRESS`.
+class EgressTarget:
+    """A destination outside the mesh; `host` is "" for `Resolution.ADDRESS`.
 
     A *searched* name is one that the pod's search list completes, such as `db.data` for a Service.
     """
 
     name: str
-    reach: Reach
+    resolution: Resolution
     host: str
     port: int
     settings: ConnectionSettings = field(default=ConnectionSettings())
@@ -43,10 +43,10 @@ class External:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Route:
-    """Requests that policies allow, and the external they go to."""
+    """Requests that policies allow, and the target they go to."""
 
     match: RequestMatch
-    external: str
+    target: str
     policies: tuple[str, ...]
 
 
@@ -66,18 +66,18 @@ class Host:
 
 @dataclass(frozen=True, slots=True, order=True)
 class ServerName:
-    """TLS connections that ask for one name or pattern; refused if there is no external."""
+    """TLS connections that ask for one name or pattern; refused if there is no target."""
 
     host: str
-    external: str | None
+    target: str | None
     policies: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Zone:
+class AddressRange:
     """What is allowed on one port towards some ranges of addresses (none: any address).
 
-    No range is in two zones of a port.
+    No CIDR block is in two address ranges of a port.
 
     `hosts` is None where no policy looks at HTTP; `other_hosts` is where requests for a host that
     no policy names go, `other_tls` likewise, and `bytes` takes what is left. None: not allowed by
@@ -103,11 +103,11 @@ class Zone:
 class EgressPort:
     """One port; on a *server_first* one nobody waits for the client's first bytes.
 
-    A zone stands behind those that have a range around one of its own.
+    An address range stands behind those that have a block around one of its own.
     """
 
     number: int
-    zones: tuple[Zone, ...]
+    address_ranges: tuple[AddressRange, ...]
     server_first: bool
 
 
@@ -115,17 +115,17 @@ class Ports(HashedOnce[EgressPort]):
     """Ports, by number."""
 
 
-class Externals(HashedOnce[External]):
-    """Externals, by name."""
+class EgressTargets(HashedOnce[EgressTarget]):
+    """Targets, by name."""
 
 
 @dataclass(frozen=True, slots=True)
-class Ways:
-    """All ways out that policies open for one service account.
+class EgressPlan:
+    """All that policies open for one service account.
 
-    `single` are ports and addresses that a zone has a range of their own for (`/32`).
+    `single` are ports and addresses that an address range has a block of their own for (`/32`).
     """
 
     ports: Ports = Ports()
-    externals: Externals = Externals()
+    targets: EgressTargets = EgressTargets()
     single: frozenset[tuple[int, str]] = frozenset()

@@ -1,9 +1,10 @@
-"""The union of rules, port by port and zone by zone.
+"""The union of rules, port by port and address range by address range.
 
 A data plane picks the narrowest range around an address and then never looks at a wider one, and
 the most exact host and then never at a wildcard. So everything that a wider rule allows is
-repeated in each narrower zone, and in each more exact host: then one look decides, and decides
-what the plain union of all rules allows. Ranges that the same policies are about share a zone.
+repeated in each narrower range, and in each more exact host: then one look decides, and decides
+what the plain union of all rules allows. CIDR blocks of the same policies
+are one address range.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from towpath.model.egress import RequestMatch
+from towpath.model.egress_plan import PASSTHROUGH, AddressRange, EgressPort, Host, Route, ServerName
 from towpath.model.names import Protocol
-from towpath.model.ways import PASSTHROUGH, EgressPort, Host, Route, ServerName, Zone
-from towpath.planning.egress.externals import external_name
 from towpath.planning.egress.hosts import Named, policies_of
 from towpath.planning.egress.ranges import by_owners, owned
 from towpath.planning.egress.rules import BYTES, Rule, by_ranges, needed
+from towpath.planning.egress.targets import target_name
 
 ANY_REQUEST = (RequestMatch(),)
 
@@ -27,7 +28,7 @@ def egress_ports(rules: Iterable[Rule], *, passthrough: bool) -> tuple[EgressPor
     for rule in rules:
         by_port.setdefault(rule.port, []).append(rule)
     ports = (_port(n, needed(held), passthrough=passthrough) for n, held in sorted(by_port.items()))
-    return tuple(port for port in ports if port.zones)
+    return tuple(port for port in ports if port.address_ranges)
 
 
 def _port(number: int, rules: list[Rule], *, passthrough: bool) -> EgressPort:
@@ -38,36 +39,40 @@ def _port(number: int, rules: list[Rule], *, passthrough: bool) -> EgressPort:
     ranges_of: dict[frozenset[int], list[str]] = {}
     for range_, owners in by_owners(owners_of):
         ranges_of.setdefault(owners, []).append(range_)
-    zones = [port.zone((), anywhere)]
-    # The owners around a range are fewer than its own: so the wider zone stands first.
+    address_ranges = [port.address_range((), anywhere)]
+    # The owners around a range are fewer than its own: so the wider range stands first.
     for owners, ranges in sorted(ranges_of.items(), key=lambda item: len(item[0])):
         here = [*anywhere, *(rule for i in owners for rule in groups[i])]
-        zones.append(port.zone(tuple(ranges), here))
+        address_ranges.append(port.address_range(tuple(ranges), here))
     protocols = {rule.protocol for rule in rules}
     return EgressPort(
         number=number,
-        zones=tuple(zone for zone in zones if zone != Zone(zone.ranges)),
+        address_ranges=tuple(
+            address_range
+            for address_range in address_ranges
+            if address_range != AddressRange(address_range.ranges)
+        ),
         # Beside http or https the first bytes are needed: then the server is waited for a moment.
         server_first=protocols <= set(BYTES) and Protocol.TCP_SERVER_FIRST in protocols,
     )
 
 
 class _Port:
-    """What all zones of one port share."""
+    """What all address ranges of one port share."""
 
     def __init__(self, rules: list[Rule], *, passthrough: bool) -> None:
         self._passthrough = passthrough
         self._http = Named(rule for rule in rules if rule.protocol is Protocol.HTTP)
         self._tls = Named(rule for rule in rules if rule.protocol is Protocol.HTTPS)
 
-    def zone(self, ranges: tuple[str, ...], here: list[Rule]) -> Zone:
+    def address_range(self, ranges: tuple[str, ...], here: list[Rule]) -> AddressRange:
         """What the rules of *here*, which hold at these ranges, come to."""
         raw = [rule for rule in here if rule.protocol in BYTES]
         opaque = [r for r in here if r.protocol is Protocol.HTTPS and r.hosts is None]
-        everything = external_name(raw[0], None) if raw else None
-        any_tls = external_name(opaque[0], None) if opaque else everything
+        everything = target_name(raw[0], None) if raw else None
+        any_tls = target_name(opaque[0], None) if opaque else everything
         hosts = self._hosts(here, otherwise=everything)
-        return Zone(
+        return AddressRange(
             ranges=ranges,
             hosts=hosts or None,
             other_hosts=(everything or self._through) if hosts else None,
@@ -103,7 +108,7 @@ class _Port:
         """The names that are allowed here, and those that would pass though they are not."""
         named = self._tls
         best = {
-            pattern: min((rule.ranges is not None, external_name(rule, pattern)) for rule in rules)
+            pattern: min((rule.ranges is not None, target_name(rule, pattern)) for rule in rules)
             for pattern, rules in _by_host(r for r in here if r.protocol is Protocol.HTTPS).items()
         }
         all_ = self._passthrough and any_tls is None
@@ -125,9 +130,9 @@ def _routes(allowing: dict[str, list[Rule]], patterns: Iterable[str]) -> tuple[R
     found: dict[tuple[RequestMatch, str], set[str]] = {}
     for pattern in patterns:
         for rule in allowing.get(pattern, ()):
-            external = external_name(rule, pattern)
+            target = target_name(rule, pattern)
             for match in ANY_REQUEST if rule.matches is None else rule.matches:
-                found.setdefault((match, external), set()).add(rule.policy)
+                found.setdefault((match, target), set()).add(rule.policy)
     # What allows everything stands last, so that statistics name the narrower policy.
     ordered = sorted(found.items(), key=lambda item: (item[0][0] == RequestMatch(), item[0]))
     return tuple(Route(match, to, tuple(sorted(by))) for (match, to), by in ordered)

@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 
 from support.objects import egress, mesh_config, mesh_of, namespace, setting
 from towpath.model.egress import UpstreamTrafficSetting
+from towpath.model.egress_plan import Resolution
 from towpath.model.names import Account, Protocol
-from towpath.model.ways import Reach
 from towpath.planning import outbound
-from towpath.planning.egress.externals import contests, external_name, externals, preferred
 from towpath.planning.egress.rules import Rule
+from towpath.planning.egress.targets import contests, preferred, target_name, targets
 
 A = setting("a", max_connections=1)
 B = setting("b", max_connections=2)
@@ -42,25 +42,25 @@ def _rule(
         (_rule(protocol=Protocol.HTTPS), None, "80"),
     ],
 )
-def test_an_external_is_named_for_what_is_kept(rule: Rule, pattern: str | None, name: str) -> None:
-    assert external_name(rule, pattern) == name
+def test_a_target_is_named_for_what_is_kept(rule: Rule, pattern: str | None, name: str) -> None:
+    assert target_name(rule, pattern) == name
 
 
-def test_each_external_is_reached_in_one_way() -> None:
+def test_each_target_is_reached_in_one_way() -> None:
     rules = (_rule("a.test", "*.b.test"), _rule(protocol=Protocol.TCP), _rule("a.test"))
-    found = [(e.name, e.reach, e.host, e.port) for e in externals(rules)]
+    found = [(e.name, e.resolution, e.host, e.port) for e in targets(rules)]
 
     assert found == [
-        ("*.b.test:80", Reach.PATTERN, "*.b.test", 80),
-        ("80", Reach.ADDRESS, "", 80),
-        ("a.test:80", Reach.NAME, "a.test", 80),
+        ("*.b.test:80", Resolution.PATTERN, "*.b.test", 80),
+        ("80", Resolution.ADDRESS, "", 80),
+        ("a.test:80", Resolution.NAME, "a.test", 80),
     ]
 
 
 def test_a_rule_that_matches_nothing_leads_nowhere() -> None:
     rule = Rule("p/x", 80, Protocol.HTTPS, (), None, None, A)
 
-    assert externals((rule,)) == ()
+    assert targets((rule,)) == ()
     assert contests((rule,)) == ()
 
 
@@ -68,24 +68,24 @@ def test_one_of_several_settings_holds_and_all_others_lose() -> None:
     rules = [_rule("a.test", held=held) for held in (B, ELSEWHERE, A, A, None)]
     (contest,) = contests(rules)
 
-    assert (contest.external, contest.winner) == ("a.test:80", ELSEWHERE)
+    assert (contest.target, contest.winner) == ("a.test:80", ELSEWHERE)
     assert contest.losers == (A, B)
-    assert externals(rules)[0].settings == ELSEWHERE.settings
+    assert targets(rules)[0].settings == ELSEWHERE.settings
 
 
-def test_settings_of_different_externals_do_not_meet() -> None:
+def test_settings_of_different_targets_do_not_meet() -> None:
     rules = (_rule("a.test", held=A), _rule("b.test", held=B))
 
     assert contests(rules) == ()
-    assert [e.settings.max_connections for e in externals(rules)] == [1, 2]
+    assert [e.settings.max_connections for e in targets(rules)] == [1, 2]
 
 
-def test_a_setting_may_hold_at_one_external_and_lose_at_another() -> None:
+def test_a_setting_may_hold_at_one_target_and_lose_at_another() -> None:
     rules = (_rule("a.test", held=A), _rule("a.test", "b.test", held=B))
     (contest,) = contests(rules)
 
-    assert (contest.external, contest.losers) == ("a.test:80", (B,))
-    assert [e.settings.max_connections for e in externals(rules)] == [1, 2]
+    assert (contest.target, contest.losers) == ("a.test:80", (B,))
+    assert [e.settings.max_connections for e in targets(rules)] == [1, 2]
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_the_order_of_rules_does_not_matter(order: random.Random) -> None:
     shuffled = list(rules)
     order.shuffle(shuffled)
 
-    assert externals(shuffled) == externals(rules)
+    assert targets(shuffled) == targets(rules)
     assert contests(shuffled) == contests(rules)
 
 
@@ -120,7 +120,7 @@ def test_names_that_a_pod_completes_are_looked_up_by_its_search_list() -> None:
     hosts = ("db", "db.data", "db.data.svc", "db.data.svc.cluster.local", "httpbin.org")
     other = namespace("data", mesh=None)
     mesh = mesh_of(namespace(), other, mesh_config(policies=True), egress(hosts=hosts))
-    found = outbound(mesh, Account("shop", "default")).ways.externals
+    found = outbound(mesh, Account("shop", "default")).egress.targets
 
     assert {e.host for e in found if e.searched} == {"db", "db.data", "db.data.svc"}
     assert len(found) == len(hosts)

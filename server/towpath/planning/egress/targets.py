@@ -6,12 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from towpath.model.egress import ConnectionSettings, UpstreamTrafficSetting
-from towpath.model.ways import External, Reach
+from towpath.model.egress_plan import EgressTarget, Resolution
 from towpath.planning.egress.rules import Rule
 
 
-def external_name(rule: Rule, pattern: str | None) -> str:
-    """The name of the external that a rule leads to for one of its hosts (None: it has none).
+def target_name(rule: Rule, pattern: str | None) -> str:
+    """The name of the target that a rule leads to for one of its hosts (None: it has none).
 
     A rule with ranges keeps the address that was dialled, which it has checked; any other host
     is looked up, so that an allowed name never is a way to an address the client chose.
@@ -21,30 +21,32 @@ def external_name(rule: Rule, pattern: str | None) -> str:
     return f"{pattern}:{rule.port}"
 
 
-def externals(rules: Iterable[Rule]) -> tuple[External, ...]:
-    """Every external that the rules lead to, by name."""
+def targets(rules: Iterable[Rule]) -> tuple[EgressTarget, ...]:
+    """Every target that the rules lead to, by name."""
     found = {}
     rules = tuple(rules)
     searched = {host for rule in rules for host in rule.searched}
     for name, leading in _by_name(rules).items():
-        host, reach = _reach(name)
+        host, resolution = _resolution(name)
         winner = preferred(rule.setting for rule in leading)
         settings = winner.settings if winner else ConnectionSettings()
-        found[name] = External(name, reach, host, leading[0].port, settings, host in searched)
+        found[name] = EgressTarget(
+            name, resolution, host, leading[0].port, settings, host in searched
+        )
     return tuple(found[name] for name in sorted(found))
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """Settings that differ about one external: the one that holds, and those that do not."""
+    """Settings that differ about one target: the one that holds, and those that do not."""
 
-    external: str
+    target: str
     winner: UpstreamTrafficSetting
     losers: tuple[UpstreamTrafficSetting, ...]
 
 
 def contests(rules: Iterable[Rule]) -> tuple[Contest, ...]:
-    """Externals that several settings want."""
+    """Targets that several settings want."""
     limited = [rule for rule in rules if rule.setting is not None]
     found = []
     for name, leading in sorted(_by_name(limited).items()):
@@ -75,12 +77,12 @@ def _by_name(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
         if rule.ranges == ():
             continue
         for pattern in (None,) if rule.hosts is None else rule.hosts:
-            found.setdefault(external_name(rule, pattern), []).append(rule)
+            found.setdefault(target_name(rule, pattern), []).append(rule)
     return found
 
 
-def _reach(name: str) -> tuple[str, Reach]:
+def _resolution(name: str) -> tuple[str, Resolution]:
     host, _, _ = name.rpartition(":")
     if not host:
-        return "", Reach.ADDRESS
-    return host, Reach.PATTERN if host.startswith("*.") else Reach.NAME
+        return "", Resolution.ADDRESS
+    return host, Resolution.PATTERN if host.startswith("*.") else Resolution.NAME
