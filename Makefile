@@ -94,8 +94,8 @@ bench-kube: setup ## time, memory and CPU to follow a cluster of 1,000 services 
 	@tests/system.sh kube
 	@PYTHONPATH=tests $(BIN)/python tests/bench/kube.py $(ARGS)
 
-bench-push: setup ## rate, convergence, CPU and memory of pushes to 1,000 streams, beside a bare server
-	@PYTHONPATH=tests $(BIN)/python tests/bench/push.py $(ARGS)
+bench-push: setup ## CPU, time and memory of pushes to 1,000 sidecars, beside bare servers and go-control-plane (needs go)
+	@PYTHONPATH=tests $(BIN)/python -m bench.push $(ARGS)
 
 bench-hostile: setup ## what an adversary can cost the server (one attack: ARGS=NAME)
 	@PYTHONPATH=tests $(BIN)/python -m bench.hostile $(ARGS)
