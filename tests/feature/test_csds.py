@@ -18,7 +18,8 @@ from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
 from google.protobuf.json_format import ParseDict
 from google.rpc.status_pb2 import Status
 
-from support.control_plane import ControlPlane, RawStream, control_plane
+from support.control_plane import ControlPlane, control_plane
+from support.xds.stream import RawStream
 from towpath.admin.csds import ClientStatus
 from towpath.model.names import ClientKind, SidecarId
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES

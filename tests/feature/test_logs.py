@@ -20,8 +20,8 @@ import pytest
 from google.rpc.status_pb2 import Status
 
 from support.certificates import Certificates
-from support.control_plane import RawStream
 from support.xds.process import ServerProcess
+from support.xds.stream import RawStream
 from towpath.model.types import CLUSTER
 from towpath.xds.service import SERVICE
 
@@ -70,7 +70,7 @@ async def _event(process: ServerProcess, wanted: Callable[[Event], bool]) -> Eve
 @contextlib.asynccontextmanager
 async def _stream(process: ServerProcess) -> Any:
     async with grpc.aio.insecure_channel(process.address) as channel:
-        yield RawStream(channel.stream_stream(f"/{SERVICE}/StreamAggregatedResources")())
+        yield RawStream(channel, f"/{SERVICE}/StreamAggregatedResources")
 
 
 async def test_the_line_at_start_says_version_mesh_source_addresses_and_tls(

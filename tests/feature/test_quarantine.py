@@ -8,8 +8,9 @@ from pathlib import Path
 import grpc
 from google.rpc.status_pb2 import Status
 
-from support.control_plane import ControlPlane, RawStream, control_plane
+from support.control_plane import ControlPlane, control_plane
 from support.resources import content_of, snapshot
+from support.xds.stream import RawStream
 from towpath.hub.hub import Compose
 from towpath.model.mesh import Mesh
 from towpath.model.names import ClientKind, SidecarId

@@ -9,7 +9,8 @@ from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
 from google.rpc.status_pb2 import Status
 
-from support.control_plane import ControlPlane, RawStream, control_plane
+from support.control_plane import ControlPlane, control_plane
+from support.xds.stream import RawStream
 from towpath.model.types import CLUSTER, LISTENER
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc

@@ -8,7 +8,8 @@ from pathlib import Path
 import grpc
 import pytest
 
-from support.control_plane import ControlPlane, RawStream, control_plane
+from support.control_plane import ControlPlane, control_plane
+from support.xds.stream import RawStream
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
 
 SERVICES = {

@@ -12,11 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
-from envoy.config.core.v3.base_pb2 import Node
-from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest, DiscoveryResponse
 
 from support.kube.cluster import free_ports
 from support.serving import serving
+from support.xds.stream import RawStream
 from towpath.access.tls import ServerTls
 from towpath.app.grpc_server import Ports
 from towpath.hub.compose import snapshot
@@ -54,7 +53,7 @@ class ControlPlane:
     ) -> AsyncIterator[RawStream]:
         """A stream on which a test says exactly what it wants, bytes included."""
         async with self.channel(tls) as channel:
-            yield RawStream(channel.stream_stream(f"/{service}/{method}")())
+            yield RawStream(channel, f"/{service}/{method}")
 
     def channel(self, tls: TlsFiles | None = None) -> grpc.aio.Channel:
         """A connection of its own to the ADS address."""
@@ -71,44 +70,6 @@ class ControlPlane:
         fresh = path.with_suffix(".new")
         fresh.write_text(text)
         fresh.replace(path)
-
-
-class RawStream:
-    """One stream; messages in, messages out, or the status it ended with."""
-
-    def __init__(self, call: grpc.aio.StreamStreamCall[bytes, bytes]) -> None:
-        self._call = call
-
-    async def say(self, type_url: str, *, node: str = "curl.curl", **fields: object) -> None:
-        request = DiscoveryRequest(node=Node(id=node), type_url=type_url, **fields)
-        # That a stream was refused meanwhile is what its end says.
-        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            await self._call.write(request.SerializeToString())
-
-    async def say_bytes(self, data: bytes) -> None:
-        await self._call.write(data)
-
-    async def hear(self, *, within: float = 30.0) -> DiscoveryResponse:
-        return DiscoveryResponse.FromString(await self.hear_bytes(within=within))
-
-    async def hear_bytes(self, *, within: float = 30.0) -> bytes:
-        data = await asyncio.wait_for(self._call.read(), within)
-        assert isinstance(data, bytes), f"the stream ended: {await self._call.details()}"
-        return data
-
-    async def silent_for(self, seconds: float) -> bool:
-        """True if the server says nothing for so long."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._call.read()
-                return False
-        return True
-
-    async def end(self) -> tuple[grpc.StatusCode, str]:
-        """Wait for the status that the server ends the stream with."""
-        with contextlib.suppress(grpc.aio.AioRpcError):
-            await asyncio.wait_for(self._call.read(), 30)
-        return await self._call.code(), await self._call.details() or ""
 
 
 @contextlib.asynccontextmanager

@@ -1,4 +1,6 @@
-"""An event loop whose time passes at once: whoever sleeps is next, and the clock jumps there."""
+"""Time in tests: a clock that a test moves, and an event loop whose time passes at once (whoever
+sleeps is next, and the clock jumps there).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,18 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 
-Clock = Callable[[], float]
+Now = Callable[[], float]
+"""What tells the time, in seconds."""
+
+
+class Clock:
+    """Time that passes when a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class _Jump(selectors.DefaultSelector):
@@ -37,7 +50,7 @@ class FakeTimeLoop(asyncio.SelectorEventLoop):
         return self._jump.now
 
 
-def run_in_fake_time(scenario: Callable[[Clock], Coroutine[Any, Any, T]]) -> T:
+def run_in_fake_time(scenario: Callable[[Now], Coroutine[Any, Any, T]]) -> T:
     """Run *scenario* with the loop's clock, which starts at 1000 s."""
     with asyncio.Runner(loop_factory=FakeTimeLoop) as runner:
         loop = runner.get_loop()

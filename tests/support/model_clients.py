@@ -13,8 +13,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from support.fake_time import Clock
 from support.resources import Contents, snapshot
-from support.xds_peer import NODE, WAIT_S, Clock, Told, new_client, told
+from support.xds.told import Told
+from support.xds_peer import NODE, WAIT_S, new_client, told
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 from towpath.xds.delta import DeltaSession
@@ -54,7 +56,7 @@ class Held:
         self.contents.pop(name, None)
         self.versions.pop(name, None)
 
-    def accept(self, response: Told, names: set[str]) -> None:
+    def accept(self, response: Told[str], names: set[str]) -> None:
         for name in filter(self.wants, names):
             self.contents[name] = response.contents[name]
             if response.versions:
@@ -83,7 +85,7 @@ class Model(ABC, Generic[R]):
 
     def _connect(self) -> None:
         self._to_server: deque[R] = deque()
-        self._to_client: deque[Told] = deque()
+        self._to_client: deque[Told[str]] = deque()
         self._said_who = False
         self._server: Session[R] = self.session_type(
             composer=self._composer,
@@ -101,7 +103,7 @@ class Model(ABC, Generic[R]):
         self._say(self._server.on_snapshot(held))
 
     @property
-    def under_way(self) -> tuple[Told, ...]:
+    def under_way(self) -> tuple[Told[str], ...]:
         """Responses that the client has not read."""
         return tuple(self._to_client)
 
@@ -160,7 +162,7 @@ class Model(ABC, Generic[R]):
     def _say(self, events: list[Event]) -> None:
         self._to_client.extend(told(events))
 
-    def _warm(self, response: Told, good: set[str]) -> None:
+    def _warm(self, response: Told[str], good: set[str]) -> None:
         """A cluster that is new or changed warms until its endpoints come (Envoy's rule)."""
         if response.type_url == CLUSTER:
             held, watched = self.types[CLUSTER], self.types.get(ENDPOINTS, Held()).names
@@ -177,10 +179,10 @@ class Model(ABC, Generic[R]):
     def _first_request(self, type_url: str, held: Held) -> None: ...
 
     @abstractmethod
-    def _take(self, held: Held, response: Told, good: set[str], bad: set[str]) -> None: ...
+    def _take(self, held: Held, response: Told[str], good: set[str], bad: set[str]) -> None: ...
 
     @abstractmethod
-    def _answer(self, held: Held, response: Told, error: str | None) -> None: ...
+    def _answer(self, held: Held, response: Told[str], error: str | None) -> None: ...
 
     def _node(self) -> Node | None:
         said, self._said_who = self._said_who, True
@@ -221,7 +223,7 @@ class SotwModel(Model[SotwRequest]):
             )
         )
 
-    def _take(self, held: Held, response: Told, good: set[str], bad: set[str]) -> None:
+    def _take(self, held: Held, response: Told[str], good: set[str], bad: set[str]) -> None:
         held.nonce = response.nonce
         if response.type_url in FULL_STATE:
             for name in set(held.contents) - good - bad:
@@ -230,7 +232,7 @@ class SotwModel(Model[SotwRequest]):
         if not bad:
             held.version = response.version
 
-    def _answer(self, held: Held, response: Told, error: str | None) -> None:
+    def _answer(self, held: Held, response: Told[str], error: str | None) -> None:
         self._request(response.type_url, held, version=held.version, error=error)
 
 
@@ -287,13 +289,13 @@ class DeltaModel(Model[DeltaRequest]):
             )
         )
 
-    def _take(self, held: Held, response: Told, good: set[str], bad: set[str]) -> None:
+    def _take(self, held: Held, response: Told[str], good: set[str], bad: set[str]) -> None:
         del bad
         held.accept(response, good)
         for name in response.removed:
             held.forget(name)
 
-    def _answer(self, held: Held, response: Told, error: str | None) -> None:
+    def _answer(self, held: Held, response: Told[str], error: str | None) -> None:
         del held
         self._request(
             response.type_url, subscribe=set(), unsubscribe=set(), nonce=response.nonce, error=error

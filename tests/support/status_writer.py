@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, TypeVar, cast
 
-from support.fake_time import Clock, run_in_fake_time
+from support.fake_time import Now, run_in_fake_time
 from support.objects import egress, mesh_of
 from support.written_api import WrittenApi
 from towpath.answers.status import Counts, PolicyStatus
@@ -94,7 +94,7 @@ class Written:
 
 
 @asynccontextmanager
-async def writing(clock: Clock, given: Given, api: WrittenApi) -> AsyncIterator[Written]:
+async def writing(clock: Now, given: Given, api: WrittenApi) -> AsyncIterator[Written]:
     def now() -> datetime:
         return datetime.fromtimestamp(clock(), UTC)
 
@@ -125,7 +125,7 @@ def scenario(
 ) -> None:
     """Run *test* against a writer, in a time of its own."""
 
-    async def run(clock: Clock) -> None:
+    async def run(clock: Now) -> None:
         async with writing(clock, given or Given(), api or WrittenApi()) as written:
             await test(written)
 

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest
 
 from bench.hostile.row import Row
+from support.fake_time import Clock
 from support.objects import mesh_config, namespace, pod, service
 from support.resources import resource
 from support.running_hub import running_hub
-from support.xds_peer import Clock
 from towpath.model.names import ClientKind
 from towpath.model.types import CLUSTER
 from towpath.rollout.clients import ClientBuild

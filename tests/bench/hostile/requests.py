@@ -12,8 +12,9 @@ from typing import Any
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, DiscoveryRequest
 
 from bench.hostile.row import Row
+from support.fake_time import Clock
 from support.resources import snapshot
-from support.xds_peer import Clock, delta_session
+from support.xds_peer import delta_session
 from towpath.model.types import CLUSTER
 from towpath.xds.limits import LimitExceeded
 from towpath.xds.parse import parse_delta, parse_sotw

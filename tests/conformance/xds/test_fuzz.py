@@ -21,9 +21,10 @@ import grpc.aio
 import pytest
 
 from support.xds.case import Case
-from support.xds.client import PROBED, PROBES, Client, StreamEnded
+from support.xds.client import PROBED, PROBES, Client
 from support.xds.contents import Contents, Item
 from support.xds.fuzz import AGENTS, Requests
+from support.xds.stream import StreamEnded
 from support.xds.towpath_target import towpath_target
 from support.xds.types import CLUSTER, LISTENER, ROUTES, TYPES
 

@@ -14,9 +14,10 @@ import pytest
 
 from support.xds.adapter import RemoteAdapter
 from support.xds.case import Case
-from support.xds.client import DeltaClient, SotwClient, Told
+from support.xds.client import DeltaClient, SotwClient
 from support.xds.labels import labelled_towpath
 from support.xds.target import Target
+from support.xds.told import Told
 from support.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 from support.xds.types import short as short_name
 
@@ -294,7 +295,7 @@ async def test_scenario_16_gone_and_back(xds: Case, variant: Variant) -> None:
     async with xds.delta(own=variant.own) as client:
         await client.get(variant.type_url, "A", "B", "C")
         await xds.remove(variant.type_url, "B")
-        gone: Told = await client.take()
+        gone: Told[bytes] = await client.take()
         assert (gone.names, gone.removed) == ([], ("B",))
         await xds.add(variant.type_url, "B")
         told = await client.take()

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from support.xds.case import Case
-from support.xds.client import Told
 from support.xds.contents import Contents, Item
+from support.xds.told import Told
 from support.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
 
 ORDER = [CLUSTER, ENDPOINTS, LISTENER, ROUTES]
@@ -185,7 +185,7 @@ async def test_56_a_rejected_cluster_holds_back_only_what_needs_it(xds: Case, va
         rejected = clusters.contents["new"]
         await client.nack(clusters, "new: no such thing")
         holds_new = False
-        sent: list[Told] = []
+        sent: list[Told[bytes]] = []
         while not any("other" in told.contents for told in sent if told.type_url == ROUTES):
             sent.append(await client.take())
             body = sent[-1].contents.get("new") if sent[-1].type_url == CLUSTER else None
@@ -211,7 +211,7 @@ async def test_57_whoever_the_client_is_the_order_is_the_same(xds: Case, agent: 
     assert list(dict.fromkeys(having_new)) == [CLUSTER, ENDPOINTS, ROUTES]
 
 
-async def _until(client: Any, type_url: str) -> list[Told]:
+async def _until(client: Any, type_url: str) -> list[Told[bytes]]:
     """Hear, and accept, up to the first response of that type."""
     sent = [await client.take()]
     while sent[-1].type_url != type_url:

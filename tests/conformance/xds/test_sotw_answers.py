@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 
 from support.xds.case import Case
-from support.xds.client import SotwClient, Told
+from support.xds.client import SotwClient
+from support.xds.told import Told
 from support.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, WHOLE
 
 
@@ -58,7 +59,7 @@ async def test_14_only_error_detail_makes_a_rejection(xds: Case) -> None:
         assert all(told.contents != rejected.contents for told in await again.settle())
 
 
-async def _heard(client: SotwClient, type_url: str, *names: str) -> Told:
+async def _heard(client: SotwClient, type_url: str, *names: str) -> Told[bytes]:
     """What is sent for a first request; not yet answered."""
     await client.ask(type_url, *names)
     return await client.hear()
@@ -226,7 +227,7 @@ async def test_23_one_version_is_always_the_same_bytes(xds: Case) -> None:
     """Check 23; TP1 «Caching»: also when content comes back, and on the next stream."""
     seen: dict[tuple[str, str, tuple[str, ...]], dict[str, bytes]] = {}
 
-    def remember(told: Told, *asked: str) -> None:
+    def remember(told: Told[bytes], *asked: str) -> None:
         bodies = dict(told.contents)
         assert seen.setdefault((told.type_url, told.version, asked), bodies) == bodies
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Self
 
 import grpc
@@ -18,23 +17,23 @@ import grpc.aio
 from envoy.config.core.v3.base_pb2 import Node
 from envoy.service.discovery.v3.discovery_pb2 import (
     DeltaDiscoveryRequest,
-    DeltaDiscoveryResponse,
     DiscoveryRequest,
-    DiscoveryResponse,
 )
-from google.protobuf.message import Message
+from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.status_pb2 import Status
 
 from support.xds import contents
-from support.xds.types import AGGREGATED, OWN, ROUTES, WHOLE, short
+from support.xds.stream import WITHIN_S, Stream
+from support.xds.told import Told, read_delta, read_sotw
+from support.xds.types import AGGREGATED, OWN, ROUTES, WHOLE
 
-WITHIN_S = 30.0
 PROBES = tuple(f"probe-{number}" for number in range(1, 13))
 """Names of resources that exist only to be asked for; see `quiet`."""
 
 PROBED = ROUTES
 """Which type's probes are asked for on an aggregated stream, unless a test says otherwise."""
 
+_PROBES = frozenset(PROBES)
 OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
@@ -42,41 +41,7 @@ OPTIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
-    """One response. *contents* is the bytes of each resource, probes left out."""
-
-    type_url: str
-    version: str
-    nonce: str
-    contents: Mapping[str, bytes] = field(repr=False)
-    message: Any = field(repr=False)
-    versions: Mapping[str, str] = field(default_factory=dict)
-    removed: tuple[str, ...] = ()
-    probes: frozenset[str] = frozenset()
-
-    def __str__(self) -> str:
-        sent = f"{short(self.type_url)} {self.names}"
-        return f"{sent}, removed {list(self.removed)}" if self.removed else sent
-
-    @property
-    def names(self) -> list[str]:
-        return sorted(self.contents)
-
-    @property
-    def errors(self) -> dict[str, tuple[int, str]]:
-        """By name: code and text of each `resource_errors`."""
-        return {
-            e.resource_name.name: (e.error_detail.code, e.error_detail.message)
-            for e in self.message.resource_errors
-        }
-
-
-class StreamEnded(AssertionError):
-    """The server ended a stream on which a response was awaited."""
-
-
-class Client:
+class Client(Stream):
     """What both variants have in common; `own` is the type of a stream for that type alone.
 
     One that does not read leaves it to gRPC to tell the server to wait.
@@ -95,20 +60,26 @@ class Client:
     ) -> None:
         self.node = Node(id=node, user_agent_name=agent, client_features=features)
         self.own = own
-        self.heard: list[Told] = []
+        super().__init__(channel, method)
+        self.heard: list[Told[bytes]] = []
         self.requests = 0
         self._channel = channel
-        self._call: Any = channel.stream_stream(method)()
         self._unread: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._nonces: dict[str, str] = {}
         self._probes: Counter[str] = Counter()
-        self._reader = asyncio.create_task(self._read()) if reads else None
+        self._reader = asyncio.create_task(self._keep_reading()) if reads else None
 
-    async def _read(self) -> None:
-        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.CancelledError):
-            while (data := await self._call.read()) is not grpc.aio.EOF:
+    async def _keep_reading(self) -> None:
+        with contextlib.suppress(asyncio.CancelledError):
+            while (data := await super()._read()) is not None:
                 self._unread.put_nowait(data)
         self._unread.put_nowait(None)
+
+    async def _read(self) -> bytes | None:
+        data = await self._unread.get()
+        if data is None:
+            self._unread.put_nowait(None)  # for whoever hears again
+        return data
 
     async def close(self) -> None:
         """End the stream and its connection, as a client that is stopped does."""
@@ -124,35 +95,24 @@ class Client:
         await self.close()
 
     async def say_bytes(self, data: bytes) -> None:
-        """Send bytes; that the stream has ended is found out by hearing, or by its status."""
         self.requests += 1
-        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
-            await self._call.write(data)
+        await super().say_bytes(data)
 
-    async def hear(self, *, within: float = WITHIN_S) -> Told:
+    async def hear(self, *, within: float = WITHIN_S) -> Told[bytes]:
         """The next response; a stream that has ended fails the test with its status."""
-        data = await asyncio.wait_for(self._unread.get(), within)
-        if data is None:
-            self._unread.put_nowait(None)  # for whoever hears again
-            raise StreamEnded(f"the stream ended: {await self.status()}")
-        told = self._parse(data)
+        told = self._parse(await self.hear_bytes(within=within))
         assert told.nonce, "a response without a nonce"
         assert told.nonce not in {t.nonce for t in self.heard}, "a nonce was used twice"
         self.heard.append(told)
         self._nonces[told.type_url] = told.nonce
         return told
 
-    async def status(self) -> tuple[grpc.StatusCode, str]:
-        """The status that the stream ended with; responses before it are passed over."""
-        async with asyncio.timeout(WITHIN_S):
-            return await self._call.code(), await self._call.details() or ""
-
     async def quiet(self, probed: str = "") -> None:
         """Assert that nothing has been sent, nor will be for what was said and done so far."""
         sent = await self.settle(probed)
         assert not sent, f"sent without need: {[str(told) for told in sent]}"
 
-    async def settle(self, probed: str = "") -> list[Told]:
+    async def settle(self, probed: str = "") -> list[Told[bytes]]:
         """Hear, and accept, all that is sent for what was said and done so far.
 
         No time says when that is, but order does: what is asked for now is answered behind it.
@@ -174,16 +134,16 @@ class Client:
     async def _probe(self, type_url: str, name: str) -> None:
         raise NotImplementedError
 
-    async def take(self) -> Told:
+    async def take(self) -> Told[bytes]:
         """Hear, and accept."""
         told = await self.hear()
         await self.ack(told)
         return told
 
-    async def ack(self, told: Told) -> None:
+    async def ack(self, told: Told[bytes]) -> None:
         raise NotImplementedError
 
-    def _parse(self, data: bytes) -> Told:
+    def _parse(self, data: bytes) -> Told[bytes]:
         raise NotImplementedError
 
 
@@ -211,18 +171,18 @@ class SotwClient(Client):
             response_nonce=self._nonces.get(type_url, "") if nonce is None else nonce,
         )
 
-    async def get(self, type_url: str, *names: str) -> Told:
+    async def get(self, type_url: str, *names: str) -> Told[bytes]:
         """Ask, hear, and accept."""
         await self.ask(type_url, *names)
         told = await self.hear()
         await self.ack(told)
         return told
 
-    async def ack(self, told: Told) -> None:
+    async def ack(self, told: Told[bytes]) -> None:
         self.accepted[told.type_url] = told.version
         await self.ask(told.type_url, *self.names.get(told.type_url, []), nonce=told.nonce)
 
-    async def nack(self, told: Told, words: str = "rejected", *names: str) -> None:
+    async def nack(self, told: Told[bytes], words: str = "rejected", *names: str) -> None:
         """Reject; *names*, if any, are asked for from now on."""
         if names:
             self.names[told.type_url] = list(names)
@@ -240,12 +200,8 @@ class SotwClient(Client):
             asked = ["*"]
         await self.ask(type_url, *asked, name)
 
-    def _parse(self, data: bytes) -> Told:
-        message: Any = DiscoveryResponse.FromString(data)
-        held, probes = _split((contents.unpacked(any_), any_.value) for any_ in message.resources)
-        return Told(
-            message.type_url, message.version_info, message.nonce, held, message, probes=probes
-        )
+    def _parse(self, data: bytes) -> Told[bytes]:
+        return read_sotw(data, _named, probes=_PROBES)
 
 
 class DeltaClient(Client):
@@ -277,19 +233,19 @@ class DeltaClient(Client):
             response_nonce=nonce,
         )
 
-    async def get(self, type_url: str, *subscribe: str, **more: Any) -> Told:
+    async def get(self, type_url: str, *subscribe: str, **more: Any) -> Told[bytes]:
         """Ask, hear, and accept."""
         await self.ask(type_url, *subscribe, **more)
         return await self.take()
 
-    async def ack(self, told: Told) -> None:
+    async def ack(self, told: Told[bytes]) -> None:
         held = self.versions.setdefault(told.type_url, {})
         held.update(told.versions)
         for name in told.removed:
             held.pop(name, None)
         await self.say(told.type_url, response_nonce=told.nonce)
 
-    async def nack(self, told: Told, words: str = "rejected", *subscribe: str) -> None:
+    async def nack(self, told: Told[bytes], words: str = "rejected", *subscribe: str) -> None:
         await self.say(
             told.type_url,
             response_nonce=told.nonce,
@@ -300,32 +256,12 @@ class DeltaClient(Client):
     async def _probe(self, type_url: str, name: str) -> None:
         await self.ask(type_url, name)
 
-    def _parse(self, data: bytes) -> Told:
-        message: Any = DeltaDiscoveryResponse.FromString(data)
-        pairs = [(contents.unpacked(r.resource), r) for r in message.resources]
-        for held, resource in pairs:
-            assert contents.name_of(held) == resource.name
-        bodies, probes = _split((held, r.resource.value) for held, r in pairs)
-        assert bodies.keys().isdisjoint(message.removed_resources), "sent and removed at once"
-        return Told(
-            message.type_url,
-            message.system_version_info,
-            message.nonce,
-            bodies,
-            message,
-            versions={r.name: r.version for r in message.resources if r.name in bodies},
-            removed=tuple(message.removed_resources),
-            probes=probes,
-        )
+    def _parse(self, data: bytes) -> Told[bytes]:
+        return read_delta(data, _named, probes=_PROBES)
 
 
-def _split(held: Iterable[tuple[Message, bytes]]) -> tuple[dict[str, bytes], frozenset[str]]:
-    """Contents by name, and the probes among them; no name may come twice."""
-    pairs = [(contents.name_of(message), data) for message, data in held]
-    by_name = dict(pairs)
-    assert len(by_name) == len(pairs), f"a name is twice in one response: {[n for n, _ in pairs]}"
-    probes = frozenset(by_name).intersection(PROBES)
-    return {name: data for name, data in by_name.items() if name not in probes}, probes
+def _named(packed: AnyMessage) -> tuple[str, bytes]:
+    return contents.name_of(contents.unpacked(packed)), packed.value
 
 
 @contextlib.asynccontextmanager

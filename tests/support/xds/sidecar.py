@@ -13,8 +13,10 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
 
-from support.xds.client import SotwClient, StreamEnded, Told, sotw
+from support.xds.client import SotwClient, sotw
 from support.xds.process import NODE, ServerProcess
+from support.xds.stream import StreamEnded
+from support.xds.told import Told
 from support.xds.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
 WITHIN_S = 60.0
@@ -57,13 +59,13 @@ class Sidecar:
             names <= self.held.get(type_url, {}).keys() for type_url, names in self.wanted.items()
         )
 
-    def _take(self, told: Told) -> None:
+    def _take(self, told: Told[bytes]) -> None:
         self.responses += 1
         self.versions[told.type_url] = told.version
         held = {} if told.type_url in (CLUSTER, LISTENER) else self.held.get(told.type_url, {})
         self.held[told.type_url] = {**held, **told.contents}
 
-    def _refers_to(self, told: Told) -> Iterator[tuple[str, set[str]]]:
+    def _refers_to(self, told: Told[bytes]) -> Iterator[tuple[str, set[str]]]:
         if told.type_url == CLUSTER:
             parsed: list[Any] = [Cluster.FromString(body) for body in told.contents.values()]
             yield ENDPOINTS, {c.name for c in parsed if c.type == Cluster.EDS}

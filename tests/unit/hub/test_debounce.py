@@ -6,14 +6,14 @@ import asyncio
 
 import pytest
 
-from support.fake_time import Clock, run_in_fake_time
+from support.fake_time import Now, run_in_fake_time
 from towpath.hub.debounce import Debounce
 
 QUIET, LONGEST = 0.02, 0.5
 
 
 async def _released(
-    clock: Clock, touches: list[float], *, quiet: float = QUIET, longest: float = LONGEST
+    clock: Now, touches: list[float], *, quiet: float = QUIET, longest: float = LONGEST
 ) -> list[tuple[float, float]]:
     """For changes at *touches* (s): when each release came, and the time it gave as the first's."""
     debounce = Debounce(quiet=quiet, longest=longest, clock=clock)
@@ -58,7 +58,7 @@ async def _released(
 def test_when_changes_are_released(
     touches: list[float], expected: list[tuple[float, float]]
 ) -> None:
-    async def scenario(clock: Clock) -> list[tuple[float, float]]:
+    async def scenario(clock: Now) -> list[tuple[float, float]]:
         return await _released(clock, touches)
 
     assert expected == run_in_fake_time(scenario)
@@ -67,7 +67,7 @@ def test_when_changes_are_released(
 def test_changes_that_never_stop_are_released_after_the_longest_time() -> None:
     touches = [round(0.01 * n, 2) for n in range(1, 160)]
 
-    async def scenario(clock: Clock) -> list[tuple[float, float]]:
+    async def scenario(clock: Now) -> list[tuple[float, float]]:
         return await _released(clock, touches)
 
     releases = run_in_fake_time(scenario)
@@ -79,14 +79,14 @@ def test_changes_that_never_stop_are_released_after_the_longest_time() -> None:
 
 
 def test_without_a_quiet_time_nothing_waits() -> None:
-    async def scenario(clock: Clock) -> list[tuple[float, float]]:
+    async def scenario(clock: Now) -> list[tuple[float, float]]:
         return await _released(clock, [0.1, 0.101, 0.102], quiet=0, longest=0)
 
     assert [(0.1, 0.1), (0.101, 0.101), (0.102, 0.102)] == run_in_fake_time(scenario)
 
 
 def test_changes_that_came_while_nobody_waited_are_one_release_at_once() -> None:
-    async def scenario(clock: Clock) -> tuple[float, bool]:
+    async def scenario(clock: Now) -> tuple[float, bool]:
         debounce = Debounce(quiet=QUIET, longest=LONGEST, clock=clock)
         begun = clock()
         debounce.touch()

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import pytest
 
-from support.fake_time import Clock, run_in_fake_time
+from support.fake_time import Now, run_in_fake_time
 from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.lease import Lease, micro_time, replica_name
 
@@ -52,7 +52,7 @@ class Kept:
             raise KubeApiError(0, "nobody answers")
 
 
-def _claim(kept: Kept, identity: str, clock: Clock) -> Lease:
+def _claim(kept: Kept, identity: str, clock: Now) -> Lease:
     def now() -> datetime:
         return datetime.fromtimestamp(clock(), UTC)
 
@@ -67,7 +67,7 @@ async def _until_held(lease: Lease) -> None:
 
 
 def test_one_of_two_holds_it_and_keeps_it() -> None:
-    async def scenario(clock: Clock) -> None:
+    async def scenario(clock: Now) -> None:
         kept = Kept()
         a, b = _claim(kept, "a", clock), _claim(kept, "b", clock)
         running = [asyncio.ensure_future(one.run()) for one in (a, b)]
@@ -84,7 +84,7 @@ def test_one_of_two_holds_it_and_keeps_it() -> None:
 
 
 def test_it_is_given_back_at_the_end_and_taken_at_once() -> None:
-    async def scenario(clock: Clock) -> None:
+    async def scenario(clock: Now) -> None:
         kept = Kept()
         a, b = _claim(kept, "a", clock), _claim(kept, "b", clock)
         first, second = asyncio.ensure_future(a.run()), None
@@ -107,7 +107,7 @@ def test_it_is_given_back_at_the_end_and_taken_at_once() -> None:
 
 
 def test_who_stops_renewing_loses_it_before_another_takes_it() -> None:
-    async def scenario(clock: Clock) -> None:
+    async def scenario(clock: Now) -> None:
         kept = Kept()
         a, b = _claim(kept, "a", clock), _claim(kept, "b", clock)
         first = asyncio.ensure_future(a.run())
@@ -130,7 +130,7 @@ def test_who_stops_renewing_loses_it_before_another_takes_it() -> None:
 
 
 def test_a_holder_cut_off_from_the_api_no_longer_counts_on_it() -> None:
-    async def scenario(clock: Clock) -> None:
+    async def scenario(clock: Now) -> None:
         kept = Kept()
         a = _claim(kept, "a", clock)
         running = asyncio.ensure_future(a.run())
@@ -163,7 +163,7 @@ def test_a_replica_has_a_name_that_an_object_may_have(host: str, expected: str) 
 def test_what_is_no_lease_is_a_refusal_and_does_not_end_it(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    async def scenario(clock: Clock) -> None:
+    async def scenario(clock: Now) -> None:
         kept = Kept(garbage=True)
         a = _claim(kept, "a", clock)
         running = asyncio.ensure_future(a.run())

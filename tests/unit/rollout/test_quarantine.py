@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from support.fake_time import Clock
 from support.objects import mesh_of
 from support.resources import FakeVocabulary, resource, snapshot
-from support.xds_peer import Clock
 from towpath.hub.comparison import Comparisons
 from towpath.hub.queries import Queries
 from towpath.model.names import Account, ClientKind

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from support.fake_time import Clock, run_in_fake_time
+from support.fake_time import Now, run_in_fake_time
 from support.written_api import WrittenApi
 from towpath.kubeapi.client import KubeApiError, NoRightError
 from towpath.kubeapi.lease import Lease
@@ -40,7 +40,7 @@ class Api(WrittenApi):
 def created(api: Api, *, lease: Held | None = None, seconds: float = 100.0) -> list[Any]:
     """What is written within that time; the lease is held from its half on."""
 
-    async def scenario(_: Clock) -> None:
+    async def scenario(_: Now) -> None:
         held = lease or Held()
         preset = Preset(cast("Any", api), lease=cast("Lease", held), namespace="osm-system")
         task = asyncio.create_task(preset.run())

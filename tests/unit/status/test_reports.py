@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from support.fake_time import Clock, run_in_fake_time
+from support.fake_time import Now, run_in_fake_time
 from support.written_api import WrittenApi
 from towpath.answers.status import Counts, PolicyStatus
 from towpath.kubeapi.client import KubeApi, KubeApiError
@@ -26,7 +26,7 @@ def _status(counts: Counts, *, generation: int = 1, number: int = 0) -> PolicySt
 class Replicas:
     """Any number of them on one API."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Now) -> None:
         self.api = WrittenApi()
         self._clock = clock
 
@@ -39,7 +39,7 @@ class Replicas:
 
 
 def scenario(test: Callable[[Replicas], Awaitable[None]]) -> None:
-    async def run(clock: Clock) -> None:
+    async def run(clock: Now) -> None:
         await test(Replicas(clock))
 
     run_in_fake_time(run)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.xds_peer import Clock
+from support.fake_time import Clock
 from towpath.xds.budget import SHARE, OpeningBudget
 from towpath.xds.limits import LimitExceeded
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from support.fake_time import Clock
 from support.resources import Contents, FakeVocabulary, old, resource, snapshot
-from support.xds_peer import Clock, Told, delta_session, sotw_session, told
+from support.xds.told import Told
+from support.xds_peer import delta_session, sotw_session, told
 from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 from towpath.xds.messages import DeltaRequest, Node, Reply, SotwRequest
@@ -88,7 +90,7 @@ class _Client:
         )
         self._take(told(self.session.on_request(request)))
 
-    def _take(self, responses: list[Told]) -> None:
+    def _take(self, responses: list[Told[str]]) -> None:
         for response in responses:
             if response.type_url not in self.names:
                 continue  # nobody here knows that type
@@ -172,7 +174,7 @@ def test_what_goes_and_returns_is_refused_and_called_again(kind: str) -> None:
         assert "10.0.0.1" == client.called
 
 
-def _ask(session: object, type_url: str, *names: str, nonce: str = "") -> list[Told]:
+def _ask(session: object, type_url: str, *names: str, nonce: str = "") -> list[Told[str]]:
     request = SotwRequest(type_url, node=None, names=frozenset(names), nonce=nonce)
     return told(session.on_request(request))  # type: ignore[attr-defined]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from support.xds_peer import Clock
+from support.fake_time import Clock
 from towpath.xds.limits import NAMES_FOR_ONE, Admission, LimitExceeded, Limits, RequestRate
 
 FEW = Limits(max_name_length=5, max_streams=3, max_streams_per_peer=2, max_request_rate=2.0)
