@@ -20,10 +20,10 @@ from towpath.model.plan import (
     Destination,
     Destinations,
     Inbound,
-    Offer,
     Outbound,
     Plan,
-    Targets,
+    ProxylessPlan,
+    ProxylessTargets,
     destination_name,
 )
 from towpath.model.problem import Problem
@@ -90,16 +90,16 @@ def _envoy(mesh: Mesh, account: Account, let_in: Inbound) -> Snapshot:
     return Snapshot(_sets(layers), envoy.VOCABULARY)
 
 
-def _grpc(mesh: Mesh, offer: Offer) -> Snapshot:
+def _grpc(mesh: Mesh, plan: ProxylessPlan) -> Snapshot:
     """What a gRPC client is offered; one snapshot for all that may call the same."""
-    targets = offer.targets
+    targets = plan.targets
     layers = {
         CLUSTER: (mesh.ask(_encoded, grpc.clusters, targets),),
         ENDPOINTS: (mesh.ask(_assignments, targets),),
         LISTENER: (mesh.ask(_encoded, grpc.listeners, targets),),
         ROUTES: (mesh.ask(_encoded, grpc.routes, targets),),
     }
-    return Snapshot(_sets(layers), grpc.GrpcVocabulary(offer.withheld))
+    return Snapshot(_sets(layers), grpc.GrpcVocabulary(plan.withheld))
 
 
 def _pipy(mesh: Mesh, sidecar: SidecarId, account: Account, let_in: Inbound) -> Snapshot:
@@ -186,7 +186,7 @@ def _size(planned: object) -> int:
             return 0
 
 
-def _assignments(mesh: Mesh, reachable: Destinations | Targets) -> Layer:
+def _assignments(mesh: Mesh, reachable: Destinations | ProxylessTargets) -> Layer:
     """Endpoints, but of what is dialled at the very address that the application chose."""
     return Layer(
         tuple(

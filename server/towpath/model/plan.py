@@ -39,7 +39,7 @@ class Destinations(HashedOnce[Destination]):
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Target:
+class ProxylessTarget:
     """One port of an in-mesh service, as a client without a sidecar asks for it.
 
     `names` are what it may be called in `xds:///NAME`; no two targets share one.
@@ -55,15 +55,15 @@ class Target:
         return destination_name(self.namespace, self.service, self.port)
 
 
-class Targets(HashedOnce[Target]):
-    """Targets, sorted."""
+class ProxylessTargets(HashedOnce[ProxylessTarget]):
+    """ProxylessTargets, sorted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class ProxylessPlan:
     """What a client without a sidecar may call; `withheld` says why there is nothing at all."""
 
-    targets: Targets = Targets()
+    targets: ProxylessTargets = ProxylessTargets()
     withheld: str = ""
 
 

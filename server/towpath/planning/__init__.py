@@ -2,7 +2,7 @@
 
 `outbound` makes an `Outbound`, shared by a service account's sidecars;
 `inbound` makes an `Inbound`, shared by the pods that the same services select;
-`proxyless` makes the `Offer` of what a service account's gRPC clients may call without a sidecar;
+`proxyless` makes the `ProxylessPlan` of a service account's gRPC clients, which have no sidecar;
 `endpoints` says where each destination leads; `problems` collects what could not be planned.
 """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Protocol
-from towpath.model.plan import Offer, Target, Targets
+from towpath.model.plan import ProxylessPlan, ProxylessTarget, ProxylessTargets
 from towpath.model.workloads import Service, ServicePort
 from towpath.planning.config import config
 
@@ -17,28 +17,28 @@ CLUSTER_DOMAIN = "svc.cluster.local"
 GRPC_PORT = "grpc"
 
 
-def proxyless(mesh: Mesh, account: Account) -> Offer:
+def proxyless(mesh: Mesh, account: Account) -> ProxylessPlan:
     """What the clients of one service account may call.
 
     As for a sidecar, that is nothing outside the mesh, without a MeshConfig, or without permissive
     mode.
     """
     if not mesh.monitored(account.namespace):
-        return Offer(withheld=f"namespace {account.namespace} is not in the mesh")
+        return ProxylessPlan(withheld=f"namespace {account.namespace} is not in the mesh")
     if not config(mesh).permissive:
-        return Offer(
+        return ProxylessPlan(
             withheld="permissive mode is off (spec.traffic.enablePermissiveTrafficPolicyMode of "
             "MeshConfig), and no policy can be left to a client without a sidecar"
         )
-    return Offer(mesh.ask(targets))
+    return ProxylessPlan(mesh.ask(targets))
 
 
-def targets(mesh: Mesh) -> Targets:
+def targets(mesh: Mesh) -> ProxylessTargets:
     """Every port of every service of the monitored namespaces, headless ones too.
 
     A port where the server speaks first is none: in gRPC the client does.
     """
-    return Targets(
+    return ProxylessTargets(
         target
         for namespace in mesh.monitored_namespaces()
         for service in mesh.services(namespace)
@@ -46,14 +46,14 @@ def targets(mesh: Mesh) -> Targets:
     )
 
 
-def targets_of(service: Service) -> tuple[Target, ...]:
+def targets_of(service: Service) -> tuple[ProxylessTarget, ...]:
     """The targets of one service, by port."""
     usable = [p for p in service.ports if p.protocol is not Protocol.TCP_SERVER_FIRST]
     short = f"{service.name}.{service.namespace}"
     hosts = (short, f"{short}.{CLUSTER_DOMAIN}")
     default = _default(usable)
     return tuple(
-        Target(
+        ProxylessTarget(
             namespace=service.namespace,
             service=service.name,
             port=port.port,

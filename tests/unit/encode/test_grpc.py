@@ -24,11 +24,11 @@ from towpath.encode.grpc import GrpcVocabulary, clusters, listeners
 from towpath.encode.grpc import routes as route_configurations
 from towpath.hub.compose import snapshot
 from towpath.model.names import ClientKind, SidecarId
-from towpath.model.plan import Target, Targets
+from towpath.model.plan import ProxylessTarget, ProxylessTargets
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
-TARGETS = Targets((Target("shop", "web", 80, ("web.shop", "web.shop:80")),))
+TARGETS = ProxylessTargets((ProxylessTarget("shop", "web", 80, ("web.shop", "web.shop:80")),))
 CLUSTER_NAME = "shop/web|80"
 WEB = SidecarId(pod="web-1", namespace="shop")
 

@@ -7,20 +7,20 @@ import pytest
 from support.objects import egress, headless, mesh_config, mesh_of, namespace, port, service
 from towpath.model.mesh import Object
 from towpath.model.names import Account, Protocol
-from towpath.model.plan import Offer, Target, Targets
+from towpath.model.plan import ProxylessPlan, ProxylessTarget, ProxylessTargets
 from towpath.model.workloads import ServicePort
 from towpath.planning import proxyless
 
 CURL = Account("shop", "curl")
 LONG = "web.shop.svc.cluster.local"
-WEB = Target("shop", "web", 80, ("web.shop", LONG, "web.shop:80", f"{LONG}:80"))
+WEB = ProxylessTarget("shop", "web", 80, ("web.shop", LONG, "web.shop:80", f"{LONG}:80"))
 GRPC, ADMIN = port(50051, name="grpc"), port(8080, name="http")
 
 
-def _targets(*objects: Object) -> Targets:
-    offer = proxyless(mesh_of(namespace(), mesh_config(), *objects), CURL)
-    assert "" == offer.withheld
-    return offer.targets
+def _targets(*objects: Object) -> ProxylessTargets:
+    plan = proxyless(mesh_of(namespace(), mesh_config(), *objects), CURL)
+    assert "" == plan.withheld
+    return plan.targets
 
 
 def _names(*ports: ServicePort) -> dict[int, list[str]]:
@@ -30,7 +30,7 @@ def _names(*ports: ServicePort) -> dict[int, list[str]]:
 
 
 def test_a_service_with_one_port_is_called_with_and_without_it() -> None:
-    assert Targets((WEB,)) == _targets(service("web"))
+    assert ProxylessTargets((WEB,)) == _targets(service("web"))
 
 
 def test_of_several_ports_the_one_named_grpc_is_meant_by_a_name_without_one() -> None:
@@ -47,7 +47,7 @@ def test_a_headless_service_is_called_by_its_service_port() -> None:
 
 @pytest.mark.parametrize("protocol", [Protocol.HTTP, Protocol.HTTPS, Protocol.TCP])
 def test_what_a_sidecar_would_look_into_makes_no_difference(protocol: Protocol) -> None:
-    assert Targets((WEB,)) == _targets(service("web", port(80, protocol)))
+    assert ProxylessTargets((WEB,)) == _targets(service("web", port(80, protocol)))
 
 
 def test_a_port_where_the_server_speaks_first_cannot_speak_grpc() -> None:
@@ -64,7 +64,7 @@ def test_what_policies_allow_outside_the_mesh_is_not_offered() -> None:
         egress(sources=(CURL,)),
     )
 
-    assert Offer(Targets((WEB,))) == proxyless(mesh, CURL)
+    assert ProxylessPlan(ProxylessTargets((WEB,))) == proxyless(mesh, CURL)
 
 
 def test_without_permissive_mode_nothing_is_offered() -> None:
@@ -87,9 +87,9 @@ def test_outside_the_mesh_nothing_is_offered_and_nothing_of_it() -> None:
     )
 
     _nothing(proxyless(mesh, Account("old", "curl")), "namespace old is not in the mesh")
-    assert Offer(Targets((WEB,))) == proxyless(mesh, CURL)
+    assert ProxylessPlan(ProxylessTargets((WEB,))) == proxyless(mesh, CURL)
 
 
-def _nothing(offer: Offer, reason: str) -> None:
-    assert Targets() == offer.targets
-    assert reason in offer.withheld
+def _nothing(plan: ProxylessPlan, reason: str) -> None:
+    assert ProxylessTargets() == plan.targets
+    assert reason in plan.withheld

@@ -6,18 +6,18 @@ from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 
 from towpath.encode.pack import ads, resource
-from towpath.model.plan import Target, Targets
+from towpath.model.plan import ProxylessTarget, ProxylessTargets
 from towpath.model.snapshot import Layer, Resource
 
 UNLIMITED = 0xFFFFFFFF
 
 
-def clusters(targets: Targets) -> Layer:
+def clusters(targets: ProxylessTargets) -> Layer:
     """One cluster for each target."""
     return Layer(tuple(_cluster(target) for target in targets))
 
 
-def _cluster(target: Target) -> Resource:
+def _cluster(target: ProxylessTarget) -> Resource:
     # The clients' own default of 1,024 calls at once would be a limit that nobody asked for:
     # https://github.com/grpc/proposal/blob/master/A32-xds-circuit-breaking.md
     thresholds = CircuitBreakers.Thresholds(max_requests={"value": UNLIMITED})

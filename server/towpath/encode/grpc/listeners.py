@@ -12,11 +12,11 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 )
 
 from towpath.encode.pack import ads, pack, resource
-from towpath.model.plan import Target, Targets
+from towpath.model.plan import ProxylessTarget, ProxylessTargets
 from towpath.model.snapshot import Layer, Resource
 
 
-def listeners(targets: Targets) -> Layer:
+def listeners(targets: ProxylessTargets) -> Layer:
     """A listener for each name of each target; the client asks for it by just that name."""
     return Layer(tuple(_listener(name, target) for target in targets for name in target.names))
 
@@ -27,7 +27,7 @@ def closed_listener(name: str) -> Resource:
     return _resource(name, hcm.HttpConnectionManager(stat_prefix=name, route_config=nowhere))
 
 
-def _listener(name: str, target: Target) -> Resource:
+def _listener(name: str, target: ProxylessTarget) -> Resource:
     rds = hcm.Rds(config_source=ads(), route_config_name=target.name)
     return _resource(name, hcm.HttpConnectionManager(stat_prefix=target.name, rds=rds))
 

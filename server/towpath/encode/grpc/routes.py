@@ -11,16 +11,16 @@ from envoy.config.route.v3.route_components_pb2 import (
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 
 from towpath.encode.pack import resource
-from towpath.model.plan import Target, Targets
+from towpath.model.plan import ProxylessTarget, ProxylessTargets
 from towpath.model.snapshot import Layer, Resource
 
 
-def routes(targets: Targets) -> Layer:
+def routes(targets: ProxylessTargets) -> Layer:
     """One route configuration for each target."""
     return Layer(tuple(_whole(target) for target in targets))
 
 
-def _whole(target: Target) -> Resource:
+def _whole(target: ProxylessTarget) -> Resource:
     """For any authority: the name that was dialled has chosen the target already. How long a call
     may take is for its caller to say.
     """
