@@ -15,7 +15,7 @@ from towpath.encode import sidecar as pipy
 from towpath.encode.endpoints import load_assignment
 from towpath.model.egress_plan import EgressPlan
 from towpath.model.mesh import Mesh
-from towpath.model.names import Account, ClientKind, SidecarId
+from towpath.model.names import ClientKind, SidecarId
 from towpath.model.plan import (
     Destination,
     Destinations,
@@ -29,32 +29,23 @@ from towpath.model.plan import (
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SIDECAR
-from towpath.planning import endpoints, inbound, outbound, proxyless
+from towpath.planning import endpoints, outbound, plan, proxyless
 from towpath.planning.config import config
 
 Ts = TypeVarTuple("Ts")
 
 
-def plan(mesh: Mesh, sidecar: SidecarId) -> Plan | None:
-    """What the sidecar must do; None for a pod that does not exist."""
-    pod = mesh.pod(sidecar)
-    if pod is None:
-        return None
-    return Plan(outbound=mesh.ask(outbound, pod.account), inbound=mesh.ask(inbound, pod))
-
-
 def snapshot(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
     """What the sidecar is to hold; None for a pod that does not exist."""
-    pod = mesh.pod(sidecar)
-    if pod is None:
+    if kind is ClientKind.GRPC:
+        pod = mesh.pod(sidecar)
+        return mesh.ask(_grpc, mesh.ask(proxyless, pod.account)) if pod else None
+    sidecar_plan = plan(mesh, sidecar)
+    if sidecar_plan is None:
         return None
-    match kind:
-        case ClientKind.ENVOY:
-            return mesh.ask(_envoy, pod.account, mesh.ask(inbound, pod))
-        case ClientKind.GRPC:
-            return mesh.ask(_grpc, mesh.ask(proxyless, pod.account))
-        case ClientKind.PIPY:
-            return mesh.ask(_pipy, sidecar, pod.account, mesh.ask(inbound, pod))
+    if kind is ClientKind.PIPY:
+        return mesh.ask(_pipy, sidecar, sidecar_plan)
+    return mesh.ask(_envoy, sidecar_plan)
 
 
 def withheld(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> tuple[Problem, ...]:
@@ -65,8 +56,9 @@ def withheld(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> tuple[Problem,
     return mesh.ask(_withheld_from_pipy, mesh.ask(outbound, pod.account))
 
 
-def _envoy(mesh: Mesh, account: Account, let_in: Inbound) -> Snapshot:
-    let_out = mesh.ask(outbound, account)
+def _envoy(mesh: Mesh, sidecar_plan: Plan) -> Snapshot:
+    """What an Envoy is sent; one snapshot for all that have the same plan."""
+    let_out, let_in = sidecar_plan.outbound, sidecar_plan.inbound
     reachable = let_out.destinations
     layers = {
         CLUSTER: (
@@ -90,21 +82,21 @@ def _envoy(mesh: Mesh, account: Account, let_in: Inbound) -> Snapshot:
     return Snapshot(_sets(layers), envoy.VOCABULARY)
 
 
-def _grpc(mesh: Mesh, plan: ProxylessPlan) -> Snapshot:
+def _grpc(mesh: Mesh, proxyless_plan: ProxylessPlan) -> Snapshot:
     """What a gRPC client is offered; one snapshot for all that may call the same."""
-    targets = plan.targets
+    targets = proxyless_plan.targets
     layers = {
         CLUSTER: (mesh.ask(_encoded, grpc.clusters, targets),),
         ENDPOINTS: (mesh.ask(_assignments, targets),),
         LISTENER: (mesh.ask(_encoded, grpc.listeners, targets),),
         ROUTES: (mesh.ask(_encoded, grpc.routes, targets),),
     }
-    return Snapshot(_sets(layers), grpc.GrpcVocabulary(plan.withheld))
+    return Snapshot(_sets(layers), grpc.GrpcVocabulary(proxyless_plan.withheld))
 
 
-def _pipy(mesh: Mesh, sidecar: SidecarId, account: Account, let_in: Inbound) -> Snapshot:
+def _pipy(mesh: Mesh, sidecar: SidecarId, sidecar_plan: Plan) -> Snapshot:
     """One resource, which is the sidecar's own; its parts are shared."""
-    let_out = mesh.ask(outbound, account)
+    let_out, let_in = sidecar_plan.outbound, sidecar_plan.inbound
     whole = pipy.config(
         str(sidecar),
         mesh.ask(_pipy_spec, let_out.passthrough),

@@ -1,5 +1,6 @@
 """What one sidecar must do, as pure functions of a Mesh.
 
+`plan` makes the `Plan` of one sidecar, of two parts:
 `outbound` makes an `Outbound`, shared by a service account's sidecars;
 `inbound` makes an `Inbound`, shared by the pods that the same services select;
 `proxyless` makes the `ProxylessPlan` of a service account's gRPC clients, which have no sidecar;
@@ -11,5 +12,6 @@ from towpath.planning.inbound import inbound
 from towpath.planning.outbound import outbound
 from towpath.planning.problems import policy_problems, problems
 from towpath.planning.proxyless import proxyless
+from towpath.planning.sidecar import plan
 
-__all__ = ["endpoints", "inbound", "outbound", "policy_problems", "problems", "proxyless"]
+__all__ = ["endpoints", "inbound", "outbound", "plan", "policy_problems", "problems", "proxyless"]

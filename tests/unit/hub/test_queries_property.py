@@ -21,11 +21,11 @@ from support.objects import (
     service,
     setting,
 )
-from towpath.hub.compose import plan, snapshot
+from towpath.hub.compose import snapshot
 from towpath.hub.queries import Queries
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import ClientKind, Kind, Protocol, SidecarId
-from towpath.planning import problems
+from towpath.planning import plan, problems
 from towpath.store import Store
 
 Change = Callable[[Store], None]
