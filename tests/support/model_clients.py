@@ -19,10 +19,9 @@ from support.xds.told import Told
 from support.xds_peer import NODE, WAIT_S, new_client, told
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
-from towpath.xds.delta import DeltaSession
 from towpath.xds.messages import DeltaRequest, Event, Node, SotwRequest
 from towpath.xds.session import Session
-from towpath.xds.sotw import SotwSession
+from towpath.xds.variant import DELTA, SOTW, Variant
 from towpath.xds.waits import Waits
 from towpath.xds.wire import Composer
 
@@ -67,7 +66,7 @@ class Model(ABC, Generic[R]):
     """One client of one node id, and the server's session that it talks to."""
 
     identifier: str
-    session_type: type[Session[R]]
+    variant: Variant
 
     def __init__(self, contents: Contents, *, names_what_is_bad: bool) -> None:
         self.types: dict[str, Held] = {}
@@ -87,7 +86,8 @@ class Model(ABC, Generic[R]):
         self._to_server: deque[R] = deque()
         self._to_client: deque[Told[str]] = deque()
         self._said_who = False
-        self._server: Session[R] = self.session_type(
+        self._server = Session(
+            self.variant,
             composer=self._composer,
             client=self._client,
             waits=Waits(clock=self.clock, longest=WAIT_S),
@@ -191,7 +191,7 @@ class Model(ABC, Generic[R]):
 
 class SotwModel(Model[SotwRequest]):
     identifier = "towpath-sotw"
-    session_type = SotwSession
+    variant = SOTW
 
     def subscribe(self, type_url: str, *, names: set[str], wildcard: bool) -> None:
         held = self.types.setdefault(type_url, Held())
@@ -238,7 +238,7 @@ class SotwModel(Model[SotwRequest]):
 
 class DeltaModel(Model[DeltaRequest]):
     identifier = "towpath-delta"
-    session_type = DeltaSession
+    variant = DELTA
 
     def subscribe(self, type_url: str, *, names: set[str], wildcard: bool) -> None:
         first = type_url not in self.types

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Generic, TypeVar
 
 from support.fake_time import Clock
 from support.resources import Contents, content_of, snapshot
@@ -12,17 +11,14 @@ from towpath.model.names import ClientKind
 from towpath.model.snapshot import Snapshot
 from towpath.rollout.clients import ClientBuild, ClientRecord
 from towpath.rollout.quarantine import Quarantine
-from towpath.xds.delta import DeltaSession
 from towpath.xds.messages import DeltaRequest, Event, Node, Reply, SotwRequest
 from towpath.xds.session import Session
-from towpath.xds.sotw import SotwSession
+from towpath.xds.variant import DELTA, SOTW
 from towpath.xds.waits import Waits
 from towpath.xds.wire import Composer, nonce_field
 
 NODE = Node(id="curl.shop", user_agent="envoy")
 WAIT_S = 2.0
-
-R = TypeVar("R", SotwRequest, DeltaRequest)
 
 
 def new_client(clock: Clock | None = None, *, node_id: str = NODE.id) -> ClientRecord:
@@ -35,8 +31,9 @@ def sotw_session(
     *,
     clock: Clock | None = None,
     composer: Composer | None = None,
-) -> SotwSession:
-    return SotwSession(
+) -> Session:
+    return Session(
+        SOTW,
         composer=composer or Composer(identifier="towpath-sotw"),
         client=client or new_client(),
         waits=Waits(clock=clock or Clock(), longest=WAIT_S),
@@ -48,8 +45,9 @@ def delta_session(
     *,
     clock: Clock | None = None,
     composer: Composer | None = None,
-) -> DeltaSession:
-    return DeltaSession(
+) -> Session:
+    return Session(
+        DELTA,
         composer=composer or Composer(identifier="towpath-delta"),
         client=client or new_client(),
         waits=Waits(clock=clock or Clock(), longest=WAIT_S),
@@ -66,18 +64,18 @@ def read(reply: Reply) -> Told[str]:
     return (read_delta if b"towpath-delta" in data else read_sotw)(data, content_of)
 
 
-class _Peer(Generic[R]):
+class _Peer:
     """The end of a client that says just what a test wants, and says who it is only once."""
 
     def __init__(
         self,
         contents: Contents | Snapshot,
         client: ClientRecord | None,
-        new_session: Callable[..., Session[R]],
+        new_session: Callable[..., Session],
     ) -> None:
         self.client = client or new_client()
         self.clock = Clock()
-        self.session: Session[R] = new_session(self.client, clock=self.clock)
+        self.session = new_session(self.client, clock=self.clock)
         self._said_who = False
         self.publish(contents)
 
@@ -94,7 +92,7 @@ class _Peer(Generic[R]):
         return None if said else NODE
 
 
-class SotwPeer(_Peer[SotwRequest]):
+class SotwPeer(_Peer):
     """A stream of the state-of-the-world variant; `ask` gives what comes back."""
 
     def __init__(self, contents: Contents | Snapshot, client: ClientRecord | None = None) -> None:
@@ -132,7 +130,7 @@ class SotwPeer(_Peer[SotwRequest]):
         return self.request(response.type_url, *names, nonce=response.nonce, error=error)
 
 
-class DeltaPeer(_Peer[DeltaRequest]):
+class DeltaPeer(_Peer):
     """A stream of the delta variant; `ask` gives what comes back."""
 
     def __init__(self, contents: Contents | Snapshot, client: ClientRecord | None = None) -> None:

@@ -1,5 +1,19 @@
 """The xDS door: sidecars subscribe here and are streamed their snapshots.
 
-`sotw` and `delta` are the protocol's two variants as state machines without I/O; `service` is
-the only module that knows gRPC.
+It knows the protocol and nothing of what the bytes of a resource mean. What one stream consists of,
+from the wire inwards; each part knows only those below it:
+
+    service        the gRPC methods: who may open a stream, and what ends it
+    conversation   one stream's task: reads requests, takes snapshots, steps the session, writes
+    session        one stream without I/O: its types, and the order between them
+    variant        which of the two variants of the protocol it speaks, as one value
+    sotw, delta    one type of one stream: what is due, and what was learnt
+    substream      what these two have in common
+      subscription   what the client asks for
+      unanswered     what it was sent and has not answered
+      view           the snapshot as the client may be sent it: without what is withheld
+
+A step is a call of the session with an event (a request, a snapshot, the end of a wait). It gives
+what is to be written and what was learnt, as values of `messages`; `parse` and `wire` turn these
+from and into bytes. Begin reading with `Session`, then `Substream`.
 """

@@ -28,7 +28,7 @@ class Fault:
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class AbsencePolicy:
     """How one sort of client is told.
 
     `stand_ins`: in the state of the world, an empty resource ends Envoy's warming, which else
@@ -42,19 +42,20 @@ class Manners:
 
 
 _BY_USER_AGENT = {
-    "envoy": Manners(stand_ins=True, silent=frozenset({ROUTES})),
-    "gRPC": Manners(faults=True),
-    "towpath": Manners(faults=True),
+    "envoy": AbsencePolicy(stand_ins=True, silent=frozenset({ROUTES})),
+    "gRPC": AbsencePolicy(faults=True),
+    "towpath": AbsencePolicy(faults=True),
 }
-_BY_THE_BOOK = Manners()
+DEFAULT = AbsencePolicy()
+"""What the protocol says, for clients that nobody knows."""
 
 
-def manners_of(node: Node) -> Manners:
-    """By the name of the client's software; of one that nobody knows, what the protocol says."""
-    for prefix, manners in _BY_USER_AGENT.items():
+def absence_policy(node: Node) -> AbsencePolicy:
+    """By the name of the client's software."""
+    for prefix, policy in _BY_USER_AGENT.items():
         if node.user_agent.startswith(prefix):
-            return manners
-    return _BY_THE_BOOK
+            return policy
+    return DEFAULT
 
 
 def faults(

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
 
 import grpc
 
@@ -31,6 +30,7 @@ from towpath.xds.messages import (
     Waited,
 )
 from towpath.xds.session import Session
+from towpath.xds.variant import Variant
 from towpath.xds.wire import nonce_field
 
 log = logging.getLogger(__name__)
@@ -57,11 +57,11 @@ LARGE_REQUEST = 256 << 10
 """In bytes; what is larger is read beside the event loop, which others wait for."""
 
 
-async def parsed(parse: Callable[[bytes], Request], data: bytes) -> Request:
-    """A request from its bytes; raises what *parse* does."""
+async def parsed(variant: Variant, data: bytes, limits: Limits) -> Request:
+    """A request from its bytes; raises what `Variant.parse` does."""
     if len(data) <= LARGE_REQUEST:
-        return parse(data)
-    return await asyncio.to_thread(parse, data)
+        return variant.parse(data, limits)
+    return await asyncio.to_thread(variant.parse, data, limits)
 
 
 async def first_snapshot(stream: Stream, *, wait: float) -> Snapshot:
@@ -85,7 +85,7 @@ class Conversation:
     def __init__(
         self,
         stream: Stream,
-        session: Session[Any],
+        session: Session,
         context: Context,
         *,
         records: StreamRecords,
@@ -114,7 +114,7 @@ class Conversation:
         self._note_names(first.type_url)
         return events
 
-    async def go_on(self, reader: AsyncIterator[bytes], parse: Callable[..., Request]) -> None:
+    async def go_on(self, reader: AsyncIterator[bytes], variant: Variant) -> None:
         """Answer requests and push snapshots until the client ends the stream."""
         reading = asyncio.ensure_future(anext(reader))
         pushing = asyncio.ensure_future(self._stream.next())
@@ -128,7 +128,7 @@ class Conversation:
                 # Requests first: a client that has asked may be unable to start without answer.
                 if reading.done():
                     try:
-                        request = await parsed(parse, reading.result())
+                        request = await parsed(variant, reading.result(), self._limits)
                     except StopAsyncIteration:
                         return
                     await self._take(request)

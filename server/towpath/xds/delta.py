@@ -4,27 +4,17 @@ xDS»).
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Set
-from dataclasses import dataclass, field
+from collections.abc import Callable, Set
 
 from towpath.model.snapshot import Resource, ResourceSet
-from towpath.model.types import CLUSTER
-from towpath.rollout.clients import ClientRecord
 from towpath.rollout.records import Holding
 from towpath.xds.absence import Fault
+from towpath.xds.difference import Difference
 from towpath.xds.messages import DeltaRequest, Event, Reply
-from towpath.xds.session import (
-    FOLDED,
-    FOLLOWED,
-    MOST_UNANSWERED,
-    WILDCARD_TYPES,
-    Sent,
-    Session,
-    only_new,
-)
-from towpath.xds.subscription import WILDCARD, Subscription
-from towpath.xds.waits import Waits
+from towpath.xds.subscription import WILDCARD
+from towpath.xds.substream import FOLDED, FULL_STATE, Substream
+from towpath.xds.unanswered import MOST_UNANSWERED, Sent
+from towpath.xds.view import View
 from towpath.xds.wire import Composer
 
 AT_ONCE = 1_000
@@ -33,326 +23,243 @@ step: it may bring any, and everybody else waits meanwhile.
 """
 
 
-@dataclass(slots=True)
-class _Subscription:
-    """What the client has asked for of one type, and what it was sent."""
-
-    asked: Subscription = Subscription()
-    held: dict[str, Resource] = field(default_factory=dict)  # as last sent, or as the client says
-    compared: ResourceSet | None = None  # what `held` was last brought up to …
-    behind: set[str] = field(default_factory=set)  # … but for these names
-    doubtful: set[str] = field(default_factory=set)  # the client may have taken it nevertheless
-    owed: set[str] = field(default_factory=set)  # to be answered though unchanged
-    unanswered: dict[str, Sent] = field(default_factory=dict)  # by nonce
-    sent: set[str] = field(default_factory=set)  # on this stream
-    responded: bool = False
-    later: list[tuple[str, str]] = field(default_factory=list)  # brought, and not looked at yet
-    batch: frozenset[str] = frozenset()  # what was taken of those last
-
-    @property
-    def names(self) -> frozenset[str]:
-        return self.asked.names
-
-    @property
-    def wildcard(self) -> bool:
-        return self.asked.wildcard
-
-
-@dataclass(frozen=True, slots=True)
-class _Difference:
-    """What is to be sent of one type, and for which names something else will be later."""
-
-    new: tuple[Resource, ...]
-    removed: tuple[str, ...]
-    behind: frozenset[str]
-    kept: bool
-
-    def only(self, names: Set[str]) -> _Difference:
-        """This of *names*, and the rest later."""
-        new = tuple(r for r in self.new if r.name in names)
-        removed = tuple(n for n in self.removed if n in names)
-        later = {r.name for r in self.new} | set(self.removed)
-        return _Difference(new, removed, self.behind | (later - names), self.kept)
-
-
-class DeltaSession(Session[DeltaRequest]):
-    """One stream of `DeltaAggregatedResources`, or of one type's own service."""
+class DeltaSubstream(Substream[DeltaRequest]):
+    """One type on a stream of the delta variant."""
 
     def __init__(
-        self,
-        *,
-        composer: Composer,
-        client: ClientRecord,
-        waits: Waits,
-        only_type: str | None = None,
+        self, type_url: str, view: View, *, composer: Composer, nonce: Callable[[], str]
     ) -> None:
-        super().__init__(composer=composer, client=client, waits=waits, only_type=only_type)
-        self._by_type: dict[str, _Subscription] = {}
+        most = 2 * MOST_UNANSWERED  # some that take access away besides
+        super().__init__(type_url, view, composer=composer, nonce=nonce, most_unanswered=most)
+        self.resources: dict[str, Resource] = {}
+        self._owed: set[str] = set()
+        self._compared: ResourceSet | None = None  # what `resources` was last brought up to …
+        self._behind: set[str] = set()  # … but for these names
+        self._doubtful: set[str] = set()  # the client may have taken it nevertheless
+        self._responded = False
+        self._brought: list[tuple[str, str]] = []  # names and versions that were not looked at yet
+        self._batch: frozenset[str] = frozenset()  # names that were looked at last
 
-    def subscribed(self, type_url: str) -> int | None:
-        known = self._by_type.get(type_url)
-        return len(known.names) if known else None
+    def begin(self, request: DeltaRequest, *, leading: Set[str]) -> None:
+        brought = request.initial_versions
+        there = [name for name in self._view.of(self.type_url) if name in brought]
+        self.resources = {n: Resource(self.type_url, n, brought[n], b"") for n in there}
+        self._brought = [item for item in brought.items() if item[0] not in self.resources]
+        self._owed = {n for n in request.subscribe if n not in brought or n in leading}
+        self.returned = bool(brought)
+        self._change_subscription(request)
+        self.look_at_more()
 
-    def holding(self, type_url: str) -> Holding | None:
-        known = self._by_type.get(type_url)
-        if known is None:
-            return None
-        versions = {name: held.version for name, held in known.held.items()}
-        pending = frozenset(name for sent in known.unanswered.values() for name in sent.new)
-        return Holding(known.names, known.wildcard, versions, pending)
-
-    def _on_request(self, request: DeltaRequest) -> list[Event]:
-        type_url = request.type_url
-        known = self._by_type.get(type_url)
-        events: list[Event] = []
-        if known is None:
-            known = self._by_type[type_url] = _Subscription()
-            brought = request.initial_versions
-            there = [name for name in self._snapshot.of(type_url) if name in brought]
-            known.held = {n: Resource(type_url, n, brought[n], b"") for n in there}
-            known.later = [said for said in brought.items() if said[0] not in known.held]
-            again = set(request.subscribe)
-            known.owed = {n for n in again if n not in brought or n in self._leading(type_url)}
-            self._returned |= type_url == CLUSTER and bool(brought) and not self._only_type
-        else:
-            events = self._take_answer(known, request)
-            known.owed |= set(request.subscribe)
+    def on_request(self, request: DeltaRequest) -> list[Event]:
+        events = self._take_answer(request)
+        self._owed.update(request.subscribe)
         # Changes count even if the nonce is stale: it only pairs an answer with a response.
-        self._change_names(known, request)
-        known.owed.discard(WILDCARD)
-        if known.compared is None and not known.batch:
-            self._take_more(known, type_url)
-        return [*events, *self._advance()]
-
-    def on_time(self) -> list[Event]:
-        """Go on with what has waited long enough, or with what was left for later."""
-        for type_url, known in self._by_type.items():
-            if self._may_take_more(known, type_url):
-                self._take_more(known, type_url)
-        return super().on_time()
+        self._change_subscription(request)
+        if self._compared is None and not self._batch:
+            self.look_at_more()
+        return events
 
     @property
-    def deadline(self) -> float | None:
-        """As in any session; at once if something was left for later."""
-        more = any(self._may_take_more(known, t) for t, known in self._by_type.items())
-        return -math.inf if more else super().deadline
+    def asks(self) -> bool:
+        return self._compared is None or bool(self._owed)
 
-    def _may_take_more(self, known: _Subscription, type_url: str) -> bool:
-        """True if there is more, and the client was told of what was taken before."""
-        if not known.later or known.compared is None:
+    @property
+    def outdated(self) -> bool:
+        due = self._difference(keep=False)
+        return bool(due.new or due.removed or self._brought)
+
+    @property
+    def has_more(self) -> bool:
+        """True if there is more, and the client was told of what was looked at before."""
+        if not self._brought or self._compared is None:
             return False
-        target = self._snapshot.of(type_url)
-        return all(name in target for name in known.batch & known.behind)
+        target = self._view.of(self.type_url)
+        return all(name in target for name in self._batch & self._behind)
 
-    @staticmethod
-    def _take_more(known: _Subscription, type_url: str) -> None:
+    def look_at_more(self) -> None:
         """Look at some of what the client brought as if it had brought it just now."""
-        taken, known.later = known.later[:AT_ONCE], known.later[AT_ONCE:]
+        batch, self._brought = self._brought[:AT_ONCE], self._brought[AT_ONCE:]
         new = {
-            name: Resource(type_url, name, version, b"")
-            for name, version in taken
-            if known.asked.wants(name) and name not in known.held
+            name: Resource(self.type_url, name, version, b"")
+            for name, version in batch
+            if self.subscription.wants(name) and name not in self.resources
         }
-        known.held.update(new)
-        known.behind |= new.keys()
-        known.batch = frozenset(new)
+        self.resources.update(new)
+        self._behind |= new.keys()
+        self._batch = frozenset(new)
 
-    def _take_answer(self, known: _Subscription, request: DeltaRequest) -> list[Event]:
-        sent = known.unanswered.pop(request.nonce, None)
+    def follow(self, names: Set[str]) -> None:
+        target = self._view.of(self.type_url)
+        # Also what it is to lose later: that may be there again, unchanged, by then.
+        there = {name for name in names if name in target or name in self.resources}
+        self._owed |= {name for name in there if self.subscription.wants(name)}
+
+    def holding(self) -> Holding:
+        return self._holding(name for sent in self._unanswered for name in sent.new)
+
+    def revoke(self) -> Reply | None:
+        target = self._view.of(self.type_url)
+        sending: list[Resource] = []
+        for name, before in sorted(self.resources.items()):
+            if self.subscription.wants(name) and name not in target:
+                left = self._view.left(before, self.type_url, name)
+                if left is not None and left != before:
+                    sending.append(left)
+        return self._reply(tuple(sending), ()) if sending else None
+
+    def narrow(self) -> Reply | None:
+        if self._compared is None:
+            return None  # the first answer is of everything
+        due = self._difference(keep=False)
+        sending: list[Resource] = []
+        removed = [n for n in due.removed if n in self.resources and self.type_url in FULL_STATE]
+        for resource in due.new:
+            before = self.resources.get(resource.name)
+            if before is None:
+                continue
+            # What it holds is not known of a client that has come back: then nothing may wait.
+            left = self._view.stand_in(before, resource) if before.packed else resource
+            if left is None:
+                removed.append(resource.name)
+            elif left != before:
+                sending.append(left)
+        self._behind |= {r.name for r in due.new}
+        self._behind.update(removed)
+        if not (sending or removed):
+            return None
+        return self._reply(tuple(sending), tuple(removed))
+
+    def push(self, *, keep: bool = False, asked: bool = False) -> Reply | None:
+        self.keeps = False
+        if len(self._unanswered) >= MOST_UNANSWERED and not self._owed:
+            return None
+        target = self._view.of(self.type_url)
+        if self._compared is None:
+            # What a client says it holds is known in full if it is what there is now.
+            there = ((n, r, target.find(n)) for n, r in self.resources.items())
+            self.resources = {n: t if t is not None and t == r else r for n, r, t in there}
+        due = self._difference(keep=keep)
+        if asked and self._responded:
+            due = due.only(self._owed)
+        self.keeps = bool(due.kept)
+        owed, self._owed = self._owed, {n for n in self._owed & due.later if n not in target}
+        self._compared, self._behind = target, set(due.later)
+        first = not self._responded and self.subscription.wildcard and not self.resources
+        if not (due.new or due.removed or first):
+            return None
+        faults = self._view.faults(self.type_url, [name for name in due.removed if name in owed])
+        return self._reply(due.new, due.removed, faults)
+
+    def _take_answer(self, request: DeltaRequest) -> list[Event]:
+        sent = self._unanswered.pop(request.nonce)
         if sent is None:
             return []
         if request.error is None:
-            return [self._ack(request.type_url, sent)]
-        nack = self._nack(request.type_url, sent, request.error)
-        # A bad one keeps Envoy from applying those beside it, but for listeners and clusters.
-        whole = request.type_url not in WILDCARD_TYPES or not nack.names
-        for name in sent.new if whole else nack.names:
-            later = (other.new.get(name) for other in known.unanswered.values() if sent.untried)
-            if known.held.get(name) == sent.new[name] and sent.new[name] not in later:
-                known.held.pop(name)
-                if name in sent.before:
-                    known.held[name] = sent.before[name]
-                known.behind.add(name)
-                known.doubtful.add(name)
-            for other in known.unanswered.values():
-                if other.before.get(name) == sent.new[name]:
-                    other.forget(name, sent)
+            return [self._acknowledged(sent)]
+        nack, names = self._rejected(sent, request.error)
+        for name in names:
+            self._fall_back(name, sent)
         return [nack]
 
-    @staticmethod
-    def _change_names(known: _Subscription, request: DeltaRequest) -> None:
+    def _fall_back(self, name: str, sent: Sent) -> None:
+        """The client did not take what was new in a response under this name."""
+        rejected = sent.new[name]
+        later = (other.new.get(name) for other in self._unanswered if sent.untried)
+        if self.resources.get(name) == rejected and rejected not in later:
+            self.resources.pop(name)
+            if name in sent.before:
+                self.resources[name] = sent.before[name]
+            self._behind.add(name)
+            self._doubtful.add(name)
+        for other in self._unanswered:
+            if other.before.get(name) == rejected:
+                other.forget(name, sent)
+
+    def _change_subscription(self, request: DeltaRequest) -> None:
         subscribe, unsubscribe = frozenset(request.subscribe), frozenset(request.unsubscribe)
-        before, known.asked = known.asked, known.asked.changed(subscribe, unsubscribe)
+        before = self.subscription
+        self.subscription = before.changed(subscribe, unsubscribe)
         if WILDCARD in subscribe:
-            known.compared = None
-        if known.wildcard:
+            self._compared = None
+        self._owed.discard(WILDCARD)
+        if self.subscription.wildcard:
             # XP, «Unsubscribing»: the client cannot know whether the wildcard covers them.
-            known.owed |= (unsubscribe & before.names) | (unsubscribe & subscribe)
+            self._owed |= (unsubscribe & before.names) | (unsubscribe & subscribe)
             return
-        gone = (unsubscribe | known.held.keys()) - known.names
+        gone = (unsubscribe | self.resources.keys()) - self.subscription.names
         for name in gone:
-            known.held.pop(name, None)
-        known.owed -= gone
-        known.behind -= gone
-        known.doubtful &= known.names
+            self.resources.pop(name, None)
+        self._owed -= gone
+        self._behind -= gone
+        self._doubtful &= self.subscription.names
 
-    def _unanswered(self, type_url: str) -> bool:
-        known = self._by_type.get(type_url)
-        return known is not None and bool(known.unanswered)
-
-    def _asks(self, type_url: str) -> bool:
-        known = self._by_type.get(type_url)
-        return known is not None and (known.compared is None or bool(known.owed))
-
-    def _outdated(self, type_url: str) -> bool:
-        known = self._by_type.get(type_url)
-        if known is None:
-            return False
-        due = self._difference(known, self._snapshot.of(type_url), keep=False)
-        return bool(due.new or due.removed or known.later)
-
-    def _revoke(self, type_url: str) -> Iterable[Event]:
-        known = self._by_type.get(type_url)
-        if known is None:
-            return
-        target = self._snapshot.of(type_url)
-        gone = [
-            name for name in sorted(known.held) if known.asked.wants(name) and name not in target
-        ]
-        revoked = [self._snapshot.left(known.held[name], type_url, name) for name in gone]
-        sending = tuple(r for r in revoked if r is not None and known.held[r.name] != r)
-        if sending:
-            yield self._reply(known, target, sending, ())
-
-    def _narrow(self, type_url: str) -> Iterable[Event]:
-        known = self._by_type.get(type_url)
-        if known is None or known.compared is None:
-            return  # the first answer is of everything
-        target = self._snapshot.of(type_url)
-        due = self._difference(known, target, keep=False)
-        sending: list[Resource] = []
-        removed = [n for n in due.removed if n in known.held and type_url in WILDCARD_TYPES]
-        for resource in due.new:
-            held = known.held.get(resource.name)
-            if held is None:
-                continue
-            # What it holds is not known of a client that has come back: then nothing may wait.
-            left = self._stand_in(held, resource) if held.packed else resource
-            if left is None:
-                removed.append(resource.name)
-            elif left != held:
-                sending.append(left)
-        known.behind |= {r.name for r in due.new}
-        known.behind.update(removed)
-        if sending or removed:
-            for name in removed:
-                known.held.pop(name)
-            yield self._reply(known, target, tuple(sending), tuple(removed))
-
-    def _push(self, type_url: str, *, keep: bool = False, asked: bool = False) -> Iterable[Event]:
-        known = self._by_type.get(type_url)
-        if known is None:
-            return
-        if len(known.unanswered) >= MOST_UNANSWERED and not known.owed:
-            return
-        target = self._snapshot.of(type_url)
-        if known.compared is None:
-            # What a client says it holds is known in full if it is what there is now.
-            there = ((n, r, target.find(n)) for n, r in known.held.items())
-            known.held = {n: t if t is not None and t == r else r for n, r, t in there}
-        due = self._difference(known, target, keep=keep)
-        if asked and known.responded:
-            due = due.only(known.owed)
-        self._kept = self._kept or due.kept
-        owed, known.owed = known.owed, {n for n in known.owed & due.behind if n not in target}
-        known.compared, known.behind = target, set(due.behind)
-        first = not known.responded and known.wildcard and not known.held
-        if due.new or due.removed or first:
-            for name in due.removed:
-                known.held.pop(name, None)
-            faults = self._faults(type_url, [name for name in due.removed if name in owed])
-            yield self._reply(known, target, due.new, due.removed, faults)
-            self._follow(type_url, {r.name for r in due.new})
-
-    def _difference(self, known: _Subscription, target: ResourceSet, *, keep: bool) -> _Difference:
-        """What differs from what the client holds, and the names that must be sent anyhow."""
-        withheld = self._client.withheld(target)
-        if known.compared is None:
-            candidates = {*known.held, *known.names, *(target if known.wildcard else ())}
-        else:
-            candidates = known.doubtful | {
-                n for n in target.changed_since(known.compared) if known.asked.wants(n)
-            }
-            candidates |= {n for n in withheld if known.asked.wants(n)}
-        candidates |= known.behind | known.owed
-        new, removed, behind, kept = [], [], set[str](), False
+    def _difference(self, *, keep: bool) -> Difference:
+        """What differs from what the client holds, and what must be sent anyhow; with *keep*,
+        nothing is taken from it.
+        """
+        target, withheld = self._view.of(self.type_url), self._view.withheld(self.type_url)
+        candidates = self._candidates(target, withheld)
+        blocked = frozenset(candidates & withheld)
+        new, removed, kept = list[Resource](), list[str](), set[str]()
         for name in sorted(candidates):
-            held = known.held.get(name)
-            resource = target.find(name)
-            absent = resource is None
-            if resource is not None and name in withheld:
-                behind.add(name)
-                later = not self._client.refuses(resource)
-                resource = self._stand_in(held, resource)
-                if resource is None and later:
-                    continue
-            elif resource is None and held is not None:
-                resource = self._snapshot.left(held, target.type_url, name)
+            before, resource = self.resources.get(name), self._given(name, target, blocked)
             if resource is not None:
-                if name in known.owed or held != resource:
+                if name in self._owed or resource != before:
                     new.append(resource)
-            elif keep and held is not None and known.asked.wants(name):
-                behind.add(name)
-                kept = True
-            elif held is not None or (absent and self._is_told(known, name, target.type_url)):
+            elif name in blocked and not self._view.client.refuses(target[name]):
+                continue  # it is only withheld for a while
+            elif keep and before is not None and self.subscription.wants(name):
+                kept.add(name)
+            elif before is not None or (name not in blocked and self._is_told(name)):
                 removed.append(name)
-        return _Difference(tuple(new), tuple(removed), frozenset(behind), kept)
+        return Difference(tuple(new), tuple(removed), blocked, frozenset(kept))
 
-    def _is_told(self, known: _Subscription, name: str, type_url: str) -> bool:
+    def _candidates(self, target: ResourceSet, withheld: frozenset[str]) -> set[str]:
+        """Names that must be looked at: all of them at first, then those that may differ."""
+        if self._compared is None:
+            everything = target if self.subscription.wildcard else ()
+            names = {*self.resources, *self.subscription.names, *everything}
+        else:
+            changed = target.changed_since(self._compared) | withheld
+            names = {name for name in changed if self.subscription.wants(name)} | self._doubtful
+        return names | self._behind | self._owed
+
+    def _given(self, name: str, target: ResourceSet, blocked: frozenset[str]) -> Resource | None:
+        """What the client is to hold under that name now."""
+        before = self.resources.get(name)
+        if name in blocked:
+            return self._view.stand_in(before, target[name])
+        resource = target.find(name)
+        if resource is None and before is not None:
+            return self._view.left(before, self.type_url, name)
+        return resource
+
+    def _is_told(self, name: str) -> bool:
         """True if the client must be told that a name is absent which it does not surely hold."""
-        asked = name in known.owed and type_url not in self._manners.silent
-        return asked or name in known.doubtful
-
-    def _follow(self, type_url: str, sent: set[str]) -> None:
-        follower = FOLLOWED.get(type_url, "")
-        if known := self._by_type.get(follower):
-            existing = self._snapshot.of(follower)
-            # Also what it is to lose later: that may be there again, unchanged, by then.
-            there = {name for name in sent if name in existing or name in known.held}
-            known.owed |= {name for name in there if known.asked.wants(name)}
-
-    def _leading(self, type_url: str) -> set[str]:
-        """Names sent on this stream that resources of *type_url* must follow."""
-        leaders = [leader for leader, follower in FOLLOWED.items() if follower == type_url]
-        return {n for leader in leaders if (k := self._by_type.get(leader)) for n in k.sent}
+        asked = name in self._owed and self.type_url not in self._view.absence.silent
+        return asked or name in self._doubtful
 
     def _reply(
         self,
-        known: _Subscription,
-        target: ResourceSet,
         resources: tuple[Resource, ...],
         removed: tuple[str, ...],
         faults: tuple[Fault, ...] = (),
     ) -> Reply:
-        names = tuple(r.name for r in resources)
-        sent = {r.name: r for r in resources}
-        new, before = only_new(sent, known.held, names)
-        known.held.update(sent)
-        known.doubtful -= sent.keys() | set(removed)
+        version = self._view.of(self.type_url).version
+        by_name = {resource.name: resource for resource in resources}
+        for name in removed:
+            self.resources.pop(name, None)
+        sent = Sent.of(version, by_name, by_name, self.resources)
+        self.resources.update(by_name)
+        self._doubtful -= by_name.keys() | set(removed)
+        if self.type_url in FOLDED:
+            for earlier in self._unanswered:
+                earlier.untried |= by_name.keys() | set(removed) >= earlier.new.keys()
+        nonce = self._nonce()
+        self._unanswered.add(nonce, sent)
+        self._responded = True
         body = self._composer.delta(
-            target.type_url, target.version, resources, removed=removed, faults=faults
+            self.type_url, version, resources, removed=removed, faults=faults
         )
-        reply = Reply(target.type_url, target.version, self._nonce(), names, body)
-        if target.type_url in FOLDED:
-            for earlier in known.unanswered.values():
-                earlier.untried |= sent.keys() | set(removed) >= earlier.new.keys()
-        overtaken: list[Sent] = []
-        for one in known.unanswered.values():
-            one.let_go(overtaken)
-            overtaken.append(one)
-        if len(overtaken) >= 2 * MOST_UNANSWERED:
-            del known.unanswered[next(iter(known.unanswered))]
-        known.unanswered[reply.nonce] = Sent(target.version, new, before)
-        known.sent.update(names)
-        known.responded = True
-        return reply
+        names = tuple(by_name)
+        return Reply(self.type_url, version, nonce, names, body, frozenset(names))

@@ -62,21 +62,27 @@ Request = SotwRequest | DeltaRequest
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One response: a body that streams share, and the nonce that is this stream's own."""
+    """One response: a body that streams share, and the nonce that is this stream's own; `fresh` are
+    the names whose resources the client takes as new.
+    """
 
     type_url: str
     version: str
     nonce: str
     names: tuple[str, ...]
     body: bytes
+    fresh: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """The client has accepted the response of that version."""
+    """The client has accepted the response of that version; `added` are the names in it under which
+    it had nothing before.
+    """
 
     type_url: str
     version: str
+    added: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
-from typing import Any
 
 import grpc
 from envoy.service.cluster.v3 import cds_pb2
@@ -25,12 +24,10 @@ from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SI
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.budget import OpeningBudget
 from towpath.xds.conversation import Context, Conversation, Refused, first_snapshot, parsed
-from towpath.xds.delta import DeltaSession
 from towpath.xds.limits import DEFAULTS, Admission, LimitExceeded, Limits
 from towpath.xds.messages import Node, ProtocolError, Request
-from towpath.xds.parse import parse_delta, parse_sotw
 from towpath.xds.session import Session
-from towpath.xds.sotw import SotwSession
+from towpath.xds.variant import DELTA, SOTW, Variant
 from towpath.xds.waits import Waits
 from towpath.xds.wire import Composer
 
@@ -54,10 +51,10 @@ ONE_TYPE = {
 
 SERVICES = (SERVICE, *ONE_TYPE)
 
+VARIANTS = (SOTW, DELTA)
+
 SHOWN_NODE_ID = 200
 """Characters of a node id in the log: a client may say any."""
-
-Parse = Callable[..., Any]
 
 
 class AdsService:
@@ -103,43 +100,32 @@ class AdsService:
         )
 
     def _handler(self, service: str, only_type: str | None, what: str) -> grpc.GenericRpcHandler:
-        def method(
-            parse: Parse, session_type: Callable[..., Session[Any]]
-        ) -> grpc.RpcMethodHandler[Any, Any]:
-            async def serve(requests: AsyncIterator[bytes], context: Context) -> None:
-                session = partial(session_type, only_type=only_type)
-                variant = "delta" if session_type is DeltaSession else "sotw"
-                counted = partial(parse, limits=self._limits)
-                await self._serve(requests, context, counted, session, variant)
+        def serve(variant: Variant) -> grpc.RpcMethodHandler[bytes, bytes]:
+            return grpc.stream_stream_rpc_method_handler(
+                partial(self._serve, variant=variant, only_type=only_type)
+            )
 
-            return grpc.stream_stream_rpc_method_handler(serve)
-
-        return grpc.method_handlers_generic_handler(
-            service,
-            {
-                f"Stream{what}": method(parse_sotw, SotwSession),
-                f"Delta{what}": method(parse_delta, DeltaSession),
-            },
-        )
+        methods = {f"{variant.method}{what}": serve(variant) for variant in VARIANTS}
+        return grpc.method_handlers_generic_handler(service, methods)
 
     async def _serve(
         self,
         requests: AsyncIterator[bytes],
         context: Context,
-        parse: Parse,
-        new_session: Callable[..., Session[Any]],
-        variant: str,
+        *,
+        variant: Variant,
+        only_type: str | None,
     ) -> None:
         ended, node = None, ""
         try:
             try:
                 reader = aiter(requests)
-                first = await self._first(reader, context, parse)
+                first = await self._first(reader, context, variant)
                 if first is not None:
                     node = shorten(first.node.id, SHOWN_NODE_ID) if first.node else ""
                     with self._admission.stream(context.peer()):
                         await self._serve_stream(
-                            first, reader, context, parse, new_session=new_session, variant=variant
+                            first, reader, context, variant=variant, only_type=only_type
                         )
             except LimitExceeded as error:
                 self._metrics.limited.labels(error.limit).inc()
@@ -162,7 +148,7 @@ class AdsService:
             await context.abort(status, details)
 
     async def _first(
-        self, reader: AsyncIterator[bytes], context: Context, parse: Parse
+        self, reader: AsyncIterator[bytes], context: Context, variant: Variant
     ) -> Request | None:
         """A stream's first request; None if there is none. Until then it counts as silent."""
         with self._silent.stream(context.peer()):
@@ -180,7 +166,7 @@ class AdsService:
                 # which status it did (https://github.com/grpc/grpc/issues/36066).
                 raise Refused(grpc.StatusCode.UNAVAILABLE, "not every kind of object is listed yet")
             try:
-                return await parsed(parse, data)
+                return await parsed(variant, data, self._limits)
             except ProtocolError as error:
                 raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
 
@@ -189,10 +175,9 @@ class AdsService:
         first: Request,
         reader: AsyncIterator[bytes],
         context: Context,
-        parse: Parse,
         *,
-        new_session: Callable[..., Session[Any]],
-        variant: str,
+        variant: Variant,
+        only_type: str | None,
     ) -> None:
         node, sidecar = _who(first)
         kind = _kind(node, first.type_url)
@@ -207,7 +192,7 @@ class AdsService:
                 node_id=node.id,
                 sidecar=sidecar,
                 kind=kind,
-                variant=variant,
+                variant=variant.name,
                 subscriber=subscriber,
                 software=(node.user_agent, node.version),
             )
@@ -224,10 +209,12 @@ class AdsService:
         try:
             async with certified:
                 snapshot = await first_snapshot(stream, wait=self._unknown_pod_wait)
-                session = new_session(
+                session = Session(
+                    variant,
                     composer=self._composer,
                     client=stream.client,
                     waits=Waits(clock=self._clock, longest=self._answer_wait),
+                    only_type=only_type,
                 )
                 conversation = Conversation(
                     stream,
@@ -242,7 +229,7 @@ class AdsService:
                 with self._budget.spending(payer):
                     events = conversation.begin(snapshot, first)
                 await conversation.carry_out(events)
-                await conversation.go_on(reader, parse)
+                await conversation.go_on(reader, variant)
         except TimeoutError as error:
             if not certified.expired():
                 raise

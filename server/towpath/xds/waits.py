@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from towpath.xds.messages import Waited
 
@@ -26,13 +26,15 @@ class Waits:
         since = self._since.get(phase)
         return since is not None and self._clock() - since >= self._longest
 
-    def of(self, phase: str, *, waiting: bool) -> Iterable[Waited]:
-        """Say whether something waits; tells how long a wait took that has ended."""
+    def update(self, phase: str, *, waiting: bool) -> list[Waited]:
+        """Say whether something waits; gives how long a wait took that has ended."""
         if waiting:
             self._since.setdefault(phase, self._clock())
-        elif phase in self._since:
-            expired = self.over(phase)
-            yield Waited(phase, self._clock() - self._since.pop(phase), expired)
+            return []
+        if phase not in self._since:
+            return []
+        expired = self.over(phase)
+        return [Waited(phase, self._clock() - self._since.pop(phase), expired)]
 
     @property
     def deadline(self) -> float | None:

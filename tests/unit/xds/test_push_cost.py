@@ -43,7 +43,7 @@ def test_a_push_builds_no_message_for_a_stream(
     for one in made:
         one.on_snapshot(before)
         request = SotwRequest if variant == "sotw" else DeltaRequest
-        one.on_request(request(CLUSTER, node=NODE))  # type: ignore[arg-type]
+        one.on_request(request(CLUSTER, node=NODE))
     built: list[str] = []
     names = [(module, name) for module in MODULES for name in _message_types(module)]
     for module, name in names:

@@ -16,10 +16,8 @@ from towpath.model.snapshot import Layer, ResourceSet, Snapshot
 from towpath.model.types import LISTENER, ROUTES
 from towpath.planning.egress.plan import egress_plan
 from towpath.planning.egress.rules import Rule
-from towpath.xds.delta import DeltaSession
 from towpath.xds.messages import DeltaRequest, Event, Reply, SotwRequest
 from towpath.xds.session import Session
-from towpath.xds.sotw import SotwSession
 
 NAME = "rds-egress.80"
 RULE = Rule("p/x", 80, Protocol.HTTP, ("a.test",), None, None, None)
@@ -38,21 +36,21 @@ def _snapshot(routes: Layer, *, listener: str = "1") -> Snapshot:
     return Snapshot(sets, FakeVocabulary(revoked=revoked))
 
 
-def _sotw() -> SotwSession:
+def _sotw() -> Session:
     session = sotw_session()
     session.on_snapshot(_snapshot(ALLOWED))
     session.on_request(SotwRequest(ROUTES, node=NODE, names=frozenset({NAME})))
     return session
 
 
-def _delta() -> DeltaSession:
+def _delta() -> Session:
     session = delta_session()
     session.on_snapshot(_snapshot(ALLOWED))
     session.on_request(DeltaRequest(ROUTES, node=NODE, subscribe=(NAME,)))
     return session
 
 
-def _with_listeners() -> list[SotwSession | DeltaSession]:
+def _with_listeners() -> list[Session]:
     """Sessions of clients that follow listeners too."""
     sotw, delta = _sotw(), _delta()
     sotw.on_request(SotwRequest(LISTENER, node=NODE))
@@ -69,7 +67,7 @@ def _replies(events: list[Event]) -> list[Reply]:
 
 
 @SESSIONS
-def test_routes_that_are_gone_are_replaced_not_removed(session: Session) -> None:  # type: ignore[type-arg]
+def test_routes_that_are_gone_are_replaced_not_removed(session: Session) -> None:
     assert GONE is not None
     (reply,) = _replies(session.on_snapshot(_snapshot(Layer())))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-from typing import Any
 
 import pytest
 
@@ -12,22 +11,23 @@ from support.xds_peer import NODE, delta_session, sotw_session
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS
 from towpath.xds.messages import DeltaRequest, SotwRequest
-from towpath.xds.session import MOST_UNANSWERED, Session
+from towpath.xds.session import Session
+from towpath.xds.unanswered import MOST_UNANSWERED
 from towpath.xds.wire import Composer
 
 PUSHES = 3 * MOST_UNANSWERED
 
 
-def _session(variant: str, type_url: str) -> Session[Any]:
+def _session(variant: str, type_url: str) -> Session:
     composer = Composer(identifier="test", kept=1)
     made = (
         sotw_session(composer=composer) if variant == "sotw" else delta_session(composer=composer)
     )
     made.on_snapshot(_snapshot(type_url, 0))
     if variant == "sotw":
-        made.on_request(SotwRequest(type_url, node=NODE, names=frozenset("a")))  # type: ignore[arg-type]
+        made.on_request(SotwRequest(type_url, node=NODE, names=frozenset("a")))
     else:
-        made.on_request(DeltaRequest(type_url, node=NODE, subscribe=("a",)))  # type: ignore[arg-type]
+        made.on_request(DeltaRequest(type_url, node=NODE, subscribe=("a",)))
     return made
 
 
@@ -75,6 +75,6 @@ def test_who_answers_at_last_gets_the_newest(variant: str) -> None:
         events = session.on_request(SotwRequest(ENDPOINTS, nonce=nonce, names=frozenset("a")))
         assert [f"content {PUSHES - 1}"] == [
             r.packed.split(b"=", 1)[1].decode()
-            for r in session._by_type[ENDPOINTS].held.values()  # type: ignore[attr-defined]
+            for r in session._substreams[ENDPOINTS].resources.values()
         ]
         assert session.settled

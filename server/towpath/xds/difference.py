@@ -1,0 +1,33 @@
+"""What a delta client is to be sent of one type at one moment, and what is left for later."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+
+from towpath.model.snapshot import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What is to be sent, and the names under which something else will be later: of what is
+    *blocked*, that is withheld now, and of what is *kept* though it is gone.
+    """
+
+    new: tuple[Resource, ...]
+    removed: tuple[str, ...]
+    blocked: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset()
+    postponed: frozenset[str] = frozenset()
+
+    @property
+    def later(self) -> frozenset[str]:
+        """Every name to be looked at again although its resource does not change."""
+        return self.blocked | self.kept | self.postponed
+
+    def only(self, names: Set[str]) -> Difference:
+        """This of *names*, and the rest later."""
+        new = tuple(r for r in self.new if r.name in names)
+        removed = tuple(n for n in self.removed if n in names)
+        rest = ({r.name for r in self.new} | set(self.removed)) - names
+        return Difference(new, removed, self.blocked, self.kept, frozenset(rest))

@@ -1,0 +1,146 @@
+"""One type on one stream: what the two variants of the protocol have in common.
+
+Types are independent of each other (XP, «ACK/NACK and resource type instance version»): a substream
+knows its own subscription, responses and answers. The order between types is the `Session`'s.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Set
+from typing import Generic, TypeVar
+
+from towpath.model.snapshot import Resource
+from towpath.model.types import CLUSTER, LISTENER, SIDECAR
+from towpath.rollout.records import Holding
+from towpath.xds.messages import Ack, Event, Nack, Reply, Request
+from towpath.xds.subscription import Subscription
+from towpath.xds.unanswered import Sent, Unanswered
+from towpath.xds.view import View
+from towpath.xds.wire import Composer
+
+FULL_STATE = frozenset({CLUSTER, LISTENER, SIDECAR})
+"""Types for which listing nothing at all means everything (XP, «How the client specifies what
+resources to return»), and whose resources, in the state of the world, are deleted by leaving them
+out (XP, «Deleting resources»).
+"""
+
+FOLDED = frozenset({SIDECAR})
+"""Types whose clients apply only the newest of the responses that have come, and answer all of
+them alike: nothing is learnt of content that a later response has overtaken.
+"""
+
+R = TypeVar("R", bound=Request)
+
+
+class Substream(ABC, Generic[R]):
+    """What a client asks for of one type, what it was sent, and what it said of that.
+
+    `begin` takes the first request, `on_request` each later one; both only note it, and `push`,
+    `narrow` and `revoke` give the response that is due, if one is. *nonce()* gives a new one,
+    unique over the stream, so that no type's nonce is ever taken for another's.
+    """
+
+    def __init__(
+        self,
+        type_url: str,
+        view: View,
+        *,
+        composer: Composer,
+        nonce: Callable[[], str],
+        most_unanswered: int,
+    ) -> None:
+        self.type_url = type_url
+        self.subscription = Subscription()
+        self.resources: Mapping[str, Resource] = {}
+        """As last sent, or as the client says that it holds them from before this stream."""
+        self.returned = False
+        """True if the client says that it holds resources from before this stream."""
+        self.keeps = False
+        """True if the last push left resources with the client that are gone."""
+        self._view = view
+        self._composer = composer
+        self._nonce = nonce
+        self._unanswered = Unanswered(most_unanswered)
+        self._owed: Set[str] = frozenset()  # names to be sent, or answered, though unchanged
+
+    @abstractmethod
+    def begin(self, request: R, *, leading: Set[str]) -> None:
+        """Take the first request; what has a name in *leading* was sent for this type to follow."""
+
+    @abstractmethod
+    def on_request(self, request: R) -> list[Event]:
+        """Take a request: what was learnt from it."""
+
+    def overtaken(self, request: R) -> bool:  # noqa: ARG002 (the variants differ in it)
+        """True if the client will say by a later request what it wants."""
+        return False
+
+    @property
+    def waits_for_answer(self) -> bool:
+        """True if the client was sent a response that it has not answered, and will."""
+        return len(self._unanswered) > 0
+
+    @property
+    @abstractmethod
+    def asks(self) -> bool:
+        """True if the client has asked for something and waits for it."""
+
+    @property
+    @abstractmethod
+    def outdated(self) -> bool:
+        """True if the client is to be sent something."""
+
+    @property
+    def has_more(self) -> bool:
+        """True if there is something that was left for later, and may be looked at now."""
+        return False
+
+    def look_at_more(self) -> None:
+        """Look at some of what was left for later."""
+
+    @abstractmethod
+    def revoke(self) -> Reply | None:
+        """Take back what is gone, where leaving it out would leave it in force."""
+
+    @abstractmethod
+    def narrow(self) -> Reply | None:
+        """Leave of what the client holds only what the snapshot lets through too."""
+
+    @abstractmethod
+    def push(self, *, keep: bool = False, asked: bool = False) -> Reply | None:
+        """Send what the client is to hold and does not; with *keep*, take nothing from it; with
+        *asked*, of a type that is not full state, only what it has just asked for.
+        """
+
+    @abstractmethod
+    def follow(self, names: Set[str]) -> None:
+        """Send what has these names again, though unchanged, behind what it belongs to."""
+
+    @abstractmethod
+    def holding(self) -> Holding:
+        """What is known of each resource."""
+
+    def _holding(self, pending: Iterable[str]) -> Holding:
+        versions = {name: resource.version for name, resource in self.resources.items()}
+        asked = self.subscription
+        return Holding(asked.names, asked.wildcard, versions, frozenset(pending))
+
+    def _acknowledged(self, sent: Sent) -> Ack:
+        if not sent.untried:
+            self._view.client.accepted(self.type_url, sent.new)
+        return Ack(self.type_url, sent.version, frozenset(sent.new.keys() - sent.before.keys()))
+
+    def _rejected(self, sent: Sent, text: str) -> tuple[Nack, Iterable[str]]:
+        """Remember what a NACK speaks of: with no names while they are still searched for; and the
+        names of which the client may not have taken what was new.
+
+        A bad one keeps Envoy from applying those beside it, but for listeners and clusters.
+        """
+        names: tuple[str, ...] = ()
+        if not sent.untried:
+            names = self._view.client.rejected(
+                self.type_url, sent.version, sent.new, sent.before, text
+            )
+        nack = Nack(type_url=self.type_url, version=sent.version, message=text, names=names)
+        return nack, names if names and self.type_url in FULL_STATE else tuple(sent.new)

@@ -1,0 +1,114 @@
+"""Responses that a client has not answered yet, and what each of them says of what it holds."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from towpath.model.snapshot import Resource
+
+MOST_UNANSWERED = 32
+"""How many responses of one type a client may leave unanswered: of older ones nothing is known any
+more, and in the delta variant it is sent no other until it answers, but for what takes access away.
+"""
+
+
+@dataclass(slots=True)
+class Sent:
+    """A response that is not answered yet: what in it the client had not held, and what it held
+    before under the same names; *unsure*: that hangs on answers that may never come; *untried*: in
+    this response, which a later one has overtaken, the client tries nothing.
+    """
+
+    version: str
+    new: dict[str, Resource]
+    before: dict[str, Resource]
+    unsure: bool = False
+    untried: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        version: str,
+        names: Iterable[str],
+        resources: Mapping[str, Resource],
+        held: Mapping[str, Resource],
+    ) -> Sent:
+        """What of *resources* under *names* is new to a client that holds *held*."""
+        new = {n: resources[n] for n in names if n in resources and resources[n] != held.get(n)}
+        return cls(version, new, {n: held[n] for n in new if n in held})
+
+    def rest_on(self, other: Sent, resources: Mapping[str, Resource]) -> None:
+        """Take *other* into account, which is unanswered too and was overtaken by this response:
+        the client may not hold what was new in it.
+        """
+        self.unsure = True
+        for name, resource in other.new.items():
+            if name not in self.new and resources.get(name) == resource:
+                self.new[name] = self.before[name] = resource
+            if self.before.get(name) == resource:
+                self.forget(name, other)
+
+    def confirm(self, other: Sent) -> None:
+        """The client did accept *other*, which this response had overtaken."""
+        for name, resource in other.new.items():
+            if self.new.get(name) == resource:
+                del self.new[name]
+                self.before.pop(name, None)
+            elif name in self.new:
+                self.before[name] = resource
+
+    def let_go(self, earlier: Iterable[Sent]) -> None:
+        """A later response takes this one's place: keep none of its bytes but of what the client
+        had accepted before, which is in no *earlier* one that it has not answered.
+        """
+        unsure = {(r.name, r.version) for sent in earlier for r in sent.new.values()}
+        self.new = {name: resource.without_bytes() for name, resource in self.new.items()}
+        self.before = {
+            n: r.without_bytes() if (r.name, r.version) in unsure else r
+            for n, r in self.before.items()
+        }
+
+    def forget(self, name: str, other: Sent) -> None:
+        """The client does not hold what *other* brought under that name, but what was before."""
+        if name in other.before:
+            self.before[name] = other.before[name]
+        else:
+            self.before.pop(name, None)
+
+
+class Unanswered:
+    """The unanswered responses of one type, by nonce, the oldest first; at most *most*."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._by_nonce: OrderedDict[str, Sent] = OrderedDict()
+
+    @property
+    def latest(self) -> Sent | None:
+        """The response that was sent last, if it is unanswered."""
+        return next(reversed(self._by_nonce.values()), None)
+
+    def add(self, nonce: str, sent: Sent) -> None:
+        """A response is sent, in place of all that are unanswered."""
+        *earlier, latest = self._by_nonce.values() or (None,)
+        if latest is not None:
+            latest.let_go(earlier)
+        if len(self._by_nonce) >= self._most:
+            self._by_nonce.popitem(last=False)
+        self._by_nonce[nonce] = sent
+
+    def pop(self, nonce: str) -> Sent | None:
+        """The response of that nonce, which is answered now; None if there is none."""
+        return self._by_nonce.pop(nonce, None)
+
+    def clear(self) -> None:
+        """The client has answered the latest: it will answer no earlier one."""
+        self._by_nonce.clear()
+
+    def __iter__(self) -> Iterator[Sent]:
+        return iter(self._by_nonce.values())
+
+    def __len__(self) -> int:
+        return len(self._by_nonce)

@@ -1,0 +1,44 @@
+"""The two variants of the protocol, each as one value: how its requests are read, and what takes
+them (XP, «Four variants»).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from towpath.xds.delta import DeltaSubstream
+from towpath.xds.full_state import FullState
+from towpath.xds.limits import Limits
+from towpath.xds.messages import Request
+from towpath.xds.parse import parse_delta, parse_sotw
+from towpath.xds.partial import Partial
+from towpath.xds.sotw import SotwSubstream
+from towpath.xds.substream import FULL_STATE, Substream
+from towpath.xds.view import View
+from towpath.xds.wire import Composer
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One variant: its `name` for people and metrics, and what the gRPC methods of all its services
+    begin with.
+    """
+
+    name: str
+    method: str
+    parse: Callable[[bytes, Limits], Request]
+    substream: Callable[..., Substream[Any]]
+    """Called as `Substream`, without the last of its arguments."""
+
+
+def _sotw(
+    type_url: str, view: View, *, composer: Composer, nonce: Callable[[], str]
+) -> SotwSubstream:
+    substream = FullState if type_url in FULL_STATE else Partial
+    return substream(type_url, view, composer=composer, nonce=nonce)
+
+
+SOTW = Variant("sotw", "Stream", parse_sotw, _sotw)
+DELTA = Variant("delta", "Delta", parse_delta, DeltaSubstream)

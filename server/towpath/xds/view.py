@@ -1,0 +1,67 @@
+"""The snapshot as one client may be sent it: without what is withheld, and with what stands in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+
+from towpath.model.snapshot import Resource, ResourceSet, Snapshot
+from towpath.rollout.clients import ClientRecord
+from towpath.xds.absence import DEFAULT, AbsencePolicy, Fault, faults
+
+
+class View:
+    """What one stream goes by: the newest snapshot, and what its client must not be sent of it.
+
+    `client` is what is known of the client; `absence` how it is told of what is not there.
+    """
+
+    def __init__(self, client: ClientRecord) -> None:
+        self.client = client
+        self.snapshot = Snapshot({})
+        self.absence: AbsencePolicy = DEFAULT
+
+    def of(self, type_url: str) -> ResourceSet:
+        """All resources of that type, withheld or not."""
+        return self.snapshot.of(type_url)
+
+    def withheld(self, type_url: str) -> frozenset[str]:
+        """Names of that type whose resources must not be sent to the client now."""
+        return self.client.withheld(self.snapshot.of(type_url))
+
+    def left(self, before: Resource | None, type_url: str, name: str) -> Resource | None:
+        """What the client is to hold of a resource that is gone: see `Snapshot.left`."""
+        return self.snapshot.left(before, type_url, name)
+
+    def closed(self, type_url: str, name: str) -> Resource | None:
+        """The resource of that name that lets nothing through, if there is one for the client."""
+        return self.unless_refused(self.snapshot.vocabulary.closed(type_url, name))
+
+    def stand_in(self, before: Resource | None, resource: Resource) -> Resource | None:
+        """What a client that holds *before* gets in place of a resource that is withheld from it.
+
+        Never more than *resource* lets through: what *before* has of it, else nothing at all. A
+        resource that is only withheld for a while is left out where there was none before.
+        """
+        if before is None or not before.packed:
+            before = self.client.base(resource)
+        if before is None and not self.client.refuses(resource):
+            return None
+        vocabulary = self.snapshot.vocabulary
+        closed = vocabulary.closed(resource.type_url, resource.name)
+        if before is not None and before != closed:
+            both = self.client.intersection(vocabulary, before, resource)
+            if both is not None and not self.client.refuses(both):
+                return both
+        return self.unless_refused(closed)
+
+    def faults(self, type_url: str, names: Iterable[str]) -> tuple[Fault, ...]:
+        """Why each of *names*, which are not there, is not; nothing for who cannot be told."""
+        if not self.absence.faults:
+            return ()
+        forbidden = partial(self.snapshot.vocabulary.forbidden, type_url)
+        return faults(names, self.snapshot.of(type_url), forbidden=forbidden)
+
+    def unless_refused(self, resource: Resource | None) -> Resource | None:
+        """The resource, if the client, or its like, has not rejected this very content."""
+        return None if resource is None or self.client.refuses(resource) else resource
