@@ -14,11 +14,11 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import ClientKind, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS
-from towpath.xds.limits import Limits
+from towpath.settings import StreamLimits
 
 
 async def test_an_endless_name_ends_the_stream_in_plain_words(tmp_path: Path) -> None:
-    limits = Limits(max_name_length=3)
+    limits = StreamLimits(max_name_length=3)
     async with (
         control_plane(tmp_path, limits=limits) as plane,
         plane.stream() as greedy,
@@ -37,7 +37,7 @@ async def test_an_endless_name_ends_the_stream_in_plain_words(tmp_path: Path) ->
 
 
 async def test_one_stream_too_many_is_refused_and_the_others_go_on(tmp_path: Path) -> None:
-    limits = Limits(max_streams=1)
+    limits = StreamLimits(max_streams=1)
     async with control_plane(tmp_path, limits=limits) as plane, plane.stream() as first:
         await first.say(CLUSTER)
         await first.hear()
@@ -50,7 +50,7 @@ async def test_one_stream_too_many_is_refused_and_the_others_go_on(tmp_path: Pat
 
 
 async def test_streams_that_say_nothing_end_and_take_no_sidecars_place(tmp_path: Path) -> None:
-    limits = Limits(max_streams=20, first_request_wait=0.5)
+    limits = StreamLimits(max_streams=20, first_request_wait=0.5)
     async with control_plane(tmp_path, limits=limits) as plane, contextlib.AsyncExitStack() as all_:
         silent = [await all_.enter_async_context(plane.stream()) for _ in range(40)]
         ends = [await stream.end() for stream in silent]
@@ -72,7 +72,7 @@ def _large(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
 
 
 async def test_who_reads_nothing_is_cut_and_delays_nobody(tmp_path: Path) -> None:
-    limits = Limits(read_wait=0.5)
+    limits = StreamLimits(read_wait=0.5)
     async with (
         control_plane(tmp_path, limits=limits, compose=_large) as plane,
         plane.stream() as slow,
@@ -93,7 +93,7 @@ async def test_who_reads_nothing_is_cut_and_delays_nobody(tmp_path: Path) -> Non
 
 async def test_more_names_than_are_allowed_pass_a_limit_and_are_counted(tmp_path: Path) -> None:
     async with (
-        control_plane(tmp_path, limits=Limits(max_names=2)) as plane,
+        control_plane(tmp_path, limits=StreamLimits(max_names=2)) as plane,
         plane.stream() as greedy,
     ):
         await greedy.say(ENDPOINTS, resource_names=["a", "b", "c"])
@@ -109,7 +109,7 @@ async def test_names_that_are_asked_for_one_after_the_other_are_counted_together
     tmp_path: Path,
 ) -> None:
     async with (
-        control_plane(tmp_path, limits=Limits(max_names=2)) as plane,
+        control_plane(tmp_path, limits=StreamLimits(max_names=2)) as plane,
         plane.stream("DeltaAggregatedResources") as greedy,
     ):
         for names in (["a", "b"], ["c"]):
@@ -126,7 +126,7 @@ async def test_names_that_are_asked_for_one_after_the_other_are_counted_together
 async def test_an_account_that_has_spent_its_budget_is_refused_until_it_has_some_again(
     tmp_path: Path,
 ) -> None:
-    async with control_plane(tmp_path, limits=Limits(opening_budget=1e-9)) as plane:
+    async with control_plane(tmp_path, limits=StreamLimits(opening_budget=1e-9)) as plane:
         async with plane.stream() as first:
             await first.say(CLUSTER)
             await first.hear()

@@ -9,6 +9,7 @@ import grpc
 
 from support.control_plane import control_plane
 from towpath.model.types import CLUSTER, LISTENER
+from towpath.settings import StreamLimits
 
 
 async def test_a_first_request_is_answered_with_the_pods_resources(tmp_path: Path) -> None:
@@ -69,7 +70,8 @@ async def test_a_stream_keeps_its_node(tmp_path: Path) -> None:
 
 
 async def test_an_unknown_pod_is_waited_for_and_then_not_found(tmp_path: Path) -> None:
-    async with control_plane(tmp_path, unknown_pod_wait=0.05) as plane, plane.stream() as stream:
+    limits = StreamLimits(unknown_pod_wait=0.05)
+    async with control_plane(tmp_path, limits=limits) as plane, plane.stream() as stream:
         await stream.say(CLUSTER, node="ghost.curl")
         code, details = await stream.end()
 

@@ -26,6 +26,7 @@ from towpath.model.names import ClientKind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import SHORT_NAMES
+from towpath.settings import MeshSettings
 
 if TYPE_CHECKING:
     from conftest import Golden
@@ -95,7 +96,7 @@ class Heading:
 
 def _mesh(case: Path, folder: Path) -> Offline:
     shutil.copy(case / "in.yaml", folder)
-    return Offline(folder, mesh_name="osm", osm_namespace="osm-system")
+    return Offline(folder, MeshSettings())
 
 
 def _snapshot(mesh: Offline, heading: Heading) -> Snapshot:

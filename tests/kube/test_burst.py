@@ -15,6 +15,7 @@ from support.kube.cluster import Cluster
 from support.kube.writing import KINDS, Writer, writing
 from towpath.kubeapi.configuration import connect
 from towpath.model.names import Kind
+from towpath.settings import MeshSettings
 from towpath.sources.decode import decode
 from towpath.sources.kube import KubeSource
 from towpath.store import Store
@@ -74,7 +75,7 @@ def _slice(name: str, address: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def following(cluster: Cluster) -> AsyncIterator[Store]:
-    store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=lambda: None)
+    store = Store(MeshSettings().scope, on_change=lambda: None)
     api = await connect(cluster.kubeconfig(), "")
     source = KubeSource(
         api, store, osm_namespace="osm-system", metrics=Metrics(), dice=random.Random(2)

@@ -24,6 +24,7 @@ from towpath.kubeapi.configuration import connect
 from towpath.model.names import ClientKind, Kind, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.rollout.records import StreamRecords
+from towpath.settings import MeshSettings, RolloutSettings
 from towpath.sources.decode import decode
 from towpath.sources.kube import KubeSource
 from towpath.sources.kube.pace import Pace
@@ -74,7 +75,7 @@ class Plane:
 
 
 def from_scratch(cluster: Cluster) -> list[Snapshot | None]:
-    store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=lambda: None)
+    store = Store(MeshSettings().scope, on_change=lambda: None)
     for item in cluster.kubectl("get", KINDS, "--all-namespaces", "-o", "json").json()["items"]:
         value = decode(item, "").value
         if value is not None:
@@ -87,9 +88,16 @@ def from_scratch(cluster: Cluster) -> list[Snapshot | None]:
 async def plane(cluster: Cluster, folder: Path, **pace: Any) -> AsyncIterator[Plane]:
     """Everything listed; streams are open, so that what they hold is remembered."""
     debounce = Debounce(quiet=0.005, longest=0.05, clock=time.monotonic)
-    store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=debounce.touch)
+    store = Store(MeshSettings().scope, on_change=debounce.touch)
     metrics, clock = Metrics(), time.monotonic
-    hub = Hub(store, debounce, records=StreamRecords(clock=time.time), metrics=metrics, clock=clock)
+    hub = Hub(
+        store,
+        debounce,
+        records=StreamRecords(clock=time.time),
+        metrics=metrics,
+        clock=clock,
+        rollout=RolloutSettings(),
+    )
     async with wire(cluster.port) as between:
         path = folder / "kubeconfig"
         path.write_text(

@@ -23,6 +23,7 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import ClientKind, Kind, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.planning import problems
+from towpath.settings import MeshSettings
 from towpath.sources.files import FilesSource
 from towpath.sources.kube import KubeSource
 from towpath.store import Store
@@ -59,7 +60,7 @@ class Following:
 
 @asynccontextmanager
 async def following(cluster: Cluster, identity: str = ADMIN) -> AsyncIterator[Following]:
-    store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=lambda: None)
+    store = Store(MeshSettings().scope, on_change=lambda: None)
     api = await connect(cluster.kubeconfig(identity), "")
     source = KubeSource(
         api, store, osm_namespace="osm-system", metrics=Metrics(), dice=random.Random(1)
@@ -122,7 +123,7 @@ async def test_the_same_objects_give_the_same_snapshots_as_from_a_folder(
     _patch(mesh, '{"spec":{"featureFlags":{"enableEgressPolicy":true}}}')
     exported = mesh.kubectl("get", KINDS, "--all-namespaces", "-o", "yaml").out
     (tmp_path / "all.yaml").write_text(exported)
-    folder = Store(mesh_name="osm", osm_namespace="osm-system", on_change=lambda: None)
+    folder = Store(MeshSettings().scope, on_change=lambda: None)
     FilesSource(tmp_path, folder).load()
     wanted, _ = folder.drain()
     pods = [SidecarId(name, space) for kind, space, name in wanted.objects if kind is Kind.POD]

@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 
 from support.kube.cluster import free_ports
-from support.serving import serving
+from support.serving import DEFAULTS, serving
 from support.xds.stream import RawStream
 from towpath.access.tls import ServerTls
 from towpath.app.grpc_server import Ports
@@ -22,10 +22,10 @@ from towpath.hub.compose import snapshot
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Compose, Hub
 from towpath.rollout.records import StreamRecords
+from towpath.settings import MeshSettings, RolloutSettings, StreamLimits
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
-from towpath.xds.limits import DEFAULTS, Limits
 from towpath.xds.service import SERVICE
 from towpath_client import TlsFiles
 
@@ -76,12 +76,11 @@ class ControlPlane:
 async def control_plane(
     tmp_path: Path,
     *,
-    unknown_pod_wait: float = 30.0,
     follow: bool = True,
     compose: Compose = snapshot,
     tls: TlsFiles | None = None,
     people: frozenset[str] = frozenset(),
-    limits: Limits = DEFAULTS,
+    limits: StreamLimits = DEFAULTS,
     socket: Path | None = None,
     edit: Callable[[Path], None] = lambda _: None,
 ) -> AsyncIterator[ControlPlane]:
@@ -95,7 +94,7 @@ async def control_plane(
     edit(folder)
     metrics = Metrics()
     debounce = Debounce(quiet=0.02, longest=0.5, clock=time.monotonic)
-    store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=debounce.touch)
+    store = Store(MeshSettings().scope, on_change=debounce.touch)
     records = StreamRecords(clock=time.time)
     hub = Hub(
         store,
@@ -103,6 +102,7 @@ async def control_plane(
         records=records,
         metrics=metrics,
         clock=time.monotonic,
+        rollout=RolloutSettings(),
         compose=compose,
     )
     server_tls = None if tls is None else _server_tls(tls, metrics)
@@ -123,7 +123,6 @@ async def control_plane(
             hub,
             ports,
             metrics=metrics,
-            unknown_pod_wait=unknown_pod_wait,
             people=people,
             limits=limits,
         ):

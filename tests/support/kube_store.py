@@ -15,6 +15,7 @@ from support.fake_api import FakeApi
 from towpath.kubeapi.configuration import connect
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind
+from towpath.settings import MeshSettings
 from towpath.sources.decode import decode
 from towpath.sources.kube import KubeSource
 from towpath.sources.kube.checkpoint import Origin
@@ -36,7 +37,7 @@ class Held:
         self.changes = 0
         self.metrics = Metrics()
         self._changed = asyncio.Event()
-        self.store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=self._touch)
+        self.store = Store(MeshSettings().scope, on_change=self._touch)
         self.source: KubeSource | None = None
 
     def _touch(self) -> None:

@@ -23,6 +23,7 @@ from towpath.model.workloads import (
     ServiceAccount,
     ServicePort,
 )
+from towpath.settings import MeshSettings
 from towpath.store import Store
 
 SYSTEM = "osm-system"
@@ -199,7 +200,7 @@ def labels(pairs: Mapping[str, str]) -> Labels:
 
 def new_store() -> Store:
     """An empty store that tells nobody."""
-    return Store(mesh_name="osm", osm_namespace=SYSTEM, on_change=lambda: None)
+    return Store(MeshSettings().scope, on_change=lambda: None)
 
 
 def fill(store: Store, *objects: Object) -> None:

@@ -18,6 +18,7 @@ from towpath.model.mesh import Object
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.rollout.records import StreamRecords
+from towpath.settings import MeshSettings, RolloutSettings
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 
@@ -69,7 +70,7 @@ class RunningHub:
 async def running_hub(*, compose: Compose = snapshot) -> AsyncIterator[RunningHub]:
     """An empty hub that publishes at once; its deliveries' clock counts seconds from 1000."""
     debounce = Debounce(quiet=0, longest=0, clock=time.monotonic)
-    store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=debounce.touch)
+    store = Store(MeshSettings().scope, on_change=debounce.touch)
     metrics = Metrics()
     hub = Hub(
         store,
@@ -77,6 +78,7 @@ async def running_hub(*, compose: Compose = snapshot) -> AsyncIterator[RunningHu
         records=StreamRecords(clock=itertools.count(1000.0).__next__),
         metrics=metrics,
         clock=time.monotonic,
+        rollout=RolloutSettings(),
         compose=compose,
     )
     following = asyncio.ensure_future(hub.run())

@@ -8,13 +8,16 @@ from collections.abc import AsyncIterator
 
 from support.certificates import TRUST_DOMAIN
 from towpath.access import Gate
+from towpath.access.doorkeeper import Room
 from towpath.admin.csds import ClientStatus
 from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import LARGEST, RULES, Ports, start_grpc
 from towpath.hub.hub import Hub
+from towpath.settings import ConnectionLimits, StreamLimits
 from towpath.telemetry.metrics import Metrics
-from towpath.xds.limits import DEFAULTS, Limits
 from towpath.xds.service import AdsService
+
+DEFAULTS = StreamLimits()
 
 
 @contextlib.asynccontextmanager
@@ -23,9 +26,8 @@ async def serving(
     ports: Ports,
     *,
     metrics: Metrics,
-    unknown_pod_wait: float,
     people: frozenset[str] = frozenset(),
-    limits: Limits = DEFAULTS,
+    limits: StreamLimits = DEFAULTS,
 ) -> AsyncIterator[None]:
     """Serve *hub* on *ports*; with credentials, *people* may call the Inspector."""
     gate = Gate(
@@ -41,9 +43,17 @@ async def serving(
         gate=gate,
         metrics=metrics,
         clock=time.monotonic,
-        unknown_pod_wait=unknown_pod_wait,
         limits=limits,
         identifier="towpath/test",
     )
-    async with start_grpc(ports, ads, Inspector(hub), ClientStatus(hub), gate=gate, grace=0.1):
+    async with start_grpc(
+        ports,
+        ads,
+        Inspector(hub),
+        ClientStatus(hub),
+        gate=gate,
+        grace=0.1,
+        connections=ConnectionLimits(),
+        room=Room(connections=10_000, per_peer=1_000, first_call_s=limits.first_request_wait),
+    ):
         yield

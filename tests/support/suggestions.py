@@ -7,7 +7,7 @@ import yaml
 from support.objects import fill
 from towpath.answers import explain as explaining
 from towpath.answers.explain import Explanation
-from towpath.model.mesh import Mesh
+from towpath.model.mesh import Mesh, MeshScope
 from towpath.model.names import Account
 from towpath.model.problem import Problem
 from towpath.planning.egress.decide import Attempt
@@ -30,9 +30,12 @@ def explain_and_apply(
 
 def _with(mesh: Mesh, manifests: str) -> Mesh:
     store = Store(
-        mesh_name=mesh.mesh_name,
-        osm_namespace=mesh.osm_namespace,
-        cross_namespace_egress=mesh.cross_namespace_egress,
+        MeshScope(
+            mesh_name=mesh.mesh_name,
+            osm_namespace=mesh.osm_namespace,
+            cross_namespace_egress=mesh.cross_namespace_egress,
+            outside_endpoints=mesh.outside_endpoints,
+        ),
         on_change=lambda: None,
     )
     decoded = [decode(raw, "suggested") for raw in yaml.safe_load_all(manifests)]

@@ -11,6 +11,7 @@ from towpath.model.names import ClientKind
 from towpath.model.snapshot import Snapshot
 from towpath.rollout.clients import ClientBuild, ClientRecord
 from towpath.rollout.quarantine import Quarantine
+from towpath.settings import RolloutSettings
 from towpath.xds.messages import DeltaRequest, Event, Node, Reply, SotwRequest
 from towpath.xds.session import Session
 from towpath.xds.variant import DELTA, SOTW
@@ -23,7 +24,9 @@ WAIT_S = 2.0
 
 def new_client(clock: Clock | None = None, *, node_id: str = NODE.id) -> ClientRecord:
     """The client of a client that is alone in the world."""
-    return Quarantine(clock=clock or Clock()).client(node_id, ClientBuild(ClientKind.ENVOY))
+    return Quarantine(RolloutSettings(), clock=clock or Clock()).client(
+        node_id, ClientBuild(ClientKind.ENVOY)
+    )
 
 
 def sotw_session(

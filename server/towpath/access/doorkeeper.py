@@ -33,9 +33,9 @@ class Room:
     call that was let in; and how many seconds these may take until they have one.
     """
 
-    connections: int = 10_000
-    per_peer: int = 1_000
-    first_call_s: float = 10.0
+    connections: int
+    per_peer: int
+    first_call_s: float
 
     @property
     def waiting(self) -> int:

@@ -18,9 +18,10 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from towpath.access import Audience, Gate
+from towpath.access.doorkeeper import Room
 from towpath.admin.csds import ClientStatus
 from towpath.admin.inspector import Inspector
-from towpath.settings import split_address
+from towpath.settings import ConnectionLimits, split_address
 from towpath.xds.service import SERVICES, AdsService
 from towpath_api.v1 import inspector_pb2, inspector_pb2_grpc
 
@@ -66,47 +67,34 @@ OPTIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Connections:
-    """How large a message may be, in MiB, and how old a connection becomes, in seconds (0: any);
-    after how many seconds of silence it is pinged, and how many the answer may take (0: never);
-    how many there may be, and in how many seconds its handshake has to be done.
+def connection_options(limits: ConnectionLimits, room: Room) -> list[tuple[str, int]]:
+    """What gRPC must know of the limits of connections.
 
-    gRPC itself scatters the age by a tenth, so that sidecars do not all come back at once.
+    gRPC itself scatters their age by a tenth, so that sidecars do not all come back at once.
     """
-
-    # A sidecar that reconnects states every version it holds: gRPC's own 4 MiB is too little.
-    max_message_mib: int = 8
-    max_age: float = 0.0
-    keepalive_time: float = 30.0
-    keepalive_timeout: float = 10.0
-    most: int = 10_000
-    handshake_s: float = 10.0
-
-    def options(self) -> list[tuple[str, int]]:
-        """What gRPC is told."""
-        aging, pinging = [], [("grpc.keepalive_time_ms", NEVER_MS)]
-        if self.max_age > 0:
-            aging.append(("grpc.max_connection_age_ms", round(self.max_age * 1000)))
-            aging.append(("grpc.max_connection_age_grace_ms", AGE_GRACE_MS))
-        if self.keepalive_time > 0 and self.keepalive_timeout > 0:
-            timeout_ms = _milliseconds(self.keepalive_timeout)
-            pinging = [
-                ("grpc.keepalive_time_ms", _milliseconds(self.keepalive_time)),
-                ("grpc.keepalive_timeout_ms", timeout_ms),
-                # Else it is this, 60 s, that a lost ping waits for.
-                ("grpc.http2.ping_timeout_ms", timeout_ms),
-            ]
-        handshake_ms = _milliseconds(self.handshake_s)
-        return [
-            ("grpc.max_receive_message_length", self.max_message_mib << 20),
-            ("grpc.max_allowed_incoming_connections", self.most),
-            # TLS; then the client's settings, and its answer to ours.
-            ("grpc.server_handshake_timeout_ms", handshake_ms),
-            ("grpc.http2.settings_timeout", handshake_ms),
-            *aging,
-            *pinging,
+    aging, pinging = [], [("grpc.keepalive_time_ms", NEVER_MS)]
+    if limits.max_connection_age > 0:
+        aging.append(("grpc.max_connection_age_ms", round(limits.max_connection_age * 1000)))
+        aging.append(("grpc.max_connection_age_grace_ms", AGE_GRACE_MS))
+    if limits.keepalive_time > 0 and limits.keepalive_timeout > 0:
+        timeout_ms = _milliseconds(limits.keepalive_timeout)
+        pinging = [
+            ("grpc.keepalive_time_ms", _milliseconds(limits.keepalive_time)),
+            ("grpc.keepalive_timeout_ms", timeout_ms),
+            # Else it is this, 60 s, that a lost ping waits for.
+            ("grpc.http2.ping_timeout_ms", timeout_ms),
         ]
+    handshake_ms = _milliseconds(room.first_call_s)
+    return [
+        # A sidecar that reconnects states every version it holds: gRPC's own 4 MiB is too little.
+        ("grpc.max_receive_message_length", limits.max_message_mib << 20),
+        ("grpc.max_allowed_incoming_connections", room.connections),
+        # TLS; then the client's settings, and its answer to ours.
+        ("grpc.server_handshake_timeout_ms", handshake_ms),
+        ("grpc.http2.settings_timeout", handshake_ms),
+        *aging,
+        *pinging,
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +129,8 @@ async def start_grpc(
     *,
     gate: Gate,
     grace: float,
-    connections: Connections = Connections(),
+    connections: ConnectionLimits,
+    room: Room,
     end_all: Callable[[], None] = lambda: None,
 ) -> AsyncIterator[int]:
     """Serve on *ports*; gives the port of the ADS address, 0 if it has none.
@@ -149,7 +138,9 @@ async def start_grpc(
     Streams that are open at the end get *grace* seconds; then *end_all* has to end every connection
     that is left. Raises OSError if a port cannot be bound.
     """
-    server = grpc.aio.server(interceptors=(gate,), options=[*OPTIONS, *connections.options()])
+    server = grpc.aio.server(
+        interceptors=(gate,), options=[*OPTIONS, *connection_options(connections, room)]
+    )
     health = HealthServicer()
     server.add_generic_rpc_handlers(ads.handlers())
     inspector_pb2_grpc.add_InspectorServicer_to_server(inspector, server)

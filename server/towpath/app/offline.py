@@ -15,6 +15,7 @@ from towpath.model.snapshot import Snapshot
 from towpath.model.workloads import Pod
 from towpath.planning.egress.decide import Attempt
 from towpath.rollout.records import StreamRecords
+from towpath.settings import MeshSettings, RolloutSettings
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
@@ -23,22 +24,8 @@ from towpath.telemetry.metrics import Metrics
 class Offline:
     """Answers about a folder of manifests as it is now; SourceError if it cannot be read."""
 
-    def __init__(
-        self,
-        folder: Path,
-        *,
-        mesh_name: str,
-        osm_namespace: str,
-        cross_namespace_egress: str = "allow",
-        outside_endpoints: str = "deny",
-    ) -> None:
-        store = Store(
-            mesh_name=mesh_name,
-            osm_namespace=osm_namespace,
-            cross_namespace_egress=cross_namespace_egress == "allow",
-            outside_endpoints=outside_endpoints == "allow",
-            on_change=lambda: None,
-        )
+    def __init__(self, folder: Path, mesh: MeshSettings) -> None:
+        store = Store(mesh.scope, on_change=lambda: None)
         FilesSource(folder, store).load()
         self._hub = Hub(
             store,
@@ -46,6 +33,7 @@ class Offline:
             records=StreamRecords(clock=time.time),
             metrics=Metrics(),
             clock=time.monotonic,
+            rollout=RolloutSettings(),
         )
 
     def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:

@@ -21,7 +21,7 @@ from towpath.admin.csds import ClientStatus
 from towpath.admin.http import HttpEndpoints
 from towpath.admin.http_port import http_port
 from towpath.admin.inspector import Inspector
-from towpath.app.grpc_server import LARGEST, RULES, Connections, Ports, start_grpc
+from towpath.app.grpc_server import LARGEST, RULES, Ports, start_grpc
 from towpath.hub.compose import snapshot
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Compose, Hub
@@ -33,7 +33,6 @@ from towpath.store import Store
 from towpath.supervision import Supervisor
 from towpath.telemetry.logs import toggle_debug
 from towpath.telemetry.metrics import Metrics
-from towpath.xds.limits import Limits
 from towpath.xds.service import AdsService
 
 if TYPE_CHECKING:
@@ -93,10 +92,7 @@ async def serve(
         clock=time.monotonic,
     )
     store = Store(
-        mesh_name=settings.mesh.mesh_name,
-        osm_namespace=settings.mesh.osm_namespace,
-        cross_namespace_egress=settings.mesh.cross_namespace_egress == "allow",
-        outside_endpoints=settings.mesh.outside_endpoints == "allow",
+        settings.mesh.scope,
         on_change=debounce.touch,
     )
     status_debounce = Debounce(quiet=STATUS_QUIET_S, longest=STATUS_LONGEST_S, clock=time.monotonic)
@@ -116,27 +112,14 @@ async def serve(
         clock=time.monotonic,
         on_publish=published,
         compose=compose,
-        canaries=settings.rollout.canaries,
-        canary_wait=settings.rollout.canary_wait,
-        quarantine_expiry=settings.rollout.quarantine_expiry,
+        rollout=settings.rollout,
     )
     ads = AdsService(
         hub,
         gate=gate,
         metrics=metrics,
         clock=time.monotonic,
-        unknown_pod_wait=settings.streams.unknown_pod_wait,
-        answer_wait=settings.streams.answer_wait,
-        limits=Limits(
-            max_names=settings.streams.max_names,
-            max_name_length=settings.streams.max_name_length,
-            max_streams=settings.streams.max_streams,
-            max_streams_per_peer=settings.streams.max_streams_per_peer,
-            max_request_rate=settings.streams.max_request_rate,
-            read_wait=settings.streams.read_wait,
-            first_request_wait=settings.streams.first_request_wait,
-            opening_budget=settings.streams.opening_budget,
-        ),
+        limits=settings.streams,
         identifier=f"towpath/{__version__}",
     )
     async with contextlib.AsyncExitStack() as held, asyncio.TaskGroup() as tasks:
@@ -175,14 +158,8 @@ async def serve(
                     status,
                     gate=gate,
                     grace=grace,
-                    connections=Connections(
-                        max_message_mib=settings.connections.max_message_mib,
-                        max_age=settings.connections.max_connection_age,
-                        keepalive_time=settings.connections.keepalive_time,
-                        keepalive_timeout=settings.connections.keepalive_timeout,
-                        most=room.connections,
-                        handshake_s=room.first_call_s,
-                    ),
+                    connections=settings.connections,
+                    room=room,
                     end_all=doorkeeper.end_all,
                 )
             )

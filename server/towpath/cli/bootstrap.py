@@ -13,9 +13,10 @@ from towpath.encode.envoy.bootstrap import ClientTls, Transport
 from towpath.encode.envoy.bootstrap import bootstrap as envoy_bootstrap
 from towpath.encode.grpc.bootstrap import bootstrap as grpc_bootstrap
 from towpath.model.names import ClientKind, SidecarId
-from towpath.settings import split_address
+from towpath.settings import AccessSettings, split_address
 
 FOLDER = "/etc/towpath/tls"
+_, PORT = split_address(AccessSettings().ads_address)
 POD_BY_ENVIRONMENT = "$(POD_NAME).$(POD_NAMESPACE)"
 """What Kubernetes makes the pod's own in the value of an environment variable."""
 
@@ -84,7 +85,7 @@ def bootstrap(
         raise click.BadParameter(str(error), param_hint="--pod") from error
     service = f"towpath.{osm_namespace}.svc.cluster.local"
     try:
-        host, port = split_address(server or f"{service}:15128")
+        host, port = split_address(server or f"{service}:{PORT}")
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--server") from error
     tls = ClientTls(

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from towpath.cli.settings import setting_options
+from towpath.settings import MeshSettings
+
 if TYPE_CHECKING:
     from towpath.kubeapi.client import KubeApi
 
@@ -31,16 +34,11 @@ def cluster_options(command: F) -> F:
     )(command)
 
 
-def namespace_option(command: F) -> F:
-    """Add `--osm-namespace`."""
-    return click.option(
-        "--osm-namespace",
-        default="osm-system",
-        show_default=True,
-        envvar="TOWPATH_OSM_NAMESPACE",
-        show_envvar=True,
-        help="Namespace of the control plane.",
-    )(command)
+namespace_option = setting_options("osm_namespace")
+
+mesh_name_option = click.option(
+    "--mesh-name", default=MeshSettings().mesh_name, show_default=True, help="Name of the mesh."
+)
 
 
 def default_kubeconfig() -> Path:

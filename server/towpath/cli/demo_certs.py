@@ -12,6 +12,7 @@ import click
 
 from towpath.cli.files import write_file
 from towpath.model.names import Account
+from towpath.settings import AccessSettings
 
 if TYPE_CHECKING:
     from towpath.ca import Authority, Pair
@@ -24,7 +25,7 @@ NAME = "Towpath demo authority (not for production)"
 @click.argument("folder", metavar="DIR", type=click.Path(path_type=Path, file_okay=False))
 @click.option(
     "--trust-domain",
-    default="cluster.local",
+    default=AccessSettings().tls_trust_domain,
     show_default=True,
     help="Trust domain of the SPIFFE ids (the server's --tls-trust-domain).",
 )

@@ -10,11 +10,12 @@ import click
 import yaml
 
 from towpath import __version__
-from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
+from towpath.cli.cluster import cluster_options, mesh_name_option, namespace_option, on_cluster
 from towpath.cli.options import refuse_beside
 from towpath.install.manifests import as_yaml, manifests
 from towpath.install.values import KEYS, ValueRefused, Values, parse
 from towpath.model.meshconfig import MESH_CONFIG_NAME as CONFIG
+from towpath.settings import MeshSettings
 
 if TYPE_CHECKING:
     from towpath.install.survey import Entry
@@ -69,7 +70,7 @@ def rollout_options(command: F) -> F:
 @click.command(help=f"Install the control plane.\n\n{SET_HELP}")
 @cluster_options
 @namespace_option
-@click.option("--mesh-name", default="osm", show_default=True, help="Name of the mesh.")
+@mesh_name_option
 @rollout_options
 def install(
     *,
@@ -106,8 +107,11 @@ def install(
             await wait_for_rollout(api, values, within_s=timeout)
 
     on_cluster(kubeconfig, context, act)
-    option = "" if values.osm_namespace == "osm-system" else f" --osm-namespace {osm_namespace}"
-    mesh = "" if values.mesh_name == "osm" else f" --mesh-name {values.mesh_name}"
+    default = MeshSettings()
+    option = (
+        "" if values.osm_namespace == default.osm_namespace else f" --osm-namespace {osm_namespace}"
+    )
+    mesh = "" if values.mesh_name == default.mesh_name else f" --mesh-name {values.mesh_name}"
     add = f"towpath namespace add NAMESPACE{mesh}"
     click.echo(_NEXT.format(namespace=values.osm_namespace, namespace_option=option, add=add))
 

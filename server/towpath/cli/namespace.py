@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
+from towpath.cli.cluster import cluster_options, mesh_name_option, namespace_option, on_cluster
 from towpath.cli.table import print_table
 from towpath.kubeapi.paths import COLLECTIONS
 from towpath.model.names import Kind
@@ -21,9 +21,6 @@ IGNORED = "openservicemesh.io/ignore"
 MANAGER = "towpath-namespace"
 _NAMESPACES = COLLECTIONS[Kind.NAMESPACE]
 
-mesh_name_option = click.option(
-    "--mesh-name", default="osm", show_default=True, help="Name of the mesh."
-)
 names_argument = click.argument("names", nargs=-1, required=True, metavar="NAMESPACE...")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,6 +13,7 @@ from towpath.cli.server import TIMEOUT_S, NoAnswer, Server, inspector, server_op
 from towpath.cli.settings import SettingsCommand, setting_options
 from towpath.model.names import ClientKind, ObjectRef
 from towpath.model.problem import problem_line
+from towpath.settings import MeshSettings
 from towpath.sources import SourceError
 from towpath_api.v1 import inspector_pb2 as pb
 
@@ -67,14 +69,14 @@ def _of(server: Server) -> list[str]:
     ]
 
 
-def offline(manifests: Path | None, *, or_else: str = "", **mesh: str) -> Offline:
-    """Read the folder, or say what is wrong with the option; *mesh* is for `Offline`.
+def offline(manifests: Path | None, *, or_else: str = "", **mesh: Any) -> Offline:
+    """Read the folder, or say what is wrong with the option; *mesh* are settings of the mesh.
 
     *or_else* names what may be given in place of a folder.
     """
     if manifests is None:
         raise click.UsageError(f"--manifests is not set: give the folder to read{or_else}")
     try:
-        return Offline(manifests, **mesh)
+        return Offline(manifests, MeshSettings(**mesh))
     except SourceError as error:
         raise click.UsageError(str(error)) from error

@@ -14,6 +14,7 @@ import click
 import grpc
 
 from towpath.cli.options import refuse_beside
+from towpath.settings import AccessSettings
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 from towpath_client import TlsFiles
 
@@ -38,7 +39,7 @@ class Server:
     tls: TlsFiles | None
 
 
-def server_option(*, default: str | None = "127.0.0.1:15128") -> Callable[[F], F]:
+def server_option(*, default: str | None = AccessSettings().ads_address) -> Callable[[F], F]:
     """Add `--server` and `--tls-…` to a command, which is given a Server, or None without one.
 
     Beside the server (`kubectl exec`), its own settings say where it is: the local socket first.

@@ -31,6 +31,7 @@ from towpath.planning.egress.rules import Rule
 from towpath.rollout.clients import ClientBuild, ClientRecord
 from towpath.rollout.quarantine import Quarantine
 from towpath.rollout.records import StreamRecord, StreamRecords
+from towpath.settings import RolloutSettings
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 
@@ -53,8 +54,8 @@ class Hub:
 
     *clock* is monotonic, in seconds; *on_publish* is called after each publishing; *compose*
     makes the snapshots (a test may put others in place of them). Nothing is published before the
-    store is synced. New content is tried on *canaries* sidecars, for *canary_wait* seconds at
-    most; what is rejected is not tried again for *quarantine_expiry* seconds.
+    store is synced. *rollout* says to how many sidecars new content goes first, and how long
+    rejected content is kept from others.
     """
 
     def __init__(
@@ -67,17 +68,13 @@ class Hub:
         clock: Callable[[], float],
         on_publish: Callable[[], None] = lambda: None,
         compose: Compose = snapshot,
-        canaries: int = 2,
-        canary_wait: float = 1.0,
-        quarantine_expiry: float = 3600.0,
+        rollout: RolloutSettings,
     ) -> None:
         self._compose = compose
         self._followers = Followers(clock=clock, forget=self._forget)
         self.quarantine = Quarantine(
+            rollout,
             clock=clock,
-            canaries=canaries,
-            wait=canary_wait,
-            expiry=quarantine_expiry,
             others=self._followers.another_account_has,
             waited=metrics.canary_seconds.observe,
         )

@@ -15,6 +15,7 @@ from towpath.kubeapi.client import KubeApi
 from towpath.kubeapi.paths import COLLECTIONS, DEPLOYMENTS
 from towpath.model.meshconfig import MESH_CONFIG_NAME as CONFIG
 from towpath.model.names import Kind
+from towpath.settings import MeshSettings
 
 MESH_CONFIG = COLLECTIONS[Kind.MESH_CONFIG].api_version
 
@@ -63,7 +64,7 @@ def _installation(held: Any) -> Installation:
     variables = {one["name"]: one.get("value", "") for one in container.get("env", ())}
     repository, _, tag = container["image"].rpartition(":")
     values = Values(
-        mesh_name=variables.get("TOWPATH_MESH_NAME") or "osm",
+        mesh_name=variables.get("TOWPATH_MESH_NAME") or MeshSettings().mesh_name,
         osm_namespace=held["metadata"]["namespace"],
         image_registry=repository.rpartition("/")[0],
         image_tag=tag,

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-LOG_LEVELS = ("debug", "info", "warning", "error")
+from towpath.settings import MeshSettings, all_settings
+
+LOG_LEVELS = all_settings()["log_level"].choices
 SIDECAR_LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+_MESH = MeshSettings()
 
 
 class ValueRefused(Exception):
@@ -24,8 +27,8 @@ class Values:
     `preset` holds fields of the new MeshConfig's spec by their dotted path.
     """
 
-    mesh_name: str = "osm"
-    osm_namespace: str = "osm-system"
+    mesh_name: str = _MESH.mesh_name
+    osm_namespace: str = _MESH.osm_namespace
     image_registry: str = ""
     image_tag: str = ""
     pull_policy: str = ""

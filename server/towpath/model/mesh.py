@@ -42,21 +42,34 @@ ReadKey = ObjectKey | GroupKey
 """One look-up whose answer may change."""
 
 
-@dataclass(frozen=True)
-class Mesh:
-    """All objects by key and by group, at one moment.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MeshScope:
+    """Which objects are the mesh's, and what they may say of others.
 
     `mesh_name` is the value of the monitored-by label that makes a namespace ours;
     `osm_namespace` is where the MeshConfig lives; `cross_namespace_egress` says whether an Egress
-    may speak for service accounts of other namespaces, `outside_endpoints` whether a Service
-    without a selector may lead to addresses that are no pods; `sources` says where an object was
-    read (`mesh.yaml:12`), where that is known.
+    may select service accounts of other namespaces, `outside_endpoints` whether a Service without
+    a selector may lead to addresses that are not pods.
     """
 
     mesh_name: str
     osm_namespace: str
-    cross_namespace_egress: bool = True
-    outside_endpoints: bool = False
+    cross_namespace_egress: bool
+    outside_endpoints: bool
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """All objects by key and by group, at one moment.
+
+    The first four fields are those of `MeshScope`; `sources` says where an object was read
+    (`mesh.yaml:12`), where that is known.
+    """
+
+    mesh_name: str
+    osm_namespace: str
+    cross_namespace_egress: bool
+    outside_endpoints: bool
     objects: Mapping[ObjectKey, Object] = field(default_factory=dict)
     members: Mapping[GroupKey, Mapping[ObjectKey, Object]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()

@@ -15,6 +15,7 @@ from towpath.model.names import Account
 from towpath.model.snapshot import Resource, ResourceSet, Vocabulary
 from towpath.rollout.changes import Change, Difference, Intersections
 from towpath.rollout.clients import ClientBuild, ClientRecord, Content, Rejection, content
+from towpath.settings import RolloutSettings
 
 H = TypeVar("H", bound=Hashable)
 
@@ -80,26 +81,24 @@ def _only_one(_: ClientBuild, __: Account | None, ___: Content) -> bool:
 class Quarantine:
     """What every client's client is made from.
 
-    *canaries* is how many sidecars try new content, each of another service account; the others
-    wait for *wait* seconds at most. Rejections count for *expiry* seconds. *others(build,
+    *settings* say how many sidecars try new content, each of another service account, how long the
+    others wait at most, and for how long rejections count. *others(build,
     account, content)* is True if that content is, or may be, for clients of another account too.
     *waited* is told for how long content was kept from those who were to wait.
     """
 
     def __init__(
         self,
+        settings: RolloutSettings,
         *,
         clock: Callable[[], float],
-        canaries: int = 2,
-        wait: float = 1.0,
-        expiry: float = 3600.0,
         others: Callable[[ClientBuild, Account | None, Content], bool] = _only_one,
         waited: Callable[[float], None] = lambda _: None,
     ) -> None:
         self._clock = clock
-        self._canaries = canaries
-        self._wait = wait
-        self._expiry = expiry
+        self._canaries = settings.canaries
+        self._wait = settings.canary_wait
+        self._expiry = settings.quarantine_expiry
         self._others = others
         self._waited = waited
         self.intersections = Intersections()

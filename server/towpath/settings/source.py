@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from towpath.model.mesh import MeshScope
 from towpath.settings.declaration import Group, SettingsError, setting
 
 MONTH_S = 30 * 86_400
@@ -76,3 +77,13 @@ class MeshSettings(Group):
         "Whether the EndpointSlices of a Service without a selector may contain addresses that are "
         "not pods, and so lead out of the mesh.",
     )
+
+    @property
+    def scope(self) -> MeshScope:
+        """The same, as the mesh is made with it."""
+        return MeshScope(
+            mesh_name=self.mesh_name,
+            osm_namespace=self.osm_namespace,
+            cross_namespace_egress=self.cross_namespace_egress == "allow",
+            outside_endpoints=self.outside_endpoints == "allow",
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
 
-from towpath.model.mesh import GroupKey, Mesh, Object, ObjectKey, ReadKey
+from towpath.model.mesh import GroupKey, Mesh, MeshScope, Object, ObjectKey, ReadKey
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem
 
@@ -19,18 +19,15 @@ class Store:
 
     def __init__(
         self,
+        scope: MeshScope,
         *,
-        mesh_name: str,
-        osm_namespace: str,
-        cross_namespace_egress: bool = True,
-        outside_endpoints: bool = False,
         on_change: Callable[[], None],
     ) -> None:
         self._mesh = Mesh(
-            mesh_name=mesh_name,
-            osm_namespace=osm_namespace,
-            cross_namespace_egress=cross_namespace_egress,
-            outside_endpoints=outside_endpoints,
+            mesh_name=scope.mesh_name,
+            osm_namespace=scope.osm_namespace,
+            cross_namespace_egress=scope.cross_namespace_egress,
+            outside_endpoints=scope.outside_endpoints,
         )
         self._on_change = on_change
         self._objects: dict[ObjectKey, Object] = {}

@@ -19,8 +19,9 @@ from towpath.model.text import printable, shorten
 from towpath.model.types import short_name
 from towpath.rollout.clients import LONGEST_TEXT
 from towpath.rollout.records import StreamRecords
+from towpath.settings import StreamLimits
 from towpath.telemetry.metrics import Metrics
-from towpath.xds.limits import LimitExceeded, Limits, RequestRate
+from towpath.xds.limits import LimitExceeded, RequestRate
 from towpath.xds.messages import (
     Ack,
     Event,
@@ -57,7 +58,7 @@ LARGE_REQUEST = 256 << 10
 """In bytes; what is larger is read beside the event loop, which others wait for."""
 
 
-async def parsed(variant: Variant, data: bytes, limits: Limits) -> Request:
+async def parsed(variant: Variant, data: bytes, limits: StreamLimits) -> Request:
     """A request from its bytes; raises what `Variant.parse` does."""
     if len(data) <= LARGE_REQUEST:
         return variant.parse(data, limits)
@@ -91,7 +92,7 @@ class Conversation:
         records: StreamRecords,
         metrics: Metrics,
         clock: Callable[[], float],
-        limits: Limits,
+        limits: StreamLimits,
         spending: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._spending = spending  # what the stream's opening still costs: see OpeningBudget

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+from towpath.settings import StreamLimits
 
 NAMES_FOR_ONE = 100
 """How many names in a request cost as much as another request."""
@@ -14,24 +15,8 @@ BURST_SECONDS = 10.0
 """For how many seconds' requests a stream may send at once: a sidecar that starts asks a lot."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """The settings of these names; times in seconds."""
-
-    max_names: int = 20_000
-    max_name_length: int = 512
-    max_streams: int = 20_000
-    max_streams_per_peer: int = 2_000
-    max_request_rate: float = 200.0
-    read_wait: float = 30.0
-    first_request_wait: float = 10.0
-    opening_budget: float = 60.0
-
-
 SILENT_PART = 10
 """Of the streams that there may be, one in so many may not have asked for anything yet."""
-
-DEFAULTS = Limits()
 
 
 class LimitExceeded(Exception):
@@ -48,7 +33,7 @@ class Admission:
     One of the *silent* counts those that have not asked for anything yet.
     """
 
-    def __init__(self, limits: Limits, *, silent: bool = False) -> None:
+    def __init__(self, limits: StreamLimits, *, silent: bool = False) -> None:
         part = SILENT_PART if silent else 1
         self._most = -(-limits.max_streams // part)
         self._most_of_peer = -(-limits.max_streams_per_peer // part)
@@ -78,7 +63,7 @@ class Admission:
 class RequestRate:
     """One stream's allowance of requests; *clock* is in seconds."""
 
-    def __init__(self, limits: Limits, clock: Callable[[], float]) -> None:
+    def __init__(self, limits: StreamLimits, clock: Callable[[], float]) -> None:
         self._rate = limits.max_request_rate
         self._clock = clock
         self._left = self._rate * BURST_SECONDS

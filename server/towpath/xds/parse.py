@@ -13,8 +13,9 @@ from google.protobuf.message import DecodeError
 
 from towpath.model.names import LONGEST_NODE_ID
 from towpath.model.text import printable, shorten
+from towpath.settings import StreamLimits
 from towpath.xds.fields import MalformedError, field, fields, text
-from towpath.xds.limits import DEFAULTS, LimitExceeded, Limits
+from towpath.xds.limits import LimitExceeded
 from towpath.xds.messages import DeltaRequest, Node, ProtocolError, Request, SotwRequest
 
 # Numbers of fields in
@@ -57,13 +58,13 @@ RESTATED = 3
 it holds, and may hold what is no more."""
 
 R = TypeVar("R", bound=Request)
-Parse = Callable[[bytes, Limits], R]
+Parse = Callable[[bytes, StreamLimits], R]
 
 
 def _named(message: str) -> Callable[[Parse[R]], Callable[..., R]]:
     def decorate(parse: Parse[R]) -> Callable[..., R]:
         @wraps(parse)
-        def parsed(data: bytes, limits: Limits = DEFAULTS) -> R:
+        def parsed(data: bytes, limits: StreamLimits) -> R:
             try:
                 return parse(data, limits)
             except (MalformedError, DecodeError) as error:
@@ -77,7 +78,7 @@ def _named(message: str) -> Callable[[Parse[R]], Callable[..., R]]:
 
 
 @_named("DiscoveryRequest")
-def parse_sotw(data: bytes, limits: Limits) -> SotwRequest:
+def parse_sotw(data: bytes, limits: StreamLimits) -> SotwRequest:
     """Raises ProtocolError for bytes that are no DiscoveryRequest, LimitExceeded for too many."""
     said: dict[int, bytes] = {}
     names = _Names(limits.max_names, limits)
@@ -102,7 +103,7 @@ def parse_sotw(data: bytes, limits: Limits) -> SotwRequest:
 
 
 @_named("DeltaDiscoveryRequest")
-def parse_delta(data: bytes, limits: Limits) -> DeltaRequest:
+def parse_delta(data: bytes, limits: StreamLimits) -> DeltaRequest:
     """Raises ProtocolError for bytes that are no DeltaDiscoveryRequest, LimitExceeded for too
     many.
     """
@@ -150,7 +151,7 @@ def _entry(data: bytes) -> tuple[bytes, bytes]:
 class _Names:
     """Names of one list of a request, *most* of them."""
 
-    def __init__(self, most: int, limits: Limits) -> None:
+    def __init__(self, most: int, limits: StreamLimits) -> None:
         self._most = most
         self._limits = limits
         self._count = 0
@@ -167,11 +168,11 @@ class _Names:
         return name
 
 
-def _most_fields(limits: Limits) -> int:
+def _most_fields(limits: StreamLimits) -> int:
     return (2 + RESTATED) * limits.max_names + 100
 
 
-def _short(value: bytes, limits: Limits) -> str:
+def _short(value: bytes, limits: StreamLimits) -> str:
     """A name, or a version."""
     name, longest = text(value), limits.max_name_length
     if len(name) > longest:

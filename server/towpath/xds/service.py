@@ -21,10 +21,11 @@ from towpath.hub.stream import NotItsPodError
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.text import shorten
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SIDECAR
+from towpath.settings import StreamLimits
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.budget import OpeningBudget
 from towpath.xds.conversation import Context, Conversation, Refused, first_snapshot, parsed
-from towpath.xds.limits import DEFAULTS, Admission, LimitExceeded, Limits
+from towpath.xds.limits import Admission, LimitExceeded
 from towpath.xds.messages import Node, ProtocolError, Request
 from towpath.xds.session import Session
 from towpath.xds.variant import DELTA, SOTW, Variant
@@ -60,9 +61,8 @@ SHOWN_NODE_ID = 200
 class AdsService:
     """The AggregatedDiscoveryService and the services of a single type, for any number of streams.
 
-    *clock* is monotonic, in seconds; *unknown_pod_wait* and *answer_wait* are in seconds: for a
-    pod to appear, and for a client's answer before a change goes on without it; Who passes
-    one of *limits* is told RESOURCE_EXHAUSTED and which.
+    *clock* is monotonic, in seconds. A client that exceeds one of *limits* gets RESOURCE_EXHAUSTED
+    naming the limit.
     """
 
     def __init__(
@@ -72,18 +72,14 @@ class AdsService:
         gate: Gate,
         metrics: Metrics,
         clock: Callable[[], float],
-        unknown_pod_wait: float,
-        answer_wait: float = 2.0,
-        limits: Limits = DEFAULTS,
+        limits: StreamLimits,
         identifier: str,
     ) -> None:
         self._hub = hub
         self._gate = gate
         self._metrics = metrics
         self._clock = clock
-        self._unknown_pod_wait = unknown_pod_wait
         self._composer = Composer(identifier=identifier)
-        self._answer_wait = answer_wait
         self._limits = limits
         self._admission = Admission(limits)
         self._silent = Admission(limits, silent=True)
@@ -208,12 +204,12 @@ class AdsService:
         certified = asyncio.timeout(self._gate.seconds_left(context))
         try:
             async with certified:
-                snapshot = await first_snapshot(stream, wait=self._unknown_pod_wait)
+                snapshot = await first_snapshot(stream, wait=self._limits.unknown_pod_wait)
                 session = Session(
                     variant,
                     composer=self._composer,
                     client=stream.client,
-                    waits=Waits(clock=self._clock, longest=self._answer_wait),
+                    waits=Waits(clock=self._clock, longest=self._limits.answer_wait),
                     only_type=only_type,
                 )
                 conversation = Conversation(

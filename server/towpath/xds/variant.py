@@ -8,9 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from towpath.settings import StreamLimits
 from towpath.xds.delta import DeltaSubstream
 from towpath.xds.full_state import FullState
-from towpath.xds.limits import Limits
 from towpath.xds.messages import Request
 from towpath.xds.parse import parse_delta, parse_sotw
 from towpath.xds.partial import Partial
@@ -28,7 +28,7 @@ class Variant:
 
     name: str
     method: str
-    parse: Callable[[bytes, Limits], Request]
+    parse: Callable[[bytes, StreamLimits], Request]
     substream: Callable[..., Substream[Any]]
     """Called as `Substream`, without the last of its arguments."""
 

@@ -18,6 +18,7 @@ from towpath.model.names import ClientKind
 from towpath.model.types import CLUSTER
 from towpath.rollout.clients import ClientBuild
 from towpath.rollout.quarantine import MOST_BUILDS, Quarantine
+from towpath.settings import RolloutSettings, StreamLimits
 from towpath.xds.messages import ProtocolError
 from towpath.xds.parse import parse_sotw
 
@@ -59,13 +60,13 @@ def _node_ids() -> None:
         request = DiscoveryRequest(type_url=CLUSTER)
         request.node.id = "x" * (NODE_ID_MIB << 20)
         try:
-            parse_sotw(request.SerializeToString())
+            parse_sotw(request.SerializeToString(), StreamLimits())
         except ProtocolError:
             continue
 
 
 def _agents() -> Quarantine:
-    quarantine = Quarantine(clock=Clock())
+    quarantine = Quarantine(RolloutSettings(), clock=Clock())
     held = {f"c{n}": resource(CLUSTER, f"c{n}", "1") for n in range(SERVICES)}
     for n in range(AGENTS):
         standing = quarantine.client("curl.shop", ClientBuild(ClientKind.ENVOY, f"invented {n}"))

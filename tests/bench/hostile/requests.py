@@ -16,6 +16,7 @@ from support.fake_time import Clock
 from support.resources import snapshot
 from support.xds_peer import delta_session
 from towpath.model.types import CLUSTER
+from towpath.settings import StreamLimits
 from towpath.xds.limits import LimitExceeded
 from towpath.xds.parse import parse_delta, parse_sotw
 
@@ -36,7 +37,7 @@ def measure() -> list[Row]:
     ]
 
 
-def _refused(parse: Callable[[bytes], Any], data: bytes) -> str:
+def _refused(parse: Callable[[bytes, StreamLimits], Any], data: bytes) -> str:
     began = time.process_time()
     limit = _limit(parse, data)
     seconds = time.process_time() - began
@@ -50,9 +51,9 @@ def _refused(parse: Callable[[bytes], Any], data: bytes) -> str:
     return f"{size}: {seconds * 1000:.0f} ms, {peak / 2**20:.1f} MiB, then {limit}"
 
 
-def _limit(parse: Callable[[bytes], Any], data: bytes) -> str:
+def _limit(parse: Callable[[bytes, StreamLimits], Any], data: bytes) -> str:
     try:
-        parse(data)
+        parse(data, StreamLimits())
     except LimitExceeded as error:
         return error.limit
     return "nothing"
@@ -71,7 +72,7 @@ def _all_that_is_allowed() -> Row:
 
 def _handled(data: bytes) -> str:
     began = time.process_time()
-    request = parse_delta(data)
+    request = parse_delta(data, StreamLimits())
     read = time.process_time() - began
     clock = Clock()
     session = delta_session(clock=clock)

@@ -27,6 +27,7 @@ from support.xds.fuzz import AGENTS, Requests
 from support.xds.stream import StreamEnded
 from support.xds.towpath_target import towpath_target
 from support.xds.types import CLUSTER, LISTENER, ROUTES, TYPES
+from towpath.settings import StreamLimits
 
 SECONDS = float(os.environ.get("TOWPATH_FUZZ_SECONDS") or 60)
 SEED = int(os.environ.get("TOWPATH_FUZZ_SEED") or 0)
@@ -62,7 +63,7 @@ async def test_any_client_breaks_its_own_stream_at_most(
 ) -> None:
     caplog.set_level(logging.ERROR)
     until, tally = time.monotonic() + SECONDS, Tally()
-    async with towpath_target(tmp_path, unknown_pod_wait=0.2) as target:
+    async with towpath_target(tmp_path, limits=StreamLimits(unknown_pod_wait=0.2)) as target:
         cases = [Case(target, f"fuzz-{number}.conformance") for number in range(AT_ONCE)]
         calm = Case(target, "calm.conformance")
         for case in (*cases, calm):

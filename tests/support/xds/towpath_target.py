@@ -12,7 +12,7 @@ from pathlib import Path
 from google.protobuf.message import Message
 
 from support.resources import FakeVocabulary, old
-from support.serving import serving
+from support.serving import DEFAULTS, serving
 from support.xds import contents
 from support.xds.target import Target
 from towpath.app.grpc_server import Ports
@@ -25,6 +25,7 @@ from towpath.model.names import ClientKind, Kind, SidecarId
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.workloads import Pod
 from towpath.rollout.records import StreamRecords
+from towpath.settings import MeshSettings, RolloutSettings, StreamLimits
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 
@@ -42,9 +43,7 @@ class States:
 
     def __init__(self) -> None:
         self.debounce = Debounce(quiet=0, longest=0, clock=time.monotonic)
-        self.store = Store(
-            mesh_name="osm", osm_namespace="osm-system", on_change=self.debounce.touch
-        )
+        self.store = Store(MeshSettings().scope, on_change=self.debounce.touch)
         for kind in Kind:
             self.store.listed(kind)
         self.hub: Hub
@@ -137,7 +136,7 @@ class TowpathTarget(Target):
 
 @contextlib.asynccontextmanager
 async def towpath_target(
-    folder: Path | None = None, *, address: str = "", unknown_pod_wait: float = 30.0
+    folder: Path | None = None, *, address: str = "", limits: StreamLimits = DEFAULTS
 ) -> AsyncIterator[TowpathTarget]:
     """Serve on *address*, by default a unix socket in *folder*."""
     address = address or f"unix:{folder}/ads.sock"
@@ -149,12 +148,13 @@ async def towpath_target(
         metrics=metrics,
         clock=time.monotonic,
         on_publish=states.on_publish,
+        rollout=RolloutSettings(),
         compose=states.compose,
     )
     ports = Ports(address)
     running = asyncio.create_task(states.hub.run())
     try:
-        async with serving(states.hub, ports, metrics=metrics, unknown_pod_wait=unknown_pod_wait):
+        async with serving(states.hub, ports, metrics=metrics, limits=limits):
             yield TowpathTarget(address, states, states, metrics)
     finally:
         running.cancel()

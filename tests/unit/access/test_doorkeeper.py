@@ -11,6 +11,10 @@ from towpath.telemetry.metrics import Metrics
 ATTACKER, SIDECAR, OTHER = "10.0.0.1", "10.0.0.2", "10.0.0.3"
 
 
+def _room(*, connections: int = 10_000, per_peer: int = 1_000, first_call_s: float = 10.0) -> Room:
+    return Room(connections, per_peer, first_call_s)
+
+
 class Port:
     """A doorkeeper of a port whose connections are what a test says."""
 
@@ -45,7 +49,7 @@ class Port:
 
 
 def test_who_was_not_let_in_in_time_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = Port(monkeypatch, Room(first_call_s=10))
+    port = Port(monkeypatch, _room(first_call_s=10))
     port.connect(ATTACKER, 1, 2)
     port.connect(SIDECAR, 1, let_in=True)
 
@@ -58,7 +62,7 @@ def test_who_was_not_let_in_in_time_is_ended(monkeypatch: pytest.MonkeyPatch) ->
 def test_of_those_who_wait_the_oldest_of_whom_has_most_make_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    port = Port(monkeypatch, Room(connections=16))
+    port = Port(monkeypatch, _room(connections=16))
     for number in range(6):
         port.connect(ATTACKER, number)
         port.look(after=0.1)
@@ -69,7 +73,7 @@ def test_of_those_who_wait_the_oldest_of_whom_has_most_make_room(
 
 
 def test_of_as_many_the_one_who_came_last_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = Port(monkeypatch, Room(connections=8))
+    port = Port(monkeypatch, _room(connections=8))
     for address in (SIDECAR, OTHER, ATTACKER):
         port.connect(address, 1)
         port.now += 0.1
@@ -78,7 +82,7 @@ def test_of_as_many_the_one_who_came_last_makes_room(monkeypatch: pytest.MonkeyP
 
 
 def test_who_was_let_in_makes_no_room_for_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = Port(monkeypatch, Room(connections=8))
+    port = Port(monkeypatch, _room(connections=8))
     port.connect(SIDECAR, *range(10), let_in=True)
     port.connect(ATTACKER, *range(10))
 
@@ -87,7 +91,7 @@ def test_who_was_let_in_makes_no_room_for_others(monkeypatch: pytest.MonkeyPatch
 
 
 def test_of_one_address_the_newest_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = Port(monkeypatch, Room(per_peer=2))
+    port = Port(monkeypatch, _room(per_peer=2))
     for number in range(4):
         port.connect(ATTACKER, number, let_in=True)
         port.now += 0.1
@@ -98,7 +102,7 @@ def test_of_one_address_the_newest_are_too_many(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_port_that_is_used_again_has_to_be_let_in_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    port = Port(monkeypatch, Room(first_call_s=10))
+    port = Port(monkeypatch, _room(first_call_s=10))
     port.connect(SIDECAR, 1, let_in=True)
     port.look()
     port.open.clear()
@@ -111,7 +115,7 @@ def test_a_port_that_is_used_again_has_to_be_let_in_again(monkeypatch: pytest.Mo
 def test_who_is_to_connect_anew_is_ended_when_the_last_word_is_through(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    port = Port(monkeypatch, Room())
+    port = Port(monkeypatch, _room())
     port.connect(SIDECAR, 1, 2, let_in=True)
     for _ in range(2):
         port.keeper.hang_up(f"ipv4:{SIDECAR}:1")

@@ -15,6 +15,7 @@ from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, LISTENER, ROUTES
 from towpath.rollout.clients import ClientBuild
 from towpath.rollout.quarantine import Quarantine
+from towpath.settings import RolloutSettings
 
 MESH = mesh_of(
     namespace(),
@@ -48,7 +49,7 @@ MESH = mesh_of(
 def test_only_what_a_resource_is_made_from_is_blamed(
     type_url: str, name: str, blamed: set[str]
 ) -> None:
-    quarantine = Quarantine(clock=lambda: 0.0)
+    quarantine = Quarantine(RolloutSettings(), clock=lambda: 0.0)
     build = ClientBuild(ClientKind.ENVOY, "envoy", "1.40.0")
     client = quarantine.client("web-1.shop", build, Account("shop", "default"))
     resource = Resource.of(type_url, name, b"")
@@ -86,7 +87,7 @@ def test_of_the_policies_of_a_port_those_that_the_words_point_at_are_blamed(
 
 
 def _blamed(mesh: Mesh, resource: Resource, said: str) -> tuple[Problem, ...]:
-    quarantine = Quarantine(clock=lambda: 0.0)
+    quarantine = Quarantine(RolloutSettings(), clock=lambda: 0.0)
     build = ClientBuild(ClientKind.ENVOY, "envoy", "1.40.0")
     client = quarantine.client("web-1.shop", build, Account("shop", "default"))
     client.rejected(resource.type_url, "1", {resource.name: resource}, {}, said)

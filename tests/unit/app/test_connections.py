@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from towpath.app.grpc_server import NEVER_MS, Connections
+from towpath.access.doorkeeper import Room
+from towpath.app.grpc_server import NEVER_MS, connection_options
+from towpath.settings import ConnectionLimits
+
+
+def _options(**limits: float) -> dict[str, int]:
+    room = Room(connections=1, per_peer=1, first_call_s=10)
+    return dict(connection_options(ConnectionLimits(**limits), room))  # type: ignore[arg-type]
 
 
 def test_a_silent_connection_is_pinged_and_the_ping_has_a_time_to_be_answered_in() -> None:
-    options = dict(Connections(keepalive_time=1.5, keepalive_timeout=0.25).options())
+    options = _options(keepalive_time=1.5, keepalive_timeout=0.25)
 
     assert options["grpc.keepalive_time_ms"] == 1500
     assert options["grpc.keepalive_timeout_ms"] == 250
@@ -17,13 +24,13 @@ def test_a_silent_connection_is_pinged_and_the_ping_has_a_time_to_be_answered_in
 
 @pytest.mark.parametrize("times", [(0.0, 10.0), (30.0, 0.0)])
 def test_with_either_time_zero_nothing_is_pinged(times: tuple[float, float]) -> None:
-    options = dict(Connections(keepalive_time=times[0], keepalive_timeout=times[1]).options())
+    options = _options(keepalive_time=times[0], keepalive_timeout=times[1])
 
     assert options["grpc.keepalive_time_ms"] == NEVER_MS
     assert "grpc.keepalive_timeout_ms" not in options
 
 
 def test_a_time_below_a_millisecond_is_not_never() -> None:
-    options = dict(Connections(keepalive_time=0.0001, keepalive_timeout=0.0001).options())
+    options = _options(keepalive_time=0.0001, keepalive_timeout=0.0001)
 
     assert options["grpc.keepalive_time_ms"] == 1

@@ -13,6 +13,7 @@ from towpath.hub.journal import MOST_LINES, Journal
 from towpath.model.meshconfig import SWITCHES, MeshConfig
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem, Reason
+from towpath.settings import MeshSettings
 from towpath.store import Store
 
 CONFIG = MeshConfig(namespace="osm-system")
@@ -39,7 +40,7 @@ class _Told:
     """A journal that has told of an empty mesh, and the lines since."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
-        self.store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=lambda: None)
+        self.store = Store(MeshSettings().scope, on_change=lambda: None)
         fill(self.store, CONFIG)
         self.hub = _Hub(self.store)
         self._journal = Journal(self.hub, Debounce(quiet=0, longest=0, clock=lambda: 0.0))

@@ -13,6 +13,7 @@ from towpath.model.types import ENDPOINTS, ROUTES
 from towpath.rollout.changes import Change
 from towpath.rollout.clients import LONGEST_TEXT, ClientBuild, ClientRecord, Content, content
 from towpath.rollout.quarantine import MOST_BUILDS, Quarantine
+from towpath.settings import RolloutSettings
 
 ENVOY = ClientBuild(ClientKind.ENVOY, "envoy", "1.40.0")
 OLDER = ClientBuild(ClientKind.ENVOY, "envoy", "1.39.0")
@@ -27,7 +28,9 @@ class Fleet:
         self.clock = Clock()
         self.nudged: list[str] = []
         self.quarantine = Quarantine(
-            clock=self.clock, canaries=canaries, wait=1.0, expiry=60.0, others=self._others
+            RolloutSettings(canaries=canaries, canary_wait=1.0, quarantine_expiry=60.0),
+            clock=self.clock,
+            others=self._others,
         )
         self._other_accounts = others
         self.clients = [self.client(name, ENVOY) for name in "abcdefgh"[:accounts]]

@@ -15,6 +15,7 @@ import pytest
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind
 from towpath.model.problem import Reason
+from towpath.settings import MeshSettings
 from towpath.sources import SourceError
 from towpath.sources.files import FilesSource
 from towpath.store import Store
@@ -34,7 +35,7 @@ class Held:
 
     def __init__(self) -> None:
         self.changed = asyncio.Event()
-        self.store = Store(mesh_name="osm", osm_namespace="osm-system", on_change=self.changed.set)
+        self.store = Store(MeshSettings().scope, on_change=self.changed.set)
 
     def mesh(self) -> Mesh:
         return self.store.drain()[0]

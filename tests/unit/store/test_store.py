@@ -10,6 +10,7 @@ from support.objects import endpoint_slice, mesh_config, namespace, pod, port, s
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem, Reason
+from towpath.settings import MeshSettings
 from towpath.store import Store
 
 WEB = service("web")
@@ -32,7 +33,7 @@ def changes() -> Changes:
 
 @pytest.fixture
 def store(changes: Changes) -> Store:
-    return Store(mesh_name="osm", osm_namespace="osm-system", on_change=changes)
+    return Store(MeshSettings().scope, on_change=changes)
 
 
 def test_an_object_equal_to_the_one_held_changes_nothing(store: Store, changes: Changes) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from support.fake_time import Clock
-from towpath.xds.limits import NAMES_FOR_ONE, Admission, LimitExceeded, Limits, RequestRate
+from towpath.settings import StreamLimits
+from towpath.xds.limits import NAMES_FOR_ONE, Admission, LimitExceeded, RequestRate
 
-FEW = Limits(max_name_length=5, max_streams=3, max_streams_per_peer=2, max_request_rate=2.0)
+FEW = StreamLimits(max_name_length=5, max_streams=3, max_streams_per_peer=2, max_request_rate=2.0)
 
 
 def test_one_peer_has_so_many_streams_and_all_have() -> None:

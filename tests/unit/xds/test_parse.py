@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from towpath.model.types import CLUSTER, LISTENER
-from towpath.xds.limits import LimitExceeded, Limits
+from towpath.settings import StreamLimits
+from towpath.xds.limits import LimitExceeded
 from towpath.xds.messages import DeltaRequest, ProtocolError, SotwRequest
 from towpath.xds.parse import LONGEST_ERROR, LONGEST_SOFTWARE, parse_delta, parse_sotw
 
-FEW = Limits(max_names=100, max_name_length=5)
+FEW = StreamLimits(max_names=100, max_name_length=5)
 texts = st.text(st.characters(codec="utf-8"), max_size=20)
 names = st.lists(texts, max_size=4)
 
@@ -30,7 +31,7 @@ def test_a_request_is_what_protobuf_reads(
     )
     data = message.SerializeToString() * parts  # of a field that comes again, the last counts
 
-    assert parse_sotw(data) == SotwRequest(
+    assert parse_sotw(data, StreamLimits()) == SotwRequest(
         type_url, version=version, nonce=nonce, names=frozenset(asked)
     )
 
@@ -52,7 +53,7 @@ def test_a_delta_request_is_what_protobuf_reads(
         initial_resource_versions=held,
     )
 
-    assert parse_delta(message.SerializeToString()) == DeltaRequest(
+    assert parse_delta(message.SerializeToString(), StreamLimits()) == DeltaRequest(
         type_url,
         nonce=nonce,
         subscribe=tuple(asked),
@@ -130,7 +131,7 @@ def test_what_a_client_calls_itself_is_short_and_fit_to_be_shown() -> None:
     message.node.user_agent_name = "gRPC\x1b[2J\n" + "x" * 1000
     message.node.user_agent_version = "1\n" + "2" * 1000
 
-    node = parse_sotw(message.SerializeToString()).node
+    node = parse_sotw(message.SerializeToString(), StreamLimits()).node
 
     assert node is not None
     assert node.user_agent.startswith("gRPC\\x1b[2J\\n")
@@ -146,7 +147,7 @@ def test_a_node_id_is_no_longer_than_one_of_kubernetes() -> None:
     with pytest.raises(
         ProtocolError, match=r"a node id \(<pod>.<namespace>\) of 318 bytes: at most 317"
     ):
-        parse_sotw(message.SerializeToString())
+        parse_sotw(message.SerializeToString(), StreamLimits())
 
 
 @pytest.mark.parametrize("request_type", [DiscoveryRequest, DeltaDiscoveryRequest])
@@ -157,7 +158,7 @@ def test_of_a_long_rejection_both_ends_are_kept_and_nothing_that_moves_a_cursor(
     message.error_detail.message = f"listener\x1b[1m {'x' * 3 * LONGEST_ERROR}\nthe reason"
     parse = parse_sotw if request_type is DiscoveryRequest else parse_delta
 
-    error = parse(message.SerializeToString()).error
+    error = parse(message.SerializeToString(), StreamLimits()).error
 
     assert error is not None
     assert error.startswith("listener\\x1b[1m x")

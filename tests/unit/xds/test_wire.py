@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from support.resources import resource
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, LISTENER
+from towpath.settings import StreamLimits
 from towpath.xds.messages import DeltaRequest, Node, ProtocolError, SotwRequest
 from towpath.xds.parse import LARGEST_NODE, parse_delta, parse_sotw
 from towpath.xds.wire import Composer, nonce_field
@@ -145,7 +146,7 @@ def test_a_request_is_parsed_field_by_field() -> None:
     message.node.id, message.node.user_agent_name = "curl.shop", "envoy"
     message.error_detail.message = "no"
 
-    assert parse_sotw(message.SerializeToString()) == SotwRequest(
+    assert parse_sotw(message.SerializeToString(), StreamLimits()) == SotwRequest(
         LISTENER,
         node=Node("curl.shop", "envoy"),
         version="v",
@@ -166,7 +167,7 @@ def test_a_delta_request_is_parsed_field_by_field() -> None:
     message.node.id, message.node.user_agent_name = "curl.shop", "envoy"
     message.error_detail.message = "no"
 
-    assert parse_delta(message.SerializeToString()) == DeltaRequest(
+    assert parse_delta(message.SerializeToString(), StreamLimits()) == DeltaRequest(
         LISTENER,
         node=Node("curl.shop", "envoy"),
         nonce="n",
@@ -186,7 +187,7 @@ def test_what_is_kept_of_a_node_is_what_people_know_it_by() -> None:
     expected = message.node.SerializeToString(deterministic=True)
     message.node.extensions.add(name="x")
 
-    node = parse_sotw(message.SerializeToString()).node
+    node = parse_sotw(message.SerializeToString(), StreamLimits()).node
 
     assert node is not None
     assert expected == node.said
@@ -198,7 +199,7 @@ def test_of_a_client_that_says_too_much_of_itself_its_names_are_kept() -> None:
     expected = message.node.SerializeToString(deterministic=True)
     message.node.metadata["long"] = "x" * LARGEST_NODE
 
-    node = parse_sotw(message.SerializeToString()).node
+    node = parse_sotw(message.SerializeToString(), StreamLimits()).node
 
     assert node is not None
     assert expected == node.said
@@ -210,13 +211,13 @@ def test_an_error_without_a_text_is_still_a_rejection() -> None:
     delta: Any = DeltaDiscoveryRequest(type_url=LISTENER)
     delta.error_detail.SetInParent()
 
-    assert parse_sotw(sotw.SerializeToString()).error == ""
-    assert parse_delta(delta.SerializeToString()).error == ""
+    assert parse_sotw(sotw.SerializeToString(), StreamLimits()).error == ""
+    assert parse_delta(delta.SerializeToString(), StreamLimits()).error == ""
 
 
 def test_an_empty_message_is_a_request_that_says_nothing() -> None:
-    assert parse_sotw(b"") == SotwRequest("")
-    assert parse_delta(b"") == DeltaRequest("")
+    assert parse_sotw(b"", StreamLimits()) == SotwRequest("")
+    assert parse_delta(b"", StreamLimits()) == DeltaRequest("")
 
 
 @pytest.mark.parametrize(
@@ -229,15 +230,15 @@ def test_an_empty_message_is_a_request_that_says_nothing() -> None:
 )
 def test_bytes_that_are_no_request_break_the_protocol_and_are_named(data: bytes) -> None:
     with pytest.raises(ProtocolError, match=f"not a DiscoveryRequest: {len(data)} bytes"):
-        parse_sotw(data)
+        parse_sotw(data, StreamLimits())
     with pytest.raises(ProtocolError, match=f"not a DeltaDiscoveryRequest: {len(data)} bytes"):
-        parse_delta(data)
+        parse_delta(data, StreamLimits())
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_a_request_or_break_the_protocol(data: bytes) -> None:
     for parse in (parse_sotw, parse_delta):
         try:
-            parse(data)
+            parse(data, StreamLimits())
         except ProtocolError:
             continue
