@@ -23,6 +23,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from support.calls import call
 from support.certificates import Certificates, spiffe_id
 from support.control_plane import ControlPlane, control_plane
+from support.samples import sample
 from towpath.access import Audience
 from towpath.app.grpc_server import RULES
 from towpath.model.types import CLUSTER, LISTENER
@@ -208,7 +209,12 @@ async def test_the_node_must_be_a_pod_of_the_callers_account(
         async with plane.stream(method, tls=other) as stream:
             await stream.say_bytes(_question(f"Aggregated{method}DiscoveryService/{method}"))
             status, details = await stream.end()
-        count = plane.metrics.access_refused.labels("sidecars", "other-account")._value.get()
+        count = sample(
+            plane.metrics,
+            "towpath_access_refused_total",
+            audience="sidecars",
+            reason="other-account",
+        )
 
     assert (PERMISSION_DENIED, 1) == (status, count)
     assert "service account curl/other may not subscribe as Pod curl/curl" in details

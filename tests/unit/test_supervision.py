@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from support.samples import sample
 from towpath.supervision import Supervisor
 from towpath.telemetry.metrics import Metrics
 
@@ -33,7 +34,7 @@ async def test_a_task_that_fails_is_logged_counted_and_started_again(
     await Supervisor(metrics, first_pause_s=0.001).keep("tls", work.run)
 
     assert 3 == work.begun
-    assert 2 == metrics.task_failures.labels("tls")._value.get()
+    assert 2 == sample(metrics, "towpath_task_failures_total", task="tls")
     assert ["failure 1", "failure 2"] == [
         str(record.exc_info[1]) for record in caplog.records if record.exc_info
     ]

@@ -16,7 +16,7 @@ from towpath.hub.comparison import Comparisons
 from towpath.hub.compose import snapshot, withheld
 from towpath.hub.debounce import Debounce
 from towpath.hub.followers import Followers
-from towpath.hub.queries import Queries, Query
+from towpath.hub.queries import Queries, Query, QueryCounts
 from towpath.hub.stream import Stream
 from towpath.hub.turns import Turns
 from towpath.hub.watch import Watch
@@ -96,6 +96,11 @@ class Hub:
     def mesh(self) -> Mesh:
         """The view of the cluster that was last published."""
         return self._queries.mesh
+
+    @property
+    def query_counts(self) -> QueryCounts:
+        """What the hub remembers, and how much it has computed since it began."""
+        return self._queries.counts
 
     @property
     def ready(self) -> bool:

@@ -103,6 +103,14 @@ class _Memo:
     jobs: list[Job] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class QueryCounts:
+    """How many values are remembered now, and how often one has been computed, ever."""
+
+    remembered: int
+    computed: int
+
+
 class Queries:
     """The memos of all queries about one mesh; `update` moves them on to the next."""
 
@@ -113,7 +121,7 @@ class Queries:
         self._readers: dict[ReadKey, set[_Memo]] = {}
         self._read_at: dict[ReadKey, int] = {}
         self._slice: _Slice | None = None
-        self.computed = 0
+        self._computed = 0
 
     @property
     def mesh(self) -> Mesh:
@@ -165,8 +173,9 @@ class Queries:
         if memo is not None:
             self._release([memo])
 
-    def __len__(self) -> int:
-        return len(self._memos)
+    @property
+    def counts(self) -> QueryCounts:
+        return QueryCounts(len(self._memos), self._computed)
 
     def _memo_of(self, query: Query) -> _Memo:
         try:
@@ -217,7 +226,7 @@ class Queries:
         memo.jobs.clear()
         if self._slice is not None:
             self._slice.computed = True
-        self.computed += 1
+        self._computed += 1
         if not memo.computed or value != memo.value:
             memo.value, memo.computed = value, True
             memo.changed_at = self._revision

@@ -81,4 +81,4 @@ async def _invented() -> str:
         for n in range(NODES):
             running.hub.detach(running.attach(f"invented-{n}"))
         kept = len(running.hub.quarantine._clients) + len(running.hub._followers._left)
-        return f"{kept} records kept, {len(running.hub._queries)} answers"
+        return f"{kept} records kept, {running.hub.query_counts.remembered} answers"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from support.samples import sample
 from towpath.access.doorkeeper import HANG_UP_S, Doorkeeper, Room
 from towpath.access.sockets import Connection, Peer, Sockets
 from towpath.telemetry.metrics import Metrics
@@ -45,7 +46,7 @@ class Port:
         return set(self.open)
 
     def ended(self, reason: str) -> float:
-        return float(self.metrics.connections_ended.labels("ads", reason)._value.get())
+        return sample(self.metrics, "towpath_connections_ended_total", port="ads", reason=reason)
 
 
 def test_who_was_not_let_in_in_time_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

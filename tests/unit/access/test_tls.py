@@ -13,10 +13,14 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from support.certificates import Certificates
+from support.samples import sample
 from towpath.access.tls import ServerTls
 from towpath.settings import SettingsError
 from towpath.telemetry.metrics import Metrics
 from towpath_client import TlsFiles
+
+EXPIRY = "towpath_tls_certificate_expiry_seconds"
+RELOADS = "towpath_tls_reloads_total"
 
 Break = Callable[[TlsFiles, Certificates], object]
 
@@ -211,13 +215,13 @@ def test_the_expiry_is_that_of_the_certificate_in_use(
 ) -> None:
     metrics = Metrics()
     server = _server(files, metrics)
-    first = metrics.tls_expiry._value.get()
+    first = sample(metrics, EXPIRY)
     certificates.issue("server", lifetime=timedelta(days=9))
     server.look()
     certificates.issue("server", lifetime=timedelta(seconds=-1))
     server.look()
 
-    assert 1 == round((metrics.tls_expiry._value.get() - first) / 86400 / 8)
+    assert 1 == round((sample(metrics, EXPIRY) - first) / 86400 / 8)
 
 
 def test_a_chain_begins_with_the_servers_own_certificate(files: TlsFiles) -> None:
@@ -232,6 +236,5 @@ def test_a_chain_begins_with_the_servers_own_certificate(files: TlsFiles) -> Non
 
 def _reloads(metrics: Metrics) -> tuple[float, float]:
     """How many failed, and how many were taken into use."""
-    counted = (metrics.tls_reloads.labels(result)._value.get() for result in ("failed", "ok"))
-    failed, taken = counted
+    failed, taken = (sample(metrics, RELOADS, result=result) for result in ("failed", "ok"))
     return failed, taken

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 
+from support.samples import sample
 from towpath.admin.http_port import MOST_CONNECTIONS, http_port
 from towpath.telemetry.metrics import Metrics
 
@@ -41,7 +42,7 @@ class Port:
         return answer.partition(b"\r\n")[0]
 
     def ended(self, reason: str) -> float:
-        return float(self.metrics.connections_ended.labels("http", reason)._value.get())
+        return sample(self.metrics, "towpath_connections_ended_total", port="http", reason=reason)
 
     async def close(self) -> None:
         for writer in self._writers:

@@ -140,17 +140,17 @@ async def test_nothing_is_told_before_everything_is_listed(running: RunningHub) 
 
 async def test_one_who_has_left_leaves_nothing_behind(running: RunningHub) -> None:
     await running.holds(*MESH)
-    answers = len(running.hub._queries)
+    answers = running.hub.query_counts.remembered
     one, other = _watch(running, LISTENER), _watch(running, LISTENER)
     await _next(one)
     await _next(other)
-    assert len(running.hub._queries) > answers
+    assert running.hub.query_counts.remembered > answers
 
     assert await _silent(one)
-    assert len(running.hub._queries) > answers
+    assert running.hub.query_counts.remembered > answers
     assert await _silent(other)
 
-    assert answers == len(running.hub._queries)
+    assert answers == running.hub.query_counts.remembered
 
 
 async def test_a_watch_is_no_sidecar(running: RunningHub) -> None:

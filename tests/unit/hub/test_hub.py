@@ -9,6 +9,7 @@ import pytest
 from support.objects import endpoint_slice, mesh_config, namespace, pod, service
 from support.resources import snapshot as made
 from support.running_hub import RunningHub, newest, running_hub
+from support.samples import sample
 from towpath.hub import followers
 from towpath.hub.stream import Stream
 from towpath.model.mesh import Mesh
@@ -123,7 +124,7 @@ async def test_what_concerns_nobody_wakes_nobody(running: RunningHub) -> None:
     streams = [running.attach("curl"), running.attach("web-1")]
     for stream in streams:
         await _taken(stream)
-    before = running.hub._queries.computed
+    before = running.hub.query_counts.computed
 
     running.store.apply(namespace("legacy", mesh=None))
     running.store.apply(service("old", in_namespace="legacy"))
@@ -131,7 +132,7 @@ async def test_what_concerns_nobody_wakes_nobody(running: RunningHub) -> None:
     await running.published()
 
     assert [None, None] == [await newest(s) for s in streams]
-    assert before == running.hub._queries.computed
+    assert before == running.hub.query_counts.computed
 
 
 async def test_a_change_of_endpoints_leaves_everything_but_endpoints_as_it_is(
@@ -167,26 +168,26 @@ async def test_streams_that_end_leave_nothing_behind_when_they_do_not_come_back(
 ) -> None:
     monkeypatch.setattr(followers, "REMEMBERED_SECONDS", 0.0)
     await running.holds(*SMALL_MESH)
-    before = len(running.hub._queries)
+    before = running.hub.query_counts.remembered
     streams = [running.attach(name) for name in ("curl", "curl", "web-1", "nobody")]
     assert len(running.hub.records) == 4
 
     for stream in streams:
         running.hub.detach(stream)
 
-    assert before == len(running.hub._queries)
+    assert before == running.hub.query_counts.remembered
     assert len(running.hub.records) == 0
 
 
 async def test_a_hundred_reconnects_of_a_pod_cost_as_much_as_one(running: RunningHub) -> None:
     await running.holds(*SMALL_MESH)
     running.hub.detach(running.attach("curl"))
-    once = running.hub._queries.computed
+    once = running.hub.query_counts.computed
 
     for _ in range(100):
         running.hub.detach(running.attach("curl"))
 
-    assert once == running.hub._queries.computed
+    assert once == running.hub.query_counts.computed
 
 
 async def test_what_is_remembered_of_pods_that_left_is_bounded_and_nothing_of_unknown_ones(
@@ -234,14 +235,14 @@ async def test_asking_for_a_snapshot_without_a_stream_leaves_nothing_behind(
     running: RunningHub,
 ) -> None:
     await running.holds(*SMALL_MESH)
-    before = len(running.hub._queries)
+    before = running.hub.query_counts.remembered
 
     assert running.hub.snapshot(ClientKind.ENVOY, CURL) is not None
     for number in range(10):
         who = SidecarId(pod=f"nobody-{number}", namespace="shop")
         assert running.hub.snapshot(ClientKind.ENVOY, who) is None
 
-    assert before == len(running.hub._queries)
+    assert before == running.hub.query_counts.remembered
 
 
 async def test_problems_are_those_of_the_sources_and_of_planning(running: RunningHub) -> None:
@@ -311,4 +312,4 @@ async def test_a_snapshot_that_cannot_be_worked_out_keeps_nobody_else_from_their
 
         assert after[0] is None
         assert after[1] not in (None, before[1])
-        assert 1 == running.metrics.task_failures.labels("publish")._value.get()
+        assert 1 == sample(running.metrics, "towpath_task_failures_total", task="publish")

@@ -57,7 +57,7 @@ def test_an_answer_is_computed_once(world: World) -> None:
     assert world.queries.get(world.name_of, "a") == "a"
     assert world.queries.get(world.name_of, "a") == "a"
     assert world.answered == {"name_of a": 1}
-    assert world.queries.computed == 1
+    assert world.queries.counts.computed == 1
 
 
 def test_a_change_recomputes_only_the_answers_that_read_it(world: World) -> None:
@@ -171,7 +171,7 @@ def test_forgetting_an_answer_releases_what_only_it_used(world: World) -> None:
 
     world.queries.forget(world.total, "a", "b")
 
-    assert len(world.queries) == 3
+    assert world.queries.counts.remembered == 3
     world.queries.forget(world.total, "b", "c")
     assert _nothing_is_left(world.queries)
 
@@ -199,13 +199,13 @@ def test_what_a_new_answer_no_longer_uses_is_dropped(world: World) -> None:
         world.store.apply(service(name))
     world.advance()
     world.queries.get(of_all)
-    assert len(world.queries) == 3
+    assert world.queries.counts.remembered == 3
 
     world.store.delete(Kind.SERVICE, "shop", "b")
     world.advance()
     world.queries.get(of_all)
 
-    assert len(world.queries) == 2
+    assert world.queries.counts.remembered == 2
 
 
 class Failing:
@@ -282,7 +282,7 @@ def test_a_question_that_failed_leaves_nothing_behind_when_it_is_forgotten(
 
 
 def _nothing_is_left(queries: Queries) -> bool:
-    return len(queries) == 0 and not queries._readers and not queries._read_at
+    return queries.counts.remembered == 0 and not queries._readers and not queries._read_at
 
 
 def test_the_store_and_the_memo_agree_on_what_a_look_up_is_called(world: World) -> None:

@@ -128,7 +128,7 @@ def test_a_memo_answers_as_a_fresh_computation_does(
         _agrees(queries, index)
     for question, args in QUESTIONS:
         queries.forget(question, *args)
-    assert len(queries) == 0
+    assert 0 == queries.counts.remembered
     assert not queries._readers
 
 

@@ -120,7 +120,7 @@ async def test_a_question_that_is_given_up_is_told(queries: Queries, made: Made)
 
     assert forgotten == [(made.whole, ())]
     queries.forget(made.whole)
-    assert len(queries) == 0
+    assert 0 == queries.counts.remembered
 
 
 async def test_an_answer_that_was_left_off_and_is_the_same_has_not_changed(

@@ -43,12 +43,12 @@ def test_a_pod_that_changes_concerns_the_services_that_it_is_behind(pods: int) -
     queries.get(endpoints, "shop", "web", 80)
 
     def cost(name: str, *addresses: str) -> int:
-        before = queries.computed
+        before = queries.counts.computed
         store.apply(pod(name, app="none", addresses=addresses))
         queries.update(*store.drain())
         queries.get(directory)
         queries.get(endpoints, "shop", "web", 80)
-        return queries.computed - before
+        return queries.counts.computed - before
 
     unrelated = cost("job", "10.200.0.1")
     first = cost("db-7-1", "10.7.0.1")

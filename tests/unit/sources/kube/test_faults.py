@@ -23,6 +23,7 @@ from support.fake_api import (
     silent,
 )
 from support.kube_store import Follow
+from support.samples import sample
 from towpath.model.names import Kind
 from towpath.sources.decode import Decoded, decode_json
 
@@ -61,7 +62,7 @@ async def test_a_fault_of_ours_that_nobody_foresaw_is_counted_and_got_over(
         async with follow(api) as held:
             await held.until(held.equal)
 
-            assert 2 == held.metrics.task_failures.labels("reflector")._value.get()
+            assert 2 == sample(held.metrics, "towpath_task_failures_total", task="reflector")
             assert 0 == held.stale()
 
 
