@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 
-from towpath.encode.envoy.names import OUTBOUND_LISTENER
+from towpath.encode.envoy.names import OUTBOUND_LISTENER, egress_port_of, service_of
 from towpath.encode.envoy.pointed import pointed_at
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef
@@ -20,11 +19,6 @@ LONGEST = 500
 """How much of a client's error message is quoted."""
 _BEGINNING = 100
 """How much of that is their beginning: the reason stands at their end, behind the resource."""
-
-_SERVICE = re.compile(
-    r"(?:rds-outbound\.)?(?P<namespace>[^./|]+)/(?P<name>[^/|]+)\|\d+(?:\|local)?"
-)
-_EGRESS = re.compile(r"rds-egress\.(?P<routes>\d+)(?:\|.*)?")
 
 
 def rejection_problems(mesh: Mesh, quarantine: Quarantine) -> Iterator[Problem]:
@@ -67,10 +61,9 @@ def _sources(
     """The objects that a resource of that name is made from, for sidecars of these accounts; of
     policies only those that the client's words point at, if they do.
     """
-    if match := _SERVICE.fullmatch(name):
-        return {ObjectRef(Kind.SERVICE, match["namespace"], match["name"])}
-    match = _EGRESS.fullmatch(name)
-    port = int(match["routes"]) if match else None
+    if service := service_of(name):
+        return {ObjectRef(Kind.SERVICE, *service)}
+    port = egress_port_of(name)
     known = [account for account in accounts if account is not None]
     policies = {
         rule.policy

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from towpath.model.egress_plan import EgressPlan
 from towpath.model.hashed import HashedOnce
 from towpath.model.names import Protocol
 
+_DESTINATION = re.compile(r"(?P<namespace>[^./|:]+)/(?P<service>[^/|:]+)\|(?P<port>[0-9]+)")
+
 
 def destination_name(namespace: str, service: str, port: int) -> str:
     """What a service port's cluster is called, whoever dials it."""
     return f"{namespace}/{service}|{port}"
+
+
+def destination_of(name: str) -> tuple[str, str, int] | None:
+    """Namespace, service and port that `destination_name` gives this name for; None for others."""
+    match = _DESTINATION.fullmatch(name)
+    return (match["namespace"], match["service"], int(match["port"])) if match else None
 
 
 @dataclass(frozen=True, slots=True, order=True)

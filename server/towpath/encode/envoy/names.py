@@ -1,8 +1,10 @@
-"""Names and ports that people look for in a sidecar, kept as Open Service Mesh has them."""
+"""Names and ports that people look for in a sidecar, kept as Open Service Mesh has them; and what a
+name says of the objects that its resource is made from.
+"""
 
 from __future__ import annotations
 
-from towpath.model.plan import Destination, InboundPort
+from towpath.model.plan import Destination, InboundPort, destination_of
 
 OUTBOUND_LISTENER = "outbound-listener"
 INBOUND_LISTENER = "inbound-listener"
@@ -15,7 +17,8 @@ PROMETHEUS_PORT = 15010
 
 OUTBOUND_MESH, INBOUND_MESH = "outbound-mesh.", "inbound-mesh."
 INBOUND_PROBES = "inbound-probes."
-INBOUND_ROUTES = "rds-inbound."
+OUTBOUND_ROUTES, INBOUND_ROUTES = "rds-outbound.", "rds-inbound."
+LOCAL = "|local"
 SELF_LOOP_GUARD = "self-loop-guard"
 PASSTHROUGH_CHAIN = "outbound-egress-filter-chain"
 REFUSED_ROUTE = "refused"
@@ -28,7 +31,7 @@ def outbound_chain(destination: Destination) -> str:
 
 
 def outbound_routes_of(destination: Destination) -> str:
-    return f"rds-outbound.{destination.name}"
+    return f"{OUTBOUND_ROUTES}{destination.name}"
 
 
 def inbound_chain(port: InboundPort) -> str:
@@ -43,11 +46,29 @@ def local_cluster(port: InboundPort) -> str:
     """The cluster of the application's own port, under the name of its first service, or, where
     none leads to it, of who probes it.
     """
-    return f"{port.services[0] if port.services else 'kubelet'}|{port.port}|local"
+    return f"{port.services[0] if port.services else 'kubelet'}|{port.port}{LOCAL}"
 
 
 def egress_routes_of(port: int, range_: str | None) -> str:
     return f"{EGRESS_ROUTES}{port}" + (f"|{range_}" if range_ else "")
+
+
+def service_of(name: str) -> tuple[str, str] | None:
+    """Namespace and name of the Service that clusters, endpoints or routes of this name are for:
+    the inverse of `Destination.name`, `outbound_routes_of` and `local_cluster`.
+    """
+    destination = destination_of(name.removeprefix(OUTBOUND_ROUTES).removesuffix(LOCAL))
+    return destination and destination[:2]
+
+
+def egress_port_of(name: str) -> int | None:
+    """The port of the policies that routes of this name are for: the inverse of
+    `egress_routes_of`.
+    """
+    if not name.startswith(EGRESS_ROUTES):
+        return None
+    port = name.removeprefix(EGRESS_ROUTES).partition("|")[0]
+    return int(port) if port.isdecimal() else None
 
 
 def alt_stat_name(name: str) -> str:

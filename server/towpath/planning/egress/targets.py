@@ -46,7 +46,7 @@ class Contest:
 
 
 def contests(rules: Iterable[Rule]) -> tuple[Contest, ...]:
-    """ProxylessTargets that several settings want."""
+    """Targets that several settings want."""
     limited = [rule for rule in rules if rule.setting is not None]
     found = []
     for name, leading in sorted(_by_name(limited).items()):
