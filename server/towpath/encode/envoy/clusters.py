@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from envoy.config.cluster.v3.cluster_pb2 import Cluster, UpstreamConnectionOptions
 from envoy.config.core.v3.address_pb2 import Address, SocketAddress, TcpKeepalive
@@ -84,7 +86,15 @@ def finished(
     settings: ConnectionSettings = UNSET,
 ) -> Resource:
     """The cluster with what every cluster has, as a resource."""
-    cluster.connect_timeout.CopyFrom(seconds(settings.connect_timeout or CONNECT_SECONDS))
+    cluster.MergeFrom(_common(protocol, settings))
+    return resource(cluster.name, cluster)
+
+
+@lru_cache(maxsize=256)
+def _common(protocol: Protocol, settings: ConnectionSettings) -> Cluster:
+    """What every cluster of such a protocol and such settings has. Made once: there are thousands
+    of clusters, and few of these.
+    """
     limits = {
         "max_connections": settings.max_connections,
         "max_pending_requests": settings.max_pending_requests,
@@ -93,15 +103,18 @@ def finished(
     }
     # Envoy's own default of 1,024 would be a limit that nobody asked for.
     values = {k: {"value": UNLIMITED if v is None else v} for k, v in limits.items()}
-    thresholds = CircuitBreakers.Thresholds(track_remaining=True, **values)
-    cluster.circuit_breakers.CopyFrom(CircuitBreakers(thresholds=[thresholds]))
-    # As nothing ends an idle connection, the kernel has to find out that the peer is gone.
-    keepalive = UpstreamConnectionOptions(tcp_keepalive=TcpKeepalive())
-    cluster.upstream_connection_options.CopyFrom(keepalive)
+    common = Cluster(
+        connect_timeout=seconds(settings.connect_timeout or CONNECT_SECONDS),
+        circuit_breakers=CircuitBreakers(
+            thresholds=[CircuitBreakers.Thresholds(track_remaining=True, **values)]
+        ),
+        # As nothing ends an idle connection, the kernel has to find out that the peer is gone.
+        upstream_connection_options=UpstreamConnectionOptions(tcp_keepalive=TcpKeepalive()),
+    )
     if protocol is Protocol.HTTP:
         options = pack(_http_options(settings))
-        cluster.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(options)
-    return resource(cluster.name, cluster)
+        common.typed_extension_protocol_options[_HTTP_OPTIONS].CopyFrom(options)
+    return common
 
 
 def _http_options(settings: ConnectionSettings) -> HttpProtocolOptions:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.address_pb2 import Address, SocketAddress
 from envoy.config.endpoint.v3.endpoint_components_pb2 import (
@@ -17,6 +19,7 @@ from envoy.extensions.common.dynamic_forward_proxy.v3.dns_cache_pb2 import DnsCa
 from envoy.extensions.network.dns_resolver.cares.v3.cares_dns_resolver_pb2 import (
     CaresDnsResolverConfig,
 )
+from google.protobuf.any_pb2 import Any as AnyMessage
 
 from towpath.encode.envoy.clusters import finished, original_dst
 from towpath.encode.envoy.names import alt_stat_name
@@ -58,7 +61,7 @@ def _by_name(target: EgressTarget) -> Cluster:
         name=target.name,
         alt_stat_name=alt_stat_name(target.name),
         cluster_type=Cluster.CustomClusterType(
-            name="envoy.cluster.dns", typed_config=pack(_look_ups(searched=target.searched))
+            name="envoy.cluster.dns", typed_config=_look_ups(searched=target.searched)
         ),
         load_assignment=ClusterLoadAssignment(
             cluster_name=target.name, endpoints=[LocalityLbEndpoints(lb_endpoints=[endpoint])]
@@ -68,7 +71,8 @@ def _by_name(target: EgressTarget) -> Cluster:
     )
 
 
-def _look_ups(*, searched: bool) -> DnsCluster:
+@lru_cache(maxsize=2)
+def _look_ups(*, searched: bool) -> AnyMessage:
     """As often as the answer's TTL says, and of the name as it stands.
 
     By default a sidecar asks every 5 s, and for a name with fewer than five dots it asks for each
@@ -82,7 +86,7 @@ def _look_ups(*, searched: bool) -> DnsCluster:
         resolver.dns_resolver_options.no_default_search_domain = True
         look_ups.typed_dns_resolver_config.name = "envoy.network.dns_resolver.cares"
         look_ups.typed_dns_resolver_config.typed_config.CopyFrom(pack(resolver))
-    return look_ups
+    return pack(look_ups)
 
 
 def _by_pattern(target: EgressTarget) -> Cluster:

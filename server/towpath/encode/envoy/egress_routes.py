@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import lru_cache
 
 from envoy.config.core.v3.base_pb2 import Metadata
 from envoy.config.route.v3.route_components_pb2 import (
@@ -16,6 +17,7 @@ from envoy.config.route.v3.route_components_pb2 import (
 )
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
+from google.protobuf.duration_pb2 import Duration
 
 from towpath.encode.envoy.names import (
     EGRESS_ROUTES,
@@ -24,7 +26,7 @@ from towpath.encode.envoy.names import (
     egress_routes_of,
 )
 from towpath.encode.envoy.regex import expression
-from towpath.encode.pack import resource, seconds
+from towpath.encode.pack import resource
 from towpath.model.egress import RequestMatch
 from towpath.model.egress_plan import EgressPlan, Host
 from towpath.model.egress_plan import Route as AllowedRoute
@@ -118,14 +120,20 @@ def _otherwise(host: Host, match: RouteMatch, *, note: str = "") -> Route:
     """What becomes of requests that no rule allows."""
     if host.otherwise is not None:
         return _to(host.otherwise, match)
-    metadata = Metadata()
-    metadata.filter_metadata[METADATA].update({"policies": ", ".join(host.policies) + note})
     return Route(
         name=REFUSED_ROUTE,
         match=match,
         direct_response=DirectResponseAction(status=404),
-        metadata=metadata,
+        metadata=_naming(", ".join(host.policies) + note),
     )
+
+
+@lru_cache(maxsize=1024)
+def _naming(policies: str) -> Metadata:
+    """Made once: thousands of hosts may belong to the same policies."""
+    metadata = Metadata()
+    metadata.filter_metadata[METADATA].update({"policies": policies})
+    return metadata
 
 
 def _others(cluster: str) -> VirtualHost:
@@ -152,7 +160,7 @@ def _leading(route: AllowedRoute, match: RouteMatch) -> Route:
 
 
 def _to(cluster: str, match: RouteMatch) -> Route:
-    return Route(match=match, route=RouteAction(cluster=cluster, timeout=seconds(0)))
+    return Route(match=match, route=RouteAction(cluster=cluster, timeout=Duration()))
 
 
 def _match(match: RequestMatch) -> RouteMatch:
