@@ -1,4 +1,7 @@
-"""The door that issues certificates: so far to tests and demos, by a local authority."""
+"""Certificates: `authority` issues them; `mesh_authority` is the installation's, kept in a Secret.
+
+Knows nothing of who asks. Begin with `authority`: `towpath demo-certs` and the tests use it alone.
+"""
 
 from towpath.ca.authority import Authority, Pair
 

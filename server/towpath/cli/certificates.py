@@ -41,7 +41,7 @@ def server(*, folder: Path, osm_namespace: str, kubeconfig: Path | None, context
 
     The control plane's init container runs it. If there is no authority yet, it creates one.
     """
-    from towpath.app.authority import NoAuthority, mesh_authority, serving_pair
+    from towpath.ca.mesh_authority import NoAuthority, mesh_authority, serving_pair
 
     async def act(api: KubeApi) -> tuple[Pair, bytes]:
         authority = await mesh_authority(api, osm_namespace, clock=_now)
@@ -74,7 +74,7 @@ def sidecar(
     The Secret is in the account's namespace, where pods can mount it (deploy/demo/sidecar does).
     Run the command again to renew the certificate.
     """
-    from towpath.app.authority import NoAuthority, mesh_authority, sidecar_secret
+    from towpath.ca.mesh_authority import NoAuthority, mesh_authority, sidecar_secret
     from towpath.install.objects import apply, read, title
     from towpath.install.ownership import other_owner
 
@@ -126,7 +126,7 @@ def person(
     With it a person may call the Inspector, CSDS and reflection of a server whose
     --inspector-identities lists its SPIFFE id.
     """
-    from towpath.app.authority import NoAuthority, mesh_authority
+    from towpath.ca.mesh_authority import NoAuthority, mesh_authority
 
     if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
         text = f"{name!r}: allowed are letters, digits, '.', '_' and '-'"

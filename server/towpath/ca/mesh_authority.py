@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from towpath.ca import Authority, Pair
+from towpath.ca.authority import Authority, Pair
 from towpath.kubeapi.client import KubeApi, KubeApiError, needing
 from towpath.kubeapi.paths import SECRETS
 from towpath.model.names import Account
