@@ -6,19 +6,19 @@ import time
 from pathlib import Path
 from typing import cast
 
-from towpath.answers.explain import Explanation
+from towpath.admin.inspector import answer
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
-from towpath.model.names import Account, ClientKind, Kind, SidecarId
+from towpath.model.names import ClientKind, Kind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
 from towpath.model.workloads import Pod
-from towpath.planning.egress.decide import Attempt
 from towpath.rollout.records import StreamRecords
 from towpath.settings import MeshSettings, RolloutSettings
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
+from towpath_api.v1.inspector_pb2 import ExplainRequest, ExplainResponse
 
 
 class Offline:
@@ -40,9 +40,9 @@ class Offline:
         """What a sidecar would be sent; None for a pod that does not exist."""
         return self._hub.snapshot(kind, sidecar)
 
-    def explain(self, account: Account, attempt: Attempt) -> Explanation:
-        """What would become of an attempt of that account's sidecars."""
-        return self._hub.explain(account, attempt)
+    def explain(self, request: ExplainRequest) -> ExplainResponse:
+        """What the Inspector of a server of this folder would answer; ValueError as there."""
+        return answer(request, self._hub.explain)
 
     def problems(self, client: ClientKind | None = None) -> tuple[Problem, ...]:
         """What is wrong with the folder; with *client*, also what such sidecars could not do."""

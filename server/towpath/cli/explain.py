@@ -8,10 +8,9 @@ from pathlib import Path
 import click
 from google.protobuf.json_format import MessageToDict
 
-from towpath.admin.inspector import answer
 from towpath.app import Offline
+from towpath.cli.folder import MESH, ONE_ANSWERS, offline
 from towpath.cli.options import refuse_beside
-from towpath.cli.problems import MESH, ONE_ANSWERS, offline
 from towpath.cli.server import TIMEOUT_S, NoAnswer, Server, inspector, server_option
 from towpath.cli.settings import SettingsCommand, setting_options
 from towpath.model.names import ObjectRef
@@ -73,7 +72,7 @@ def explain(
 
 def _offline(request: pb.ExplainRequest, mesh: Offline) -> pb.ExplainResponse:
     try:
-        return answer(request, mesh.explain)
+        return mesh.explain(request)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
 

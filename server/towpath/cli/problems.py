@@ -3,28 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import click
 
-from towpath.app import Offline
+from towpath.cli.folder import MESH, ONE_ANSWERS, offline
 from towpath.cli.options import ClientKindType, refuse_beside
 from towpath.cli.server import TIMEOUT_S, NoAnswer, Server, inspector, server_option
 from towpath.cli.settings import SettingsCommand, setting_options
 from towpath.model.names import ClientKind, ObjectRef
 from towpath.model.problem import problem_line
-from towpath.settings import MeshSettings
-from towpath.sources import SourceError
 from towpath_api.v1 import inspector_pb2 as pb
-
-MESH = (
-    "manifests",
-    "mesh_name",
-    "osm_namespace",
-    "cross_namespace_egress",
-    "outside_endpoints",
-)
-ONE_ANSWERS = "a running server answers by its own settings"
 
 
 @click.command(cls=SettingsCommand)
@@ -67,16 +55,3 @@ def _of(server: Server) -> list[str]:
         problem_line(ObjectRef(p.kind, p.namespace, p.name), p.field, p.reason, p.message, p.source)
         for p in answer.problems
     ]
-
-
-def offline(manifests: Path | None, *, or_else: str = "", **mesh: Any) -> Offline:
-    """Read the folder, or say what is wrong with the option; *mesh* are settings of the mesh.
-
-    *or_else* names what may be given in place of a folder.
-    """
-    if manifests is None:
-        raise click.UsageError(f"--manifests is not set: give the folder to read{or_else}")
-    try:
-        return Offline(manifests, MeshSettings(**mesh))
-    except SourceError as error:
-        raise click.UsageError(str(error)) from error

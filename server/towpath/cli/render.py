@@ -11,8 +11,8 @@ import click
 import yaml
 from google.protobuf.json_format import MessageToDict
 
+from towpath.cli.folder import MESH, offline
 from towpath.cli.options import ClientKindType, refuse_beside
-from towpath.cli.problems import MESH, offline
 from towpath.cli.settings import SettingsCommand, setting_options
 from towpath.encode.pack import unpack
 from towpath.model.names import ClientKind, SidecarId

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
-from towpath.cli.install import others_option
+from towpath.cli.installation import others_option
 
 if TYPE_CHECKING:
     from towpath.install.removal import Removal

@@ -10,7 +10,7 @@ import click
 
 from towpath import __version__
 from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
-from towpath.cli.install import (
+from towpath.cli.installation import (
     SET_HELP,
     apply_all,
     check_rollout,
