@@ -14,13 +14,13 @@ from envoy.admin.v3.config_dump_shared_pb2 import UpdateFailureState
 from envoy.config.core.v3.base_pb2 import Node
 from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
 
+from towpath.access.caller import Context
 from towpath.admin.node_matcher import node_matcher
 from towpath.admin.times import timestamp
 from towpath.hub.hub import Hub
 from towpath.model.snapshot import Resource, ResourceSet, Snapshot
 from towpath.rollout.records import Delivery, Holding, Response, StreamRecord
 
-Context = grpc.aio.ServicerContext[Any, Any]
 GenericXdsConfig = csds_pb2.ClientConfig.GenericXdsConfig
 
 LARGEST_ANSWER = 256 << 20
@@ -29,7 +29,9 @@ LARGEST_ANSWER = 256 << 20
 AT_ONCE = 200
 """After so many resources others may run: an answer must not hold up the pushes to anybody."""
 
-FOR_LESS = "ask for fewer clients (node_matchers), or without contents (exclude_resource_contents)"
+FOR_LESS = (
+    "ask for fewer clients (node_matchers), or leave the contents out (exclude_resource_contents)"
+)
 
 
 class ClientStatus(csds_pb2_grpc.ClientStatusDiscoveryServiceServicer):  # type: ignore[misc]
@@ -77,10 +79,7 @@ class ClientStatus(csds_pb2_grpc.ClientStatusDiscoveryServiceServicer):  # type:
                         await asyncio.sleep(0)
                 size += config.ByteSize()
                 if size > self._largest:
-                    text = (
-                        f"the answer is larger than {self._largest} bytes: ask for fewer clients "
-                    )
-                    text += "(node_matchers), or leave the contents out (exclude_resource_contents)"
+                    text = f"the answer is larger than {self._largest} bytes: {FOR_LESS}"
                     await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
             await asyncio.sleep(0)
         return answer

@@ -5,11 +5,12 @@ wrong with the input.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
 
+from towpath.access.caller import Context
 from towpath.admin.times import timestamp
 from towpath.answers.explain import Explanation, read_question
 from towpath.answers.status import PolicyStatus
@@ -21,8 +22,6 @@ from towpath.planning.egress.decide import Attempt
 from towpath.rollout.records import Delivery, StreamRecord
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 class Inspector(pb_grpc.InspectorServicer):

@@ -17,9 +17,10 @@ from envoy.type.matcher.v3.struct_pb2 import StructMatcher
 from envoy.type.matcher.v3.value_pb2 import ValueMatcher
 from google.protobuf.struct_pb2 import Value
 
+from towpath.regex import LONGEST_REGEX
+
 Matches = Callable[[Any], bool]
 
-LONGEST_REGEX = 1000
 DEEPEST = 20
 """How deep matchers of values may be nested."""
 

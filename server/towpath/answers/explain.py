@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from ipaddress import AddressValueError, IPv4Address
 from urllib.parse import SplitResult, urlsplit
 
 from towpath.answers.dialled import address_of
 from towpath.answers.suggest import suggestion
+from towpath.model.addresses import is_ipv4
 from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef, Protocol
@@ -88,7 +88,7 @@ def _host(url: SplitResult, protocol: Protocol, port: int, method: str) -> str:
     name = typed.removesuffix(f":{url.port}") if url.port else typed
     match protocol:
         case Protocol.HTTPS:
-            return "" if _is_address(name) else name.removesuffix(".")
+            return "" if is_ipv4(name) else name.removesuffix(".")
         case Protocol.HTTP if method == "CONNECT" or port != PORTS[protocol]:
             return f"{name}:{port}"
         case _:
@@ -171,16 +171,8 @@ def _about(policies: tuple[Egress, ...], problems: tuple[Problem, ...]) -> tuple
 
 
 def _address(text: str, *, fallback: bool = False) -> str | None:
-    if _is_address(text):
+    if is_ipv4(text):
         return text
     if fallback:
         return None
     raise ValueError(f"{text!r} is not an IPv4 address")
-
-
-def _is_address(text: str) -> bool:
-    try:
-        IPv4Address(text)
-    except AddressValueError:
-        return False
-    return True

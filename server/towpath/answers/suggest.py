@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import re
 
-from towpath.model.egress import ANY_METHOD, METHODS, OUTBOUND_PORT, is_host, is_numeric
+from towpath.model.egress import ANY_METHOD, METHODS, is_host, is_numeric
 from towpath.model.names import Account, Protocol
 from towpath.model.paths import ANY_PATH
+from towpath.model.ports import OUTBOUND_PORT
 from towpath.model.snapshot import content_hash
 from towpath.planning.egress.decide import Attempt, bare, foldable, malformed
 

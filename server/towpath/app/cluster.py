@@ -7,9 +7,9 @@ import socket
 import time
 import uuid
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 
+from towpath.clock import utc_now
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.kubeapi.client import KubeApi, KubeApiError
@@ -46,17 +46,17 @@ async def cluster(
     keeper = None if path is None else _keeper(settings, path, api, metrics)
     source = KubeSource(api, store, osm_namespace=namespace, metrics=metrics, keeper=keeper)
     identity = replica_name(socket.gethostname(), uuid.uuid4().hex)
-    lease = Lease(api, namespace=namespace, name=LEASE, identity=identity, clock=clock, now=_now)
+    lease = Lease(api, namespace=namespace, name=LEASE, identity=identity, clock=clock, now=utc_now)
     writer = StatusWriter(
         hub,
         api,
         lease=lease,
-        reports=Reports(api, namespace=namespace, identity=identity, clock=clock, now=_now),
+        reports=Reports(api, namespace=namespace, identity=identity, clock=clock, now=utc_now),
         status_debounce=status_debounce,
         identity=identity,
         metrics=metrics,
         clock=clock,
-        now=_now,
+        now=utc_now,
     )
     try:
         preset = Preset(api, lease=lease, namespace=namespace)
@@ -69,7 +69,3 @@ def _keeper(settings: Settings, path: Path, api: KubeApi, metrics: Metrics) -> K
     origin = Origin(settings.mesh.mesh_name, settings.mesh.osm_namespace, api.url, api.authority)
     age = settings.source.checkpoint_max_age
     return Keeper(path, origin, metrics=metrics, now=time.time, max_age_s=age)
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

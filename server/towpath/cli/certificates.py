@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import click
 from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
 from towpath.cli.files import write_file
 from towpath.cli.settings import setting_options
+from towpath.clock import utc_now
 from towpath.model.names import Account
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def server(*, folder: Path, osm_namespace: str, kubeconfig: Path | None, context
     from towpath.ca.mesh_authority import NoAuthority, mesh_authority, serving_pair
 
     async def act(api: KubeApi) -> tuple[Pair, bytes]:
-        authority = await mesh_authority(api, osm_namespace, clock=_now)
+        authority = await mesh_authority(api, osm_namespace, clock=utc_now)
         return serving_pair(authority, osm_namespace), authority.pair.certificate
 
     try:
@@ -84,7 +85,7 @@ def sidecar(
         raise click.BadParameter(str(error), param_hint="NAMESPACE/SERVICEACCOUNT") from error
 
     async def act(api: KubeApi) -> None:
-        authority = await mesh_authority(api, osm_namespace, clock=_now)
+        authority = await mesh_authority(api, osm_namespace, clock=utc_now)
         lifetime = timedelta(days=days)
         secret = sidecar_secret(
             authority,
@@ -134,7 +135,7 @@ def person(
     identity = f"spiffe://{tls_trust_domain}/person/{name}"
 
     async def act(api: KubeApi) -> tuple[Pair, bytes]:
-        authority = await mesh_authority(api, osm_namespace, clock=_now)
+        authority = await mesh_authority(api, osm_namespace, clock=utc_now)
         pair = authority.issue("person", lifetime=timedelta(days=days), uris=[identity])
         return pair, authority.pair.certificate
 
@@ -152,7 +153,3 @@ def _write(folder: Path, name: str, pair: Pair, trusted: bytes) -> str:
     write_file(folder / f"{name}.crt", pair.certificate, mode=0o644)
     write_file(folder / "ca.crt", trusted, mode=0o644)
     return f"wrote {folder}/{name}.crt, {folder}/{name}.key, {folder}/ca.crt"
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

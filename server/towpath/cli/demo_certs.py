@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from towpath.cli.files import write_file
+from towpath.clock import utc_now
+from towpath.model.addresses import is_address
 from towpath.model.names import Account
 from towpath.settings import AccessSettings
 
@@ -76,7 +77,7 @@ def demo_certs(
             raise click.BadParameter(text, param_hint="--person")
     folder.mkdir(parents=True, exist_ok=True)
     authority = _authority(folder)
-    addresses = [name for name in server_names if _is_address(name)]
+    addresses = [name for name in server_names if is_address(name)]
     names = [name for name in server_names if name not in addresses]
     server = authority.issue("towpath", lifetime=LIFETIME, dns=names, addresses=addresses)
     _write(folder / "server", server, ", ".join(server_names))
@@ -98,10 +99,10 @@ def _authority(folder: Path) -> Authority:
     if all(path.exists() for path in held):
         try:
             pair = Pair(*(path.read_bytes() for path in held))
-            return Authority.load(pair, clock=_now)
+            return Authority.load(pair, clock=utc_now)
         except (ValueError, TypeError) as error:
             raise click.ClickException(f"{held[0]} and {held[1]}: {error}") from error
-    made = Authority.create(NAME, lifetime=LIFETIME, clock=_now)
+    made = Authority.create(NAME, lifetime=LIFETIME, clock=utc_now)
     _write(folder / "ca", made.pair, NAME)
     return made
 
@@ -111,15 +112,3 @@ def _write(path: Path, pair: Pair, meaning: str) -> None:
     write_file(key, pair.key, mode=0o600)
     write_file(certificate, pair.certificate, mode=0o644)
     click.echo(f"{certificate}, {key}: {meaning}")
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

@@ -23,9 +23,6 @@ METHODS = (
     "PATCH",
 )
 
-OUTBOUND_PORT = 15001
-"""Where every connection out is caught: one to that port is never let out."""
-
 _LABEL = "[a-z0-9_](?:[-a-z0-9_]{0,61}[a-z0-9_])?"
 _HOST = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 

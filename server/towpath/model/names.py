@@ -115,10 +115,6 @@ class Protocol(StrEnum):
     TCP_SERVER_FIRST = "tcp-server-first"
 
 
-SIDECAR_PORTS = frozenset({15000, 15001, 15003, 15010})
-"""The sidecar's own ports: led there by a service, it would dial itself without end."""
-
-
 class ClientKind(StrEnum):
     """What sort of data plane holds a stream; each kind has its own vocabulary of resources."""
 

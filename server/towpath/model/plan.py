@@ -9,6 +9,9 @@ from towpath.model.egress_plan import EgressPlan
 from towpath.model.hashed import HashedOnce
 from towpath.model.names import Protocol
 
+LOCAL = "|local"
+"""How the name of the cluster of an application's own port ends."""
+
 _DESTINATION = re.compile(r"(?P<namespace>[^./|:]+)/(?P<service>[^/|:]+)\|(?P<port>[0-9]+)")
 
 
@@ -107,6 +110,16 @@ class InboundPort:
     protocol: Protocol
     services: tuple[str, ...]
     probes: tuple[Request, ...] | None = None
+
+    @property
+    def owner(self) -> str:
+        """The first service that leads to the port, or, where none does, who probes it."""
+        return self.services[0] if self.services else "kubelet"
+
+    @property
+    def cluster_name(self) -> str:
+        """The name of the cluster of the application's own port."""
+        return f"{self.owner}|{self.port}{LOCAL}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,9 +81,6 @@ class Layer(Mapping[str, Resource]):
         return hash(self.version)
 
 
-EMPTY = Layer()
-
-
 class ResourceSet(Mapping[str, Resource]):
     """All resources of one type that one sidecar is to hold, as layers without common names."""
 

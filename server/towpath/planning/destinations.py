@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from towpath.model.mesh import Mesh
-from towpath.model.names import SIDECAR_PORTS, Protocol
+from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Destinations, Endpoint
+from towpath.model.ports import SIDECAR_PORTS
 from towpath.model.problem import Problem
 from towpath.model.workloads import Service
 from towpath.planning.addresses import Claims, present

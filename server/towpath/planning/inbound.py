@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from towpath.model.mesh import Mesh
-from towpath.model.names import SIDECAR_PORTS, ObjectRef, Protocol
+from towpath.model.names import ObjectRef, Protocol
 from towpath.model.plan import Inbound, InboundPort, Request
+from towpath.model.ports import SIDECAR_PORTS
 from towpath.model.problem import Problem, Reason
 from towpath.model.workloads import Pod, Probe, Service, ServicePort
 from towpath.planning.config import config

@@ -6,7 +6,8 @@ from typing import cast
 
 from towpath.model.mesh import Mesh
 from towpath.model.meshconfig import MESH_CONFIG_NAME
-from towpath.model.names import SIDECAR_PORTS, Kind, ObjectRef
+from towpath.model.names import Kind, ObjectRef
+from towpath.model.ports import SIDECAR_PORTS
 from towpath.model.problem import Problem, Reason
 from towpath.model.workloads import EndpointSlice, Pod, Service
 from towpath.planning.addresses import strangers

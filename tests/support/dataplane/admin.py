@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from support.dataplane.netns import Namespace
-from towpath.encode.envoy.bootstrap import ADMIN_PORT
+from towpath.model.ports import ADMIN_PORT
 
 ANSWER_WITHIN_S = 30.0
 

@@ -30,7 +30,7 @@ def test_a_service_is_read_back_from_every_name_that_it_is_in(
     for name in (
         destination.name,
         names.outbound_routes_of(destination),
-        names.local_cluster(local),
+        local.cluster_name,
     ):
         assert (namespace, service) == names.service_of(name)
         assert names.egress_port_of(name) is None

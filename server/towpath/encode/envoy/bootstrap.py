@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-ADMIN_PORT = 15000
+from towpath.model.addresses import is_address
+from towpath.model.ports import ADMIN_PORT
+
 CONTROL_PLANE = "control-plane"
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _UPSTREAM_TLS = "envoy.extensions.transport_sockets.tls.v3.UpstreamTlsContext"
@@ -79,7 +80,7 @@ def _control_plane(server: tuple[str, int] | Path, tls: ClientTls | None) -> dic
     if isinstance(server, Path):
         made = _cluster({"pipe": {"path": str(server)}}, by_name=False)
     else:
-        made = _cluster(_address(*server), by_name=not _is_address(server[0]))
+        made = _cluster(_address(*server), by_name=not is_address(server[0]))
     # gRPC needs HTTP/2; without this Envoy never gets ready, and logs nothing about it. The pings
     # find a control plane that is gone without a word, with its node.
     http2 = {"connection_keepalive": {"interval": "30s", "timeout": "10s"}}
@@ -95,7 +96,7 @@ def _control_plane(server: tuple[str, int] | Path, tls: ClientTls | None) -> dic
 
 
 def _tls(tls: ClientTls) -> dict[str, Any]:
-    by_address = _is_address(tls.server_name)
+    by_address = is_address(tls.server_name)
     kind = "IP_ADDRESS" if by_address else "DNS"
     name = {"san_type": kind, "matcher": {"exact": tls.server_name}}
     # An address is no server name.
@@ -133,14 +134,6 @@ def _cluster(address: dict[str, Any], *, by_name: bool) -> dict[str, Any]:
     if by_name:
         made["dns_lookup_family"] = "V4_PREFERRED"
     return made
-
-
-def _is_address(host: str) -> bool:
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return False
-    return True
 
 
 def _address(host: str, port: int) -> dict[str, Any]:

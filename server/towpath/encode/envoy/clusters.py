@@ -18,14 +18,15 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 from towpath.encode.envoy import names
 from towpath.encode.envoy.transparency import common_options, http2, upstream_http1
 from towpath.encode.pack import ads, pack, resource, seconds
+from towpath.encode.unlimited import UNLIMITED
 from towpath.model.egress import ConnectionSettings
 from towpath.model.egress_plan import PASSTHROUGH
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Destinations, Inbound
+from towpath.model.ports import ADMIN_PORT
 from towpath.model.snapshot import Layer, Resource
 
 CONNECT_SECONDS = 5.0
-UNLIMITED = 0xFFFFFFFF
 UNSET = ConnectionSettings()
 _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
@@ -39,7 +40,7 @@ def inbound_clusters(plan: Inbound) -> Layer:
     """A cluster for each port of the application itself, on loopback."""
     return Layer(
         tuple(
-            finished(_static(names.local_cluster(p), "127.0.0.1", p.port), protocol=p.protocol)
+            finished(_static(p.cluster_name, "127.0.0.1", p.port), protocol=p.protocol)
             for p in plan.ports
             if p.probes != ()
         )
@@ -51,7 +52,7 @@ def common_clusters() -> Layer:
     change of the listener alone.
     """
     passthrough = original_dst(PASSTHROUGH)
-    admin = _static(names.ADMIN_CLUSTER, "127.0.0.1", names.ADMIN_PORT)
+    admin = _static(names.ADMIN_CLUSTER, "127.0.0.1", ADMIN_PORT)
     return Layer((finished(passthrough), finished(admin)))
 
 

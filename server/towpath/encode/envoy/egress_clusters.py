@@ -22,7 +22,7 @@ from envoy.extensions.network.dns_resolver.cares.v3.cares_dns_resolver_pb2 impor
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from towpath.encode.envoy.clusters import finished, original_dst
-from towpath.encode.envoy.names import alt_stat_name
+from towpath.encode.envoy.names import in_statistics
 from towpath.encode.pack import pack, seconds
 from towpath.model.egress_plan import EgressPlan, EgressTarget, Resolution
 from towpath.model.names import Protocol
@@ -59,7 +59,7 @@ def _by_name(target: EgressTarget) -> Cluster:
     endpoint = LbEndpoint(endpoint=Endpoint(address=address), load_balancing_weight={"value": 100})
     return Cluster(
         name=target.name,
-        alt_stat_name=alt_stat_name(target.name),
+        alt_stat_name=in_statistics(target.name),
         cluster_type=Cluster.CustomClusterType(
             name="envoy.cluster.dns", typed_config=_look_ups(searched=target.searched)
         ),
@@ -92,7 +92,7 @@ def _look_ups(*, searched: bool) -> AnyMessage:
 def _by_pattern(target: EgressTarget) -> Cluster:
     return Cluster(
         name=target.name,
-        alt_stat_name=alt_stat_name(target.name),
+        alt_stat_name=in_statistics(target.name),
         lb_policy=Cluster.CLUSTER_PROVIDED,
         cluster_type=Cluster.CustomClusterType(
             name="envoy.clusters.dynamic_forward_proxy",

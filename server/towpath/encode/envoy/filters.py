@@ -11,7 +11,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from google.protobuf.message import Message
 
-from towpath.encode.envoy.names import stat_prefix
+from towpath.encode.envoy.names import in_statistics
 from towpath.encode.envoy.transparency import (
     LARGEST_HEADERS_KIB,
     common_options,
@@ -28,7 +28,7 @@ UPGRADES = ("websocket", "CONNECT", "spdy/3.1", "tcp")
 
 def tcp_proxy(stats: str, cluster: str) -> Filter:
     """Bytes as they are, to one cluster."""
-    proxy = TcpProxy(stat_prefix=stat_prefix(stats), cluster=cluster, idle_timeout=seconds(0))
+    proxy = TcpProxy(stat_prefix=in_statistics(stats), cluster=cluster, idle_timeout=seconds(0))
     return Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
 
 
@@ -65,7 +65,7 @@ def _manager(stats: str) -> hcm.HttpConnectionManager:
     """An HTTP connection manager that changes as little of a request as Envoy can."""
     upgrade = hcm.HttpConnectionManager.UpgradeConfig
     manager = hcm.HttpConnectionManager(
-        stat_prefix=stat_prefix(stats),
+        stat_prefix=in_statistics(stats),
         http_filters=[
             http_filter("header_mutation", restore_forwarded_proto()),
             http_filter("router", Router(suppress_envoy_headers=True)),

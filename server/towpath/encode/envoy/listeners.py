@@ -22,6 +22,7 @@ from towpath.encode.pack import resource, seconds
 from towpath.model.egress_plan import PASSTHROUGH
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Inbound, InboundPort, Outbound
+from towpath.model.ports import INBOUND_PORT, OUTBOUND_PORT, PROMETHEUS_PORT
 from towpath.model.snapshot import Layer
 
 # Of Linux, where sidecars run.
@@ -38,7 +39,7 @@ def outbound_listener(plan: Outbound, of_policies: Chains | None = None) -> Laye
     """
     if not plan.destinations and not plan.egress.ports and not plan.passthrough:
         return Layer()
-    listener = _transparent(names.OUTBOUND_LISTENER, names.OUTBOUND_PORT)
+    listener = _transparent(names.OUTBOUND_LISTENER, OUTBOUND_PORT)
     listener.traffic_direction = TrafficDirection.OUTBOUND
     if of_policies is None:
         of_policies = egress_chains(plan.egress)
@@ -46,7 +47,7 @@ def outbound_listener(plan: Outbound, of_policies: Chains | None = None) -> Laye
     # chains alone leaves the other chains' connections untouched.
     listener.listener_filters.extend(inspectors({port_of(c) for c in of_policies if asks(c)}))
     # A connection to the listener's own port would make the sidecar dial itself without end.
-    guard = FilterChainMatch(destination_port={"value": names.OUTBOUND_PORT})
+    guard = FilterChainMatch(destination_port={"value": OUTBOUND_PORT})
     listener.filter_chains.append(FilterChain(name=names.SELF_LOOP_GUARD, filter_chain_match=guard))
     listener.filter_chains.extend(_outbound_chain(d) for d in plan.destinations)
     listener.filter_chains.extend(of_policies)
@@ -64,7 +65,7 @@ def inbound_listener(plan: Inbound) -> Layer:
     """The listener that every incoming connection is redirected to; none without open ports."""
     if not plan.ports:
         return Layer()
-    listener = _transparent(names.INBOUND_LISTENER, names.INBOUND_PORT)
+    listener = _transparent(names.INBOUND_LISTENER, INBOUND_PORT)
     listener.traffic_direction = TrafficDirection.INBOUND
     listener.filter_chains.extend(_inbound_chain(p) for p in plan.ports)
     return Layer((resource(names.INBOUND_LISTENER, listener),))
@@ -74,7 +75,7 @@ def prometheus_listener() -> Layer:
     """The listener where Prometheus reads the sidecar's own statistics."""
     listener = Listener(
         name=names.PROMETHEUS_LISTENER,
-        address=ipv4_address("0.0.0.0", names.PROMETHEUS_PORT),
+        address=ipv4_address("0.0.0.0", PROMETHEUS_PORT),
         filter_chains=[FilterChain(filters=[http_with("prometheus", prometheus_routes())])],
     )
     return Layer((resource(names.PROMETHEUS_LISTENER, listener),))
@@ -105,7 +106,7 @@ def _inbound_filters(name: str, port: InboundPort) -> list[Filter]:
         return []
     if port.protocol is Protocol.HTTP:
         return [http_by_rds(name, names.inbound_routes_of(port))]
-    return [tcp_proxy(name, names.local_cluster(port))]
+    return [tcp_proxy(name, port.cluster_name)]
 
 
 def _transparent(name: str, port: int) -> Listener:

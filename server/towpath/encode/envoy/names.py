@@ -4,21 +4,15 @@ name says of the objects that its resource is made from.
 
 from __future__ import annotations
 
-from towpath.model.plan import Destination, InboundPort, destination_of
+from towpath.model.plan import LOCAL, Destination, InboundPort, destination_of
 
 OUTBOUND_LISTENER = "outbound-listener"
 INBOUND_LISTENER = "inbound-listener"
 PROMETHEUS_LISTENER = "prometheus-listener"
 
-ADMIN_PORT = 15000
-OUTBOUND_PORT = 15001
-INBOUND_PORT = 15003
-PROMETHEUS_PORT = 15010
-
 OUTBOUND_MESH, INBOUND_MESH = "outbound-mesh.", "inbound-mesh."
 INBOUND_PROBES = "inbound-probes."
 OUTBOUND_ROUTES, INBOUND_ROUTES = "rds-outbound.", "rds-inbound."
-LOCAL = "|local"
 SELF_LOOP_GUARD = "self-loop-guard"
 PASSTHROUGH_CHAIN = "outbound-egress-filter-chain"
 REFUSED_ROUTE = "refused"
@@ -42,20 +36,13 @@ def inbound_routes_of(port: InboundPort) -> str:
     return f"{INBOUND_ROUTES}{port.port}"
 
 
-def local_cluster(port: InboundPort) -> str:
-    """The cluster of the application's own port, under the name of its first service, or, where
-    none leads to it, of who probes it.
-    """
-    return f"{port.services[0] if port.services else 'kubelet'}|{port.port}{LOCAL}"
-
-
 def egress_routes_of(port: int, range_: str | None) -> str:
     return f"{EGRESS_ROUTES}{port}" + (f"|{range_}" if range_ else "")
 
 
 def service_of(name: str) -> tuple[str, str] | None:
     """Namespace and name of the Service that clusters, endpoints or routes of this name are for:
-    the inverse of `Destination.name`, `outbound_routes_of` and `local_cluster`.
+    the inverse of `Destination.name`, `outbound_routes_of` and `InboundPort.cluster_name`.
     """
     destination = destination_of(name.removeprefix(OUTBOUND_ROUTES).removesuffix(LOCAL))
     return destination and destination[:2]
@@ -71,11 +58,6 @@ def egress_port_of(name: str) -> int | None:
     return int(port) if port.isdecimal() else None
 
 
-def alt_stat_name(name: str) -> str:
-    """A cluster's name in statistics, as Open Service Mesh writes it: `httpbin_org_80`."""
-    return name.replace(".", "_").replace(":", "_")
-
-
-def stat_prefix(name: str) -> str:
-    """*name* as one word of a statistic's name: dots would split it."""
+def in_statistics(name: str) -> str:
+    """*name* as one word of a statistic's name, as in Open Service Mesh: `httpbin_org_80`."""
     return name.replace(".", "_").replace(":", "_")

@@ -7,6 +7,8 @@ from functools import lru_cache
 import re2
 from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 
+from towpath.regex import bytewise
+
 _UNASKED = 80
 """Steps that Envoy takes without a word: 100, less what its own RE2 may count otherwise."""
 _LARGEST = 10_000
@@ -15,10 +17,7 @@ _LARGEST = 10_000
 
 @lru_cache(maxsize=1024)
 def _steps(regex: str) -> int:
-    options = re2.Options()
-    options.log_errors = False
-    options.encoding = re2.Options.Encoding.LATIN1
-    return int(re2.compile(regex.encode(), options).programsize)
+    return int(re2.compile(regex.encode(), bytewise()).programsize)
 
 
 def expression(regex: str) -> RegexMatcher:

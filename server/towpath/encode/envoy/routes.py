@@ -41,9 +41,9 @@ def inbound_routes(plan: Inbound) -> Layer:
     """
     return Layer(
         tuple(
-            _whole(names.inbound_routes_of(p), names.local_cluster(p))
+            _whole(names.inbound_routes_of(p), p.cluster_name)
             if p.probes is None
-            else _probes(names.inbound_routes_of(p), names.local_cluster(p), p.probes)
+            else _probes(names.inbound_routes_of(p), p.cluster_name, p.probes)
             for p in plan.ports
             if p.probes is None or p.protocol is Protocol.HTTP
         )

@@ -11,13 +11,14 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from towpath.encode.envoy import names
 from towpath.encode.envoy.listeners import ipv4_address
 from towpath.encode.pack import resource, seconds
+from towpath.model.ports import INBOUND_PORT, OUTBOUND_PORT, PROMETHEUS_PORT
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
 _PORTS = {
-    names.OUTBOUND_LISTENER: names.OUTBOUND_PORT,
-    names.INBOUND_LISTENER: names.INBOUND_PORT,
-    names.PROMETHEUS_LISTENER: names.PROMETHEUS_PORT,
+    names.OUTBOUND_LISTENER: OUTBOUND_PORT,
+    names.INBOUND_LISTENER: INBOUND_PORT,
+    names.PROMETHEUS_LISTENER: PROMETHEUS_PORT,
 }
 
 

@@ -6,10 +6,9 @@ from envoy.config.cluster.v3.circuit_breaker_pb2 import CircuitBreakers
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 
 from towpath.encode.pack import ads, resource
+from towpath.encode.unlimited import UNLIMITED
 from towpath.model.plan import ProxylessTarget, ProxylessTargets
 from towpath.model.snapshot import Layer, Resource
-
-UNLIMITED = 0xFFFFFFFF
 
 
 def clusters(targets: ProxylessTargets) -> Layer:

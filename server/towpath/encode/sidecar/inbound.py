@@ -27,7 +27,7 @@ def inbound(let_in: Inbound) -> bytes:
             continue
         match = _http(port) if port.protocol is Protocol.HTTP else _tcp(port)
         message.inbound.traffic_matches[port.port].CopyFrom(match)
-        local = message.inbound.clusters_configs[_local(port)]
+        local = message.inbound.clusters_configs[port.cluster_name]
         local.weights[f"127.0.0.1:{port.port}"] = WEIGHT
     return part(message)
 
@@ -37,31 +37,21 @@ def _http(port: InboundPort) -> InboundMatch:
 
     The scripts look at a request under the host `*` where its client's address is in a range.
     """
-    rule = _owner(port)
+    rule = port.owner
     match = InboundMatch(port=port.port, protocol=Protocol.HTTP)
     match.source_ip_ranges[ANYWHERE].SetInParent()
     match.http_host_port2_service[ANY_HOST] = rule
     rules = match.http_service_route_rules[rule].route_rules
     if port.probes is None:
-        rules.add(path=ANY_PATH, type="Regex").target_clusters[_local(port)] = WEIGHT
+        rules.add(path=ANY_PATH, type="Regex").target_clusters[port.cluster_name] = WEIGHT
     for probe in port.probes or ():
         path = on_path(re.escape(probe.path))
         route = rules.add(path=path, type="Regex", methods=[probe.method])
-        route.target_clusters[_local(port)] = WEIGHT
+        route.target_clusters[port.cluster_name] = WEIGHT
     return match
 
 
 def _tcp(port: InboundPort) -> InboundMatch:
     match = InboundMatch(port=port.port, protocol=Protocol.TCP)
-    match.tcp_service_route_rules.target_clusters[_local(port)] = WEIGHT
+    match.tcp_service_route_rules.target_clusters[port.cluster_name] = WEIGHT
     return match
-
-
-def _local(port: InboundPort) -> str:
-    """The cluster of the application's own port."""
-    return f"{_owner(port)}|{port.port}|local"
-
-
-def _owner(port: InboundPort) -> str:
-    """The first service that leads to the port, or who probes it."""
-    return port.services[0] if port.services else "kubelet"

@@ -15,6 +15,7 @@ from towpath.model.paths import ANY_PATH, FOLDABLE
 from towpath.model.plan import Destination, Outbound
 from towpath.planning.egress.hosts import covers
 from towpath.planning.egress.ranges import span
+from towpath.regex import bytewise
 
 T = TypeVar("T", Host, ServerName)
 
@@ -128,13 +129,7 @@ def _fits(regex: str, text: str) -> bool:
     return re2.fullmatch(regex.encode(), text.encode(), _BYTES) is not None
 
 
-def _bytewise() -> re2.Options:
-    options = re2.Options()
-    options.encoding = re2.Options.Encoding.LATIN1
-    return options
-
-
-_BYTES = _bytewise()
+_BYTES = bytewise()
 
 
 def _http(

@@ -8,7 +8,7 @@ from towpath.model import workloads
 from towpath.model.problem import Reason
 from towpath.sources.decode import structs
 from towpath.sources.decode.findings import Findings
-from towpath.sources.decode.names import PORTS, NameRule, is_ipv4, is_port
+from towpath.sources.decode.names import PORTS, NameRule, is_dialable, is_port
 from towpath.sources.decode.probes import probes
 
 MONITORED_BY = "openservicemesh.io/monitored-by"
@@ -61,7 +61,7 @@ def pairs(labels: Mapping[str, str] | None) -> workloads.Labels:
 def _addresses(status: structs.PodStatus) -> tuple[str, ...]:
     """The pod's own IPv4 addresses; one that has none yet can be at no address."""
     given = (status.pod_ip, *(address.ip for address in status.pod_ips or ()))
-    return tuple(sorted({ip for ip in given if ip and is_ipv4(ip)}))
+    return tuple(sorted({ip for ip in given if ip and is_dialable(ip)}))
 
 
 def _named_ports(spec: structs.PodSpec, found: Findings) -> dict[str, int]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from towpath.model.egress import OUTBOUND_PORT, Egress, is_numeric
+from towpath.model.egress import Egress, is_numeric
 from towpath.model.names import Account, Protocol
+from towpath.model.ports import OUTBOUND_PORT
 from towpath.model.problem import Reason
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings

@@ -10,9 +10,9 @@ import re
 
 import re2
 
+from towpath.regex import LONGEST_REGEX, bytewise
 from towpath.sources.decode.findings import Findings
 
-LONGEST_REGEX = 1000
 LARGEST_PROGRAM = 1000
 """Steps of a compiled expression: a few characters can ask for a great many."""
 
@@ -35,11 +35,8 @@ class Expressions:
     def __init__(self, found: Findings) -> None:
         self._found = found
         self._left = MOST_STEPS
-        self._options = re2.Options()
-        self._options.log_errors = False
-        self._options.max_mem = _MEMORY
-        # As sidecars read it, byte by byte: an expression of larger characters is an error there.
-        self._options.encoding = re2.Options.Encoding.LATIN1
+        # An expression of larger characters than bytes is an error in a sidecar.
+        self._options = bytewise(most_memory=_MEMORY)
 
     def check(self, path: str, pattern: str) -> None:
         """Say what is wrong with the expression in the field *path*, if anything is."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from enum import Enum
-from ipaddress import AddressValueError, IPv4Address, IPv6Address
+from ipaddress import IPv4Address
+
+from towpath.model.addresses import is_ipv4
 
 PORTS = "an integer from 1 to 65535"
 ADDRESSES = "an IPv4 address such as 10.0.0.1"
@@ -46,18 +48,9 @@ def is_port(number: int | None) -> bool:
     return number is not None and 1 <= number <= 65535
 
 
-def is_ipv4(address: str) -> bool:
+def is_dialable(address: str) -> bool:
     """True for an IPv4 address that a connection can be made to."""
-    try:
-        parsed = IPv4Address(address)
-    except AddressValueError:
+    if not is_ipv4(address):
         return False
+    parsed = IPv4Address(address)
     return not (parsed.is_unspecified or parsed.is_multicast)
-
-
-def is_ipv6(address: str) -> bool:
-    try:
-        IPv6Address(address)
-    except AddressValueError:
-        return False
-    return True

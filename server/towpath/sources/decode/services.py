@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from towpath.model import workloads
+from towpath.model.addresses import is_ipv6
 from towpath.model.names import Protocol
 from towpath.model.problem import Reason
 from towpath.sources.decode import protocols, structs
 from towpath.sources.decode.core import pairs
 from towpath.sources.decode.findings import Findings, show
-from towpath.sources.decode.names import ADDRESSES, PORTS, NameRule, is_ipv4, is_ipv6, is_port
+from towpath.sources.decode.names import ADDRESSES, PORTS, NameRule, is_dialable, is_port
 
 SERVICE_NAME = "kubernetes.io/service-name"
 
@@ -95,9 +96,9 @@ def _cluster_ips(spec: structs.ServiceSpec, found: Findings) -> tuple[str, ...]:
         message = "is not set, so no sidecar can reach the Service by an address of its own"
         found.add(Reason.MISSING, "spec.clusterIP", message)
     for ip, field in fields.items():
-        if not is_ipv4(ip) and not is_ipv6(ip):
+        if not is_dialable(ip) and not is_ipv6(ip):
             found.invalid(field, ip, allowed=f"{ADDRESSES}, or None", effect=_ADDRESS_LEFT_OUT)
-    usable = tuple(ip for ip in fields if is_ipv4(ip))
+    usable = tuple(ip for ip in fields if is_dialable(ip))
     if not usable and any(map(is_ipv6, fields)):
         _not_ipv6("spec.clusterIPs" if spec.cluster_ips else "spec.clusterIP", found)
     return usable
@@ -177,7 +178,7 @@ def _addresses(
         else:
             continue
         for at, address in enumerate(endpoint.addresses or ()):
-            if is_ipv4(address):
+            if is_dialable(address):
                 into.add(address)
             else:
                 field = f"endpoints[{index}].addresses[{at}]"

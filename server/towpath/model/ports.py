@@ -1,0 +1,12 @@
+"""The ports of a sidecar itself, as Open Service Mesh numbers them."""
+
+from __future__ import annotations
+
+ADMIN_PORT = 15000
+OUTBOUND_PORT = 15001
+"""Where every connection out is caught: one to that port is never let out."""
+INBOUND_PORT = 15003
+PROMETHEUS_PORT = 15010
+
+SIDECAR_PORTS = frozenset({ADMIN_PORT, OUTBOUND_PORT, INBOUND_PORT, PROMETHEUS_PORT})
+"""Led to one of them by a service, a sidecar would dial itself without end."""
