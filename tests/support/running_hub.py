@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from support.objects import fill
@@ -67,9 +67,14 @@ class RunningHub:
 
 
 @contextlib.asynccontextmanager
-async def running_hub(*, compose: Compose = snapshot) -> AsyncIterator[RunningHub]:
-    """An empty hub that publishes at once; its deliveries' clock counts seconds from 1000."""
-    debounce = Debounce(quiet=0, longest=0, clock=time.monotonic)
+async def running_hub(
+    *,
+    compose: Compose = snapshot,
+    clock: Callable[[], float] = time.monotonic,
+    rollout: RolloutSettings | None = None,
+) -> AsyncIterator[RunningHub]:
+    """An empty hub that publishes at once; its records' clock counts seconds from 1000."""
+    debounce = Debounce(quiet=0, longest=0, clock=clock)
     store = Store(MeshSettings().scope, on_change=debounce.touch)
     metrics = Metrics()
     hub = Hub(
@@ -77,8 +82,8 @@ async def running_hub(*, compose: Compose = snapshot) -> AsyncIterator[RunningHu
         debounce,
         records=StreamRecords(clock=itertools.count(1000.0).__next__),
         metrics=metrics,
-        clock=time.monotonic,
-        rollout=RolloutSettings(),
+        clock=clock,
+        rollout=rollout or RolloutSettings(),
         compose=compose,
     )
     following = asyncio.ensure_future(hub.run())

@@ -9,7 +9,8 @@ from support.resources import Contents, content_of, snapshot
 from support.xds.told import Told, read_delta, read_sotw
 from towpath.model.names import ClientKind
 from towpath.model.snapshot import Snapshot
-from towpath.rollout.clients import ClientBuild, ClientRecord
+from towpath.rollout.clients import ClientRecord
+from towpath.rollout.content import ClientBuild
 from towpath.rollout.quarantine import Quarantine
 from towpath.settings import RolloutSettings
 from towpath.xds.messages import DeltaRequest, Event, Node, Reply, SotwRequest
@@ -23,7 +24,7 @@ WAIT_S = 2.0
 
 
 def new_client(clock: Clock | None = None, *, node_id: str = NODE.id) -> ClientRecord:
-    """The client of a client that is alone in the world."""
+    """The record of a client that is alone in the world."""
     return Quarantine(RolloutSettings(), clock=clock or Clock()).client(
         node_id, ClientBuild(ClientKind.ENVOY)
     )

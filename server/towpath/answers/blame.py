@@ -12,7 +12,7 @@ from towpath.model.problem import Problem, Reason
 from towpath.model.types import short_name
 from towpath.planning.egress.rules import Rule, rules
 from towpath.planning.egress.targets import target_name
-from towpath.rollout.clients import Rejection
+from towpath.rollout.content import Rejection
 from towpath.rollout.quarantine import Quarantine
 
 LONGEST = 500
@@ -23,9 +23,9 @@ _BEGINNING = 100
 
 def rejection_problems(mesh: Mesh, quarantine: Quarantine) -> Iterator[Problem]:
     """What sidecars rejected, by the objects that it was made from."""
-    for verdict in quarantine.verdicts():
-        who = f"all sidecars of {verdict.build} keep"
-        yield from _problems(mesh, quarantine, verdict.rejections, who)
+    for quarantined in quarantine.quarantined():
+        who = f"all sidecars of {quarantined.build} keep"
+        yield from _problems(mesh, quarantine, quarantined.rejections, who)
     for client in quarantine.clients():
         for rejection in tuple(client.rejections.values()):
             if not quarantine.refuses(client.build, rejection.resource):

@@ -8,9 +8,6 @@ from collections.abc import Callable, Iterator, Set
 from towpath.hub.queries import Query
 from towpath.hub.stream import Stream
 from towpath.hub.watch import Watch
-from towpath.model.names import Account
-from towpath.model.snapshot import Layer
-from towpath.rollout.clients import ClientBuild, ClientRecord, Content
 
 REMEMBERED_SECONDS = 60.0
 """For how long what a sidecar was to hold is remembered after its last stream has ended."""
@@ -80,6 +77,12 @@ class Followers:
         if not any(query in kept for kept in used):
             self._forget(query)
 
+    @property
+    def next_at(self) -> float | None:
+        """When `forget_left` has something to forget; None: there is nothing."""
+        at = next(iter(self._left.values()), None)
+        return None if at is None else at + REMEMBERED_SECONDS
+
     def forget_left(self) -> None:
         """Forget what was made for sidecars that have not come back."""
         too_old = self._clock() - REMEMBERED_SECONDS
@@ -88,36 +91,3 @@ class Followers:
         ):
             query, _ = self._left.popitem(last=False)
             self.forget_unused(query)
-
-    def another_account_has(self, build: ClientBuild, account: Account | None, of: Content) -> bool:
-        """What is in no snapshot stood in for something, as it may for a client of any account."""
-        holders = {holder.account for holder in self._holders(build, of)}
-        return not holders or holders != {account}
-
-    def in_use(self) -> Callable[[ClientBuild, Content], bool]:
-        """Says of content whether it is in the snapshot of a connected client of a build."""
-        layers: dict[tuple[ClientBuild, str], set[Layer]] = {}
-        for stream in self.streams():
-            if stream.snapshot is not None:
-                for type_url, held in stream.snapshot.sets.items():
-                    of_type = layers.setdefault((stream.client.build, type_url), set())
-                    of_type.update(held.layers)
-
-        def in_use(build: ClientBuild, of: Content) -> bool:
-            type_url, name, version = of
-            for layer in layers.get((build, type_url), ()):
-                resource = layer.find(name)
-                if resource is not None and resource.version == version:
-                    return True
-            return False
-
-        return in_use
-
-    def _holders(self, build: ClientBuild, of: Content) -> Iterator[ClientRecord]:
-        """Clients in whose snapshots that content is."""
-        type_url, name, version = of
-        for stream in self.streams():
-            if stream.snapshot is not None and stream.client.build == build:
-                resource = stream.snapshot.of(type_url).get(name)
-                if resource is not None and resource.version == version:
-                    yield stream.client

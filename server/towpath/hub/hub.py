@@ -28,7 +28,7 @@ from towpath.model.snapshot import Snapshot
 from towpath.planning import policy_problems, problems
 from towpath.planning.egress.decide import Attempt
 from towpath.planning.egress.rules import Rule
-from towpath.rollout.clients import ClientBuild, ClientRecord
+from towpath.rollout.content import ClientBuild
 from towpath.rollout.quarantine import Quarantine
 from towpath.rollout.records import StreamRecord, StreamRecords
 from towpath.settings import RolloutSettings
@@ -39,9 +39,6 @@ log = logging.getLogger(__name__)
 
 Compose = Callable[[Mesh, ClientKind, SidecarId], Snapshot | None]
 """What one sidecar is to hold, as a query about the mesh; None for an unknown pod."""
-
-LONGEST_SLEEP = 30.0
-"""How long at most, in seconds, until it is looked at whether a verdict is too old."""
 
 YIELD_SECONDS = 0.002
 """How long a rebuild of many small parts may keep the event loop before it lets others run."""
@@ -71,12 +68,13 @@ class Hub:
         rollout: RolloutSettings,
     ) -> None:
         self._compose = compose
+        self._times_changed = asyncio.Event()
         self._followers = Followers(clock=clock, forget=self._forget)
         self.quarantine = Quarantine(
             rollout,
             clock=clock,
-            others=self._followers.another_account_has,
             waited=metrics.canary_seconds.observe,
+            on_change=self._times_changed.set,
         )
         self._on_publish = on_publish
         self._store = store
@@ -121,23 +119,28 @@ class Hub:
         """Follow the store until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._serve_late())
+            tasks.create_task(self._pass_time())
             await self._follow()
 
     async def _follow(self) -> None:
         if self._store.synced and not self._whole:
             await self._publish(self._clock())
         while True:
-            at = self.quarantine.next_at
-            longest = LONGEST_SLEEP if at is None else min(at - self._clock(), LONGEST_SLEEP)
-            try:
-                async with asyncio.timeout(max(longest, 0.0)):
-                    changed_at = await self._debounce.wait()
-            except TimeoutError:
-                self.quarantine.pass_time()
-                self._followers.forget_left()
-                continue
+            changed_at = await self._debounce.wait()
             if self._store.synced:
                 await self._publish(changed_at)
+
+    async def _pass_time(self) -> None:
+        """End what has lasted long enough, each at its time."""
+        while True:
+            self._times_changed.clear()
+            times = (self.quarantine.next_at, self._followers.next_at)
+            at = min((at for at in times if at is not None), default=None)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(None if at is None else max(at - self._clock(), 0.0)):
+                    await self._times_changed.wait()
+            self.quarantine.pass_time()
+            self._followers.forget_left()
 
     def attach(
         self,
@@ -160,12 +163,8 @@ class Hub:
             peer=peer, node_id=node_id, sidecar=sidecar, kind=kind, variant=variant
         )
 
-        def admit(stream: Stream, account: Account) -> ClientRecord:
-            client = self.quarantine.client(node_id, ClientBuild(kind, *software), account)
-            client.wake[stream] = stream.nudge
-            return client
-
-        stream = Stream(record, admit=admit, subscriber=subscriber)
+        build = ClientBuild(kind, *software)
+        stream = Stream(record, quarantine=self.quarantine, build=build, subscriber=subscriber)
         query = self._query(kind, sidecar)
         self._followers.add(query, stream)
         if not self._turns.begin(partial(self._offer, [stream], changed_at=None)):
@@ -175,13 +174,12 @@ class Hub:
     def detach(self, stream: Stream) -> None:
         """Close a stream; what only it needed is kept for a while, for it may come back."""
         record = stream.record
-        if stream.admitted:
-            stream.client.wake.pop(stream, None)
-            self.quarantine.leave(stream.client)
+        stream.close()
         query = self._query(record.kind, record.sidecar)
         if self._followers.remove(query, stream):
             self._queries.forget(withheld, record.kind, record.sidecar)
         self.records.close(record)
+        self._times_changed.set()
 
     async def _serve_late(self) -> None:
         """Give streams their first snapshots that could not be had at once."""
@@ -293,7 +291,7 @@ class Hub:
                 tasks.create_task(self._publish_late(call, query))
         self._comparisons.clear()
         if self.quarantine:
-            self.quarantine.retire(self._followers.in_use())
+            self.quarantine.retire()
         self._whole = True
         self._synced.set()
         self._metrics.compute_seconds.observe(self._clock() - begun)

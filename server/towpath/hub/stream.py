@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from towpath.model.names import Account
 from towpath.model.snapshot import Snapshot
 from towpath.rollout.clients import ClientRecord
+from towpath.rollout.content import ClientBuild
+from towpath.rollout.quarantine import Quarantine
 from towpath.rollout.records import State, StreamRecord
 
 
@@ -23,19 +24,21 @@ class Stream:
     """Where the hub puts a snapshot, and where its reader takes the newest one from.
 
     A reader that is busy skips what came in between; an equal snapshot wakes nobody. *subscriber*
-    is the only service account whose pod it is for; None: any. *admit* gives the client of its
-    client, and is called once it is known whose pod that is.
+    is the only service account whose pod it is for; None: any. Its client, of that *build*, has a
+    record in *quarantine* from when it is known whose pod that is until `close`.
     """
 
     def __init__(
         self,
         record: StreamRecord,
         *,
-        admit: Callable[[Stream, Account], ClientRecord],
+        quarantine: Quarantine,
+        build: ClientBuild,
         subscriber: Account | None,
     ) -> None:
         self.record = record
-        self._admit = admit
+        self._quarantine = quarantine
+        self._build = build
         self._client: ClientRecord | None = None
         self._subscriber = subscriber
         self._refused: Account | None = None
@@ -54,7 +57,8 @@ class Stream:
         if not self.admits(account):
             return
         if self._client is None:
-            self._client = self._admit(self, account)
+            self._client = self._quarantine.client(self.record.node_id, self._build, account)
+            self._client.open(self)
         self.record.state = State.SERVING
         self.record.account = self._client.account = account
         if snapshot == self._snapshot:
@@ -62,9 +66,15 @@ class Stream:
         if self._snapshot is not None and self.record.acknowledged(self._snapshot.version):
             self.record.acknowledged_through = revision - 1
         self._snapshot = snapshot
+        self._client.show(self, snapshot)
         if not self._new.is_set():
             self._changed_at = changed_at
         self._new.set()
+
+    def close(self) -> None:
+        """Its reader is gone."""
+        if self._client is not None:
+            self._quarantine.close(self._client, self)
 
     def admits(self, account: Account) -> bool:
         """True for a pod of *account*; for any other than the subscriber's the stream is over."""

@@ -1,16 +1,18 @@
-"""ClientRecord: what one client must not be sent although it is in its snapshot."""
+"""One client: what it must not be sent although it is in its snapshot, and what it has rejected."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from towpath.model.names import Account, ClientKind
-from towpath.model.snapshot import Resource, ResourceSet, Vocabulary
+from towpath.model.names import Account
+from towpath.model.snapshot import Resource, ResourceSet, Snapshot, Vocabulary
 from towpath.model.text import shorten
 from towpath.rollout.bisection import Bisection
+from towpath.rollout.changes import Intersections
+from towpath.rollout.cohort import Cohort
+from towpath.rollout.content import ClientBuild, Content, Rejection, content
 
 LIMIT = 100
 """How many rejections of one client are remembered, the newest."""
@@ -19,113 +21,87 @@ LONGEST_TEXT = 2000
 """How many characters are remembered of what a client said; the middle is lost."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ClientBuild:
-    """A kind and version of client: what one of them rejects, the others would."""
+class ClientStream(Protocol):
+    """One of a client's streams."""
 
-    kind: ClientKind
-    software: str = ""
-    version: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.software or self.kind} {self.version}".rstrip()
-
-
-Content = tuple[str, str, str]
-"""(type URL, name, version) of one resource."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rejection:
-    """One resource that a client rejected, in its words; *before*: what it held and still holds."""
-
-    node_id: str
-    resource: Resource
-    before: Resource | None
-    text: str
-    at: float
-
-    @property
-    def content(self) -> Content:
-        return content(self.resource)
-
-
-class Fleet(Protocol):
-    """What a client's client hangs on beside its own rejections: the other clients."""
-
-    def withheld(self, client: ClientRecord, held: ResourceSet) -> frozenset[str]: ...
-
-    def refuses(self, build: ClientBuild, resource: Resource) -> bool: ...
-
-    def base(self, build: ClientBuild, resource: Resource) -> Resource | None: ...
-
-    def intersection(
-        self, vocabulary: Vocabulary, before: Resource, after: Resource
-    ) -> Resource | None: ...
-
-    def accepted(self, client: ClientRecord, resources: Mapping[str, Resource]) -> None: ...
-
-    def rejected(self, client: ClientRecord, rejection: Rejection) -> None: ...
+    def nudge(self) -> None:
+        """Look at the snapshot again: what the client may be sent has changed."""
 
 
 class ClientRecord:
-    """One client, by its node id; it outlives the client's streams.
-
-    *clock* is monotonic, in seconds; a rejection counts for *expiry* seconds.
-    """
+    """One client, by its node id; it outlives the client's streams."""
 
     def __init__(
-        self,
-        node_id: str,
-        build: ClientBuild,
-        account: Account | None,
-        *,
-        fleet: Fleet,
-        clock: Callable[[], float],
-        expiry: float,
+        self, node_id: str, cohort: Cohort, account: Account | None, *, intersections: Intersections
     ) -> None:
         self.node_id = node_id
-        self.build = build
         self.account = account
         self.rejections: OrderedDict[Content, Rejection] = OrderedDict()
-        self.wake: dict[object, Callable[[], None]] = {}
-        """How the client's streams are told that its client has changed, by stream."""
-        self._fleet = fleet
-        self._clock = clock
-        self._expiry = expiry
-        self._searches: dict[str, Bisection] = {}
+        self._cohort = cohort
+        self._intersections = intersections
+        self._streams: dict[ClientStream, Snapshot | None] = {}
+        self._bisections: dict[str, Bisection] = {}
         self._responses: set[tuple[str, str]] = set()
 
-    def withheld(self, held: ResourceSet) -> frozenset[str]:
-        """Names in *held* whose resources must not be sent to this client now."""
-        names = self._fleet.withheld(self, held)
+    @property
+    def build(self) -> ClientBuild:
+        return self._cohort.build
+
+    def open(self, stream: ClientStream) -> None:
+        """The client has that stream, too."""
+        self._streams[stream] = None
+
+    def show(self, stream: ClientStream, snapshot: Snapshot) -> None:
+        """The stream has a new snapshot."""
+        old, self._streams[stream] = self._streams[stream], snapshot
+        self._cohort.holders.moved(self, old, snapshot)
+
+    def close(self, stream: ClientStream) -> None:
+        """The stream has ended."""
+        self._cohort.holders.moved(self, self._streams.pop(stream), None)
+
+    def blocked(self, resources: ResourceSet) -> frozenset[str]:
+        """Names in *resources* that must not be sent to this client now. Changes nothing."""
+        names = self._cohort.blocked(self, resources)
         if self.rejections:
-            self._expire()
-            own = (name for type_url, name, _ in self.rejections if type_url == held.type_url)
-            names |= {n for n in own if n in held and content(held[n]) in self.rejections}
-        if search := self._searches.get(held.type_url):
-            names |= search.pending() & held.keys()
+            of_type = (c for c in self.rejections if c[0] == resources.type_url)
+            own = ((name, resources.find(name)) for _, name, _ in of_type)
+            names |= {
+                name for name, resource in own if resource is not None and self._rejects(resource)
+            }
+        if bisection := self._bisections.get(resources.type_url):
+            names |= bisection.pending() & resources.keys()
         return names
+
+    def withheld(self, resources: ResourceSet) -> frozenset[str]:
+        """As `blocked`; of whatever else is on trial the client is a canary from now on."""
+        names = self.blocked(resources)
+        watched = (resources.find(name) for name in self._cohort.watched(resources.type_url))
+        self.enrol(r for r in watched if r is not None and r.name not in names)
+        return names
+
+    def enrol(self, resources: Iterable[Resource]) -> None:
+        """The client is about to be sent these: of what is on trial it is a canary."""
+        self._cohort.enrol(self, resources)
 
     def refuses(self, resource: Resource) -> bool:
         """True if this very content was rejected, by this client or by its like."""
-        mine = content(resource) in self.rejections
-        return mine or self._fleet.refuses(self.build, resource)
+        return self._rejects(resource) or self._cohort.refuses(resource)
 
     def base(self, resource: Resource) -> Resource | None:
         """What others held before this resource, for a client that holds nothing."""
-        own = self.rejections.get(content(resource))
-        return (own.before if own else None) or self._fleet.base(self.build, resource)
+        own = self.rejections.get(content(resource)) if self.rejections else None
+        return (own.before if own else None) or self._cohort.before(resource)
 
     def intersection(
         self, vocabulary: Vocabulary, before: Resource, after: Resource
     ) -> Resource | None:
         """What both let through; it is worked out once for all clients."""
-        return self._fleet.intersection(vocabulary, before, after)
+        return self._intersections.of(vocabulary, before, after)
 
     def response_rejected(self, type_url: str, version: str) -> bool:
         """True if a whole response of that version was rejected."""
-        return (type_url, version) in self._responses and not self._searches.get(type_url)
+        return (type_url, version) in self._responses and not self._bisections.get(type_url)
 
     def distrusts(self, type_url: str) -> bool:
         """True if something of that type was rejected: the client may hold a part of a version."""
@@ -133,9 +109,9 @@ class ClientRecord:
 
     def accepted(self, type_url: str, resources: Mapping[str, Resource]) -> None:
         """The client accepted these, which it had not held before."""
-        if search := self._searches.get(type_url):
-            search.accepted(resources)
-        self._fleet.accepted(self, resources)
+        if bisection := self._bisections.get(type_url):
+            bisection.accepted(resources)
+        self._cohort.accepted(resources.values())
 
     def rejected(
         self,
@@ -152,45 +128,52 @@ class ClientRecord:
         if len(self._responses) >= LIMIT:
             self._responses.clear()
         self._responses.add((type_url, version))
-        search = self._searches.setdefault(type_url, Bisection())
-        bad = search.rejected(new, text)
-        for name in bad:
-            resource = new.get(name)
-            if resource is not None:
-                held = before.get(name)
-                known = held if held is not None and held.packed else None
-                said = shorten(text, LONGEST_TEXT)
-                found = Rejection(self.node_id, resource, known, said, self._clock())
-                self.rejections[found.content] = found
-                self._fleet.rejected(self, found)
+        bad = self._bisections.setdefault(type_url, Bisection()).rejected(new, text)
+        now, message = self._cohort.now, shorten(text, LONGEST_TEXT)
+        for resource in (new[name] for name in bad if name in new):
+            held = before.get(resource.name)
+            held = held if held is not None and held.packed else None
+            rejection = Rejection(self.node_id, resource, held, message, now)
+            self.rejections[content(resource)] = rejection
+            self._cohort.rejected(self, rejection)
+        self.expire()
         while len(self.rejections) > LIMIT:
             self.rejections.popitem(last=False)
         return bad
 
-    @property
-    def worth_keeping(self) -> bool:
-        """True if the client must be known again when it comes back."""
-        return bool(self.wake or self.rejections or self._responses)
-
     def next_half(self, type_url: str) -> bool:
-        """Nothing of that type is under way: go on to the next trial; False if there is none."""
-        search = self._searches.get(type_url)
-        return bool(search) and search is not None and search.next_half()
+        """Nothing of that type is under way: go on to the next half of what was rejected; False if
+        there is none.
+        """
+        bisection = self._bisections.get(type_url)
+        return bool(bisection) and bisection is not None and bisection.next_half()
 
     def nudge(self) -> None:
         """Have the client's streams look at their snapshot again."""
-        for wake in tuple(self.wake.values()):
-            wake()
+        for stream in tuple(self._streams):
+            stream.nudge()
 
-    def _expire(self) -> None:
-        too_old = self._clock() - self._expiry
-        while self.rejections:
-            oldest = next(iter(self.rejections.values()))
-            if oldest.at > too_old:
-                return
-            del self.rejections[oldest.content]
+    @property
+    def connected(self) -> bool:
+        """True if it has a stream."""
+        return bool(self._streams)
 
+    @property
+    def worth_keeping(self) -> bool:
+        """True if the client must be known again when it comes back."""
+        return bool(self._streams or self.rejections or self._responses)
 
-def content(resource: Resource) -> Content:
-    """What tells this content of this resource from all others."""
-    return resource.type_url, resource.name, resource.version
+    def expire(self) -> None:
+        """Forget what was rejected too long ago."""
+        for of in [of for of, one in self.rejections.items() if self._cohort.too_old(one)]:
+            del self.rejections[of]
+
+    def retire(self) -> None:
+        """Forget the rejections of what is in no snapshot any more."""
+        self.expire()
+        for of in [of for of in self.rejections if not self._cohort.holders.hold(of)]:
+            del self.rejections[of]
+
+    def _rejects(self, resource: Resource) -> bool:
+        rejection = self.rejections.get(content(resource)) if self.rejections else None
+        return rejection is not None and not self._cohort.too_old(rejection)

@@ -16,7 +16,7 @@ from support.resources import resource
 from support.running_hub import running_hub
 from towpath.model.names import ClientKind
 from towpath.model.types import CLUSTER
-from towpath.rollout.clients import ClientBuild
+from towpath.rollout.content import ClientBuild
 from towpath.rollout.quarantine import MOST_BUILDS, Quarantine
 from towpath.settings import RolloutSettings, StreamLimits
 from towpath.xds.messages import ProtocolError
@@ -65,13 +65,20 @@ def _node_ids() -> None:
             continue
 
 
+class _Stream:
+    def nudge(self) -> None:
+        """Nobody listens."""
+
+
 def _agents() -> Quarantine:
     quarantine = Quarantine(RolloutSettings(), clock=Clock())
     held = {f"c{n}": resource(CLUSTER, f"c{n}", "1") for n in range(SERVICES)}
     for n in range(AGENTS):
-        standing = quarantine.client("curl.shop", ClientBuild(ClientKind.ENVOY, f"invented {n}"))
-        standing.accepted(CLUSTER, held)
-        quarantine.leave(standing)
+        client = quarantine.client("curl.shop", ClientBuild(ClientKind.ENVOY, f"invented {n}"))
+        stream = _Stream()
+        client.open(stream)
+        client.accepted(CLUSTER, held)
+        quarantine.close(client, stream)
     return quarantine
 
 

@@ -13,7 +13,7 @@ from towpath.model.names import Account, ClientKind, Protocol, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, LISTENER, ROUTES
-from towpath.rollout.clients import ClientBuild
+from towpath.rollout.content import ClientBuild
 from towpath.rollout.quarantine import Quarantine
 from towpath.settings import RolloutSettings
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
+from support.fake_time import run_in_fake_time
 from support.objects import endpoint_slice, mesh_config, namespace, pod, service
 from support.resources import snapshot as made
 from support.running_hub import RunningHub, newest, running_hub
@@ -17,6 +19,7 @@ from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, SHORT_NAMES
 from towpath.rollout.records import State
+from towpath.settings import RolloutSettings
 
 CURL = SidecarId(pod="curl", namespace="shop")
 SMALL_MESH = (
@@ -209,7 +212,7 @@ async def test_only_who_is_admitted_has_a_standing_and_only_as_long_as_there_is_
     refused = running.attach("curl", subscriber=Account("shop", "another"))
     unknown = [running.attach(f"nobody-{n}") for n in range(50)]
     assert not quarantine._clients
-    assert not quarantine._herds
+    assert not quarantine._cohorts
 
     served = running.attach("curl")
     assert ["curl.shop"] == list(quarantine._clients)
@@ -229,6 +232,24 @@ async def test_a_stream_goes_on_when_another_of_the_same_pod_ends(running: Runni
     await running.published()
 
     assert await newest(staying) is not None
+
+
+def test_what_a_sidecar_rejects_leaves_quarantine_when_its_time_has_come() -> None:
+    async def scenario(clock: Callable[[], float]) -> None:
+        expiry = RolloutSettings(quarantine_expiry=5.0)
+        async with running_hub(clock=clock, rollout=expiry) as running:
+            await running.holds(*SMALL_MESH)
+            await asyncio.sleep(1.0)  # the hub waits for a change, and none comes
+            stream = running.attach("curl")
+            name, listener = next(iter((await _taken(stream)).of(LISTENER).items()))
+            stream.client.rejected(LISTENER, "v", {name: listener}, {}, f"{name}: no")
+
+            await asyncio.sleep(4.9)
+            assert [listener] == [q.resource for q in running.hub.quarantine.quarantined()]
+            await asyncio.sleep(0.2)
+            assert [] == list(running.hub.quarantine.quarantined())
+
+    run_in_fake_time(scenario)
 
 
 async def test_asking_for_a_snapshot_without_a_stream_leaves_nothing_behind(

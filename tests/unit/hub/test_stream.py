@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 
 from support.resources import snapshot
-from support.xds_peer import new_client
 from towpath.hub.stream import Stream
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.types import CLUSTER
+from towpath.rollout.content import ClientBuild
+from towpath.rollout.quarantine import Quarantine
 from towpath.rollout.records import StreamRecords
+from towpath.settings import RolloutSettings
 
 CURL = Account("shop", "curl")
 FIRST = snapshot({CLUSTER: {"a": "1"}})
@@ -26,7 +28,8 @@ def _stream(subscriber: Account | None = None) -> Stream:
             kind=ClientKind.ENVOY,
             variant="sotw",
         ),
-        admit=lambda *_: new_client(),
+        quarantine=Quarantine(RolloutSettings(), clock=lambda: 0.0),
+        build=ClientBuild(ClientKind.ENVOY),
         subscriber=subscriber,
     )
 

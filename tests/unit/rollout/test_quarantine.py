@@ -11,7 +11,8 @@ from towpath.model.names import Account, ClientKind
 from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import ENDPOINTS, ROUTES
 from towpath.rollout.changes import Change
-from towpath.rollout.clients import LONGEST_TEXT, ClientBuild, ClientRecord, Content, content
+from towpath.rollout.clients import LONGEST_TEXT, ClientRecord
+from towpath.rollout.content import ClientBuild, content
 from towpath.rollout.quarantine import MOST_BUILDS, Quarantine
 from towpath.settings import RolloutSettings
 
@@ -21,36 +22,62 @@ NEW = resource(ROUTES, "r", "2")
 NAME = {"r"}
 
 
+class FakeStream:
+    """A stream that notes whose it is when it is nudged."""
+
+    def __init__(self, name: str, nudged: list[str]) -> None:
+        self._name = name
+        self._nudged = nudged
+
+    def nudge(self) -> None:
+        self._nudged.append(self._name)
+
+
 class Fleet:
-    """Clients a, b, c, … of one account each, all of whose snapshots go from one to another."""
+    """Clients a, b, c, … of one account each, whose snapshots go from one to another: all of them,
+    or, without *others*, that of client a.
+    """
 
     def __init__(self, *, accounts: int = 4, others: bool = True, canaries: int = 2) -> None:
         self.clock = Clock()
         self.nudged: list[str] = []
-        self.quarantine = Quarantine(
-            RolloutSettings(canaries=canaries, canary_wait=1.0, quarantine_expiry=60.0),
-            clock=self.clock,
-            others=self._others,
-        )
-        self._other_accounts = others
+        settings = RolloutSettings(canaries=canaries, canary_wait=1.0, quarantine_expiry=60.0)
+        self.quarantine = Quarantine(settings, clock=self.clock)
+        self.streams: dict[str, FakeStream] = {}
+        self._others = others
         self.clients = [self.client(name, ENVOY) for name in "abcdefgh"[:accounts]]
-
-    def _others(self, _: ClientBuild, __: Account | None, ___: Content) -> bool:
-        return self._other_accounts
 
     def client(self, name: str, build: ClientBuild) -> ClientRecord:
         client = self.quarantine.client(f"{name}.shop", build, Account("shop", name))
-        client.wake[name] = lambda: self.nudged.append(name)
+        self.streams[client.node_id] = FakeStream(name, self.nudged)
+        client.open(self.streams[client.node_id])
         return client
+
+    def leave(self, client: ClientRecord) -> None:
+        """Its stream ends."""
+        self.quarantine.close(client, self.streams[client.node_id])
 
     def change(self, type_url: str = ROUTES, content: str = "2") -> Snapshot:
         before, after = snapshot({type_url: {"r": "1"}}), snapshot({type_url: {"r": content}})
         self.quarantine.changed(ENVOY, changes(self.quarantine, before, after))
+        self.show(after)
         return after
+
+    def show(self, after: Snapshot) -> None:
+        for client in self.clients if self._others else self.clients[:1]:
+            client.show(self.streams[client.node_id], after)
 
     def given(self, to: Snapshot, type_url: str = ROUTES) -> str:
         """Names of the clients that are sent the new content now."""
-        return "".join(s.node_id[0] for s in self.clients if not s.withheld(to.of(type_url)))
+        return "".join(c.node_id[0] for c in self.clients if sent(c, to, type_url))
+
+
+def sent(client: ClientRecord, after: Snapshot, type_url: str = ROUTES) -> bool:
+    """Whether the client is sent all of that type, as a session would."""
+    resources = after.of(type_url)
+    blocked = client.blocked(resources)
+    client.enrol(resource for name, resource in resources.items() if name not in blocked)
+    return not blocked
 
 
 def changes(quarantine: Quarantine, old: Snapshot, new: Snapshot) -> tuple[Change, ...]:
@@ -78,8 +105,8 @@ def test_pods_of_one_account_are_one_canary() -> None:
     twin = fleet.quarantine.client("a2.shop", ENVOY, Account("shop", "a"))
     after = fleet.change()
 
-    assert not fleet.clients[0].withheld(after.of(ROUTES))
-    assert twin.withheld(after.of(ROUTES))
+    assert sent(fleet.clients[0], after)
+    assert not sent(twin, after)
 
 
 def test_silence_delays_the_others_no_longer_than_the_wait() -> None:
@@ -106,14 +133,14 @@ def test_two_identities_that_reject_speak_for_all() -> None:
     assert "bcd"[:1] == fleet.given(after)
     _reject(fleet.clients[1])
 
-    (verdict,) = fleet.quarantine.verdicts()
+    (quarantined,) = fleet.quarantine.quarantined()
     assert [("a.shop", "r: no"), ("b.shop", "r: no")] == [
-        (r.node_id, r.text) for r in verdict.rejections
+        (r.node_id, r.text) for r in quarantined.rejections
     ]
     assert "" == fleet.given(after)
     late = fleet.client("z", ENVOY)
-    assert frozenset(NAME) == late.withheld(after.of(ROUTES))
-    assert not fleet.client("y", OLDER).withheld(after.of(ROUTES))
+    assert frozenset(NAME) == late.blocked(after.of(ROUTES))
+    assert sent(fleet.client("y", OLDER), after)
 
 
 def test_one_speaks_for_all_where_there_is_no_other() -> None:
@@ -121,7 +148,7 @@ def test_one_speaks_for_all_where_there_is_no_other() -> None:
     fleet.change()
     _reject(fleet.clients[0])
 
-    assert [content(NEW)] == [content(v.resource) for v in fleet.quarantine.verdicts()]
+    assert [content(NEW)] == [content(q.resource) for q in fleet.quarantine.quarantined()]
 
 
 def test_who_rejects_what_a_peer_accepted_is_alone() -> None:
@@ -132,7 +159,7 @@ def test_who_rejects_what_a_peer_accepted_is_alone() -> None:
 
     _reject(fleet.clients[0])
 
-    assert [] == list(fleet.quarantine.verdicts())
+    assert [] == list(fleet.quarantine.quarantined())
     assert "bcd" == fleet.given(after)
     assert [fleet.clients[0]] == list(fleet.quarantine.clients())
 
@@ -148,7 +175,7 @@ def test_who_rejects_everything_changes_nothing_for_others() -> None:
         fleet.clients[1].accepted(ROUTES, {"r": what})
         assert "bcd" == fleet.given(after)
 
-    assert [] == list(fleet.quarantine.verdicts())
+    assert [] == list(fleet.quarantine.quarantined())
 
 
 def test_a_canary_that_rejects_is_followed_by_another() -> None:
@@ -166,7 +193,8 @@ def test_a_rejection_ends_with_the_content_it_speaks_of() -> None:
     _reject(fleet.clients[0])
     assert fleet.quarantine
 
-    fleet.quarantine.retire(lambda _, of: of != content(NEW))
+    fleet.show(snapshot({ROUTES: {"r": "1"}}))
+    fleet.quarantine.retire()
 
     assert "abcd" == fleet.given(after)
     assert not fleet.quarantine
@@ -208,7 +236,7 @@ def test_everything_else_of_a_type_goes_to_all_at_once() -> None:
     fleet.quarantine.changed(ENVOY, changes(fleet.quarantine, before, after))
     fleet.given(after)
 
-    assert frozenset({"r", "t"}) == fleet.clients[3].withheld(after.of(ROUTES))
+    assert frozenset({"r", "t"}) == fleet.clients[3].blocked(after.of(ROUTES))
 
 
 def test_what_stands_in_is_made_of_what_was_there_before() -> None:
@@ -243,20 +271,20 @@ def test_however_many_versions_clients_invent_few_are_told_apart() -> None:
         made = fleet.client(f"x{n}", ClientBuild(ClientKind.ENVOY, f"invented {n}"))
         made.accepted(ROUTES, {"r": NEW})
 
-    assert len(fleet.quarantine._herds) <= MOST_BUILDS + len(ClientKind)
+    assert len(fleet.quarantine._cohorts) <= MOST_BUILDS + len(ClientKind)
 
 
-def test_invented_versions_push_no_verdict_out() -> None:
+def test_invented_versions_push_nothing_out_of_quarantine() -> None:
     fleet = Fleet()
     after = fleet.change()
     for client in fleet.clients[:2]:
-        client.withheld(after.of(ROUTES))
+        sent(client, after)
         _reject(client)
     for client in fleet.clients:
-        client.wake.clear()
+        fleet.leave(client)
 
     for n in range(500):
-        fleet.client(f"x{n}", ClientBuild(ClientKind.ENVOY, f"invented {n}")).wake.clear()
+        fleet.leave(fleet.client(f"x{n}", ClientBuild(ClientKind.ENVOY, f"invented {n}")))
 
     assert fleet.quarantine.refuses(ENVOY, NEW)
 
@@ -266,8 +294,7 @@ def test_a_client_that_comes_and_goes_is_forgotten_unless_it_has_rejected_someth
     good, bad = fleet.clients[:2]
     _reject(bad)
     for client in (good, bad):
-        client.wake.clear()
-        fleet.quarantine.leave(client)
+        fleet.leave(client)
 
     assert fleet.client("a", ENVOY) is not good
     assert fleet.client("b", ENVOY) is bad
@@ -287,10 +314,9 @@ def test_a_canary_that_comes_back_is_still_one() -> None:
     fleet = Fleet()
     after = fleet.change()
     assert "ab" == fleet.given(after)
-    fleet.clients[0].wake.clear()
-    fleet.quarantine.leave(fleet.clients[0])
+    fleet.leave(fleet.clients[0])
 
     back = fleet.client("a", ENVOY)
 
     assert back is not fleet.clients[0]
-    assert not back.withheld(after.of(ROUTES))
+    assert sent(back, after)

@@ -7,7 +7,7 @@ import pytest
 from support.resources import resource
 from support.xds_peer import DeltaPeer, SotwPeer, told
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SIDECAR
-from towpath.rollout.clients import content
+from towpath.rollout.content import content
 from towpath.xds.messages import Ack, Nack
 
 EVERY_TYPE = pytest.mark.parametrize("type_url", [CLUSTER, ENDPOINTS, LISTENER, ROUTES])

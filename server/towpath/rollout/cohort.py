@@ -1,0 +1,318 @@
+"""Cohort: what is known of each content among the clients of one build."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from towpath.model.names import Account
+from towpath.model.snapshot import Resource, ResourceSet
+from towpath.rollout.changes import Change, Difference
+from towpath.rollout.content import (
+    ClientBuild,
+    Content,
+    Quarantined,
+    Rejection,
+    State,
+    content,
+)
+from towpath.rollout.holders import Holders
+from towpath.settings import RolloutSettings
+
+REMEMBERED_CONTENTS = 100_000
+REMEMBERED_CHANGES = 1_000
+REMEMBERED_REJECTIONS = 1_000
+
+WATCHED = frozenset({State.ON_TRIAL, State.QUARANTINED})
+"""States in which content is kept from some clients."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How new content is rolled out; *clock* is monotonic, in seconds.
+
+    *waited* is called with the seconds for which content was kept from clients, *on_change* when
+    there may be an earlier moment at which `pass_time` has something to do.
+    """
+
+    settings: RolloutSettings
+    clock: Callable[[], float]
+    waited: Callable[[float], None]
+    on_change: Callable[[], None]
+
+
+class Member(Protocol):
+    """A client of the cohort."""
+
+    node_id: str
+    account: Account | None
+
+    def nudge(self) -> None:
+        """Have it look at its snapshot again."""
+
+
+@dataclass(slots=True)
+class ContentRecord:
+    """Content that is on trial, in quarantine, or was rejected by one; it is in *state* from
+    *since*, in seconds, and takes the place of *before*.
+    """
+
+    state: State
+    since: float
+    resource: Resource | None = None
+    before: Resource | None = None
+    canaries: dict[Account | None, str] = field(default_factory=dict)  # to the node id
+    rejections: dict[Account | None, Rejection] = field(default_factory=dict)
+    accepted: bool = False  # by a client that was sent it before the quarantine
+
+
+class Cohort:
+    """All clients of one build, and the state of the content that they are sent."""
+
+    def __init__(self, build: ClientBuild, rules: Rules) -> None:
+        self.build = build
+        self.holders: Holders[Member] = Holders()
+        self._rules = rules
+        self._records: dict[Content, ContentRecord] = {}
+        self._concluded: OrderedDict[Content, State] = OrderedDict()  # WAITED or ACCEPTED
+        self._changes: OrderedDict[Difference, None] = OrderedDict()
+        self._watched: dict[str, Counter[str]] = {}  # names by type
+        self._counts: Counter[State] = Counter()
+
+    @property
+    def now(self) -> float:
+        """The present, in seconds."""
+        return self._rules.clock()
+
+    def too_old(self, rejection: Rejection) -> bool:
+        """True if it was so long ago that it does not count any more."""
+        return self._rules.clock() - rejection.at >= self._rules.settings.quarantine_expiry
+
+    def state(self, of: Content) -> State:
+        """How far that content has come."""
+        record = self._records.get(of)
+        return record.state if record else self._concluded.get(of, State.NEW)
+
+    def blocked(self, client: Member, resources: ResourceSet) -> frozenset[str]:
+        """Names in *resources* that this client must not be sent now. Changes nothing."""
+        watched = self._watched.get(resources.type_url)
+        if not watched:
+            return frozenset()
+        there = ((name, resources.find(name)) for name in watched)
+        return frozenset(n for n, r in there if r is not None and self._blocks(client, r))
+
+    def watched(self, type_url: str) -> tuple[str, ...]:
+        """Names of that type of which some content is kept from some clients."""
+        return tuple(self._watched.get(type_url, ()))
+
+    def refuses(self, resource: Resource) -> bool:
+        """True if no client is sent this content."""
+        return bool(self._counts[State.QUARANTINED]) and (
+            self.state(content(resource)) is State.QUARANTINED
+        )
+
+    def before(self, resource: Resource) -> Resource | None:
+        """What was there before this content."""
+        record = self._records.get(content(resource))
+        return record.before if record else None
+
+    def changed(self, changes: Iterable[Change]) -> None:
+        """Note what is new in a snapshot: it goes on trial, unless it only narrows what was there
+        before; that is in force at once.
+        """
+        for change in changes:
+            if change.difference in self._changes:
+                continue
+            self._changes[change.difference] = None
+            if len(self._changes) > REMEMBERED_CHANGES:
+                self._changes.popitem(last=False)
+            for new in change.news:
+                of = content(new.resource)
+                if not new.narrows and self.state(of) is State.NEW:
+                    self._begin_trial(of, new.resource, new.before)
+
+    def enrol(self, client: Member, resources: Iterable[Resource]) -> None:
+        """The client is sent these: of what is on trial it is a canary."""
+        for resource in resources:
+            if resource.name in self._watched.get(resource.type_url, ()):
+                record = self._records.get(content(resource))
+                if record is None or record.state is not State.ON_TRIAL:
+                    continue
+                if client.account not in record.canaries and self._wants_canary(record):
+                    record.canaries[client.account] = client.node_id
+
+    def accepted(self, resources: Iterable[Resource]) -> None:
+        """A client accepted these: whoever waits for one of them gets it."""
+        for resource in resources:
+            of = content(resource)
+            record = self._records.get(of)
+            if record is not None and record.state is State.QUARANTINED:
+                record.accepted = True
+                continue
+            self._conclude(of, State.ACCEPTED)
+            if record is not None and record.state is State.ON_TRIAL:
+                self._release(of, record)
+
+    def rejected(self, client: Member, rejection: Rejection) -> None:
+        """A client rejected this: is it alone, or is the content bad?"""
+        of = content(rejection.resource)
+        record = self._records.get(of) or ContentRecord(self.state(of), self._rules.clock())
+        if record.state in (State.ACCEPTED, State.QUARANTINED):
+            return
+        record.rejections[client.account] = rejection
+        if len(record.rejections) > 1 or not self._another_account_has(client.account, of):
+            self._quarantine(of, record, rejection)
+            return
+        self._put(of, record)
+        if record.state is State.ON_TRIAL and self._wants_canary(record):
+            for waiting in self._waiting(of, record):
+                waiting.nudge()
+        heard = self._counts[State.NEW] + self._counts[State.WAITED]
+        if heard > REMEMBERED_REJECTIONS:
+            self._forget_oldest_rejection()
+
+    def quarantined(self) -> Iterator[Quarantined]:
+        """All content that is kept from every client."""
+        for record in self._records.values():
+            if record.state is State.QUARANTINED and record.resource is not None:
+                rejections = tuple(record.rejections.values())
+                yield Quarantined(self.build, record.resource, rejections)
+
+    def count(self, state: State) -> int:
+        """How much content that is on trial or was rejected is in that state."""
+        return self._counts[state]
+
+    def retire(self) -> None:
+        """Forget what is no part of any snapshot any more."""
+        for of in [of for of in self._records if not self.holders.hold(of)]:
+            self._drop(of)
+
+    def __bool__(self) -> bool:
+        """True if anything is on trial or was rejected."""
+        return bool(self._records)
+
+    @property
+    def next_at(self) -> float | None:
+        """When `pass_time` has something to do; None: nothing waits."""
+        times = map(self._ends_at, self._records.values())
+        return min((at for at in times if at is not None), default=None)
+
+    def pass_time(self) -> None:
+        """End the waits that have lasted long enough, and what was in quarantine long enough."""
+        now = self._rules.clock()
+        for of, record in tuple(self._records.items()):
+            ends_at = self._ends_at(record)
+            if ends_at is None or now < ends_at:
+                continue
+            if record.state is State.ON_TRIAL and record.rejections:
+                self._put(of, record, State.WAITED)
+                self._release(of, record)
+            else:
+                self._drop(of)
+
+    def _blocks(self, client: Member, resource: Resource) -> bool:
+        record = self._records.get(content(resource))
+        if record is None or record.state not in WATCHED:
+            return False
+        if record.state is State.QUARANTINED:
+            return True
+        canary = record.canaries.get(client.account)
+        return not self._wants_canary(record) if canary is None else canary != client.node_id
+
+    def _wants_canary(self, record: ContentRecord) -> bool:
+        """For each that has rejected it, another is asked, however few canaries there are to be."""
+        return len(record.canaries) < max(self._rules.settings.canaries, len(record.rejections) + 1)
+
+    def _another_account_has(self, account: Account | None, of: Content) -> bool:
+        """What is in no snapshot stood in for something, as it may for a client of any account."""
+        accounts = {client.account for client in self.holders.of(of)}
+        return accounts != {account}
+
+    def _waiting(self, of: Content, record: ContentRecord) -> list[Member]:
+        canaries = set(record.canaries.values())
+        return [client for client in self.holders.of(of) if client.node_id not in canaries]
+
+    def _ends_at(self, record: ContentRecord) -> float | None:
+        match record.state:
+            case State.ON_TRIAL:
+                return record.since + self._rules.settings.canary_wait
+            case State.QUARANTINED:
+                return record.since + self._rules.settings.quarantine_expiry
+            case _:
+                return None
+
+    # Who may move content from state to state: see the head of the package.
+
+    def _begin_trial(self, of: Content, resource: Resource, before: Resource | None) -> None:
+        record = self._records.get(of) or ContentRecord(State.NEW, 0.0)
+        record.resource, record.before, record.since = resource, before, self._rules.clock()
+        self._put(of, record, State.ON_TRIAL)
+        self._rules.on_change()
+
+    def _quarantine(self, of: Content, record: ContentRecord, rejection: Rejection) -> None:
+        trial, began = record.state is State.ON_TRIAL, record.since
+        record.resource, record.before = rejection.resource, rejection.before
+        record.since = self._rules.clock()
+        self._put(of, record, State.QUARANTINED)
+        if trial:
+            self._release(of, record, began)
+        if self._counts[State.QUARANTINED] > REMEMBERED_REJECTIONS:
+            self._drop(next(c for c, r in self._records.items() if r.state is State.QUARANTINED))
+        self._rules.on_change()
+
+    def _drop(self, of: Content) -> None:
+        """Its trial, its quarantine, or the memory of its rejection is over."""
+        record = self._records[of]
+        if record.state is State.ON_TRIAL:
+            self._conclude(of, State.WAITED)
+            self._release(of, record)
+        elif record.accepted:
+            self._conclude(of, State.ACCEPTED)
+        else:
+            self._forget(of)
+
+    def _release(self, of: Content, record: ContentRecord, began: float | None = None) -> None:
+        """Its trial has ended: whoever waited looks again."""
+        waiting = self._waiting(of, record)
+        if waiting:
+            self._rules.waited(self._rules.clock() - (record.since if began is None else began))
+        for client in waiting:
+            client.nudge()
+
+    def _forget_oldest_rejection(self) -> None:
+        of, record = next(
+            (of, r) for of, r in self._records.items() if r.state in (State.NEW, State.WAITED)
+        )
+        if record.state is State.WAITED:
+            self._conclude(of, State.WAITED)
+        else:
+            self._forget(of)
+
+    def _put(self, of: Content, record: ContentRecord, state: State | None = None) -> None:
+        if state is not None or of not in self._records:
+            self._forget(of)
+            record.state = state or record.state
+            self._records[of] = record
+            self._note(of, record.state, 1)
+
+    def _conclude(self, of: Content, state: State) -> None:
+        self._forget(of)
+        self._concluded[of] = state
+        if len(self._concluded) > REMEMBERED_CONTENTS:
+            self._concluded.popitem(last=False)
+
+    def _forget(self, of: Content) -> None:
+        self._concluded.pop(of, None)
+        record = self._records.pop(of, None)
+        if record is not None:
+            self._note(of, record.state, -1)
+
+    def _note(self, of: Content, state: State, by: int) -> None:
+        self._counts[state] += by
+        if state in WATCHED:
+            names = self._watched.setdefault(of[0], Counter())
+            names[of[1]] += by
+            if not names[of[1]]:
+                del names[of[1]]

@@ -1,0 +1,52 @@
+"""Holders: in whose snapshots some content is, kept by the changes of the snapshots."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+from towpath.model.snapshot import Layer, Snapshot
+from towpath.rollout.content import Content
+
+H = TypeVar("H")
+
+
+class Holders(Generic[H]):
+    """Holders by the layers of their snapshots; a holder with two snapshots counts twice."""
+
+    def __init__(self) -> None:
+        self._by_layer: dict[str, dict[Layer, Counter[H]]] = {}
+
+    def moved(self, holder: H, old: Snapshot | None, new: Snapshot | None) -> None:
+        """A snapshot of that holder has changed; None: there was none, or there is none now."""
+        sets_before = old.sets if old is not None else {}
+        sets_after = new.sets if new is not None else {}
+        for type_url in sets_before.keys() | sets_after.keys():
+            before = set(sets_before[type_url].layers if type_url in sets_before else ())
+            after = set(sets_after[type_url].layers if type_url in sets_after else ())
+            layers = self._by_layer.setdefault(type_url, {})
+            for layer in after - before:
+                layers.setdefault(layer, Counter())[holder] += 1
+            for layer in before - after:
+                holders = layers[layer]
+                holders[holder] -= 1
+                if not holders[holder]:
+                    del holders[holder]
+                if not holders:
+                    del layers[layer]
+
+    def of(self, content: Content) -> list[H]:
+        """All in whose snapshots that content is, each once."""
+        return list(dict.fromkeys(holder for layer in self._layers(content) for holder in layer))
+
+    def hold(self, content: Content) -> bool:
+        """True if that content is in a snapshot of any of them."""
+        return any(True for _ in self._layers(content))
+
+    def _layers(self, content: Content) -> Iterator[Counter[H]]:
+        type_url, name, version = content
+        for layer, holders in self._by_layer.get(type_url, {}).items():
+            resource = layer.find(name)
+            if resource is not None and resource.version == version:
+                yield holders
