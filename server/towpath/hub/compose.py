@@ -10,8 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVarTuple
 
-from towpath.encode import envoy, grpc
-from towpath.encode import sidecar as pipy
+from towpath.encode import envoy, grpc, pipy
 from towpath.encode.endpoints import load_assignment
 from towpath.model.egress_plan import EgressPlan
 from towpath.model.mesh import Mesh
@@ -102,7 +101,7 @@ def _pipy(mesh: Mesh, sidecar: SidecarId, sidecar_plan: Plan) -> Snapshot:
         mesh.ask(_pipy_spec, let_out.passthrough),
         mesh.ask(_pipy_part, pipy.inbound, let_in),
         mesh.ask(_pipy_outbound, let_out),
-        mesh.ask(_pipy_part, pipy.doors, let_in),
+        mesh.ask(_pipy_part, pipy.access_and_chains, let_in),
     )
     return Snapshot(_sets({SIDECAR: (Layer((whole,)),)}), pipy.VOCABULARY)
 

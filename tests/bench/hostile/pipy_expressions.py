@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from bench.hostile.row import Row
-from towpath.encode.sidecar.regex import Explosive, NotPortable, on_path
+from towpath.encode.pipy.regex import Explosive, NotPortable, on_path
 
 HARD = (
     "/(a+)+b",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from towpath.encode.sidecar.config import ANYWHERE, part
-from towpath.encode.sidecar.regex import on_path
+from towpath.encode.pipy.config import ANYWHERE, part
+from towpath.encode.pipy.regex import on_path
 from towpath.model.names import Protocol
 from towpath.model.plan import Inbound, InboundPort
 from towpath_api.v1.sidecar_pb2 import InboundMatch, SidecarConfig

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from support.egress_rules import attempts, rules
 from support.pipy_scripts import lets_out
-from towpath.encode import sidecar
+from towpath.encode import pipy
 from towpath.model.egress import RequestMatch
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import Protocol
@@ -31,8 +31,8 @@ def plan_of(*held: Rule, passthrough: bool = False) -> Outbound:
 
 
 def config_of(plan: Outbound) -> dict[str, Any]:
-    spec = sidecar.spec(MeshConfig(), passthrough=plan.passthrough)
-    message = SidecarConfig.FromString(spec + sidecar.outbound(plan, {}))
+    spec = pipy.spec(MeshConfig(), passthrough=plan.passthrough)
+    message = SidecarConfig.FromString(spec + pipy.outbound(plan, {}))
     config: dict[str, Any] = json.loads(to_json(message))
     return config
 
@@ -69,7 +69,7 @@ def test_where_it_differs_from_the_plan_a_problem_says_so(
         (lets_out(config, attempt) is not None) is not decide(plan, attempt).allowed
         for attempt in tried
     )
-    problems = sidecar.withheld(plan)
+    problems = pipy.withheld(plan)
 
     assert {Reason.NOT_ENFORCEABLE} >= {problem.reason for problem in problems}
     assert all("pipy sidecars " in problem.message for problem in problems)
@@ -120,9 +120,9 @@ def test_https_is_withheld_unless_passthrough_lets_it_out_anyway() -> None:
     closed, opened = plan_of(https), plan_of(https, passthrough=True)
 
     assert lets_out(config_of(closed), attempt) is None
-    assert ["spec.hosts"] * 2 == [problem.field for problem in sidecar.withheld(closed)]
+    assert ["spec.hosts"] * 2 == [problem.field for problem in pipy.withheld(closed)]
     assert lets_out(config_of(opened), attempt) == "original"
-    assert () == sidecar.withheld(opened)
+    assert () == pipy.withheld(opened)
 
 
 def test_the_narrowest_range_stands_first_behind_what_has_none() -> None:
@@ -152,8 +152,8 @@ def test_in_the_mesh_any_host_leads_to_the_service_that_was_dialled(host: str) -
     plan = Outbound(
         Destinations((shop,)), passthrough=False, egress=egress_plan((), passthrough=False)
     )
-    clusters = {shop.name: sidecar.cluster((Endpoint("10.1.1.1", 8080),))}
-    message = SidecarConfig.FromString(sidecar.outbound(plan, clusters))
+    clusters = {shop.name: pipy.cluster((Endpoint("10.1.1.1", 8080),))}
+    message = SidecarConfig.FromString(pipy.outbound(plan, clusters))
     config = config_of(plan_of()) | {"Outbound": json.loads(to_json(message))["Outbound"]}
     attempt = Attempt("10.96.0.7", 80, Protocol.HTTP, host, path="/")
 
@@ -183,7 +183,7 @@ def test_a_path_that_a_server_may_fold_is_for_rules_of_any_path_alone() -> None:
 def test_an_expression_that_would_stop_the_sidecar_is_withheld_and_others_are_not() -> None:
     matches = (RequestMatch("/(a+)+b"), RequestMatch("/get"))
     plan = plan_of(rule(Protocol.HTTP, hosts=("a.test",), matches=matches))
-    (problem,) = sidecar.withheld(plan)
+    (problem,) = pipy.withheld(plan)
 
     assert lets_out(config_of(plan), get("/get")) == "a.test:80"
     assert lets_out(config_of(plan), get("/aab")) is None

@@ -82,7 +82,7 @@ def spec(switches: MeshConfig, *, passthrough: bool) -> bytes:
     )
 
 
-def doors(let_in: Inbound) -> bytes:
+def access_and_chains(let_in: Inbound) -> bytes:
     """Who may connect, and the modules that a connection goes through.
 
     Whoever reaches an open port may use it, as with an Envoy sidecar: a list of all pods would

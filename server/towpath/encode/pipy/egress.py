@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from towpath.encode.sidecar.inbound import WEIGHT
-from towpath.encode.sidecar.regex import ANY_WITH_QUERY, Explosive, NotPortable, on_path, on_value
+from towpath.encode.pipy.inbound import WEIGHT
+from towpath.encode.pipy.regex import ANY_WITH_QUERY, Explosive, NotPortable, on_path, on_value
 from towpath.model.egress_plan import (
     PASSTHROUGH,
     AddressRange,

@@ -9,8 +9,8 @@ import re2
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from towpath.encode.sidecar.backtracking import explodes
-from towpath.encode.sidecar.regex import Explosive, NotPortable, on_path, on_value
+from towpath.encode.pipy.backtracking import explodes
+from towpath.encode.pipy.regex import Explosive, NotPortable, on_path, on_value
 from towpath.model.paths import FOLDABLE
 
 CLASSES = ("[a-c]", "[^/]", "[^a?]", "[!-~]", "[\\w-]", "[?a]", "[\\]a^-]", "[a\\-c]")

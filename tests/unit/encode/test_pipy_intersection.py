@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from support.egress_rules import attempts, rules
 from support.pipy_scripts import lets_out
-from towpath.encode import sidecar
+from towpath.encode import pipy
 from towpath.encode.pack import unpack
 from towpath.model.egress import RequestMatch
 from towpath.model.meshconfig import MeshConfig
@@ -29,12 +29,12 @@ NOBODY = Inbound(())
 
 def config(*held: Rule, passthrough: bool = False, let_in: Inbound = NOBODY) -> Resource:
     plan = Outbound(Destinations(), passthrough, egress=egress_plan(held, passthrough=passthrough))
-    return sidecar.config(
+    return pipy.config(
         "curl.curl",
-        sidecar.spec(MeshConfig(), passthrough=passthrough),
-        sidecar.inbound(let_in),
-        sidecar.outbound(plan, {}),
-        sidecar.doors(let_in),
+        pipy.spec(MeshConfig(), passthrough=passthrough),
+        pipy.inbound(let_in),
+        pipy.outbound(plan, {}),
+        pipy.access_and_chains(let_in),
     )
 
 
@@ -71,7 +71,7 @@ def test_it_never_lets_out_what_the_new_one_does_not(
 ) -> None:
     before = config(*held, passthrough=through[0])
     after = config(*new, passthrough=through[1])
-    met, wanted = script(sidecar.intersection(before, after)), script(after)
+    met, wanted = script(pipy.intersection(before, after)), script(after)
     for attempt in tried:
         target = lets_out(met, attempt)
         assert target in (None, lets_out(wanted, attempt)), attempt
@@ -90,12 +90,12 @@ def test_where_only_something_is_added_it_is_what_the_sidecar_holds(
 ) -> None:
     held = config(http("a.test"))
 
-    assert held is sidecar.intersection(held, config(*wider))
+    assert held is pipy.intersection(held, config(*wider))
 
 
 def test_what_is_taken_away_is_gone_and_what_stays_is_left() -> None:
     held = config(http("a.test", "b.test"), tcp("10.0.0.0/8", port=5432), passthrough=True)
-    met = script(sidecar.intersection(held, config(http("a.test"))))
+    met = script(pipy.intersection(held, config(http("a.test"))))
     (match,) = met["Outbound"]["TrafficMatches"]["80"]
 
     assert ["80"] == [*met["Outbound"]["TrafficMatches"]]
@@ -108,21 +108,21 @@ def test_an_inbound_port_that_is_new_or_differs_is_closed() -> None:
         return Inbound(tuple(InboundPort(number, protocol, ("a/b",)) for number in numbers))
 
     held = config(let_in=ports(80, 81))
-    met = read(sidecar.intersection(held, config(let_in=ports(81, 82))))
+    met = read(pipy.intersection(held, config(let_in=ports(81, 82))))
 
     assert [81] == [*met.inbound.traffic_matches]
-    closed = read(sidecar.intersection(held, config(let_in=ports(80, 81, protocol=Protocol.HTTP))))
+    closed = read(pipy.intersection(held, config(let_in=ports(80, 81, protocol=Protocol.HTTP))))
     assert is_closed(closed)
 
 
 def test_the_closed_one_lets_nothing_through_and_is_for_sidecars_alone() -> None:
-    closed = sidecar.closed(SIDECAR, "curl.curl")
+    closed = pipy.closed(SIDECAR, "curl.curl")
 
     assert is_closed(read(closed))
     assert {"inbound-tcp", "inbound-http", "outbound-tcp", "outbound-http"} == {
         *script(closed)["Chains"]
     }
-    assert sidecar.closed(CLUSTER, "curl.curl") is None
+    assert pipy.closed(CLUSTER, "curl.curl") is None
 
 
 @pytest.mark.parametrize(

@@ -4,21 +4,21 @@ What those scripts would let out although the Plan does not is withheld from the
 says what and why.
 """
 
-from towpath.encode.sidecar.config import config, doors, spec
-from towpath.encode.sidecar.egress import withheld
-from towpath.encode.sidecar.inbound import inbound
-from towpath.encode.sidecar.intersection import closed, intersection
-from towpath.encode.sidecar.outbound import cluster, outbound
-from towpath.encode.sidecar.vocabulary import VOCABULARY
+from towpath.encode.pipy.config import access_and_chains, config, spec
+from towpath.encode.pipy.egress import withheld
+from towpath.encode.pipy.inbound import inbound
+from towpath.encode.pipy.intersection import closed, intersection
+from towpath.encode.pipy.outbound import cluster, outbound
+from towpath.encode.pipy.vocabulary import VOCABULARY
 from towpath_api.v1.sidecar_pb2 import ClusterConfig
 
 __all__ = [
     "VOCABULARY",
     "ClusterConfig",
+    "access_and_chains",
     "closed",
     "cluster",
     "config",
-    "doors",
     "inbound",
     "intersection",
     "outbound",

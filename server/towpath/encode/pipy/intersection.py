@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from towpath.encode.pack import unpack
-from towpath.encode.sidecar.config import chains, config, part, spec
+from towpath.encode.pipy.config import chains, config, part, spec
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import Protocol
 from towpath.model.snapshot import Resource

@@ -8,7 +8,7 @@ from dataclasses import replace
 from google.protobuf.any_pb2 import Any as AnyMessage
 
 from support.objects import mesh_config, mesh_of, namespace, pod, service
-from towpath.encode import sidecar
+from towpath.encode import pipy
 from towpath.encode.pack import unpack
 from towpath.hub.compose import snapshot
 from towpath.model.meshconfig import MeshConfig
@@ -36,22 +36,22 @@ LET_IN = Inbound((InboundPort(8080, Protocol.HTTP, ("shop/web",)),))
 
 
 def parts() -> tuple[bytes, ...]:
-    clusters = {WEB.name: sidecar.cluster([Endpoint("10.0.0.1", 8080)])}
+    clusters = {WEB.name: pipy.cluster([Endpoint("10.0.0.1", 8080)])}
     return (
-        sidecar.spec(MeshConfig(), passthrough=False),
-        sidecar.inbound(LET_IN),
-        sidecar.outbound(LET_OUT, clusters),
-        sidecar.doors(LET_IN),
+        pipy.spec(MeshConfig(), passthrough=False),
+        pipy.inbound(LET_IN),
+        pipy.outbound(LET_OUT, clusters),
+        pipy.access_and_chains(LET_IN),
     )
 
 
 def test_its_bytes_are_those_of_the_whole() -> None:
-    resource = sidecar.config("web-1.shop", *parts())
+    resource = pipy.config("web-1.shop", *parts())
     packed = unpack(resource)
     whole = SidecarConfig.FromString(packed.value)
 
     assert packed.value == whole.SerializeToString(deterministic=True)
-    assert resource == sidecar.config("web-1.shop", *parts())
+    assert resource == pipy.config("web-1.shop", *parts())
     assert "web-1.shop" == resource.name == whole.name
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from towpath.encode.sidecar.intersection import closed, intersection
+from towpath.encode.pipy.intersection import closed, intersection
 from towpath.model.snapshot import Resource
 
 

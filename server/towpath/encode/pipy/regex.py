@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import string
 
-from towpath.encode.sidecar.backtracking import TooLargeError, explodes
+from towpath.encode.pipy.backtracking import TooLargeError, explodes
 from towpath.model.paths import ANY_PATH
 
 ANY_WITH_QUERY = '^/[!-"$-~]*$'

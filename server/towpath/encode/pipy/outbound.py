@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from towpath.encode.sidecar.config import part
-from towpath.encode.sidecar.egress import judgements
-from towpath.encode.sidecar.inbound import WEIGHT
-from towpath.encode.sidecar.regex import ANY_WITH_QUERY
+from towpath.encode.pipy.config import part
+from towpath.encode.pipy.egress import judgements
+from towpath.encode.pipy.inbound import WEIGHT
+from towpath.encode.pipy.regex import ANY_WITH_QUERY
 from towpath.model.egress import ConnectionSettings
 from towpath.model.egress_plan import EgressTarget
 from towpath.model.names import Protocol
