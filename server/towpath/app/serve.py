@@ -31,6 +31,7 @@ from towpath.settings import Settings
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.supervision import Supervisor
+from towpath.telemetry.lag import LoopLag
 from towpath.telemetry.logs import toggle_debug
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.service import AdsService
@@ -134,6 +135,7 @@ async def serve(
             ("hub", hub.run),
             ("source", source.run),
             ("journal", Journal(hub, journal_debounce).run),
+            ("loop-lag", LoopLag(metrics).run),
         ]
         works += [("status", writer.run) for writer in writers]
         if tls is not None:

@@ -131,6 +131,18 @@ class Metrics:
             buckets=_FAST,
             registry=registry,
         )
+        self.loop_lag_seconds = Histogram(
+            "towpath_event_loop_lag_seconds",
+            "How late the event loop was, looked at ten times a second; nothing is served "
+            "meanwhile.",
+            buckets=_FAST,
+            registry=registry,
+        )
+        self.longest_loop_lag = Gauge(
+            "towpath_event_loop_longest_lag_seconds",
+            "The longest lag of the event loop since the start.",
+            registry=registry,
+        )
         self.objects = Gauge(
             "towpath_objects", "Objects of the mesh in memory.", ["kind"], registry=registry
         )
