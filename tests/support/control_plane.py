@@ -14,6 +14,7 @@ from pathlib import Path
 import grpc
 
 from support.kube.cluster import free_ports
+from support.running_hub import hub_that
 from support.serving import DEFAULTS, serving
 from support.xds.stream import RawStream
 from towpath.access.tls import ServerTls
@@ -96,14 +97,13 @@ async def control_plane(
     debounce = Debounce(quiet=0.02, longest=0.5, clock=time.monotonic)
     store = Store(MeshSettings().scope, on_change=debounce.touch)
     records = StreamRecords(clock=time.time)
-    hub = Hub(
+    hub = hub_that(compose)(
         store,
         debounce,
         records=records,
         metrics=metrics,
         clock=time.monotonic,
         rollout=RolloutSettings(),
-        compose=compose,
     )
     server_tls = None if tls is None else _server_tls(tls, metrics)
     source = FilesSource(folder, store)

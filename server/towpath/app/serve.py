@@ -22,9 +22,8 @@ from towpath.admin.http import HttpEndpoints
 from towpath.admin.http_port import http_port
 from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import LARGEST, RULES, Ports, start_grpc
-from towpath.hub.compose import snapshot
 from towpath.hub.debounce import Debounce
-from towpath.hub.hub import Compose, Hub
+from towpath.hub.hub import Hub
 from towpath.hub.journal import Journal
 from towpath.rollout.records import StreamRecords
 from towpath.settings import Settings
@@ -63,12 +62,9 @@ async def serve(
     *,
     announce: Callable[[], None],
     stopping: Callable[[], None] = lambda: None,
-    compose: Compose = snapshot,
 ) -> None:
     """Serve until SIGINT, SIGTERM or SIGHUP; *announce* is called once all is served, *stopping*
     when it is to end.
-
-    *compose* makes the snapshots (a test may put others in place of them).
 
     Raises SourceError, SettingsError or OSError at start.
     """
@@ -112,7 +108,6 @@ async def serve(
         metrics=metrics,
         clock=time.monotonic,
         on_publish=published,
-        compose=compose,
         rollout=settings.rollout,
     )
     ads = AdsService(

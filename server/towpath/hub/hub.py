@@ -49,11 +49,13 @@ R = TypeVar("R")
 class Hub:
     """Recomputes what a change touches and publishes it to the streams that it concerns.
 
-    *clock* is monotonic, in seconds; *on_publish* is called after each publishing; *compose*
-    makes the snapshots (a test may put others in place of them). Nothing is published before the
-    store is synced. *rollout* says to how many sidecars new content goes first, and how long
-    rejected content is kept from others.
+    *clock* is monotonic, in seconds; *on_publish* is called after each publishing. Nothing is
+    published before the store is synced. *rollout* says to how many sidecars new content goes
+    first, and how long rejected content is kept from others.
     """
+
+    _compose: Compose = staticmethod(snapshot)
+    """The query whose answers are published."""
 
     def __init__(
         self,
@@ -64,10 +66,8 @@ class Hub:
         metrics: Metrics,
         clock: Callable[[], float],
         on_publish: Callable[[], None] = lambda: None,
-        compose: Compose = snapshot,
         rollout: RolloutSettings,
     ) -> None:
-        self._compose = compose
         self._times_changed = asyncio.Event()
         self._followers = Followers(clock=clock, forget=self._forget)
         self.quarantine = Quarantine(

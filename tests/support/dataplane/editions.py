@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 import click
 from envoy.config.core.v3.base_pb2 import HeaderValue, HeaderValueOption
@@ -23,6 +24,7 @@ from towpath.app import serve
 from towpath.cli.settings import setting_options
 from towpath.encode.pack import resource, unpack
 from towpath.hub.compose import snapshot
+from towpath.hub.hub import Hub
 from towpath.model.mesh import Mesh
 from towpath.model.names import ClientKind, SidecarId
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
@@ -82,13 +84,20 @@ def _edition(held: Resource, word: str) -> Resource:
     return resource(held.name, made)
 
 
+class HubOfEditions(Hub):
+    """A hub that publishes editions."""
+
+    _compose = staticmethod(editions)
+
+
 @click.command()
 @setting_options()
 def main(**options: Any) -> None:
     """Serve editions until told to stop."""
     settings = Settings.of(**options)
     configure(level=settings.process.log_level, form=settings.process.log_format)
-    asyncio.run(serve(settings, announce=lambda: None, compose=editions))
+    with patch("towpath.app.serve.Hub", HubOfEditions):
+        asyncio.run(serve(settings, announce=lambda: None))
 
 
 if __name__ == "__main__":

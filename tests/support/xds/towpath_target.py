@@ -12,6 +12,7 @@ from pathlib import Path
 from google.protobuf.message import Message
 
 from support.resources import FakeVocabulary, old
+from support.running_hub import hub_that
 from support.serving import DEFAULTS, serving
 from support.xds import contents
 from support.xds.target import Target
@@ -141,7 +142,7 @@ async def towpath_target(
     """Serve on *address*, by default a unix socket in *folder*."""
     address = address or f"unix:{folder}/ads.sock"
     states, metrics = States(), Metrics()
-    states.hub = Hub(
+    states.hub = hub_that(states.compose)(
         states.store,
         states.debounce,
         records=StreamRecords(clock=time.time),
@@ -149,7 +150,6 @@ async def towpath_target(
         clock=time.monotonic,
         on_publish=states.on_publish,
         rollout=RolloutSettings(),
-        compose=states.compose,
     )
     ports = Ports(address)
     running = asyncio.create_task(states.hub.run())
