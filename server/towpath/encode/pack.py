@@ -25,9 +25,9 @@ def resource(name: str, message: Message) -> Resource:
     return Resource.of(packed.type_url, name, packed.SerializeToString(deterministic=True))
 
 
-def unpack(held: Resource) -> AnyMessage:
+def unpack(resource: Resource) -> AnyMessage:
     """The Any that a resource carries, for people and tools."""
-    return AnyMessage.FromString(held.packed)
+    return AnyMessage.FromString(resource.packed)
 
 
 def ads() -> ConfigSource:

@@ -64,15 +64,15 @@ def faults(
     """Why each of *names* is not there: because it is *forbidden*, in those words; or, of the first
     few of the others, what it may have been meant to be.
     """
-    found: list[Fault] = []
+    errors: list[Fault] = []
     hints = HINTS
     for name in sorted(names):
         refusal = forbidden(name)
         if refusal is not None:
-            found.append(Fault(name, PERMISSION_DENIED, refusal))
+            errors.append(Fault(name, PERMISSION_DENIED, refusal))
             continue
         near = nearest(name, existing) if hints else None
         hints -= hints > 0
         hint = f"; did you mean {near!r}?" if near else ""
-        found.append(Fault(name, NOT_FOUND, f"there is no {name!r} here{hint}"))
-    return tuple(found)
+        errors.append(Fault(name, NOT_FOUND, f"there is no {name!r} here{hint}"))
+    return tuple(errors)

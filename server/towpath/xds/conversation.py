@@ -236,13 +236,13 @@ class Conversation:
             self._metrics.ack_seconds.observe(self._clock() - written)
 
     def _rejected(self, nack: Nack) -> None:
-        said = shorten(nack.message, LONGEST_TEXT)
+        message = shorten(nack.message, LONGEST_TEXT)
         self._records.rejected(
             self._stream.record,
             nack.type_url,
             version=nack.version,
             names=nack.names,
-            message=said,
+            message=message,
         )
         kind = short_name(nack.type_url)
         self._metrics.nacks.labels(kind).inc()
@@ -252,7 +252,7 @@ class Conversation:
             kind,
             nack.version,
             ", ".join(nack.names) or "what of it is not known yet",
-            said,
+            message,
             extra=self._fields(kind, nack.version),
         )
 

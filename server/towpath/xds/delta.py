@@ -129,7 +129,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
             return None
         return self._reply(tuple(sending), tuple(removed))
 
-    def push(self, *, keep: bool = False, asked: bool = False) -> Reply | None:
+    def push(self, *, keep: bool = False, owed_only: bool = False) -> Reply | None:
         self.keeps = False
         if len(self._unanswered) >= MOST_UNANSWERED and not self._owed:
             return None
@@ -139,7 +139,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
             there = ((n, r, target.find(n)) for n, r in self.resources.items())
             self.resources = {n: t if t is not None and t == r else r for n, r, t in there}
         due = self._difference(keep=keep)
-        if asked and self._responded:
+        if owed_only and self._responded:
             due = due.only(self._owed)
         self.keeps = bool(due.kept)
         owed, self._owed = self._owed, {n for n in self._owed & due.later if n not in target}
@@ -236,8 +236,8 @@ class DeltaSubstream(Substream[DeltaRequest]):
 
     def _is_told(self, name: str) -> bool:
         """True if the client must be told that a name is absent which it does not surely hold."""
-        asked = name in self._owed and self.type_url not in self._view.absence.silent
-        return asked or name in self._doubtful
+        waiting = name in self._owed and self.type_url not in self._view.absence.silent
+        return waiting or name in self._doubtful
 
     def _reply(
         self,

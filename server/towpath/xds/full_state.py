@@ -37,8 +37,8 @@ class FullState(SotwSubstream):
             return None
         return self._reply_all(narrowed, self._version_of(narrowed))
 
-    def push(self, *, keep: bool = False, asked: bool = False) -> Reply | None:
-        del asked  # what is asked for is not sent without the rest
+    def push(self, *, keep: bool = False, owed_only: bool = False) -> Reply | None:
+        del owed_only  # what is asked for is not sent without the rest
         gone = self._gone() if keep else {}
         self.keeps = bool(gone)
         visible = self._visible(gone)
@@ -47,8 +47,8 @@ class FullState(SotwSubstream):
 
     def _recall(self, version: str) -> None:
         """If the client holds just this, nothing needs to be said."""
-        asked = self.subscription
-        if not asked.wildcard or asked.names or self._view.client.distrusts(self.type_url):
+        everything = self.subscription.wildcard and not self.subscription.names
+        if not everything or self._view.client.distrusts(self.type_url):
             return
         target = self._view.of(self.type_url)
         recalled = self._composer.recall(self.type_url, version)
@@ -115,8 +115,7 @@ class FullState(SotwSubstream):
         if version == self._version:
             return False
         # All that there is has another version than the same by its names.
-        told = self._latest_nonce and self._version
-        return not (told and _same(visible, self.resources))
+        return not (self._latest_nonce and self._version and _same(visible, self.resources))
 
     def _has_news_of_absence(self) -> bool:
         return self._view.absence.faults and bool(self._absent() - self._reported)

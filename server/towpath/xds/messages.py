@@ -1,4 +1,4 @@
-"""What sidecars say and are told, as plain values; bytes are parsed and composed in `wire`."""
+"""What sidecars ask and are sent, as plain values; bytes are parsed and composed in `wire`."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ class ProtocolError(Exception):
 @dataclass(frozen=True, slots=True)
 class Node:
     """Who speaks: the node id, and its software's name ("envoy", "gRPC C-core …") and version;
-    `said` is what it says of itself, an encoded envoy.config.core.v3.Node, within bounds.
+    `encoded` is what it says of itself, an envoy.config.core.v3.Node, within bounds.
     """
 
     id: str
     user_agent: str
     version: str = ""
-    said: bytes = field(default=b"", compare=False)
+    encoded: bytes = field(default=b"", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,7 +80,7 @@ def _named(message: str) -> Callable[[Parse[R]], Callable[..., R]]:
 @_named("DiscoveryRequest")
 def parse_sotw(data: bytes, limits: StreamLimits) -> SotwRequest:
     """Raises ProtocolError for bytes that are no DiscoveryRequest, LimitExceeded for too many."""
-    said: dict[int, bytes] = {}
+    values: dict[int, bytes] = {}
     names = _Names(limits.max_names, limits)
     node, error = list[bytes](), list[bytes]()
     for number, value in fields(data, most=_most_fields(limits)):
@@ -91,12 +91,12 @@ def parse_sotw(data: bytes, limits: StreamLimits) -> SotwRequest:
         elif number == _SOTW_ERROR:
             error.append(value)
         else:
-            said[number] = value
+            values[number] = value
     return SotwRequest(
-        type_url=text(said.get(_SOTW_TYPE_URL, b"")),
+        type_url=text(values.get(_SOTW_TYPE_URL, b"")),
         node=_node(node),
-        version=text(said.get(_SOTW_VERSION, b"")),
-        nonce=text(said.get(_SOTW_NONCE, b"")),
+        version=text(values.get(_SOTW_VERSION, b"")),
+        nonce=text(values.get(_SOTW_NONCE, b"")),
         names=frozenset(names.taken),
         error=_error(error),
     )
@@ -107,7 +107,7 @@ def parse_delta(data: bytes, limits: StreamLimits) -> DeltaRequest:
     """Raises ProtocolError for bytes that are no DeltaDiscoveryRequest, LimitExceeded for too
     many.
     """
-    said: dict[int, bytes] = {}
+    values: dict[int, bytes] = {}
     subscribe, unsubscribe = (_Names(limits.max_names, limits) for _ in range(2))
     initial = _Names(limits.max_names * RESTATED, limits)
     versions: dict[str, str] = {}
@@ -125,11 +125,11 @@ def parse_delta(data: bytes, limits: StreamLimits) -> DeltaRequest:
         elif number == _DELTA_ERROR:
             error.append(value)
         else:
-            said[number] = value
+            values[number] = value
     return DeltaRequest(
-        type_url=text(said.get(_DELTA_TYPE_URL, b"")),
+        type_url=text(values.get(_DELTA_TYPE_URL, b"")),
         node=_node(node),
-        nonce=text(said.get(_DELTA_NONCE, b"")),
+        nonce=text(values.get(_DELTA_NONCE, b"")),
         subscribe=tuple(subscribe.taken),
         unsubscribe=tuple(unsubscribe.taken),
         initial_versions=versions,
@@ -185,11 +185,11 @@ def _error(parts: list[bytes]) -> str | None:
     """The text of error_detail, fit to be shown; None if there is none."""
     if not parts:
         return None
-    said = dict(fields(b"".join(parts), most=MOST_NODE_FIELDS)).get(_ERROR_MESSAGE, b"")
-    if len(said) > LONGEST_ERROR:
+    message = dict(fields(b"".join(parts), most=MOST_NODE_FIELDS)).get(_ERROR_MESSAGE, b"")
+    if len(message) > LONGEST_ERROR:
         half = LONGEST_ERROR // 2
-        said = said[:half] + " … ".encode() + said[-half:]
-    return printable(said.decode(errors="replace"))
+        message = message[:half] + " … ".encode() + message[-half:]
+    return printable(message.decode(errors="replace"))
 
 
 def _node(parts: list[bytes]) -> Node | None:
@@ -197,30 +197,30 @@ def _node(parts: list[bytes]) -> Node | None:
     if not parts:
         return None
     whole = b"".join(parts)
-    said = {n: v for n, v in fields(whole, most=MOST_NODE_FIELDS) if n in _WORTH_KEEPING}
+    values = {n: v for n, v in fields(whole, most=MOST_NODE_FIELDS) if n in _WORTH_KEEPING}
     name = shorten(
-        printable(said.get(_USER_AGENT, b"")[:256].decode(errors="replace")), LONGEST_SOFTWARE
+        printable(values.get(_USER_AGENT, b"")[:256].decode(errors="replace")), LONGEST_SOFTWARE
     )
-    if _USER_AGENT in said:
-        said[_USER_AGENT] = name.encode()
-    node_id = said.get(_ID, b"")
+    if _USER_AGENT in values:
+        values[_USER_AGENT] = name.encode()
+    node_id = values.get(_ID, b"")
     if len(node_id) > LONGEST_NODE_ID:
         raise ProtocolError(
             f"a node id (<pod>.<namespace>) of {len(node_id)} bytes: at most {LONGEST_NODE_ID}"
         )
-    if sum(map(len, said.values())) > LARGEST_NODE:
-        said = {n: v for n, v in said.items() if n in (_ID, _USER_AGENT)}
-    kept = base_pb2.Node.FromString(b"".join(field(n, v) for n, v in sorted(said.items())))
+    if sum(map(len, values.values())) > LARGEST_NODE:
+        values = {n: v for n, v in values.items() if n in (_ID, _USER_AGENT)}
+    node = base_pb2.Node.FromString(b"".join(field(n, v) for n, v in sorted(values.items())))
     return Node(
-        id=kept.id,
+        id=node.id,
         user_agent=name,
-        version=_version(kept),
-        said=kept.SerializeToString(deterministic=True),
+        version=_version(node),
+        encoded=node.SerializeToString(deterministic=True),
     )
 
 
 def _version(node: base_pb2.Node) -> str:
     build = node.user_agent_build_version.version
     version = f"{build.major_number}.{build.minor_number}.{build.patch}"
-    said = node.user_agent_version if version == "0.0.0" else version
-    return shorten(printable(said), LONGEST_SOFTWARE)
+    number = node.user_agent_version if version == "0.0.0" else version
+    return shorten(printable(number), LONGEST_SOFTWARE)

@@ -26,9 +26,9 @@ class Partial(SotwSubstream):
 
     def revoke(self) -> Reply | None:
         target = self._view.of(self.type_url)
-        asked = self.subscription.names & self.resources.keys()
+        names = self.subscription.names & self.resources.keys()
         sending: list[Resource] = []
-        for name in sorted(asked):
+        for name in sorted(names):
             before = self.resources[name]
             left = None if name in target else self._view.left(before, self.type_url, name)
             if left is not None and left != before:
@@ -46,10 +46,10 @@ class Partial(SotwSubstream):
                     sending.append(narrowed)
         return self._reply_new(sending) if sending else None
 
-    def push(self, *, keep: bool = False, asked: bool = False) -> Reply | None:
+    def push(self, *, keep: bool = False, owed_only: bool = False) -> Reply | None:
         del keep  # nothing is taken from the client anyhow
         due = self._due()
-        sending = [r for r in due if r.name in self._owed] if asked else due
+        sending = [r for r in due if r.name in self._owed] if owed_only else due
         faults = self._faults({r.name for r in due})
         reply = self._reply_new(sending, faults) if sending or faults else None
         all_sent = len(sending) == len(due) and not self._view.withheld(self.type_url)
@@ -104,9 +104,9 @@ class Partial(SotwSubstream):
 
     def _reply_new(self, sending: Iterable[Resource], faults: tuple[Fault, ...] = ()) -> Reply:
         resources = {resource.name: resource for resource in sending}
-        held = {**self.resources, **resources}
-        wanted = {name: held[name] for name in sorted(self.subscription.names) if name in held}
+        merged = {**self.resources, **resources}
+        wanted = {name: merged[name] for name in sorted(self.subscription.names) if name in merged}
         sent = Sent.of(self._version_of(wanted), resources, resources, self.resources)
-        self.resources = held
+        self.resources = merged
         self._owed -= resources.keys()
         return self._reply(resources, sent, faults)

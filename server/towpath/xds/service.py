@@ -192,7 +192,7 @@ class AdsService:
                 subscriber=subscriber,
                 software=(node.user_agent, node.version),
             )
-        stream.record.node = node.said
+        stream.record.node = node.encoded
         fields = {
             "node": node.id,
             "client": str(kind),

@@ -145,22 +145,22 @@ class Session:
         """Send whatever may be sent now."""
         keep = not self._may_break()
         self._kept = False
-        made = [reply for t in MAKERS for reply in self._push(t, keep=keep)]
-        made += [reply for t in ALONE for reply in self._push(t)]
+        makers = [reply for t in MAKERS for reply in self._push(t, keep=keep)]
+        makers += [reply for t in ALONE for reply in self._push(t)]
         narrowed: list[Reply] = []
         if self._must_wait():
             # Routes first: a live connection then is refused on its next request.
             narrowed = list(self._replies(reversed(USERS), lambda s: s.narrow()))
             asking = (t for t in USERS if self._asks(t))
-            used = list(self._replies(asking, lambda s: s.push(asked=True)))
+            users = list(self._replies(asking, lambda s: s.push(owed_only=True)))
         else:
-            used = [reply for t in USERS for reply in self._push(t)]
+            users = [reply for t in USERS for reply in self._push(t)]
         waiting = self._must_wait() and any(map(self._outdated, USERS))
-        waited = [
+        waits = [
             *self._waits.update(MAKE, waiting=waiting),
             *self._waits.update(BREAK, waiting=self._kept),
         ]
-        return [*narrowed, *made, *used, *waited]
+        return [*narrowed, *makers, *users, *waits]
 
     def _replies(
         self, types: Iterable[str], step: Callable[[Substream[Any]], Reply | None]

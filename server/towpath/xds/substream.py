@@ -108,9 +108,9 @@ class Substream(ABC, Generic[R]):
         """Leave of what the client holds only what the snapshot lets through too."""
 
     @abstractmethod
-    def push(self, *, keep: bool = False, asked: bool = False) -> Reply | None:
+    def push(self, *, keep: bool = False, owed_only: bool = False) -> Reply | None:
         """Send what the client is to hold and does not; with *keep*, take nothing from it; with
-        *asked*, of a type that is not full state, only what it has just asked for.
+        *owed_only*, of a type that is not full state, only what it has just asked for.
         """
 
     @abstractmethod
@@ -123,8 +123,8 @@ class Substream(ABC, Generic[R]):
 
     def _holding(self, pending: Iterable[str]) -> Holding:
         versions = {name: resource.version for name, resource in self.resources.items()}
-        asked = self.subscription
-        return Holding(asked.names, asked.wildcard, versions, frozenset(pending))
+        subscription = self.subscription
+        return Holding(subscription.names, subscription.wildcard, versions, frozenset(pending))
 
     def _acknowledged(self, sent: Sent) -> Ack:
         if not sent.untried:

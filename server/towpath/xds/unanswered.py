@@ -33,11 +33,11 @@ class Sent:
         version: str,
         names: Iterable[str],
         resources: Mapping[str, Resource],
-        held: Mapping[str, Resource],
+        previous: Mapping[str, Resource],
     ) -> Sent:
-        """What of *resources* under *names* is new to a client that holds *held*."""
-        new = {n: resources[n] for n in names if n in resources and resources[n] != held.get(n)}
-        return cls(version, new, {n: held[n] for n in new if n in held})
+        """What of *resources* under *names* is new to a client that holds *previous*."""
+        new = {n: resources[n] for n in names if n in resources and resources[n] != previous.get(n)}
+        return cls(version, new, {n: previous[n] for n in new if n in previous})
 
     def rest_on(self, other: Sent, resources: Mapping[str, Resource]) -> None:
         """Take *other* into account, which is unanswered too and was overtaken by this response:

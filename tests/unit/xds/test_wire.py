@@ -190,7 +190,7 @@ def test_what_is_kept_of_a_node_is_what_people_know_it_by() -> None:
     node = parse_sotw(message.SerializeToString(), StreamLimits()).node
 
     assert node is not None
-    assert expected == node.said
+    assert expected == node.encoded
 
 
 def test_of_a_client_that_says_too_much_of_itself_its_names_are_kept() -> None:
@@ -202,7 +202,7 @@ def test_of_a_client_that_says_too_much_of_itself_its_names_are_kept() -> None:
     node = parse_sotw(message.SerializeToString(), StreamLimits()).node
 
     assert node is not None
-    assert expected == node.said
+    assert expected == node.encoded
 
 
 def test_an_error_without_a_text_is_still_a_rejection() -> None:

@@ -78,21 +78,21 @@ def bootstrap(
 
 def _control_plane(server: tuple[str, int] | Path, tls: ClientTls | None) -> dict[str, Any]:
     if isinstance(server, Path):
-        made = _cluster({"pipe": {"path": str(server)}}, by_name=False)
+        cluster = _cluster({"pipe": {"path": str(server)}}, by_name=False)
     else:
-        made = _cluster(_address(*server), by_name=not is_address(server[0]))
+        cluster = _cluster(_address(*server), by_name=not is_address(server[0]))
     # gRPC needs HTTP/2; without this Envoy never gets ready, and logs nothing about it. The pings
     # find a control plane that is gone without a word, with its node.
     http2 = {"connection_keepalive": {"interval": "30s", "timeout": "10s"}}
-    made["typed_extension_protocol_options"] = {
+    cluster["typed_extension_protocol_options"] = {
         _HTTP_OPTIONS: _any(_HTTP_OPTIONS, explicit_http_config={"http2_protocol_options": http2})
     }
     if tls is not None:
-        made["transport_socket"] = {
+        cluster["transport_socket"] = {
             "name": "envoy.transport_sockets.tls",
             "typed_config": _tls(tls),
         }
-    return made
+    return cluster
 
 
 def _tls(tls: ClientTls) -> dict[str, Any]:
@@ -122,7 +122,7 @@ def _tls(tls: ClientTls) -> dict[str, Any]:
 
 def _cluster(address: dict[str, Any], *, by_name: bool) -> dict[str, Any]:
     endpoint = {"endpoint": {"address": address}}
-    made: dict[str, Any] = {
+    cluster: dict[str, Any] = {
         "name": CONTROL_PLANE,
         "type": "STRICT_DNS" if by_name else "STATIC",
         "connect_timeout": "1s",
@@ -132,8 +132,8 @@ def _cluster(address: dict[str, Any], *, by_name: bool) -> dict[str, Any]:
         },
     }
     if by_name:
-        made["dns_lookup_family"] = "V4_PREFERRED"
-    return made
+        cluster["dns_lookup_family"] = "V4_PREFERRED"
+    return cluster
 
 
 def _address(host: str, port: int) -> dict[str, Any]:

@@ -154,9 +154,9 @@ def _allowed(route: AllowedRoute) -> Route:
 
 
 def _leading(route: AllowedRoute, match: RouteMatch) -> Route:
-    made = _to(route.target, match)
-    made.name = made.stat_prefix = ",".join(route.policies)
-    return made
+    message = _to(route.target, match)
+    message.name = message.stat_prefix = ",".join(route.policies)
+    return message
 
 
 def _to(cluster: str, match: RouteMatch) -> Route:
@@ -171,5 +171,5 @@ def _match(match: RequestMatch) -> RouteMatch:
 
 
 def _header(name: str, regex: str) -> HeaderMatcher:
-    said = ":authority" if name == "host" else name
-    return HeaderMatcher(name=said, string_match=StringMatcher(safe_regex=expression(regex)))
+    header = ":authority" if name == "host" else name
+    return HeaderMatcher(name=header, string_match=StringMatcher(safe_regex=expression(regex)))

@@ -95,4 +95,4 @@ def _ports(disabled: ListenerFilterChainMatchPredicate) -> frozenset[int]:
     """What `_on_no_other_than` was told."""
     read = disabled.not_match
     ranges = (rule.destination_port_range for rule in (read, *read.or_match.rules))
-    return frozenset(port for found in ranges for port in range(found.start, found.end))
+    return frozenset(port for interval in ranges for port in range(interval.start, interval.end))

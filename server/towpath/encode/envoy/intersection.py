@@ -50,34 +50,34 @@ def intersection(before: Resource, after: Resource) -> Resource | None:
     return None if message is None else resource(after.name, message)
 
 
-def _listener(held: Listener, new: Listener) -> Listener | None:
-    """The held listener with the chains that both have; closed where the new one has another.
+def _listener(previous: Listener, new: Listener) -> Listener | None:
+    """The previous listener with the chains that both have; closed where the new one has another.
 
-    In the mesh a chain is named for the service it leads to, and the held one leads there too, if
-    otherwise; without a held one it is left out, so that its connections go on as they did. Any
-    other chain would restrict what it catches, so it is there, and closed; as it may ask for the
+    In the mesh a chain is named for the service it leads to, and the previous one leads there too,
+    if otherwise; without one it is left out, so that its connections go on as they did. Any other
+    chain would restrict what it catches, so it is there, and closed; as it may ask for the
     first bytes, they are then read where the new listener reads them.
     """
-    old = {_key(chain.filter_chain_match): chain for chain in held.filter_chains}
+    old = {_key(chain.filter_chain_match): chain for chain in previous.filter_chains}
     chains = []
     for chain in new.filter_chains:
         before = old.get(_key(chain.filter_chain_match))
         if before is not None and (_same_service(before, chain) or _same_way(before, chain)):
             chains.append(before)
-        elif before is not None or (_catches(held, chain) and not _in_mesh(chain)):
+        elif before is not None or (_catches(previous, chain) and not _in_mesh(chain)):
             chains.append(FilterChain(name=chain.name, filter_chain_match=chain.filter_chain_match))
-    met = Listener()
-    met.CopyFrom(held)
-    if not {port_of(chain) for chain in chains if asks(chain)} <= inspected(held):
-        inspect(met, inspected(new))
-    del met.filter_chains[:]
-    met.filter_chains.extend(chains)
-    if held.HasField("default_filter_chain") and not (
+    result = Listener()
+    result.CopyFrom(previous)
+    if not {port_of(chain) for chain in chains if asks(chain)} <= inspected(previous):
+        inspect(result, inspected(new))
+    del result.filter_chains[:]
+    result.filter_chains.extend(chains)
+    if previous.HasField("default_filter_chain") and not (
         new.HasField("default_filter_chain")
-        and _same_way(held.default_filter_chain, new.default_filter_chain)
+        and _same_way(previous.default_filter_chain, new.default_filter_chain)
     ):
-        met.ClearField("default_filter_chain")
-    return met if chains or met.HasField("default_filter_chain") else None
+        result.ClearField("default_filter_chain")
+    return result if chains or result.HasField("default_filter_chain") else None
 
 
 def _same_service(one: FilterChain, other: FilterChain) -> bool:
@@ -101,11 +101,11 @@ def _in_mesh(chain: FilterChain) -> bool:
     return str(chain.name).startswith((OUTBOUND_MESH, INBOUND_MESH))
 
 
-def _catches(held: Listener, chain: FilterChain) -> bool:
-    """True if *held* may let through what *chain* would catch."""
+def _catches(previous: Listener, chain: FilterChain) -> bool:
+    """True if *previous* may let through what *chain* would catch."""
     port = chain.filter_chain_match.destination_port.value
-    ports = {one.filter_chain_match.destination_port.value for one in held.filter_chains}
-    default: bool = held.HasField("default_filter_chain")
+    ports = {one.filter_chain_match.destination_port.value for one in previous.filter_chains}
+    default: bool = previous.HasField("default_filter_chain")
     return default or 0 in {*ports, port} or port in ports
 
 
@@ -133,16 +133,16 @@ def _target(one: Filter) -> tuple[bytes, ...]:
     return ()
 
 
-def _routes(held: RouteConfiguration, new: RouteConfiguration) -> RouteConfiguration:
+def _routes(previous: RouteConfiguration, new: RouteConfiguration) -> RouteConfiguration:
     """The virtual hosts of both, each with the routes of both.
 
     A domain that the new one gives to two of them, for which Envoy rejects it, is the first's.
     """
-    old = {host.name: host for host in held.virtual_hosts}
-    wide = any(domain.startswith("*") for host in held.virtual_hosts for domain in host.domains)
-    met = RouteConfiguration()
-    met.CopyFrom(held)
-    del met.virtual_hosts[:]
+    old = {host.name: host for host in previous.virtual_hosts}
+    wide = any(domain.startswith("*") for host in previous.virtual_hosts for domain in host.domains)
+    result = RouteConfiguration()
+    result.CopyFrom(previous)
+    del result.virtual_hosts[:]
     for host in _each_domain_once(new.virtual_hosts):
         before = old.get(host.name)
         if before is not None and before.domains == host.domains:
@@ -150,10 +150,10 @@ def _routes(held: RouteConfiguration, new: RouteConfiguration) -> RouteConfigura
             kept.CopyFrom(before)
             del kept.routes[:]
             kept.routes.extend(_common(before.routes, host.routes))
-            met.virtual_hosts.append(kept)
+            result.virtual_hosts.append(kept)
         elif before is not None or wide:
-            met.virtual_hosts.append(VirtualHost(name=host.name, domains=host.domains))
-    return met
+            result.virtual_hosts.append(VirtualHost(name=host.name, domains=host.domains))
+    return result
 
 
 def _each_domain_once(hosts: Iterable[VirtualHost]) -> Iterable[VirtualHost]:
@@ -168,13 +168,13 @@ def _each_domain_once(hosts: Iterable[VirtualHost]) -> Iterable[VirtualHost]:
             yield VirtualHost(name=host.name, domains=left, routes=host.routes)
 
 
-def _common(held: Iterable[Route], new: Iterable[Route]) -> Iterable[Route]:
+def _common(previous: Iterable[Route], new: Iterable[Route]) -> Iterable[Route]:
     """The new routes that were there before, up to where leaving one out could let more through.
 
     A request that a left-out route would have caught falls to a later one, which is harmless only
     if that leads to the same target, or refuses it.
     """
-    old = {_key(route.match): route for route in held}
+    old = {_key(route.match): route for route in previous}
     left_out: set[bytes] = set()
     for route in new:
         before = old.get(_key(route.match))
@@ -200,9 +200,9 @@ def _action(route: Route) -> bytes:
     return _key(route)
 
 
-def _cluster(held: Cluster, new: Cluster) -> Cluster | None:
-    """The held cluster, if it leads to where the new one does."""
-    return held if _destination(held) == _destination(new) else None
+def _cluster(previous: Cluster, new: Cluster) -> Cluster | None:
+    """The previous cluster, if it leads to where the new one does."""
+    return previous if _destination(previous) == _destination(new) else None
 
 
 def _destination(cluster: Cluster) -> bytes:
@@ -219,16 +219,20 @@ def _destination(cluster: Cluster) -> bytes:
     return _key(only)
 
 
-def _assignment(held: ClusterLoadAssignment, new: ClusterLoadAssignment) -> ClusterLoadAssignment:
+def _assignment(
+    previous: ClusterLoadAssignment, new: ClusterLoadAssignment
+) -> ClusterLoadAssignment:
     """The endpoints of both."""
-    known = {_key(one.endpoint.address) for group in new.endpoints for one in group.lb_endpoints}
-    met = ClusterLoadAssignment()
-    met.CopyFrom(held)
-    for group in met.endpoints:
-        kept = [one for one in group.lb_endpoints if _key(one.endpoint.address) in known]
+    addresses = {
+        _key(one.endpoint.address) for group in new.endpoints for one in group.lb_endpoints
+    }
+    result = ClusterLoadAssignment()
+    result.CopyFrom(previous)
+    for group in result.endpoints:
+        kept = [one for one in group.lb_endpoints if _key(one.endpoint.address) in addresses]
         del group.lb_endpoints[:]
         group.lb_endpoints.extend(kept)
-    return met
+    return result
 
 
 def _key(message: Message) -> bytes:

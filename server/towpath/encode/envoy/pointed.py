@@ -22,27 +22,28 @@ def pointed_at(resource: Resource, text: str) -> frozenset[str]:
     """The policies (`<namespace>/<name>`) of the routes that *text* names by their place, or by an
     expression; none if it names none.
     """
-    made = RouteConfiguration()
+    configuration = RouteConfiguration()
     text = text[-_REASON:]
     try:
-        if not unpack(resource).Unpack(made):
+        if not unpack(resource).Unpack(configuration):
             return frozenset()
     except DecodeError:  # nothing of it can be pointed at
         return frozenset()
-    routes = [*_placed(made, text), *_with_expression(made, text)]
+    routes = [*_placed(configuration, text), *_with_expression(configuration, text)]
     return frozenset(name for route in routes for name in route.name.split(",") if "/" in name)
 
 
-def _placed(made: RouteConfiguration, text: str) -> Iterable[Route]:
+def _placed(configuration: RouteConfiguration, text: str) -> Iterable[Route]:
     for host, route in _PLACE.findall(text):
-        routes = made.virtual_hosts[int(host)].routes if int(host) < len(made.virtual_hosts) else ()
+        there = int(host) < len(configuration.virtual_hosts)
+        routes = configuration.virtual_hosts[int(host)].routes if there else ()
         yield from routes[int(route) : int(route) + 1] if route else routes
 
 
-def _with_expression(made: RouteConfiguration, text: str) -> Iterable[Route]:
-    said = set(_EXPRESSION.findall(text))
-    for host in made.virtual_hosts if said else ():
+def _with_expression(configuration: RouteConfiguration, text: str) -> Iterable[Route]:
+    expressions = set(_EXPRESSION.findall(text))
+    for host in configuration.virtual_hosts if expressions else ():
         for route in host.routes:
             headers = (header.string_match.safe_regex.regex for header in route.match.headers)
-            if said & {route.match.safe_regex.regex, *headers}:
+            if expressions & {route.match.safe_regex.regex, *headers}:
                 yield route

@@ -20,11 +20,11 @@ def _cluster(target: ProxylessTarget) -> Resource:
     # The clients' own default of 1,024 calls at once would be a limit that nobody asked for:
     # https://github.com/grpc/proposal/blob/master/A32-xds-circuit-breaking.md
     thresholds = CircuitBreakers.Thresholds(max_requests={"value": UNLIMITED})
-    made = Cluster(
+    cluster = Cluster(
         name=target.name,
         type=Cluster.EDS,
         eds_cluster_config=Cluster.EdsClusterConfig(eds_config=ads()),
         lb_policy=Cluster.ROUND_ROBIN,
         circuit_breakers=CircuitBreakers(thresholds=[thresholds]),
     )
-    return resource(target.name, made)
+    return resource(target.name, cluster)

@@ -37,5 +37,5 @@ def _resource(name: str, manager: hcm.HttpConnectionManager) -> Resource:
     clients want to be the last one.
     """
     manager.http_filters.add(name="router", typed_config=pack(Router()))
-    made = Listener(name=name, api_listener=ApiListener(api_listener=pack(manager)))
-    return resource(name, made)
+    listener = Listener(name=name, api_listener=ApiListener(api_listener=pack(manager)))
+    return resource(name, listener)

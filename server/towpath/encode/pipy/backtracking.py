@@ -64,11 +64,11 @@ class _Parser:
     def _alternatives(self, depth: int) -> _Node:
         if depth > _DEEPEST:
             raise TooLargeError
-        found = [self._sequence(depth)]
+        alternatives = [self._sequence(depth)]
         while self._next() == "|":
             self._at += 1
-            found.append(self._sequence(depth))
-        return _Node(tuple(found), either=True)
+            alternatives.append(self._sequence(depth))
+        return _Node(tuple(alternatives), either=True)
 
     def _sequence(self, depth: int) -> _Node:
         parts: list[_Node] = []
@@ -135,11 +135,11 @@ class _Automaton:
         if node.repeat is not None:
             return self._repeat(node.parts[0], *node.repeat)
         if node.either:
-            found = [self.add(part) for part in node.parts]
+            alternatives = [self.add(part) for part in node.parts]
             return _Ends(
-                any(ends.empty for ends in found),
-                frozenset().union(*(ends.first for ends in found)),
-                frozenset().union(*(ends.last for ends in found)),
+                any(ends.empty for ends in alternatives),
+                frozenset().union(*(ends.first for ends in alternatives)),
+                frozenset().union(*(ends.last for ends in alternatives)),
             )
         if not node.characters:
             return self._chain(self.add(part) for part in node.parts)

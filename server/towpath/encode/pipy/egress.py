@@ -31,15 +31,15 @@ _NOT_IN_SCRIPTS = frozenset({"CONNECT"})
 
 def withheld(let_out: Outbound) -> tuple[Problem, ...]:
     """What Pipy sidecars with this plan do otherwise than their policies say, sorted."""
-    found = set()
+    problems = set()
     for _, judged in judgements(let_out):
         for gap in judged.gaps:
             for policy in gap.policies:
                 namespace, _, name = policy.partition("/")
                 ref = ObjectRef(Kind.EGRESS, namespace, name)
                 message = f"pipy sidecars {gap.message}"
-                found.add(Problem(ref, gap.field, Reason.NOT_ENFORCEABLE, message))
-    return tuple(sorted(found))
+                problems.add(Problem(ref, gap.field, Reason.NOT_ENFORCEABLE, message))
+    return tuple(sorted(problems))
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,53 +43,55 @@ def intersection(before: Resource, after: Resource) -> Resource | None:
         return None
     if old.chains != new.chains or old.forward != new.forward:
         return None
-    met = SidecarConfig()
-    met.CopyFrom(old)
-    traffic = met.spec.traffic
+    result = SidecarConfig()
+    result.CopyFrom(old)
+    traffic = result.spec.traffic
     traffic.enable_egress = traffic.enable_egress and new.spec.traffic.enable_egress
-    for address in [key for key in met.allowed_endpoints if key not in new.allowed_endpoints]:
-        del met.allowed_endpoints[address]
-    _intersect_inbound(met.inbound, new.inbound)
-    if not met.inbound.ByteSize():
-        met.ClearField("inbound")
-    _intersect_outbound(met.outbound, new.outbound, passthrough=traffic.enable_egress)
-    if not met.outbound.ByteSize():
-        met.ClearField("outbound")
-    if met == old:
+    for address in [key for key in result.allowed_endpoints if key not in new.allowed_endpoints]:
+        del result.allowed_endpoints[address]
+    _intersect_inbound(result.inbound, new.inbound)
+    if not result.inbound.ByteSize():
+        result.ClearField("inbound")
+    _intersect_outbound(result.outbound, new.outbound, passthrough=traffic.enable_egress)
+    if not result.outbound.ByteSize():
+        result.ClearField("outbound")
+    if result == old:
         return before
-    packed = AnyMessage(type_url=SIDECAR, value=part(met))
+    packed = AnyMessage(type_url=SIDECAR, value=part(result))
     return Resource.of(SIDECAR, after.name, packed.SerializeToString(deterministic=True))
 
 
-def _intersect_inbound(met: InboundPolicy, new: InboundPolicy) -> None:
+def _intersect_inbound(result: InboundPolicy, new: InboundPolicy) -> None:
     """A port that is not there is closed."""
-    for port, match in list(met.traffic_matches.items()):
+    for port, match in list(result.traffic_matches.items()):
         if port not in new.traffic_matches or match != new.traffic_matches[port]:
-            del met.traffic_matches[port]
-    for name, cluster in list(met.clusters_configs.items()):
+            del result.traffic_matches[port]
+    for name, cluster in list(result.clusters_configs.items()):
         if name not in new.clusters_configs or cluster != new.clusters_configs[name]:
-            del met.clusters_configs[name]
+            del result.clusters_configs[name]
 
 
-def _intersect_outbound(met: OutboundPolicy, new: OutboundPolicy, *, passthrough: bool) -> None:
+def _intersect_outbound(result: OutboundPolicy, new: OutboundPolicy, *, passthrough: bool) -> None:
     """The new matches: each as it was, or closed, so that none of their addresses falls to others.
 
     A port without matches is closed already, unless *passthrough* opens it.
     """
-    clusters = dict(_clusters(met, new))
-    held = {port: list(matches.values) for port, matches in met.traffic_matches.items()}
-    met.Clear()
+    clusters = dict(_clusters(result, new))
+    matches_before = {
+        port: list(matches.values) for port, matches in result.traffic_matches.items()
+    }
+    result.Clear()
     for port, matches in new.traffic_matches.items():
-        both = [_both(match, held.get(port, ()), clusters) for match in matches.values]
+        both = [_both(match, matches_before.get(port, ()), clusters) for match in matches.values]
         if passthrough or any(map(_opens, both)):
-            met.traffic_matches[port].values.extend(both)
+            result.traffic_matches[port].values.extend(both)
     for name, cluster in clusters.items():
-        met.clusters_configs[name].CopyFrom(cluster)
+        result.clusters_configs[name].CopyFrom(cluster)
 
 
-def _clusters(held: OutboundPolicy, new: OutboundPolicy) -> Iterable[tuple[str, ClusterConfig]]:
+def _clusters(old: OutboundPolicy, new: OutboundPolicy) -> Iterable[tuple[str, ClusterConfig]]:
     """The clusters of both, with the endpoints of both; none without endpoints."""
-    for name, cluster in held.clusters_configs.items():
+    for name, cluster in old.clusters_configs.items():
         if name not in new.clusters_configs:
             continue
         wanted = new.clusters_configs[name].endpoints
@@ -102,10 +104,10 @@ def _clusters(held: OutboundPolicy, new: OutboundPolicy) -> Iterable[tuple[str, 
 
 
 def _both(
-    match: OutboundMatch, held: Iterable[OutboundMatch], clusters: dict[str, ClusterConfig]
+    match: OutboundMatch, candidates: Iterable[OutboundMatch], clusters: dict[str, ClusterConfig]
 ) -> OutboundMatch:
     """What *match* lets through that the one of *held* with the same addresses does too."""
-    for before in held:
+    for before in candidates:
         if _key(before) != _key(match):
             continue
         if match.protocol == Protocol.HTTP:
@@ -126,11 +128,11 @@ def _both_http(
         if before.http_host_port2_service.get(host) == service:
             both.http_host_port2_service[host] = service
     for service, rules in match.http_service_route_rules.items():
-        known = before.http_service_route_rules.get(service, OutboundHttpRules()).route_rules
+        rules_before = before.http_service_route_rules.get(service, OutboundHttpRules()).route_rules
         kept = [
             rule
             for rule in rules.route_rules
-            if rule in known and rule.target_clusters.keys() <= clusters.keys()
+            if rule in rules_before and rule.target_clusters.keys() <= clusters.keys()
         ]
         if kept:
             both.http_service_route_rules[service].CopyFrom(rules)

@@ -43,8 +43,8 @@ def outbound(let_out: Outbound, clusters: Mapping[str, ClusterConfig]) -> bytes:
     for number in sorted(in_mesh.keys() | opened.keys()):
         matches = _in_order(in_mesh.get(number, []), opened.get(number, []))
         message.outbound.traffic_matches[number].values.extend(matches)
-    for name, held in clusters.items():
-        message.outbound.clusters_configs[name].CopyFrom(held)
+    for name, cluster in clusters.items():
+        message.outbound.clusters_configs[name].CopyFrom(cluster)
     for target in let_out.egress.targets:
         if target.name in used:
             message.outbound.clusters_configs[target.name].CopyFrom(_target(target))
@@ -116,10 +116,10 @@ def _in_order(in_mesh: list[OutboundMatch], opened: list[OutboundMatch]) -> Iter
 def _target(target: EgressTarget) -> ClusterConfig:
     """A host outside, under the name by which DNS knows it."""
     address = f"{target.host}:{target.port}"
-    found = ClusterConfig(endpoints={address: ClusterEndpoint(weight=WEIGHT)})
+    config = ClusterConfig(endpoints={address: ClusterEndpoint(weight=WEIGHT)})
     if target.settings != ConnectionSettings():
-        found.connection_settings.CopyFrom(_settings(target.settings))
-    return found
+        config.connection_settings.CopyFrom(_settings(target.settings))
+    return config
 
 
 def _settings(settings: ConnectionSettings) -> ClusterConnectionSettings:

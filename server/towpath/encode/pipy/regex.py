@@ -139,11 +139,11 @@ class _Translation:
 
     def _repeat(self, character: str) -> None:
         if character == "{":
-            found = _REPEAT.match(self._regex, self._at - 1)
-            if not found:
+            match = _REPEAT.match(self._regex, self._at - 1)
+            if not match:
                 raise NotPortable("'{' that begins no repetition")
-            character = found.group()
-            self._at = found.end()
+            character = match.group()
+            self._at = match.end()
         if not self._repeatable:
             raise NotPortable(f"{character!r} that repeats nothing")
         if self._ahead("?"):
