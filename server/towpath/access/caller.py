@@ -45,16 +45,16 @@ class Caller:
     @classmethod
     def of(cls, context: Context) -> Caller:
         """Who makes the call of that context."""
-        shown = context.auth_context()
-        security = _only(shown.get("transport_security_type"))
-        known = security in {transport.value for transport in Transport}
-        peer, transport = context.peer(), Transport(security) if known else None
+        attributes = context.auth_context()
+        security = _only(attributes.get("transport_security_type"))
+        recognized = security in {transport.value for transport in Transport}
+        peer, transport = context.peer(), Transport(security) if recognized else None
         if transport is not Transport.TLS:
             return cls(peer, transport)
         # The library that reads certificates takes a tenth of a second to import.
         from towpath.access.certificate import identity
 
-        shows = identity(_only(shown.get("x509_pem_cert")).encode())
+        shows = identity(_only(attributes.get("x509_pem_cert")).encode())
         return cls(peer, transport, shows.spiffe_id, shows.expires_at)
 
     def account(self, trust_domain: str) -> Account | None:
@@ -62,10 +62,10 @@ class Caller:
 
         https://github.com/spiffe/spiffe/blob/main/standards/SPIFFE-ID.md
         """
-        found = _ACCOUNT.fullmatch(self.spiffe_id)
-        if found is None or found["domain"] != trust_domain:
+        match = _ACCOUNT.fullmatch(self.spiffe_id)
+        if match is None or match["domain"] != trust_domain:
             return None
-        return Account(namespace=found["namespace"], name=found["name"])
+        return Account(namespace=match["namespace"], name=match["name"])
 
     @property
     def fields(self) -> dict[str, str]:
@@ -78,5 +78,5 @@ class Caller:
 
 def _only(values: Any) -> str:
     """The one value of a connection's property, "" if there is none or are several."""
-    found = [value.decode(errors="replace") for value in values or ()]
-    return found[0] if len(found) == 1 else ""
+    texts = [value.decode(errors="replace") for value in values or ()]
+    return texts[0] if len(texts) == 1 else ""

@@ -58,13 +58,13 @@ class Doorkeeper:
 
     def let_in(self, peer: str) -> None:
         """A call on the connection of *peer*, as gRPC names it, has passed the gate."""
-        if (found := parse_peer(peer)) is not None:
-            self._let_in.add(found)
+        if (key := parse_peer(peer)) is not None:
+            self._let_in.add(key)
 
     def hang_up(self, peer: str) -> None:
         """The connection of *peer* is to end in a moment, and its client to make another."""
-        if (found := parse_peer(peer)) is not None:
-            self._leaving.setdefault(found, self._clock() + HANG_UP_S)
+        if (key := parse_peer(peer)) is not None:
+            self._leaving.setdefault(key, self._clock() + HANG_UP_S)
 
     async def keep(self, port: int) -> None:
         """Look after a port of this process until cancelled."""
@@ -84,8 +84,8 @@ class Doorkeeper:
         connections = self._sockets.look()
         self._let_in &= connections.keys()
         self._leaving = {p: at for p, at in self._leaving.items() if p in connections}
-        gone = [p for p, at in self._leaving.items() if at <= self._clock()]
-        self._end("expired", [connections[peer] for peer in gone])
+        due = [p for p, at in self._leaving.items() if at <= self._clock()]
+        self._end("expired", [connections[peer] for peer in due])
         waiting = {p: c for p, c in connections.items() if p not in self._let_in}
         self._open.labels("let-in").set(len(self._let_in))
         self._open.labels("waiting").set(len(waiting))

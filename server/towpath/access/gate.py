@@ -131,12 +131,12 @@ class Gate(grpc.aio.ServerInterceptor):
 
         async def stream(_: AsyncIterator[bytes], context: Context) -> None:
             async with self._let_through(service, method, context):
-                answered = inner(await asked(context), context)
-                if not isasyncgen(answered):
-                    await answered
+                response = inner(await asked(context), context)
+                if not isasyncgen(response):
+                    await response
                     return
-                async with aclosing(answered):
-                    async for message in answered:
+                async with aclosing(response):
+                    async for message in response:
                         await context.write(message)
 
         # To gRPC each has a stream of requests: a single one it would read before the check.
@@ -199,8 +199,8 @@ class Gate(grpc.aio.ServerInterceptor):
         self, service: str, audience: Audience, caller: Caller
     ) -> tuple[str, str] | None:
         if audience is Audience.SIDECARS and caller.account(self._trust_domain) is None:
-            wanted = f"spiffe://{self._trust_domain}/ns/<namespace>/sa/<service account>"
-            return "no-account", f"{service} needs a certificate whose one URI is {wanted}"
+            pattern = f"spiffe://{self._trust_domain}/ns/<namespace>/sa/<service account>"
+            return "no-account", f"{service} needs a certificate whose one URI is {pattern}"
         if audience is Audience.PEOPLE and caller.spiffe_id not in self._people:
             return "not-listed", f"{service} is for the identities of --inspector-identities"
         return None

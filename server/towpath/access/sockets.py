@@ -48,7 +48,7 @@ class Sockets:
 
     def look(self) -> dict[Peer, Connection]:
         """The connections that there are now. Raises OSError where the system does not tell."""
-        known: dict[int, Connection] = {}
+        connections: dict[int, Connection] = {}
         for name in os.listdir(DESCRIPTORS):  # noqa: PTH208 - a Path for each costs thrice as much
             descriptor = int(name)
             try:
@@ -59,37 +59,37 @@ class Sockets:
                 before = self._known.get(descriptor)
                 if before is None or before.inode != status.st_ino:
                     before = self._found(descriptor, status.st_ino)
-                known[descriptor] = before
-        self._known = known
-        return {one.peer: one for one in known.values() if one.peer is not None}
+                connections[descriptor] = before
+        self._known = connections
+        return {one.peer: one for one in connections.values() if one.peer is not None}
 
     def end(self, connections: Iterable[Connection]) -> None:
         """Shut them down; gRPC sees that they have ended."""
         for connection in connections:
-            with contextlib.suppress(OSError), _same(connection) as held:
-                if held is not None:
-                    held.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
-                    held.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError), _same(connection) as duplicate:
+                if duplicate is not None:
+                    duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+                    duplicate.shutdown(socket.SHUT_RDWR)
                     # What it has sent and nobody has read would be read before the end is seen.
                     for _ in range(MOST_READS):
-                        if not held.recv(LARGE, socket.MSG_DONTWAIT):
+                        if not duplicate.recv(LARGE, socket.MSG_DONTWAIT):
                             break
 
     def _found(self, descriptor: int, inode: int) -> Connection:
-        found = Connection(descriptor, inode, None, self._clock())
-        with contextlib.suppress(OSError), _same(found) as held:
-            if held is not None and held.family in (socket.AF_INET, socket.AF_INET6):
-                ours, others = held.getsockname(), held.getpeername()
+        connection = Connection(descriptor, inode, None, self._clock())
+        with contextlib.suppress(OSError), _same(connection) as duplicate:
+            if duplicate is not None and duplicate.family in (socket.AF_INET, socket.AF_INET6):
+                ours, others = duplicate.getsockname(), duplicate.getpeername()
                 if ours[1] == self._port:
-                    found.peer = _peer(others[0], others[1])
-        return found
+                    connection.peer = _peer(others[0], others[1])
+        return connection
 
 
 @contextlib.contextmanager
 def _same(connection: Connection) -> Iterator[socket.socket | None]:
     """The connection's socket, by a descriptor of our own; None if it is another's by now."""
-    with socket.socket(fileno=os.dup(connection.descriptor)) as held:
-        yield held if os.fstat(held.fileno()).st_ino == connection.inode else None
+    with socket.socket(fileno=os.dup(connection.descriptor)) as duplicate:
+        yield duplicate if os.fstat(duplicate.fileno()).st_ino == connection.inode else None
 
 
 def parse_peer(text: str) -> Peer | None:
@@ -102,6 +102,6 @@ def parse_peer(text: str) -> Peer | None:
 
 
 def _peer(address: str, port: int) -> Peer:
-    found = ipaddress.ip_address(address.partition("%")[0])
-    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
-    return str(mapped or found), port
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    mapped = ip.ipv4_mapped if isinstance(ip, ipaddress.IPv6Address) else None
+    return str(mapped or ip), port

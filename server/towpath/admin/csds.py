@@ -62,19 +62,19 @@ class ClientStatus(csds_pb2_grpc.ClientStatusDiscoveryServiceServicer):  # type:
         self, request: csds_pb2.ClientStatusRequest, context: Context
     ) -> csds_pb2.ClientStatusResponse:
         try:
-            wanted = node_matcher(request.node_matchers)
+            matches = node_matcher(request.node_matchers)
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         answer, size = csds_pb2.ClientStatusResponse(), 0
         for record in sorted(self._hub.records, key=lambda d: (d.node_id, d.stream)):
             node = Node.FromString(record.node)
-            if wanted(node):
+            if matches(node):
                 config = answer.config.add(node=node)
-                held = await self._hub.in_turn(self._hub.snapshot, record.kind, record.sidecar)
+                snapshot = await self._hub.in_turn(self._hub.snapshot, record.kind, record.sidecar)
                 contents = not request.exclude_resource_contents
-                configs = _configs(held, record, contents=contents)
-                for count, made in enumerate(configs, start=1):
-                    config.generic_xds_configs.append(made)
+                configs = _configs(snapshot, record, contents=contents)
+                for count, generic in enumerate(configs, start=1):
+                    config.generic_xds_configs.append(generic)
                     if count % AT_ONCE == 0:
                         await asyncio.sleep(0)
                 size += config.ByteSize()
@@ -86,34 +86,34 @@ class ClientStatus(csds_pb2_grpc.ClientStatusDiscoveryServiceServicer):  # type:
 
 
 def _configs(snapshot: Snapshot | None, record: StreamRecord, *, contents: bool) -> Iterator[Any]:
-    for type_url, told in sorted(record.types.items()):
+    for type_url, delivery in sorted(record.types.items()):
         holding = record.holding(type_url)
         if snapshot is not None and holding is not None:
-            yield from _of_type(snapshot.of(type_url), told, holding, contents=contents)
+            yield from _of_type(snapshot.of(type_url), delivery, holding, contents=contents)
 
 
 def _of_type(
-    current: ResourceSet, told: Delivery, holding: Holding, *, contents: bool
+    current: ResourceSet, delivery: Delivery, holding: Holding, *, contents: bool
 ) -> Iterator[Any]:
     """What becomes of each resource that the client asked for or holds, by name."""
     names = {*holding.names, *holding.versions, *(current if holding.wildcard else ())}
-    just_sent = frozenset(told.sent.names if told.sent else ())
-    blamed = frozenset(told.rejected.names or just_sent) if told.rejected else frozenset()
+    just_sent = frozenset(delivery.sent.names if delivery.sent else ())
+    blamed = frozenset(delivery.rejected.names or just_sent) if delivery.rejected else frozenset()
     for name in sorted(names):
         resource, version = current.get(name), holding.versions.get(name, "")
         status = _status(name, resource, holding, blamed=name in blamed)
         if resource is not None and status in (csds_pb2.ERROR, csds_pb2.NOT_SENT):
             version = resource.version
-        made = GenericXdsConfig(
+        config = GenericXdsConfig(
             type_url=current.type_url, name=name, version_info=version, config_status=status
         )
         if contents and resource is not None:
-            made.xds_config.ParseFromString(resource.packed)
-        if told.sent is not None and name in just_sent:
-            made.last_updated.CopyFrom(timestamp(told.sent.at))
-        if told.rejected is not None and name in blamed:
-            made.error_state.CopyFrom(_error(told.rejected))
-        yield made
+            config.xds_config.ParseFromString(resource.packed)
+        if delivery.sent is not None and name in just_sent:
+            config.last_updated.CopyFrom(timestamp(delivery.sent.at))
+        if delivery.rejected is not None and name in blamed:
+            config.error_state.CopyFrom(_error(delivery.rejected))
+        yield config
 
 
 def _status(name: str, resource: Resource | None, holding: Holding, *, blamed: bool) -> int:

@@ -36,9 +36,9 @@ class Inspector(pb_grpc.InspectorServicer):
     async def ListSidecars(
         self, request: pb.ListSidecarsRequest, context: Context
     ) -> pb.ListSidecarsResponse:
-        wanted = [d for d in self._hub.records if request.node_id in ("", d.node_id)]
-        wanted.sort(key=lambda d: (d.node_id, d.stream))
-        return pb.ListSidecarsResponse(sidecars=[_sidecar(d) for d in wanted])
+        records = [d for d in self._hub.records if request.node_id in ("", d.node_id)]
+        records.sort(key=lambda d: (d.node_id, d.stream))
+        return pb.ListSidecarsResponse(sidecars=[_sidecar(d) for d in records])
 
     async def GetSnapshot(
         self, request: pb.GetSnapshotRequest, context: Context
@@ -47,20 +47,20 @@ class Inspector(pb_grpc.InspectorServicer):
         snapshot = await self._hub.in_turn(self._hub.snapshot, kind, sidecar)
         if snapshot is None:
             await _no_pod(sidecar, context)
-        asked = _asked(snapshot, request)
-        return pb.GetSnapshotResponse(version=snapshot.version, types=[_type(s) for s in asked])
+        types = _asked(snapshot, request)
+        return pb.GetSnapshotResponse(version=snapshot.version, types=[_type(s) for s in types])
 
     async def WatchSnapshot(
         self, request: pb.WatchSnapshotRequest, context: Context
     ) -> AsyncIterator[pb.WatchSnapshotResponse]:
         kind, sidecar = await self._whose(request, context)
-        told: list[str] | None = None
+        versions: list[str] | None = None
         async with self._hub.watch(kind, sidecar) as watch:
             while (snapshot := await watch.next()) is not None:
-                asked = _asked(snapshot, request)
-                if told != (told := [held.version for held in asked]):
+                types = _asked(snapshot, request)
+                if versions != (versions := [one.version for one in types]):
                     yield pb.WatchSnapshotResponse(
-                        version=snapshot.version, types=[_type(held) for held in asked]
+                        version=snapshot.version, types=[_type(one) for one in types]
                     )
         await _no_pod(sidecar, context)
 
@@ -78,14 +78,14 @@ class Inspector(pb_grpc.InspectorServicer):
     async def ListProblems(
         self, request: pb.ListProblemsRequest, context: Context
     ) -> pb.ListProblemsResponse:
-        found = await self._hub.in_turn(self._hub.problems)
-        return pb.ListProblemsResponse(problems=[_problem(p) for p in found])
+        problems = await self._hub.in_turn(self._hub.problems)
+        return pb.ListProblemsResponse(problems=[_problem(p) for p in problems])
 
     async def ListPolicies(
         self, request: pb.ListPoliciesRequest, context: Context
     ) -> pb.ListPoliciesResponse:
-        found = await self._hub.in_turn(self._hub.policies)
-        return pb.ListPoliciesResponse(policies=[_policy(p) for p in found])
+        policies = await self._hub.in_turn(self._hub.policies)
+        return pb.ListPoliciesResponse(policies=[_policy(p) for p in policies])
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         try:
@@ -145,30 +145,30 @@ def _sidecar(delivery: StreamRecord) -> pb.Sidecar:
         variant=pb.Sidecar.Variant.Value(delivery.variant.upper()),
         state=pb.Sidecar.State.Value(delivery.state),
         connected_at=timestamp(delivery.connected_at),
-        deliveries=[_delivery(type_url, held) for type_url, held in types],
+        deliveries=[_delivery(type_url, delivery) for type_url, delivery in types],
     )
 
 
-def _delivery(type_url: str, held: Delivery) -> pb.Delivery:
+def _delivery(type_url: str, delivery: Delivery) -> pb.Delivery:
     message = pb.Delivery(
         type_url=type_url,
-        subscribed_names=held.subscribed,
-        responses=held.responses,
-        acknowledgements=held.acknowledgements,
-        rejections=held.rejections,
+        subscribed_names=delivery.subscribed,
+        responses=delivery.responses,
+        acknowledgements=delivery.acknowledgements,
+        rejections=delivery.rejections,
     )
-    if held.sent:
-        message.sent.version = held.sent.version
-        message.sent.at.CopyFrom(timestamp(held.sent.at))
-        message.sent.resource_count = len(held.sent.names)
-    if held.acknowledged:
-        message.acknowledged.version = held.acknowledged.version
-        message.acknowledged.at.CopyFrom(timestamp(held.acknowledged.at))
-    if held.rejected:
-        message.rejected.version = held.rejected.version
-        message.rejected.at.CopyFrom(timestamp(held.rejected.at))
-        message.rejected.message = held.rejected.message
-        message.rejected.resource_names.extend(held.rejected.names)
+    if delivery.sent:
+        message.sent.version = delivery.sent.version
+        message.sent.at.CopyFrom(timestamp(delivery.sent.at))
+        message.sent.resource_count = len(delivery.sent.names)
+    if delivery.acknowledged:
+        message.acknowledged.version = delivery.acknowledged.version
+        message.acknowledged.at.CopyFrom(timestamp(delivery.acknowledged.at))
+    if delivery.rejected:
+        message.rejected.version = delivery.rejected.version
+        message.rejected.at.CopyFrom(timestamp(delivery.rejected.at))
+        message.rejected.message = delivery.rejected.message
+        message.rejected.resource_names.extend(delivery.rejected.names)
     return message
 
 
@@ -183,22 +183,24 @@ def _asked(
     return [snapshot.of(url) for url in sorted(set(request.type_urls) or snapshot.sets)]
 
 
-def _kind(asked: pb.Sidecar.ClientKind.ValueType) -> ClientKind:
+def _kind(kind: pb.Sidecar.ClientKind.ValueType) -> ClientKind:
     """ValueError for a number that this version has no name for."""
-    if asked == pb.Sidecar.CLIENT_KIND_UNSPECIFIED:
+    if kind == pb.Sidecar.CLIENT_KIND_UNSPECIFIED:
         return ClientKind.ENVOY
-    name = pb.Sidecar.ClientKind.Name(asked)
+    name = pb.Sidecar.ClientKind.Name(kind)
     return ClientKind[name]
 
 
-def _type(held: ResourceSet) -> pb.TypeSnapshot:
+def _type(of_type: ResourceSet) -> pb.TypeSnapshot:
     resources = [
         pb.SnapshotResource(
-            name=name, version=held[name].version, resource=AnyMessage.FromString(held[name].packed)
+            name=name,
+            version=of_type[name].version,
+            resource=AnyMessage.FromString(of_type[name].packed),
         )
-        for name in sorted(held)
+        for name in sorted(of_type)
     ]
-    return pb.TypeSnapshot(type_url=held.type_url, version=held.version, resources=resources)
+    return pb.TypeSnapshot(type_url=of_type.type_url, version=of_type.version, resources=resources)
 
 
 def _problem(problem: Problem) -> pb.Problem:

@@ -62,11 +62,11 @@ def _struct(matcher: StructMatcher, field: str) -> Matches:
     matches = _value(matcher.value, f"{field}.value", depth=0)
 
     def follow(metadata: Any) -> bool:
-        held = Value(struct_value=metadata)
+        value = Value(struct_value=metadata)
         for key in keys:
-            fields = held.struct_value.fields
-            held = fields[key] if key in fields else Value()
-        return matches(held)
+            fields = value.struct_value.fields
+            value = fields[key] if key in fields else Value()
+        return matches(value)
 
     return follow
 
@@ -83,12 +83,12 @@ def _value(matcher: ValueMatcher, field: str, *, depth: int) -> Matches:
             _value(m, f"{field}.or_match.value_matchers[{i}]", depth=depth + 1)
             for i, m in enumerate(matcher.or_match.value_matchers)
         ]
-        return lambda held: any(matches(held) for matches in each)
+        return lambda value: any(matches(value) for matches in each)
     if pattern == "present_match":
-        return lambda held: bool((held.WhichOneof("kind") is not None) == matcher.present_match)
+        return lambda value: bool((value.WhichOneof("kind") is not None) == matcher.present_match)
     kind = _KIND[pattern]
     content = _content(matcher, f"{field}.{pattern}", depth=depth)
-    return lambda held: held.WhichOneof("kind") == kind and content(getattr(held, kind))
+    return lambda value: value.WhichOneof("kind") == kind and content(getattr(value, kind))
 
 
 def _content(matcher: ValueMatcher, field: str, *, depth: int) -> Matches:
@@ -99,10 +99,10 @@ def _content(matcher: ValueMatcher, field: str, *, depth: int) -> Matches:
         case "string_match":
             return _string(matcher.string_match, field)
         case "bool_match":
-            return lambda held: bool(held is matcher.bool_match)
+            return lambda value: bool(value is matcher.bool_match)
         case "list_match":
             one = _value(matcher.list_match.one_of, f"{field}.one_of", depth=depth + 1)
-            return lambda held: any(one(element) for element in held.values)
+            return lambda value: any(one(element) for element in value.values)
         case _:
             return lambda _: True
 
@@ -110,9 +110,9 @@ def _content(matcher: ValueMatcher, field: str, *, depth: int) -> Matches:
 def _double(matcher: DoubleMatcher, field: str) -> Matches:
     match matcher.WhichOneof("match_pattern"):
         case "exact":
-            return lambda held: bool(held == matcher.exact)
+            return lambda value: bool(value == matcher.exact)
         case "range":
-            return lambda held: bool(matcher.range.start <= held < matcher.range.end)
+            return lambda value: bool(matcher.range.start <= value < matcher.range.end)
         case _:
             raise ValueError(f"{field} does not say what to match: set exact or range")
 
@@ -131,8 +131,8 @@ def _string(matcher: StringMatcher, field: str) -> Matches:
         allowed = ", ".join([*map(str, compare), "safe_regex"])
         raise ValueError(f"{field}: {pattern or 'nothing'} is set; allowed is one of {allowed}")
     fold = str.lower if matcher.ignore_case else str
-    wanted, holds = fold(getattr(matcher, str(pattern))), compare[pattern]
-    return lambda held: holds(fold(held), wanted)
+    expected, holds = fold(getattr(matcher, str(pattern))), compare[pattern]
+    return lambda text: holds(fold(text), expected)
 
 
 def _regex(regex: str, field: str) -> Matches:
@@ -144,4 +144,4 @@ def _regex(regex: str, field: str) -> Matches:
         compiled = re2.compile(regex, options)
     except re2.error as error:
         raise ValueError(f"{field} {regex!r} is not an RE2 expression: {error}") from error
-    return lambda held: compiled.fullmatch(held) is not None
+    return lambda text: compiled.fullmatch(text) is not None

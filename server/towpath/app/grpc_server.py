@@ -191,9 +191,9 @@ def _check_free(address: str) -> None:
         for family, kind, protocol, _, where in socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM
         ):
-            with socket.socket(family, kind, protocol) as tried:
-                tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                tried.bind(where)
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(where)
     except OSError as error:
         reason = error.strerror or error
         raise OSError(f"--ads-address {address} cannot be bound: {reason}") from error

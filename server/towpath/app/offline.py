@@ -46,11 +46,11 @@ class Offline:
 
     def problems(self, client: ClientKind | None = None) -> tuple[Problem, ...]:
         """What is wrong with the folder; with *client*, also what such sidecars could not do."""
-        found = set(self._hub.problems())
+        problems = set(self._hub.problems())
         if client is not None:
             for pod in cast("tuple[Pod, ...]", self._hub.mesh.group(Kind.POD, "all")):
-                found |= set(self._hub.withheld(client, pod.sidecar))
-        return tuple(sorted(found))
+                problems |= set(self._hub.withheld(client, pod.sidecar))
+        return tuple(sorted(problems))
 
     def withheld(self, client: ClientKind, sidecar: SidecarId) -> tuple[Problem, ...]:
         """Where a sidecar of that kind could not do what policies say."""

@@ -118,8 +118,8 @@ async def serve(
         limits=settings.streams,
         identifier=f"towpath/{__version__}",
     )
-    async with contextlib.AsyncExitStack() as held, asyncio.TaskGroup() as tasks:
-        source, writers = await held.enter_async_context(
+    async with contextlib.AsyncExitStack() as outer, asyncio.TaskGroup() as tasks:
+        source, writers = await outer.enter_async_context(
             _source(settings, store, hub, status_debounce=status_debounce, metrics=metrics)
         )
         pages = HttpEndpoints(
@@ -227,12 +227,12 @@ async def _source(
 
 
 async def _told_to_stop() -> None:
-    told = asyncio.Event()
+    stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in STOPS:
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, stop.set)
     try:
-        await told.wait()
+        await stop.wait()
     finally:
         # A second one ends the process as it is.
         for number in STOPS:

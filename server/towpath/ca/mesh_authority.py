@@ -34,19 +34,19 @@ async def mesh_authority(
     """
     path = SECRETS.path(namespace, SECRET)
     while True:
-        held = await _read(api, path, namespace)
-        data = held.get("data") or {}
+        secret = await _read(api, path, namespace)
+        data = secret.get("data") or {}
         if data:
             return _load(data, namespace, clock=clock)
-        made = Authority.create(NAME, lifetime=LIFETIME, clock=clock)
-        data = {_CERTIFICATE: _text(made.pair.certificate), _KEY: _text(made.pair.key)}
+        authority = Authority.create(NAME, lifetime=LIFETIME, clock=clock)
+        data = {_CERTIFICATE: _text(authority.pair.certificate), _KEY: _text(authority.pair.key)}
         try:
-            await needing(api.write("PUT", path, {**held, "data": data}), SECRETS.grant("update"))
+            await needing(api.write("PUT", path, {**secret, "data": data}), SECRETS.grant("update"))
         except KubeApiError as error:
             if not error.conflict:
                 raise
         else:
-            return made
+            return authority
 
 
 def serving_pair(authority: Authority, namespace: str) -> Pair:
@@ -96,8 +96,8 @@ async def _read(api: KubeApi, path: str, namespace: str) -> dict[str, Any]:
             text = f"there is no Secret {namespace}/{SECRET}: `towpath install` makes an empty one"
             raise NoAuthority(text) from error
         raise
-    held: dict[str, Any] = json.loads(answer)
-    return held
+    secret: dict[str, Any] = json.loads(answer)
+    return secret
 
 
 def _load(data: dict[str, str], namespace: str, *, clock: Callable[[], datetime]) -> Authority:

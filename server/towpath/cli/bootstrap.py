@@ -102,13 +102,13 @@ def bootstrap(
         of_client = grpc_bootstrap(whose, server=(host, port), tls=None if plaintext else tls)
         click.echo(json.dumps(of_client, indent=2))
         return
-    made = envoy_bootstrap(
+    document = envoy_bootstrap(
         pod or "",
         server=(host, port),
         transport=Transport[variant.upper()],
         tls=None if plaintext else tls,
     )
-    text = json.dumps(made, indent=2) + "\n"
+    text = json.dumps(document, indent=2) + "\n"
     # By way of JSON, so that equal parts are written out where they stand.
     click.echo(text if output == "json" else _yaml(text), nl=False)
 

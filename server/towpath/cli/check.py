@@ -61,10 +61,10 @@ def _sidecars(server: Server | None) -> Finding:
     except (click.ClickException, grpc.RpcError) as error:
         return Finding("sidecars", Verdict.BAD, str(error))
     wrong = [
-        f"{sidecar.node_id} {said}"
+        f"{sidecar.node_id} {fault}"
         for sidecar in answer.sidecars
         for delivery in sidecar.deliveries
-        if (said := _wrong(delivery, now=time.time()))
+        if (fault := _wrong(delivery, now=time.time()))
     ]
     count = len(answer.sidecars)
     if wrong:

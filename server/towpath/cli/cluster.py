@@ -42,8 +42,8 @@ mesh_name_option = click.option(
 
 
 def default_kubeconfig() -> Path:
-    named = os.environ.get("KUBECONFIG")
-    return Path(named) if named else Path.home() / ".kube" / "config"
+    paths = os.environ.get("KUBECONFIG")
+    return Path(paths) if paths else Path.home() / ".kube" / "config"
 
 
 def on_cluster(

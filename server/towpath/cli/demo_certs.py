@@ -95,16 +95,16 @@ def _authority(folder: Path) -> Authority:
     # A tenth of a second of imports that no other command needs.
     from towpath.ca import Authority, Pair
 
-    held = folder / "ca.crt", folder / "ca.key"
-    if all(path.exists() for path in held):
+    files = folder / "ca.crt", folder / "ca.key"
+    if all(path.exists() for path in files):
         try:
-            pair = Pair(*(path.read_bytes() for path in held))
+            pair = Pair(*(path.read_bytes() for path in files))
             return Authority.load(pair, clock=utc_now)
         except (ValueError, TypeError) as error:
-            raise click.ClickException(f"{held[0]} and {held[1]}: {error}") from error
-    made = Authority.create(NAME, lifetime=LIFETIME, clock=utc_now)
-    _write(folder / "ca", made.pair, NAME)
-    return made
+            raise click.ClickException(f"{files[0]} and {files[1]}: {error}") from error
+    authority = Authority.create(NAME, lifetime=LIFETIME, clock=utc_now)
+    _write(folder / "ca", authority.pair, NAME)
+    return authority
 
 
 def _write(path: Path, pair: Pair, meaning: str) -> None:

@@ -62,12 +62,12 @@ def explain(
     if server is not None:
         refuse_beside("--server", *MESH, reason=ONE_ANSWERS)
         with inspector(server, failure=NoAnswer) as stub:
-            answered = stub.Explain(request, timeout=TIMEOUT_S)
+            response = stub.Explain(request, timeout=TIMEOUT_S)
     else:
-        answered = _offline(request, offline(manifests, or_else=", or --server", **mesh))
+        response = _offline(request, offline(manifests, or_else=", or --server", **mesh))
     as_json = output == "json"
-    click.echo(json.dumps(MessageToDict(answered), indent=2) if as_json else _text(answered))
-    raise SystemExit(0 if answered.allowed else 1)
+    click.echo(json.dumps(MessageToDict(response), indent=2) if as_json else _text(response))
+    raise SystemExit(0 if response.allowed else 1)
 
 
 def _offline(request: pb.ExplainRequest, mesh: Offline) -> pb.ExplainResponse:

@@ -90,16 +90,16 @@ async def _make_mesh_config(api: KubeApi, values: Values, documents: list[dict[s
     from towpath.install.manifests import mesh_config
     from towpath.install.objects import create, read, title
 
-    wanted = mesh_config(documents)
-    if await create(api, wanted):
-        click.echo(f"  {'created':9} {title(wanted)}")
+    document = mesh_config(documents)
+    if await create(api, document):
+        click.echo(f"  {'created':9} {title(document)}")
         return
-    config = await read(api, wanted)
+    config = await read(api, document)
     click.echo(f"The MeshConfig {values.osm_namespace}/{CONFIG} already exists: it stays as it is.")
     for path, (present, value) in differing(config, values.preset).items():
-        shown = "not set" if present is None else yaml.safe_dump(present).split("\n")[0]
+        text = "not set" if present is None else yaml.safe_dump(present).split("\n")[0]
         click.echo(
-            f"WARNING: spec.{path} is {shown} there, and --set does not change it. To change it:\n"
+            f"WARNING: spec.{path} is {text} there, and --set does not change it. To change it:\n"
             f"  {patch_command(values.osm_namespace, path, value)}",
             err=True,
         )

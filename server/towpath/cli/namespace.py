@@ -57,8 +57,8 @@ def add(
 
     async def act(api: KubeApi) -> None:
         await _refuse_mesh_of_another(api, mesh_name)
-        held = {name: await _labels(api, name) for name in names}
-        for name, labels in held.items():
+        labels_by_name = {name: await _labels(api, name) for name in names}
+        for name, labels in labels_by_name.items():
             other = labels.get(MONITORED, mesh_name)
             if other != mesh_name:
                 text = f"namespace {name} is in mesh {other}: remove it from there first"
@@ -134,8 +134,8 @@ async def _refuse_mesh_of_another(api: KubeApi, mesh: str) -> None:
 async def _labels(api: KubeApi, name: str) -> dict[str, str]:
     from towpath.install.objects import read, stub
 
-    held = await read(api, stub("v1", "Namespace", name))
-    if held is None:
+    record = await read(api, stub("v1", "Namespace", name))
+    if record is None:
         raise click.ClickException(f"there is no namespace {name}")
-    labels: dict[str, str] = held["metadata"].get("labels") or {}
+    labels: dict[str, str] = record["metadata"].get("labels") or {}
     return labels

@@ -36,16 +36,16 @@ def problems(
             "--server", "client", reason="a server knows which kinds of clients are connected"
         )
         refuse_beside("--server", *MESH, reason=ONE_ANSWERS)
-        found = _of(server)
+        lines = _of(server)
     else:
-        found = [
+        lines = [
             str(problem)
             for problem in offline(manifests, or_else=", or --server", **mesh).problems(client)
         ]
-    for line in found:
+    for line in lines:
         click.echo(line)
-    click.echo(f"{len(found)} problem{'' if len(found) == 1 else 's'}", err=True)
-    raise SystemExit(1 if found else 0)
+    click.echo(f"{len(lines)} problem{'' if len(lines) == 1 else 's'}", err=True)
+    raise SystemExit(1 if lines else 0)
 
 
 def _of(server: Server) -> list[str]:

@@ -54,23 +54,23 @@ def uninstall(
             delete_namespace=delete_namespace,
         )
 
-    found = on_cluster(kubeconfig, context, look)
-    for record, owner in found.kept:
+    removal = on_cluster(kubeconfig, context, look)
+    for record, owner in removal.kept:
         click.echo(f"  kept      {title(record)} ({owner})")
-    for text in found.unknown:
+    for text in removal.unknown:
         click.echo(f"  unknown   {text}")
-    if not found.going:
+    if not removal.going:
         click.echo(f"Nothing to remove: Towpath is not installed in {osm_namespace}.")
         return
     if not force:
-        for record in found.going:
+        for record in removal.going:
             click.echo(f"  to delete {title(record)}")
         text = f"Remove the control plane and its MeshConfig from {osm_namespace}"
         text += ", and every policy of the cluster" if everywhere else ""
         click.confirm(f"{text}?", abort=True)
 
     async def act(api: KubeApi) -> None:
-        for record in found.going:
+        for record in removal.going:
             if await delete(api, record):
                 click.echo(f"  deleted   {title(record)}")
 

@@ -37,11 +37,12 @@ def version(*, client_only: bool, kubeconfig: Path, context: str) -> None:
     from towpath.install.installed import find_all
 
     try:
-        found = on_cluster(kubeconfig, context, find_all, within_s=ANSWERS_WITHIN_S)
+        installations = on_cluster(kubeconfig, context, find_all, within_s=ANSWERS_WITHIN_S)
     except click.ClickException as error:
         click.echo(f"the cluster's control planes are not known: {error.message}", err=True)
         return
     rows = [
-        (one.values.osm_namespace, one.values.mesh_name, one.version, one.replicas) for one in found
+        (one.values.osm_namespace, one.values.mesh_name, one.version, one.replicas)
+        for one in installations
     ]
     print_table(("NAMESPACE", "MESH", "VERSION", "AVAILABLE"), rows)

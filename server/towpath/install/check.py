@@ -65,12 +65,12 @@ async def _definitions(api: KubeApi, documents: list[Document]) -> Finding:
     wrong = []
     definitions = [one for one in documents if one["kind"] == "CustomResourceDefinition"]
     for definition in definitions:
-        held = await read(api, definition)
-        said = not_established(held)
-        if not said and not contains(held["spec"], definition["spec"]):
-            said = "it is not that of this version: use `towpath upgrade`"
-        if said:
-            wrong.append(f"{title(definition)}: {said}")
+        record = await read(api, definition)
+        fault = not_established(record)
+        if not fault and not contains(record["spec"], definition["spec"]):
+            fault = "it is not that of this version: use `towpath upgrade`"
+        if fault:
+            wrong.append(f"{title(definition)}: {fault}")
     count = len(definitions)
     if wrong:
         text = f"{len(wrong)} of {count} are missing or outdated"
@@ -133,13 +133,13 @@ def _words(attributes: Mapping[str, str]) -> str:
 
 
 async def _control_plane(api: KubeApi, namespace: str) -> Finding:
-    held = await read(api, deployment(namespace))
-    if held is None:
+    record = await read(api, deployment(namespace))
+    if record is None:
         return Finding("control plane", Verdict.BAD, f"nothing is installed in {namespace}")
-    image = held["spec"]["template"]["spec"]["containers"][0]["image"]
-    if said := missing(held):
-        return Finding("control plane", Verdict.BAD, f"{image}: {said}")
-    count = held["status"]["availableReplicas"]
+    image = record["spec"]["template"]["spec"]["containers"][0]["image"]
+    if fault := missing(record):
+        return Finding("control plane", Verdict.BAD, f"{image}: {fault}")
+    count = record["status"]["availableReplicas"]
     return Finding("control plane", Verdict.OK, f"{image}: all {count} replicas are available")
 
 
@@ -150,23 +150,23 @@ async def _switches(api: KubeApi, namespace: str) -> Finding:
         return Finding("MeshConfig", Verdict.BAD, text)
     words = []
     for path, name in _SWITCHES.items():
-        held: Any = config.get("spec") or {}
+        field: Any = config.get("spec") or {}
         for part in path.split("."):
-            held = held.get(part) if isinstance(held, dict) else None
-        words.append(f"{name} {'on' if held is True else 'off'}")
+            field = field.get(part) if isinstance(field, dict) else None
+        words.append(f"{name} {'on' if field is True else 'off'}")
     return Finding("MeshConfig", Verdict.OK, ", ".join(words))
 
 
-def contains(held: Any, wanted: Any) -> bool:
+def contains(value: Any, expected: Any) -> bool:
     """True if *held* is *wanted*, but for fields that the API server has added."""
-    if isinstance(wanted, dict):
-        return isinstance(held, dict) and all(
-            name in held and contains(held[name], value) for name, value in wanted.items()
+    if isinstance(expected, dict):
+        return isinstance(value, dict) and all(
+            name in value and contains(value[name], part) for name, part in expected.items()
         )
-    if isinstance(wanted, list):
+    if isinstance(expected, list):
         return (
-            isinstance(held, list)
-            and len(held) == len(wanted)
-            and all(contains(one, other) for one, other in zip(held, wanted, strict=True))
+            isinstance(value, list)
+            and len(value) == len(expected)
+            and all(contains(one, other) for one, other in zip(value, expected, strict=True))
         )
-    return bool(held == wanted)
+    return bool(value == expected)

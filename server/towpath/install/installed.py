@@ -58,34 +58,34 @@ async def find_all(api: KubeApi) -> list[Installation]:
     return [_installation(one) for one in records if one["metadata"]["name"] == NAME]
 
 
-def _installation(held: Any) -> Installation:
-    pod = held["spec"]["template"]["spec"]
+def _installation(record: Any) -> Installation:
+    pod = record["spec"]["template"]["spec"]
     (container,) = [one for one in pod["containers"] if one["name"] == NAME]
     variables = {one["name"]: one.get("value", "") for one in container.get("env", ())}
     repository, _, tag = container["image"].rpartition(":")
     values = Values(
         mesh_name=variables.get("TOWPATH_MESH_NAME") or MeshSettings().mesh_name,
-        osm_namespace=held["metadata"]["namespace"],
+        osm_namespace=record["metadata"]["namespace"],
         image_registry=repository.rpartition("/")[0],
         image_tag=tag,
         pull_policy=container.get("imagePullPolicy", ""),
-        replicas=held["spec"].get("replicas"),
+        replicas=record["spec"].get("replicas"),
         log_level=variables.get("TOWPATH_LOG_LEVEL", ""),
     )
-    return Installation(values, held)
+    return Installation(values, record)
 
 
 def differing(config: Any, preset: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Fields that the MeshConfig has otherwise than *preset*: what it has, and what is wanted."""
     spec = config.get("spec") or {}
-    found = {}
-    for path, wanted in preset.items():
-        held: Any = spec
+    differences = {}
+    for path, expected in preset.items():
+        present: Any = spec
         for name in path.split("."):
-            held = held.get(name) if isinstance(held, dict) else None
-        if held != wanted:
-            found[path] = (held, wanted)
-    return found
+            present = present.get(name) if isinstance(present, dict) else None
+        if present != expected:
+            differences[path] = (present, expected)
+    return differences
 
 
 def patch_command(namespace: str, path: str, value: Any) -> str:

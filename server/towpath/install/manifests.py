@@ -20,14 +20,14 @@ NAMESPACE = "osm-system"
 
 def manifests(values: Values) -> list[Document]:
     """All objects of an installation, definitions first."""
-    made = documents("base")
-    for document in made:
+    objects = documents("base")
+    for document in objects:
         _move(document, values.osm_namespace)
         if document["kind"] == "Deployment":
             _deployment(document["spec"], values)
         elif document["kind"] == "ConfigMap" and document["metadata"]["name"] == PRESET:
             document["data"][KEY] = _preset(document["data"][KEY], values)
-    return made
+    return objects
 
 
 def mesh_config(documents: Iterable[Document]) -> Document:
@@ -96,8 +96,8 @@ def _preset(text: str, values: Values) -> str:
     spec: Any = json.loads(text)
     for path, value in values.preset.items():
         *parents, name = path.split(".")
-        held = spec
+        section = spec
         for parent in parents:
-            held = held.setdefault(parent, {})
-        held[name] = value
+            section = section.setdefault(parent, {})
+        section[name] = value
     return json.dumps(spec, indent=2) + "\n"

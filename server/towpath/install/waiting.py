@@ -47,16 +47,16 @@ async def _until(
     lacks: Callable[[], Awaitable[str]], subject: str, goal: str, *, within_s: float
 ) -> None:
     """Return once nothing is lacking; it is looked at again and again."""
-    said = ""
+    fault = ""
     try:
         async with asyncio.timeout(within_s):
             while True:
-                said = await lacks()
-                if not said:
+                fault = await lacks()
+                if not fault:
                     return
                 await asyncio.sleep(POLL_S)
     except TimeoutError as error:
-        raise NotInTime(f"{subject} is not {goal} after {within_s:g} s: {said}") from error
+        raise NotInTime(f"{subject} is not {goal} after {within_s:g} s: {fault}") from error
 
 
 async def _read(api: KubeApi, what: Document, lacks: Callable[[Any], str]) -> str:
@@ -79,19 +79,19 @@ def missing(deployment: Any) -> str:
     """What a Deployment still lacks; "" if nothing."""
     if deployment is None:
         return "it does not exist"
-    status, wanted = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
+    status, replicas = deployment.get("status") or {}, deployment["spec"].get("replicas", 1)
     if status.get("observedGeneration", 0) < deployment["metadata"]["generation"]:
         return "its newest generation is not yet observed"
     available = status.get("availableReplicas", 0)
     updated = status.get("updatedReplicas", 0)
-    if min(available, updated) >= wanted and status.get("replicas", 0) <= wanted:
+    if min(available, updated) >= replicas and status.get("replicas", 0) <= replicas:
         return ""
     reasons = [
         f"{condition.get('reason')}: {condition.get('message')}"
         for condition in status.get("conditions") or ()
         if condition["status"] != ("False" if condition["type"] == "ReplicaFailure" else "True")
     ]
-    counts = f"{available} of {wanted} replicas are available, {updated} are of the newest form"
+    counts = f"{available} of {replicas} replicas are available, {updated} are of the newest form"
     return "; ".join([counts, *reasons])
 
 

@@ -67,8 +67,8 @@ class Setting:
     def check(self, value: Any) -> None:
         """Raises SettingsError if *value* is not allowed."""
         if not self._fits(value):
-            shown = repr(value) if isinstance(value, str) else value
-            raise SettingsError(f"{self.flag} is {shown}: allowed is {self.allowed}")
+            text = repr(value) if isinstance(value, str) else value
+            raise SettingsError(f"{self.flag} is {text}: allowed is {self.allowed}")
 
     def _fits(self, value: Any) -> bool:
         if self.bounds is not None:

@@ -17,19 +17,19 @@ _SERVICE_HOST = "_SERVICE_HOST"
 
 def refuse_unknown(environment: Mapping[str, str], *more: str) -> None:
     """SettingsError if a TOWPATH_… variable is neither a setting's nor one of *more*."""
-    known = {s.variable for s in all_settings().values()}.union(more)
+    names = {s.variable for s in all_settings().values()}.union(more)
     links = _service_links(environment)
     for name in sorted(environment):
-        if name.startswith(PREFIX) and name not in known:
+        if name.startswith(PREFIX) and name not in names:
             if OF_OTHERS.fullmatch(name) or links.fullmatch(name):
                 continue
-            raise SettingsError(f"{name} is not a setting: {nearest(name, known)}")
+            raise SettingsError(f"{name} is not a setting: {nearest(name, names)}")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, names: Iterable[str]) -> str:
     """A question, or a hint, for whoever wrote *name*."""
     # Without the prefix: every name would be alike by it.
-    by_rest = {one.removeprefix(PREFIX): one for one in known}
+    by_rest = {one.removeprefix(PREFIX): one for one in names}
     rests = difflib.get_close_matches(name.removeprefix(PREFIX), sorted(by_rest), n=1)
     return f"did you mean {by_rest[rests[0]]}?" if rests else "`towpath serve --help` lists all"
 

@@ -35,11 +35,11 @@ class Settings:
         """With these values, by the settings' names. Raises SettingsError if one is not allowed."""
         if unknown := values.keys() - all_settings().keys():
             raise TypeError(f"these are not settings: {', '.join(sorted(unknown))}")
-        made: dict[str, Any] = {}
+        parts: dict[str, Any] = {}
         for name, group in groups().items():
             own = [setting.name for setting in declared(group)]
-            made[name] = group(**{name: values[name] for name in own if name in values})
-        return cls(**made)
+            parts[name] = group(**{name: values[name] for name in own if name in values})
+        return cls(**parts)
 
 
 @functools.cache
