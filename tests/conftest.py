@@ -108,10 +108,10 @@ def _suggestions_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def golden(request: pytest.FixtureRequest, case: Path) -> Iterator[Golden]:
     """Golden files of the folder that the test's own `case` names."""
-    held = Golden(case, update=request.config.getoption("--update-golden"))
-    yield held
+    fixture = Golden(case, update=request.config.getoption("--update-golden"))
+    yield fixture
     if request.node.stash.get(PASSED, False):
-        held.finish()
+        fixture.finish()
 
 
 @pytest.fixture(autouse=True)

@@ -34,7 +34,9 @@ class DeltaExchange(Exchange):
         return discovery.DeltaDiscoveryRequest(
             type_url=self.type_url,
             resource_names_subscribe=self.names,
-            initial_resource_versions={name: held.version for name, held in self.held.items()},
+            initial_resource_versions={
+                name: resource.version for name, resource in self.held.items()
+            },
         )
 
     def verdict(self, nonces: list[str], error: status_pb2.Status | None) -> list[Request]:

@@ -45,11 +45,11 @@ class Arrival:
     complete: bool
     fault: str
 
-    def lost(self, held: Iterable[str]) -> frozenset[str]:
-        """Names that this response takes away from those *held*, or says do not exist."""
+    def lost(self, names: Iterable[str]) -> frozenset[str]:
+        """Names that this response takes away from those *names*, or says do not exist."""
         lost = self.removed | {n for n, e in self.errors.items() if e.code in _NOT_TO_BE_USED}
         if self.complete:
-            lost |= frozenset(held) - self.resources.keys() - self.errors.keys()
+            lost |= frozenset(names) - self.resources.keys() - self.errors.keys()
         return lost
 
 
@@ -160,28 +160,28 @@ class Exchange(ABC):
     def _fold(
         self, arrivals: list[Arrival], answer: Callable[[Update, str | None], None]
     ) -> Update:
-        held = dict(self.held)
+        resources = dict(self.held)
         absent: set[str] = set()
         errors: dict[str, ResourceFault] = {}
         for arrival in arrivals:
-            lost = arrival.lost(held)
+            lost = arrival.lost(resources)
             absent |= lost
             for name in lost:
-                held.pop(name, None)
+                resources.pop(name, None)
             for name, resource in self._wanted(arrival.resources).items():
                 errors.pop(name, None)
-                old = held.get(name)
+                old = resources.get(name)
                 if not (self.shares_version and old is not None and old.body == resource.body):
-                    held[name] = resource
+                    resources[name] = resource
             errors |= arrival.errors
-        changed = {n: resource for n, resource in held.items() if self.held.get(n) != resource}
+        changed = {n: resource for n, resource in resources.items() if self.held.get(n) != resource}
         return Update(
             type_url=self.type_url,
             version=arrivals[-1].version,
             changed=MappingProxyType(changed),
-            removed=frozenset(absent - held.keys()),
+            removed=frozenset(absent - resources.keys()),
             resource_errors=MappingProxyType(errors),
-            resources=MappingProxyType(held),
+            resources=MappingProxyType(resources),
             received=tuple(dict.fromkeys(n for a in arrivals for n in a.resources)),
             _answer=answer,
         )

@@ -46,7 +46,7 @@ def _string_in_field_1(message: bytes) -> str:
     Only the top level is walked: a field is a tag (number and wire type) and a value that its wire
     type says how to skip. If a field is repeated, the last one counts, as in any protobuf parser.
     """
-    found = b""
+    text = b""
     at = 0
     while at < len(message):
         tag, at = _varint(message, at)
@@ -66,8 +66,8 @@ def _string_in_field_1(message: bytes) -> str:
         if at > len(message):
             raise ValueError(f"field {number} ends at byte {at} of {len(message)}")
         if number == 1 and wire_type == _LENGTH:
-            found = message[start:at]
-    return found.decode()
+            text = message[start:at]
+    return text.decode()
 
 
 def _varint(message: bytes, at: int) -> tuple[int, int]:

@@ -66,7 +66,7 @@ async def test_connections_without_a_certificate_keep_no_sidecar_out(
     server: ServerProcess, certificates: Certificates, said: bytes
 ) -> None:
     sidecar = certificates.sidecar("curl", "curl")
-    with silent(server.tcp_port, 400, said=said) as sockets:
+    with silent(server.tcp_port, 400, opening=said) as sockets:
         assert await _is_served(server.address, sidecar)
         assert server.alive()
         assert server.descriptors() < 300
@@ -111,7 +111,7 @@ async def test_a_connection_that_asks_for_nothing_ends_and_one_that_does_stays(
             stream: Any = channel.stream_stream(STREAM)()
             await stream.write(SUBSCRIPTION)
             await stream.read()
-            with silent(started.tcp_port, 5, said=hello) as sockets:
+            with silent(started.tcp_port, 5, opening=hello) as sockets:
                 async with asyncio.timeout(WITHIN_S):
                     while still_open(sockets):
                         await asyncio.sleep(0.1)

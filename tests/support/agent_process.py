@@ -117,9 +117,9 @@ async def delivery(plane: ControlPlane) -> pb.Delivery:
         answer = await pb_grpc.InspectorStub(channel).ListSidecars(pb.ListSidecarsRequest())
     for sidecar in answer.sidecars:
         assert pb.Sidecar.PIPY == sidecar.client_kind
-        for held in sidecar.deliveries:
-            if held.type_url == SIDECAR:
-                return held
+        for one in sidecar.deliveries:
+            if one.type_url == SIDECAR:
+                return one
     return pb.Delivery()
 
 
@@ -127,10 +127,10 @@ async def acknowledged(plane: ControlPlane, *, not_version: str = "") -> pb.Deli
     """Wait until the newest is acknowledged, and is another than that version."""
     async with asyncio.timeout(WITHIN_S):
         while True:
-            held = await delivery(plane)
-            version = held.acknowledged.version
-            if version and version == held.sent.version and version != not_version:
-                return held
+            record = await delivery(plane)
+            version = record.acknowledged.version
+            if version and version == record.sent.version and version != not_version:
+                return record
             await asyncio.sleep(0.02)
 
 
@@ -145,7 +145,7 @@ async def rejected(plane: ControlPlane) -> pb.Delivery:
     """Wait until the server knows of a rejection."""
     async with asyncio.timeout(WITHIN_S):
         while True:
-            held = await delivery(plane)
-            if held.HasField("rejected"):
-                return held
+            record = await delivery(plane)
+            if record.HasField("rejected"):
+                return record
             await asyncio.sleep(0.02)

@@ -18,14 +18,14 @@ def frame(kind: int, flags: int, body: bytes = b"") -> bytes:
 
 
 @contextlib.contextmanager
-def silent(port: int, count: int, *, said: bytes = b"") -> Iterator[list[socket.socket]]:
+def silent(port: int, count: int, *, opening: bytes = b"") -> Iterator[list[socket.socket]]:
     """*count* connections that say so much and no more."""
-    with contextlib.ExitStack() as held:
+    with contextlib.ExitStack() as stack:
         sockets = []
         for _ in range(count):
-            one = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
+            one = stack.enter_context(socket.create_connection(("127.0.0.1", port), timeout=30))
             with contextlib.suppress(OSError):
-                one.sendall(said)
+                one.sendall(opening)
             sockets.append(one)
         yield sockets
 

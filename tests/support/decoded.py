@@ -27,24 +27,24 @@ def unpacked(packed: AnyMessage, message_type: type[M]) -> M:
     return message
 
 
-def decoded(held: Resource, message_type: type[M]) -> M:
-    return unpacked(AnyMessage.FromString(held.packed), message_type)
+def decoded(resource: Resource, message_type: type[M]) -> M:
+    return unpacked(AnyMessage.FromString(resource.packed), message_type)
 
 
-def listener(held: Resource) -> Any:
-    return decoded(held, Listener)
+def listener(resource: Resource) -> Any:
+    return decoded(resource, Listener)
 
 
-def cluster(held: Resource) -> Any:
-    return decoded(held, Cluster)
+def cluster(resource: Resource) -> Any:
+    return decoded(resource, Cluster)
 
 
-def routes(held: Resource) -> Any:
-    return decoded(held, RouteConfiguration)
+def routes(resource: Resource) -> Any:
+    return decoded(resource, RouteConfiguration)
 
 
-def assignment(held: Resource) -> Any:
-    return decoded(held, ClusterLoadAssignment)
+def assignment(resource: Resource) -> Any:
+    return decoded(resource, ClusterLoadAssignment)
 
 
 def chains(of: Any) -> dict[str, Any]:
@@ -52,11 +52,11 @@ def chains(of: Any) -> dict[str, Any]:
     return {chain.name: chain for chain in of.filter_chains}
 
 
-def named_by_listeners(held: Iterable[Resource]) -> tuple[set[str], set[str]]:
+def named_by_listeners(resources: Iterable[Resource]) -> tuple[set[str], set[str]]:
     """The clusters and the route configurations that filters of these listeners name."""
     clusters: set[str] = set()
     configurations: set[str] = set()
-    for one in held:
+    for one in resources:
         for packed in _filters(listener(one)):
             if packed.Is(TcpProxy.DESCRIPTOR):
                 clusters.add(unpacked(packed, TcpProxy).cluster)

@@ -36,7 +36,7 @@ def egress_object(name: str = "policy", /, **spec: Any) -> dict[str, Any]:
 
 
 def group_object(name: str, *matches: tuple[str, Iterable[str]]) -> dict[str, Any]:
-    found = [
+    entries = [
         {"name": f"m{n}", "pathRegex": path, "methods": list(methods)}
         for n, (path, methods) in enumerate(matches)
     ]
@@ -45,7 +45,7 @@ def group_object(name: str, *matches: tuple[str, Iterable[str]]) -> dict[str, An
         "apiVersion": GROUP,
         "kind": "HTTPRouteGroup",
         "metadata": metadata,
-        "spec": {"matches": found},
+        "spec": {"matches": entries},
     }
 
 
@@ -94,34 +94,34 @@ class Result:
     @property
     def chains(self) -> dict[str, Any]:
         """The egress chains by name."""
-        found = chains(self.listener) if "outbound-listener" in self._resources(LISTENER) else {}
-        return {name: chain for name, chain in found.items() if name.startswith("egress-")}
+        by_name = chains(self.listener) if "outbound-listener" in self._resources(LISTENER) else {}
+        return {name: chain for name, chain in by_name.items() if name.startswith("egress-")}
 
     @property
     def routes(self) -> dict[str, Any]:
-        return {name: routes(held) for name, held in self._resources(ROUTES).items()}
+        return {name: routes(resource) for name, resource in self._resources(ROUTES).items()}
 
     @property
     def clusters(self) -> dict[str, Any]:
         """The clusters that policies lead to, by name."""
         common = {"passthrough-outbound", "sidecar-admin"}
-        held = self._resources(CLUSTER)
-        return {name: cluster(held[name]) for name in sorted(held.keys() - common)}
+        resources = self._resources(CLUSTER)
+        return {name: cluster(resources[name]) for name in sorted(resources.keys() - common)}
 
     def _resources(self, type_url: str) -> Any:
-        found = snapshot(self.mesh, ClientKind.ENVOY, SidecarId("pod-1", "test"))
-        assert found is not None
-        return found.of(type_url)
+        whole = snapshot(self.mesh, ClientKind.ENVOY, SidecarId("pod-1", "test"))
+        assert whole is not None
+        return whole.of(type_url)
 
 
 def result_of(*objects: dict[str, Any], passthrough: bool = False) -> Result:
     """Decode, plan and encode; policies are on, and there is nothing else in the mesh."""
-    found = [decode(raw, "policy.yaml:1") for raw in objects]
+    records = [decode(raw, "policy.yaml:1") for raw in objects]
     mesh = mesh_of(
         namespace("test"),
         namespace("other"),
         mesh_config(policies=True, egress=passthrough),
         pod("pod-1", in_namespace="test", account="sa-1"),
-        *(one.value for one in found if one.value is not None),
+        *(one.value for one in records if one.value is not None),
     )
-    return Result(mesh, tuple(problem for one in found for problem in one.problems))
+    return Result(mesh, tuple(problem for one in records for problem in one.problems))

@@ -23,11 +23,13 @@ from towpath.model.snapshot import Resource
 from towpath.planning.egress.decide import Attempt
 
 
-def lets_through(held: Resource | None, by_name: Mapping[str, Resource], attempt: Attempt) -> bool:
-    """True if the attempt reaches a cluster; *held* is None where there is no listener."""
-    if held is None:
+def lets_through(
+    resource: Resource | None, by_name: Mapping[str, Resource], attempt: Attempt
+) -> bool:
+    """True if the attempt reaches a cluster; *resource* is None where there is no listener."""
+    if resource is None:
         return False
-    chain = _chain(listener(held), attempt)
+    chain = _chain(listener(resource), attempt)
     if chain is None or not chain.filters:
         return False
     last = chain.filters[-1].typed_config
@@ -78,30 +80,30 @@ def _holds(predicate: Any, port: int) -> bool:
         case "or_match":
             return any(_holds(rule, port) for rule in predicate.or_match.rules)
         case "destination_port_range":
-            found = predicate.destination_port_range
-            return bool(found.start <= port < found.end)
+            range_ = predicate.destination_port_range
+            return bool(range_.start <= port < range_.end)
     return False
 
 
-def _equal(wanted: Any, said: Any) -> int | None:
+def _equal(wanted: Any, value: Any) -> int | None:
     """1: this very value; 0: any; None: another."""
     if not wanted:
         return 0
-    return 1 if wanted == said else None
+    return 1 if wanted == value else None
 
 
 def _inside(ranges: Iterable[Any], address: str | None) -> int | None:
-    found = [f"{one.address_prefix}/{one.prefix_len.value}" for one in ranges]
-    if not found:
+    blocks = [f"{one.address_prefix}/{one.prefix_len.value}" for one in ranges]
+    if not blocks:
         return 0
-    networks = [IPv4Network(one) for one in found]
+    networks = [IPv4Network(one) for one in blocks]
     fitting = [n.prefixlen for n in networks if address and IPv4Address(address) in n]
     return max(fitting, default=None)
 
 
 def _named(patterns: Iterable[str], host: str) -> int | None:
-    found = list(patterns)
-    return 0 if not found else max((r for p in found if (r := _fits(p, host))), default=None)
+    names = list(patterns)
+    return 0 if not names else max((r for p in names if (r := _fits(p, host))), default=None)
 
 
 def _fits(pattern: str, host: str) -> int:
@@ -115,7 +117,7 @@ def _fits(pattern: str, host: str) -> int:
 
 def _routed(of: Any, attempt: Attempt) -> bool:
     ranked = [(_fits(d, attempt.host.lower()), h) for h in of.virtual_hosts for d in h.domains]
-    rank, host = max(ranked, key=lambda found: found[0], default=(0, None))
+    rank, host = max(ranked, key=lambda pair: pair[0], default=(0, None))
     if rank == 0 or host is None:
         return False
     taken = (route for route in host.routes if _matches(route.match, attempt))
@@ -129,8 +131,8 @@ def _matches(match: Any, attempt: Attempt) -> bool:
     path = attempt.path.partition("?")[0]
     if match.HasField("safe_regex") and not re.fullmatch(match.safe_regex.regex, path):
         return False
-    said = {":method": attempt.method, ":authority": attempt.host}
+    headers = {":method": attempt.method, ":authority": attempt.host}
     return all(
-        re.fullmatch(header.string_match.safe_regex.regex, said[header.name])
+        re.fullmatch(header.string_match.safe_regex.regex, headers[header.name])
         for header in match.headers
     )

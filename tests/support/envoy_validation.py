@@ -23,8 +23,8 @@ from towpath.model.types import CLUSTER, LISTENER, ROUTES
 
 def binary() -> Path:
     """The Envoy that is installed here."""
-    found = [Path(folder) / "_bin" / "envoy" for folder in envoy.__path__]
-    return next(path for path in found if path.is_file())
+    paths = [Path(folder) / "_bin" / "envoy" for folder in envoy.__path__]
+    return next(path for path in paths if path.is_file())
 
 
 def empty_bootstrap() -> Bootstrap:
@@ -38,30 +38,33 @@ def empty_bootstrap() -> Bootstrap:
     return bootstrap
 
 
-def add(bootstrap: Bootstrap, case: str, held: Snapshot) -> None:
+def add(bootstrap: Bootstrap, case: str, snapshot: Snapshot) -> None:
     """Add a snapshot's resources, under names of the case's own; each route gets a listener."""
     static = bootstrap.static_resources
-    known = {one.name for one in static.clusters}
-    for one in held.of(CLUSTER).values():
-        made = cluster(one)
-        if made.name in known:
-            made.name = f"{case}.{made.name}"
-            if made.HasField("load_assignment"):
-                made.load_assignment.cluster_name = made.name
-        static.clusters.append(made)
-    for made in (*(listener(one) for one in held.of(LISTENER).values()), *_route_listeners(held)):
-        made.name = f"{case}.{made.name}"
-        made.address.socket_address.address = "127.0.0.1"
-        made.address.socket_address.port_value = 20000 + len(static.listeners)
-        static.listeners.append(made)
+    names = {one.name for one in static.clusters}
+    for one in snapshot.of(CLUSTER).values():
+        resource = cluster(one)
+        if resource.name in names:
+            resource.name = f"{case}.{resource.name}"
+            if resource.HasField("load_assignment"):
+                resource.load_assignment.cluster_name = resource.name
+        static.clusters.append(resource)
+    for resource in (
+        *(listener(one) for one in snapshot.of(LISTENER).values()),
+        *_route_listeners(snapshot),
+    ):
+        resource.name = f"{case}.{resource.name}"
+        resource.address.socket_address.address = "127.0.0.1"
+        resource.address.socket_address.port_value = 20000 + len(static.listeners)
+        static.listeners.append(resource)
 
 
-def _route_listeners(held: Snapshot) -> Iterator[Listener]:
-    for one in held.of(ROUTES).values():
+def _route_listeners(snapshot: Snapshot) -> Iterator[Listener]:
+    for one in snapshot.of(ROUTES).values():
         filters: list[Filter] = [http_with("routes", routes(one))]
-        made = Listener(name=one.name, filter_chains=[FilterChain(filters=filters)])
-        made.address.socket_address.address = "127.0.0.1"
-        yield made
+        message = Listener(name=one.name, filter_chains=[FilterChain(filters=filters)])
+        message.address.socket_address.address = "127.0.0.1"
+        yield message
 
 
 def validate(bootstrap: Bootstrap, folder: Path) -> tuple[int, str]:

@@ -138,13 +138,13 @@ class FakeApi:
             answering.cancel()
 
     def _list(self, resource: Resource, query: Any) -> web.Response:
-        found = self._of(resource)
+        rows = self._of(resource)
         begin, size = int(query.get("continue", "0")), int(query.get("limit", "0"))
-        end = begin + size if size else len(found)
+        end = begin + size if size else len(rows)
         metadata = {"resourceVersion": str(self._version)}
-        if end < len(found):
+        if end < len(rows):
             metadata["continue"] = str(end)
-        items = [{k: v for k, v in o.items() if k in ("metadata", "spec")} for o in found]
+        items = [{k: v for k, v in o.items() if k in ("metadata", "spec")} for o in rows]
         return web.json_response({"metadata": metadata, "items": items[begin:end] or None})
 
     async def _watch(

@@ -15,8 +15,8 @@ import sys
 def import_all(package: str) -> list[str]:
     """Names of all modules of a package, each imported; `__main__` is a program and left out."""
     root = importlib.import_module(package)
-    found = pkgutil.walk_packages(root.__path__, f"{package}.")
-    names = [module.name for module in found if not module.name.endswith(".__main__")]
+    modules = pkgutil.walk_packages(root.__path__, f"{package}.")
+    names = [module.name for module in modules if not module.name.endswith(".__main__")]
     for name in names:
         importlib.import_module(name)
     return [package, *names]

@@ -48,7 +48,7 @@ class Held:
         return self.store.drain()[0]
 
     def names(self, kind: Kind) -> set[str]:
-        return {name for held, _, name in self.mesh().objects if held is kind}
+        return {name for its_kind, _, name in self.mesh().objects if its_kind is kind}
 
     def problems(self) -> list[str]:
         return [str(problem) for problem in self.mesh().problems]
@@ -62,8 +62,8 @@ class Held:
 
     def equal(self) -> bool:
         """True if the store holds what the server's objects say, computed from scratch."""
-        found = [decode(raw, "").value for raw in self.api.objects.values()]
-        wanted = {(v.kind, v.namespace, v.name): v for v in found if v is not None}
+        objects = [decode(raw, "").value for raw in self.api.objects.values()]
+        wanted = {(v.kind, v.namespace, v.name): v for v in objects if v is not None}
         return self.store.synced and dict(self.mesh().objects) == wanted
 
     async def until(self, holds: Callable[[], Any], what: str = "equal") -> None:
@@ -73,8 +73,8 @@ class Held:
                 while not holds():
                     await asyncio.sleep(0.005)
         except TimeoutError:
-            asked = [f"{path} {query}" for path, query in self.api.requests[-5:]]
-            raise AssertionError(f"not {what}: {self.problems()}, last asked {asked}") from None
+            requests = [f"{path} {query}" for path, query in self.api.requests[-5:]]
+            raise AssertionError(f"not {what}: {self.problems()}, last asked {requests}") from None
 
 
 class Follow(Protocol):
@@ -89,27 +89,27 @@ class Follow(Protocol):
 async def following(
     api: FakeApi, folder: Path, *, checkpoint: Path | None = None, **pace: Any
 ) -> AsyncIterator[Held]:
-    held = Held(api)
+    store = Held(api)
     client = await connect(api.kubeconfig(folder), "")
     origin = Origin("osm", "osm-system", client.url, client.authority)
     keeper = None
     if checkpoint is not None:
         keeper = Keeper(
-            checkpoint, origin, metrics=held.metrics, now=time.time, rhythm=QUICK_RHYTHM
+            checkpoint, origin, metrics=store.metrics, now=time.time, rhythm=QUICK_RHYTHM
         )
-    held.source = KubeSource(
+    store.source = KubeSource(
         client,
-        held.store,
+        store.store,
         osm_namespace="osm-system",
-        metrics=held.metrics,
+        metrics=store.metrics,
         keeper=keeper,
         clock=time.monotonic,
         dice=random.Random(1),
         pace=replace(QUICK, **pace),
     )
-    running = asyncio.create_task(held.source.run())
+    running = asyncio.create_task(store.source.run())
     try:
-        yield held
+        yield store
         assert not running.done(), "the source has ended by itself"
     finally:
         running.cancel()

@@ -57,23 +57,23 @@ def _draw_into(message: Message, draw: st.DrawFn) -> None:
 
 
 def _draw_field(message: Message, field: Any, draw: st.DrawFn) -> None:
-    held = getattr(message, field.name)
+    content = getattr(message, field.name)
     inner = field.message_type
     if inner is not None and inner.GetOptions().map_entry:
         keys, values = (inner.fields_by_name[name] for name in ("key", "value"))
         for key in draw(st.sets(_SCALARS[keys.cpp_type], max_size=2)):
             if values.message_type is None:
-                held[key] = draw(_SCALARS[values.cpp_type])
+                content[key] = draw(_SCALARS[values.cpp_type])
             else:
-                _draw_into(held[key], draw)
+                _draw_into(content[key], draw)
     elif field.is_repeated:
         for _ in range(draw(st.integers(0, 2))):
             if inner is None:
-                held.append(draw(_SCALARS[field.cpp_type]))
+                content.append(draw(_SCALARS[field.cpp_type]))
             else:
-                _draw_into(held.add(), draw)
+                _draw_into(content.add(), draw)
     elif inner is None:
         setattr(message, field.name, draw(_SCALARS[field.cpp_type]))
     else:
-        held.SetInParent()
-        _draw_into(held, draw)
+        content.SetInParent()
+        _draw_into(content, draw)

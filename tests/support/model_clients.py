@@ -98,9 +98,9 @@ class Model(ABC, Generic[R]):
         self.contents = contents
         self.publish_snapshot(snapshot(contents))
 
-    def publish_snapshot(self, held: Snapshot) -> None:
-        self._snapshot = held
-        self._say(self._server.on_snapshot(held))
+    def publish_snapshot(self, newest: Snapshot) -> None:
+        self._snapshot = newest
+        self._say(self._server.on_snapshot(newest))
 
     @property
     def under_way(self) -> tuple[Told[str], ...]:
@@ -124,17 +124,17 @@ class Model(ABC, Generic[R]):
         if not self._to_client:
             return False
         response = self._to_client.popleft()
-        held = self.types[response.type_url]
+        state = self.types[response.type_url]
         self.received += [(response.type_url, n, c) for n, c in response.contents.items()]
-        bad = {n for n, c in response.contents.items() if c.startswith(BAD) and held.wants(n)}
+        bad = {n for n, c in response.contents.items() if c.startswith(BAD) and state.wants(n)}
         good = set(response.contents) - bad
         if bad and response.type_url not in FULL_STATE:
             good = set()
         self._warm(response, good)
-        self._take(held, response, good, bad)
+        self._take(state, response, good, bad)
         self.accepted(response.type_url)
         error = (", ".join(sorted(bad)) if self._names_what_is_bad else "no") if bad else None
-        self._answer(held, response, error)
+        self._answer(state, response, error)
         return True
 
     def drain(self) -> None:
@@ -154,10 +154,10 @@ class Model(ABC, Generic[R]):
 
     def reconnect(self) -> None:
         self._connect()
-        for type_url, held in self.types.items():
-            held.nonce = ""
-            if held.wildcard or held.names:
-                self._first_request(type_url, held)
+        for type_url, state in self.types.items():
+            state.nonce = ""
+            if state.wildcard or state.names:
+                self._first_request(type_url, state)
 
     def _say(self, events: list[Event]) -> None:
         self._to_client.extend(told(events))
@@ -165,9 +165,9 @@ class Model(ABC, Generic[R]):
     def _warm(self, response: Told[str], good: set[str]) -> None:
         """A cluster that is new or changed warms until its endpoints come (Envoy's rule)."""
         if response.type_url == CLUSTER:
-            held, watched = self.types[CLUSTER], self.types.get(ENDPOINTS, Held()).names
-            changed = {n for n in good if held.contents.get(n) != response.contents[n]}
-            self.warming |= {n for n in changed & watched if held.wants(n)}
+            clusters, watched = self.types[CLUSTER], self.types.get(ENDPOINTS, Held()).names
+            changed = {n for n in good if clusters.contents.get(n) != response.contents[n]}
+            self.warming |= {n for n in changed & watched if clusters.wants(n)}
         elif response.type_url == ENDPOINTS:
             self.warming -= set(response.contents)
 
@@ -176,17 +176,17 @@ class Model(ABC, Generic[R]):
         """Ask for these names from now on, and everything if *wildcard*."""
 
     @abstractmethod
-    def _first_request(self, type_url: str, held: Held) -> None: ...
+    def _first_request(self, type_url: str, state: Held) -> None: ...
 
     @abstractmethod
-    def _take(self, held: Held, response: Told[str], good: set[str], bad: set[str]) -> None: ...
+    def _take(self, state: Held, response: Told[str], good: set[str], bad: set[str]) -> None: ...
 
     @abstractmethod
-    def _answer(self, held: Held, response: Told[str], error: str | None) -> None: ...
+    def _answer(self, state: Held, response: Told[str], error: str | None) -> None: ...
 
     def _node(self) -> Node | None:
-        said, self._said_who = self._said_who, True
-        return None if said else NODE
+        before, self._said_who = self._said_who, True
+        return None if before else NODE
 
 
 class SotwModel(Model[SotwRequest]):
@@ -194,46 +194,46 @@ class SotwModel(Model[SotwRequest]):
     variant = SOTW
 
     def subscribe(self, type_url: str, *, names: set[str], wildcard: bool) -> None:
-        held = self.types.setdefault(type_url, Held())
-        first = not held.ever_named and not held.wildcard
-        if held.wildcard and not held.ever_named and not names and not wildcard:
+        state = self.types.setdefault(type_url, Held())
+        first = not state.ever_named and not state.wildcard
+        if state.wildcard and not state.ever_named and not names and not wildcard:
             return  # who has never named anything cannot say that it wants nothing
         if not first or names or not wildcard:
-            held.ever_named = True
-        held.names, held.wildcard = names, wildcard
-        held.forget_what_is_not_wanted()
-        self._request(type_url, held, version="" if first else held.version)
+            state.ever_named = True
+        state.names, state.wildcard = names, wildcard
+        state.forget_what_is_not_wanted()
+        self._request(type_url, state, version="" if first else state.version)
 
-    def _first_request(self, type_url: str, held: Held) -> None:
-        self._request(type_url, held, version=held.version)
+    def _first_request(self, type_url: str, state: Held) -> None:
+        self._request(type_url, state, version=state.version)
 
     def _request(
-        self, type_url: str, held: Held, *, version: str, error: str | None = None
+        self, type_url: str, state: Held, *, version: str, error: str | None = None
     ) -> None:
-        legacy = held.wildcard and not held.ever_named
-        listed = held.names | ({"*"} if held.wildcard and not legacy else set())
+        legacy = state.wildcard and not state.ever_named
+        listed = state.names | ({"*"} if state.wildcard and not legacy else set())
         self._to_server.append(
             SotwRequest(
                 type_url,
                 node=self._node(),
                 version=version,
-                nonce=held.nonce,
+                nonce=state.nonce,
                 names=frozenset(listed),
                 error=error,
             )
         )
 
-    def _take(self, held: Held, response: Told[str], good: set[str], bad: set[str]) -> None:
-        held.nonce = response.nonce
+    def _take(self, state: Held, response: Told[str], good: set[str], bad: set[str]) -> None:
+        state.nonce = response.nonce
         if response.type_url in FULL_STATE:
-            for name in set(held.contents) - good - bad:
-                held.forget(name)
-        held.accept(response, good)
+            for name in set(state.contents) - good - bad:
+                state.forget(name)
+        state.accept(response, good)
         if not bad:
-            held.version = response.version
+            state.version = response.version
 
-    def _answer(self, held: Held, response: Told[str], error: str | None) -> None:
-        self._request(response.type_url, held, version=held.version, error=error)
+    def _answer(self, state: Held, response: Told[str], error: str | None) -> None:
+        self._request(response.type_url, state, version=state.version, error=error)
 
 
 class DeltaModel(Model[DeltaRequest]):
@@ -242,17 +242,17 @@ class DeltaModel(Model[DeltaRequest]):
 
     def subscribe(self, type_url: str, *, names: set[str], wildcard: bool) -> None:
         first = type_url not in self.types
-        held = self.types.setdefault(type_url, Held())
-        if wildcard and not held.wildcard and not first:
+        state = self.types.setdefault(type_url, Held())
+        if wildcard and not state.wildcard and not first:
             # Nothing tells a late response to a wildcard that has ended from one to the next.
             self.drain()
-        before = held.names | ({"*"} if held.wildcard else set())
+        before = state.names | ({"*"} if state.wildcard else set())
         after = names | ({"*"} if wildcard else set())
-        dropped = held.names - names
-        held.names, held.wildcard = set(names), wildcard
-        held.forget_what_is_not_wanted()
+        dropped = state.names - names
+        state.names, state.wildcard = set(names), wildcard
+        state.forget_what_is_not_wanted()
         for name in dropped:
-            held.forget(name)
+            state.forget(name)
         if first and after == {"*"}:
             after = set()
         if first or after != before:
@@ -263,9 +263,9 @@ class DeltaModel(Model[DeltaRequest]):
         self.warming.clear()
         super().reconnect()
 
-    def _first_request(self, type_url: str, held: Held) -> None:
-        names = held.names | ({"*"} if held.wildcard else set())
-        self._request(type_url, subscribe=names, unsubscribe=set(), held=held)
+    def _first_request(self, type_url: str, state: Held) -> None:
+        names = state.names | ({"*"} if state.wildcard else set())
+        self._request(type_url, subscribe=names, unsubscribe=set(), state=state)
 
     def _request(
         self,
@@ -273,7 +273,7 @@ class DeltaModel(Model[DeltaRequest]):
         *,
         subscribe: set[str],
         unsubscribe: set[str],
-        held: Held | None = None,
+        state: Held | None = None,
         nonce: str = "",
         error: str | None = None,
     ) -> None:
@@ -284,19 +284,19 @@ class DeltaModel(Model[DeltaRequest]):
                 nonce=nonce,
                 subscribe=tuple(sorted(subscribe)),
                 unsubscribe=tuple(sorted(unsubscribe)),
-                initial_versions=dict(held.versions) if held else {},
+                initial_versions=dict(state.versions) if state else {},
                 error=error,
             )
         )
 
-    def _take(self, held: Held, response: Told[str], good: set[str], bad: set[str]) -> None:
+    def _take(self, state: Held, response: Told[str], good: set[str], bad: set[str]) -> None:
         del bad
-        held.accept(response, good)
+        state.accept(response, good)
         for name in response.removed:
-            held.forget(name)
+            state.forget(name)
 
-    def _answer(self, held: Held, response: Told[str], error: str | None) -> None:
-        del held
+    def _answer(self, state: Held, response: Told[str], error: str | None) -> None:
+        del state
         self._request(
             response.type_url, subscribe=set(), unsubscribe=set(), nonce=response.nonce, error=error
         )

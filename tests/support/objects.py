@@ -130,7 +130,7 @@ def pod(
 def pods_behind(*objects: Object) -> list[Pod]:
     """A pod at each address of the slices among *objects* that no pod among them has."""
     taken = {address for obj in objects if isinstance(obj, Pod) for address in obj.addresses}
-    found = {
+    pods = {
         address: pod(
             f"at-{address.replace('.', '-')}",
             in_namespace=obj.namespace,
@@ -142,7 +142,7 @@ def pods_behind(*objects: Object) -> list[Pod]:
         for address in (*obj.addresses, *obj.ending)
         if address not in taken
     }
-    return list(found.values())
+    return list(pods.values())
 
 
 def service_account(name: str = "curl", *, in_namespace: str = "shop") -> ServiceAccount:

@@ -66,9 +66,9 @@ def _asks_for(match: RequestMatch, attempt: Attempt) -> bool:
         return False
     if match.path != ".*" and (attempt.method == "CONNECT" or not _normal(path)):
         return False
-    said = {"host": attempt.host, **{name.lower(): value for name, value in attempt.headers}}
+    headers = {"host": attempt.host, **{name.lower(): value for name, value in attempt.headers}}
     return re.fullmatch(match.path, path) is not None and all(
-        re.fullmatch(wanted, said.get(name, "-absent-")) for name, wanted in match.headers
+        re.fullmatch(wanted, headers.get(name, "-absent-")) for name, wanted in match.headers
     )
 
 
@@ -92,17 +92,19 @@ def well_formed(attempt: Attempt) -> bool:
 
 def names(rule: Rule, attempt: Attempt) -> bool:
     """True if the rule speaks of the host that the attempt says, by the same protocol."""
-    said = attempt.host.lower()
+    host_name = attempt.host.lower()
     if rule.protocol is Protocol.HTTP:
-        name, _, port = said.partition(":")
-        said = name.removesuffix(".") if port in ("", str(attempt.port)) else said
-    return rule.protocol is attempt.protocol and any(_fits(said, host) for host in rule.hosts or ())
+        name, _, port = host_name.partition(":")
+        host_name = name.removesuffix(".") if port in ("", str(attempt.port)) else host_name
+    return rule.protocol is attempt.protocol and any(
+        _fits(host_name, host) for host in rule.hosts or ()
+    )
 
 
-def _fits(said: str, host: str) -> bool:
+def _fits(text: str, host: str) -> bool:
     if host.startswith("*."):
-        return said.endswith(host[1:]) and len(said) > len(host) - 1
-    return said == host
+        return text.endswith(host[1:]) and len(text) > len(host) - 1
+    return text == host
 
 
 def _in_range(rule: Rule, attempt: Attempt) -> bool:

@@ -29,8 +29,8 @@ def lets_out(config: dict[str, Any], attempt: Attempt) -> str | None:
             return None
         return _endpoint(outbound, _targets_of_request(match, attempt))
     rules = match["TcpServiceRouteRules"]
-    found = _endpoint(outbound, rules["TargetClusters"])
-    return found or ("original" if through or rules["AllowedEgressTraffic"] else None)
+    endpoint = _endpoint(outbound, rules["TargetClusters"])
+    return endpoint or ("original" if through or rules["AllowedEgressTraffic"] else None)
 
 
 def _match(matches: list[dict[str, Any]], attempt: Attempt) -> dict[str, Any] | None:

@@ -42,17 +42,17 @@ def resource(type_url: str, name: str, content: str) -> Resource:
 
 
 def snapshot(contents: Contents) -> Snapshot:
-    sets = {type_url: resource_set(type_url, held) for type_url, held in contents.items()}
+    sets = {type_url: resource_set(type_url, versions) for type_url, versions in contents.items()}
     return Snapshot(sets, FakeVocabulary(intersection=old))
 
 
 def resource_set(type_url: str, *layers: Mapping[str, str]) -> ResourceSet:
     """One layer for each mapping of names to contents."""
-    return ResourceSet(type_url, tuple(layer(type_url, held) for held in layers))
+    return ResourceSet(type_url, tuple(layer(type_url, versions) for versions in layers))
 
 
-def layer(type_url: str, held: Mapping[str, str]) -> Layer:
-    return Layer(tuple(resource(type_url, name, content) for name, content in held.items()))
+def layer(type_url: str, versions: Mapping[str, str]) -> Layer:
+    return Layer(tuple(resource(type_url, name, content) for name, content in versions.items()))
 
 
 def content_of(packed: AnyMessage) -> tuple[str, str]:

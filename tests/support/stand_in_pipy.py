@@ -38,8 +38,8 @@ def main(folder: Path) -> int:
 
 
 def reload(folder: Path) -> int:
-    found = version(folder)
-    note(folder, found)
+    number = version(folder)
+    note(folder, number)
     while (order := orders(folder)) == "slow":
         time.sleep(0.005)
     if order.startswith("refuse-if "):

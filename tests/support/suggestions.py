@@ -21,11 +21,11 @@ def explain_and_apply(
     mesh: Mesh, account: Account, attempt: Attempt, problems: tuple[Problem, ...]
 ) -> Explanation:
     """What `explain` says, once what it suggests has been tried."""
-    found = EXPLAIN(mesh, account, attempt, problems)
-    if found.suggestion:
-        again = EXPLAIN(_with(mesh, found.suggestion), account, found.attempt, ())
-        assert again.decision.allowed, (attempt, found.suggestion, again.decision.reasons)
-    return found
+    explanation = EXPLAIN(mesh, account, attempt, problems)
+    if explanation.suggestion:
+        again = EXPLAIN(_with(mesh, explanation.suggestion), account, explanation.attempt, ())
+        assert again.decision.allowed, (attempt, explanation.suggestion, again.decision.reasons)
+    return explanation
 
 
 def _with(mesh: Mesh, manifests: str) -> Mesh:

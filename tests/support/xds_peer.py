@@ -92,8 +92,8 @@ class _Peer:
         return told(self.session.on_time())
 
     def _node(self) -> Node | None:
-        said, self._said_who = self._said_who, True
-        return None if said else NODE
+        before, self._said_who = self._said_who, True
+        return None if before else NODE
 
 
 class SotwPeer(_Peer):

@@ -12,11 +12,11 @@ import yaml
 from support.deploy import CRDS as FILES
 from support.schema import violations
 from towpath.model.names import Kind
-from towpath.sources.decode.egress import KNOWN as EGRESS
-from towpath.sources.decode.known import Known
-from towpath.sources.decode.meshconfig import KNOWN as MESH_CONFIG
-from towpath.sources.decode.route_groups import KNOWN as ROUTE_GROUP
-from towpath.sources.decode.settings import KNOWN as SETTING
+from towpath.sources.decode.egress import SCHEMA as EGRESS
+from towpath.sources.decode.meshconfig import SCHEMA as MESH_CONFIG
+from towpath.sources.decode.route_groups import SCHEMA as ROUTE_GROUP
+from towpath.sources.decode.schema import Schema
+from towpath.sources.decode.upstream_traffic_settings import SCHEMA as SETTING
 
 TESTS = Path(__file__).parents[1]
 DEPLOY = TESTS.parent / "deploy"
@@ -161,9 +161,9 @@ def _fields(schema: Any, prefix: str = "") -> set[str]:
     return found
 
 
-def _known(known: Known, prefix: str = "") -> set[str]:
-    found = {f"{prefix}{name}" for name in known.names}
-    for name, section in known.sections.items():
+def _known(schema: Schema, prefix: str = "") -> set[str]:
+    found = {f"{prefix}{name}" for name in schema.names}
+    for name, section in schema.sections.items():
         found |= _known(section, f"{prefix}{name}.")
     return found
 

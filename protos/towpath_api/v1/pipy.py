@@ -192,36 +192,36 @@ def _fill(message: Message, content: object, path: str) -> None:
         return
     if not isinstance(content, dict):
         raise _unexpected(path, content, "a mapping")
-    known = {field.json_name: field for field in descriptor.fields if _in_json(field)}
+    fields = {field.json_name: field for field in descriptor.fields if _in_json(field)}
     for key, value in content.items():
         at = f"{path}.{key}" if path else key
-        if key not in known:
-            raise ValueError(f"{at}: not a known key; known are {', '.join(known)}")
+        if key not in fields:
+            raise ValueError(f"{at}: not a known key; known are {', '.join(fields)}")
         if value is not None:
-            _take(message, known[key], value, at)
+            _take(message, fields[key], value, at)
 
 
 def _take(message: Message, field: Field, value: object, path: str) -> None:
-    held = getattr(message, field.name)
+    content = getattr(message, field.name)
     if _is_map(field):
-        _take_map(held, field, value, path)
+        _take_map(content, field, value, path)
     elif field.is_repeated:
         if not isinstance(value, list):
             raise _unexpected(path, value, "a list")
         for index, item in enumerate(value):
             at = f"{path}[{index}]"
             if field.message_type is None:
-                _set(held.append, item, at)
+                _set(content.append, item, at)
             else:
-                _fill(held.add(), item, at)
+                _fill(content.add(), item, at)
     elif field.message_type is None:
         _set(partial(setattr, message, field.name), value, path)
     else:
-        held.SetInParent()
-        _fill(held, value, path)
+        content.SetInParent()
+        _fill(content, value, path)
 
 
-def _take_map(held: Any, field: Field, value: object, path: str) -> None:
+def _take_map(entries: Any, field: Field, value: object, path: str) -> None:
     if not isinstance(value, dict):
         raise _unexpected(path, value, "a mapping")
     key_field = field.message_type.fields_by_name["key"]
@@ -234,9 +234,9 @@ def _take_map(held: Any, field: Field, value: object, path: str) -> None:
                 raise ValueError(f"{at}: the key must be a number")
             key = int(text)
         if value_field.message_type is None:
-            _set(partial(held.__setitem__, key), item, at)
+            _set(partial(entries.__setitem__, key), item, at)
         else:
-            inner = held[key]
+            inner = entries[key]
             if item is not None or value_field.message_type.name not in _NULL_IF_EMPTY:
                 _fill(inner, item, at)
 

@@ -37,9 +37,9 @@ def _problems(
 ) -> Iterator[Problem]:
     resource = rejections[0].resource
     what = f"{short_name(resource.type_url)} {resource.name!r} version {resource.version}"
-    said = "; ".join(f"{one.node_id}: {_told(one.text)}" for one in rejections)
+    words = "; ".join(f"{one.node_id}: {_told(one.text)}" for one in rejections)
     message = (
-        f"rejected {what}: {said}. Until the resource changes, {who} only those parts of its "
+        f"rejected {what}: {words}. Until the resource changes, {who} only those parts of its "
         "previous version that are still allowed"
     )
     accounts = {quarantine.account_of(one.node_id) for one in rejections} - {None}
@@ -64,17 +64,17 @@ def _sources(
     if service := service_of(name):
         return {ObjectRef(Kind.SERVICE, *service)}
     port = egress_port_of(name)
-    known = [account for account in accounts if account is not None]
+    named = [account for account in accounts if account is not None]
     policies = {
         rule.policy
-        for account in known
+        for account in named
         for rule in mesh.ask(rules, account)
         if rule.port == port or name in (OUTBOUND_LISTENER, *_clusters(rule))
     }
     if policies:
         blamed = policies & pointed or policies
         return {ObjectRef(Kind.EGRESS, *policy.split("/", 1)) for policy in blamed}
-    return {ObjectRef(Kind.SERVICE_ACCOUNT, a.namespace, a.name) for a in known}
+    return {ObjectRef(Kind.SERVICE_ACCOUNT, a.namespace, a.name) for a in named}
 
 
 def _clusters(rule: Rule) -> Iterator[str]:

@@ -40,21 +40,21 @@ def _address(mesh: Mesh, account: Account, host: str, port: int, aliases: int) -
 def _endpoint(mesh: Mesh, account: Account, service: Service, port: int) -> str | None:
     """Of a headless Service: any of its addresses, for all are one destination."""
     wanted = (service.namespace, service.name, port)
-    found = (
+    addresses = (
         address
         for destination in mesh.ask(outbound, account).destinations
         if (destination.namespace, destination.service, destination.port) == wanted
         for address in destination.addresses
     )
-    return next(found, None)
+    return next(addresses, None)
 
 
 def _pod(mesh: Mesh, pod: str, service: str, namespace: str) -> str | None:
     """Of a StatefulSet: each pod has a name below its headless Service."""
-    held = mesh.service(namespace, service)
-    found = mesh.pod(SidecarId(pod=pod, namespace=namespace))
-    if held is None or not held.headless or found is None:
+    parent = mesh.service(namespace, service)
+    record = mesh.pod(SidecarId(pod=pod, namespace=namespace))
+    if parent is None or not parent.headless or record is None:
         return None
-    if not set(held.selector) <= set(found.labels):
+    if not set(parent.selector) <= set(record.labels):
         return None
-    return next(iter(found.addresses), None)
+    return next(iter(record.addresses), None)

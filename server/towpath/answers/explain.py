@@ -66,8 +66,8 @@ def parse_attempt(
     path = "*" if asterisk else (url.path or "/") + (f"?{url.query}" if url.query else "")
     if any(not "!" <= character <= "~" for character in path):
         raise ValueError(f"{target!r}: of a path, other characters than ! to ~ are sent as %XX")
-    said = {name.lower(): value for name, value in headers}
-    host = said.pop("host", "") or _host(url, protocol, port, method.upper())
+    fields = {name.lower(): value for name, value in headers}
+    host = fields.pop("host", "") or _host(url, protocol, port, method.upper())
     dialled = _address(address) if address else _address(url.hostname, fallback=True)
     return Attempt(
         address=dialled,
@@ -76,7 +76,7 @@ def parse_attempt(
         host=host,
         method=method.upper(),
         path="" if method.upper() == "CONNECT" else path,
-        headers=tuple(said.items()),
+        headers=tuple(fields.items()),
     )
 
 

@@ -79,8 +79,8 @@ def policy_statuses(
             (fleets[account].counts(at) for account, at in since.items() if account in fleets),
             Counts(),
         )
-        found = tuple(sorted(by_object.get(policy.ref, ())))
-        return PolicyStatus(policy.ref, policy.stamp, accepted, found, counts)
+        policy_problems = tuple(sorted(by_object.get(policy.ref, ())))
+        return PolicyStatus(policy.ref, policy.stamp, accepted, policy_problems, counts)
 
     policies = cast("tuple[Egress, ...]", mesh.group(Kind.EGRESS, "all"))
     settings = mesh.group(Kind.UPSTREAM_TRAFFIC_SETTING, "all")
@@ -111,10 +111,10 @@ def effect(mesh: Mesh, namespace: str, name: str) -> tuple[Rule, ...]:
 
 def _opened_by(mesh: Mesh, account: Account) -> dict[str, list[Rule]]:
     """What each policy opens to the account."""
-    found: dict[str, list[Rule]] = {}
+    by_policy: dict[str, list[Rule]] = {}
     for rule in mesh.ask(admission, account).rules:
-        found.setdefault(rule.policy, []).append(rule)
-    return found
+        by_policy.setdefault(rule.policy, []).append(rule)
+    return by_policy
 
 
 def _opens(allowed: tuple[Rule, ...]) -> bool:
@@ -133,9 +133,9 @@ class _Fleet:
     """
 
     def __init__(self, sidecars: Iterable[tuple[int, bool]]) -> None:
-        held = tuple(sidecars)
-        self._through = sorted(through for through, _ in held)
-        self._rejecting = sorted(through for through, rejects in held if rejects)
+        pairs = tuple(sidecars)
+        self._through = sorted(through for through, _ in pairs)
+        self._rejecting = sorted(through for through, rejects in pairs if rejects)
 
     def counts(self, since: int) -> Counts:
         """Of all of them, for what has its present form since that revision."""
@@ -148,14 +148,14 @@ def _fleets(
     records: Iterable[StreamRecord], current: Callable[[StreamRecord], str]
 ) -> dict[Account, _Fleet]:
     """Every account's sidecars; one with several streams has accepted what all of them have."""
-    found: dict[Account, dict[SidecarId, tuple[int, bool]]] = {}
+    by_account: dict[Account, dict[SidecarId, tuple[int, bool]]] = {}
     for record in records:
         if not record.kind.enforces:
             continue
         if record.state is State.SERVING and record.account is not None:
             everything = record.acknowledged(current(record))
             through = _ALL if everything else record.acknowledged_through
-            others = found.setdefault(record.account, {})
+            others = by_account.setdefault(record.account, {})
             at, rejects = others.get(record.sidecar, (_ALL, False))
             others[record.sidecar] = min(at, through), rejects or record.rejects
-    return {account: _Fleet(sidecars.values()) for account, sidecars in found.items()}
+    return {account: _Fleet(sidecars.values()) for account, sidecars in by_account.items()}

@@ -213,19 +213,19 @@ class Hub:
 
     def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
         """What a sidecar is to hold now; None for a pod that does not exist."""
-        held = self._queries.get(self._compose, kind, sidecar)
+        current = self._queries.get(self._compose, kind, sidecar)
         self._followers.forget_unused(self._query(kind, sidecar))
-        return held
+        return current
 
     def problems(self) -> tuple[Problem, ...]:
         """What is wrong with the input, beyond a connected sidecar, or rejected; sorted."""
-        found = {*self.mesh.problems, *self._queries.get(problems)}
-        found |= set(rejection_problems(self.mesh, self.quarantine))
+        result = {*self.mesh.problems, *self._queries.get(problems)}
+        result |= set(rejection_problems(self.mesh, self.quarantine))
         for stream in self._followers.streams():
-            held = stream.record
-            if held.kind is ClientKind.PIPY:
-                found |= set(self._queries.get(withheld, held.kind, held.sidecar))
-        return tuple(sorted(found))
+            record = stream.record
+            if record.kind is ClientKind.PIPY:
+                result |= set(self._queries.get(withheld, record.kind, record.sidecar))
+        return tuple(sorted(result))
 
     async def policy_problems(self) -> tuple[Problem, ...]:
         """What planning finds wrong with the MeshConfig and policies; sorted."""
@@ -233,21 +233,21 @@ class Hub:
 
     def withheld(self, kind: ClientKind, sidecar: SidecarId) -> tuple[Problem, ...]:
         """Where a sidecar of that kind, connected or not, cannot do what policies say."""
-        found = self._queries.get(withheld, kind, sidecar)
+        result = self._queries.get(withheld, kind, sidecar)
         if not self._followers.streams_of(self._query(kind, sidecar)):
             self._queries.forget(withheld, kind, sidecar)
-        return found
+        return result
 
     def explain(self, account: Account, attempt: Attempt) -> Explanation:
         """What becomes of an attempt of that account's sidecars. Raises ValueError as `explain`."""
-        asked = (account, attempt, self.problems())
+        args = (account, attempt, self.problems())
         try:
-            found = self._queries.get(explain, *asked)
+            explanation = self._queries.get(explain, *args)
         except ValueError:
-            self._queries.forget(explain, *asked)
+            self._queries.forget(explain, *args)
             raise
-        self._queries.forget(explain, *asked)
-        return found
+        self._queries.forget(explain, *args)
+        return explanation
 
     def policies(self) -> tuple[PolicyStatus, ...]:
         """What has become of each policy."""
@@ -264,8 +264,8 @@ class Hub:
         return self._queries.get(effect, *name), self._queries.changed_at(effect, *name)
 
     def _current(self, record: StreamRecord) -> str:
-        held = self.snapshot(record.kind, record.sidecar)
-        return held.version if held else ""
+        current = self.snapshot(record.kind, record.sidecar)
+        return current.version if current else ""
 
     def object_counts(self) -> dict[Kind, int]:
         """How many objects of each kind are held."""
@@ -333,16 +333,16 @@ class Hub:
             pod = self.mesh.pod(record.sidecar)
             if pod is not None and not stream.admits(pod.account):
                 continue
-            held = self.snapshot(record.kind, record.sidecar)
-            if pod is not None and held is not None:
+            current = self.snapshot(record.kind, record.sidecar)
+            if pod is not None and current is not None:
                 old = stream.snapshot
-                changes = self._comparisons.between(old, held) if old is not None else ()
-                offers.append((stream, pod.account, held, changes))
+                changes = self._comparisons.between(old, current) if old is not None else ()
+                offers.append((stream, pod.account, current, changes))
         revision = self._queries.revision
-        for stream, account, held, changes in offers:
+        for stream, account, current, changes in offers:
             if changes:
                 self.quarantine.changed(stream.client.build, changes)
-            stream.publish(held, account=account, revision=revision, changed_at=changed_at)
+            stream.publish(current, account=account, revision=revision, changed_at=changed_at)
 
     def _forget(self, query: Query) -> None:
         self._queries.forget(query[0], *query[1])

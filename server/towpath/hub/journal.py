@@ -98,9 +98,9 @@ class Journal:
         else:
             _write(_object_lines(before, objects))
             _write_switches(config_before, self._config)
-        found = {_finding(p): p for p in problems if p.object.kind in (*POLICIES, FILE)}
-        known, self._problems = self._problems, found
-        lines = _problem_lines(known, found)
+        by_finding = {_finding(p): p for p in problems if p.object.kind in (*POLICIES, FILE)}
+        earlier, self._problems = self._problems, by_finding
+        lines = _problem_lines(earlier, by_finding)
         _write([line for line in lines if line.level == logging.INFO])
         _write([line for line in lines if line.level != logging.INFO])
 

@@ -172,10 +172,10 @@ class KubeApi:
                 header_params=headers,
                 auth_settings=["BearerToken"],
             )
-            held = await self._client.rest_client.request(
+            exchange = await self._client.rest_client.request(
                 method, url, headers=headers, body=body, _request_timeout=limits
             )
-            async with held.response as answer:
+            async with exchange.response as answer:
                 if answer.status not in (200, 201):
                     raise await _refusal(answer)
                 yield answer
@@ -244,6 +244,6 @@ async def _beginning(content: aiohttp.StreamReader) -> bytes:
 def _message(body: bytes, status: int) -> str:
     """What a Status object says, else the HTTP status."""
     with contextlib.suppress(msgspec.MsgspecError):
-        if said := read_json(body, _STATUS).message:
-            return said
+        if message := read_json(body, _STATUS).message:
+            return message
     return f"HTTP status {status}"

@@ -76,13 +76,13 @@ def refreshed(
     loader: Any, *, clock: Callable[[], float], every_s: float = REFRESH_S
 ) -> Callable[[Configuration], Any]:
     """A hook that asks a kubeconfig's plug-in or token file anew; the client never does it."""
-    asked = clock()
+    refreshed_at = clock()
 
     async def refresh(settings: Configuration) -> None:
-        nonlocal asked
-        if clock() - asked < every_s:
+        nonlocal refreshed_at
+        if clock() - refreshed_at < every_s:
             return
-        asked = clock()
+        refreshed_at = clock()
         user = loader._user or {}  # noqa: SLF001 - it has no other name
         if "exec" in user:
             async with asyncio.timeout(PLUGIN_S):

@@ -108,20 +108,20 @@ class Lease:
 
     async def _claim(self) -> bool:
         """Take or renew it if we may; true if it is ours now."""
-        found = await self._read()
-        if found is None:
+        document = await self._read()
+        if document is None:
             body = self._document({}, {"leaseTransitions": 0, "acquireTime": self._time()})
             written = self._api.write("POST", LEASES.path(self._namespace), body)
             await needing(written, LEASES.grant("create"))
             return True
-        spec = found.get("spec") or {}
+        spec = document.get("spec") or {}
         holder = spec.get("holderIdentity") or ""
         if holder != self._identity:
             if holder and not self._silent(spec):
                 return False
             taken = int(spec.get("leaseTransitions") or 0) + 1
             spec = {"leaseTransitions": taken, "acquireTime": self._time()}
-        await self._put(self._document(found["metadata"], spec))
+        await self._put(self._document(document["metadata"], spec))
         return True
 
     def _silent(self, spec: dict[str, Any]) -> bool:
@@ -133,17 +133,17 @@ class Lease:
         return self._clock() - self._seen_at > promised
 
     async def _release(self) -> None:
-        found = await self._read()
-        if found is None or (found.get("spec") or {}).get("holderIdentity") != self._identity:
+        document = await self._read()
+        if document is None or (document.get("spec") or {}).get("holderIdentity") != self._identity:
             return
-        spec = {**found["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
-        await self._put({**found, "spec": spec})
+        spec = {**document["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}
+        await self._put({**document, "spec": spec})
         self._renewed_at = None
 
     async def _read(self) -> dict[str, Any] | None:
-        asked = self._api.get(self._path, {}, timeout_s=RENEW_WITHIN_S / 2)
+        request = self._api.get(self._path, {}, timeout_s=RENEW_WITHIN_S / 2)
         try:
-            return decoded(await needing(asked, LEASES.grant("get")), _DOCUMENT)
+            return decoded(await needing(request, LEASES.grant("get")), _DOCUMENT)
         except KubeApiError as error:
             if error.not_found:
                 return None

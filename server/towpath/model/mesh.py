@@ -81,8 +81,8 @@ class Mesh:
 
     def group(self, kind: Kind, group: Hashable) -> tuple[Object, ...]:
         """The objects of one group ("all": of that kind), sorted by namespace and name."""
-        found = self.members.get((kind, group), {})
-        return tuple(found[key] for key in sorted(found))
+        members = self.members.get((kind, group), {})
+        return tuple(members[key] for key in sorted(members))
 
     def ask(self, question: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
         """Answer a question about this mesh; a recording mesh remembers the answer."""
@@ -105,8 +105,8 @@ class Mesh:
 
     def monitored(self, namespace: str) -> bool:
         """True if the namespace exists and carries this mesh's label."""
-        found = cast("Namespace | None", self.get(Kind.NAMESPACE, "", namespace))
-        return found is not None and found.mesh == self.mesh_name
+        record = cast("Namespace | None", self.get(Kind.NAMESPACE, "", namespace))
+        return record is not None and record.mesh == self.mesh_name
 
     def monitored_namespaces(self) -> tuple[str, ...]:
         return tuple(n.name for n in self.group(Kind.NAMESPACE, ("mesh", self.mesh_name)))
@@ -122,8 +122,8 @@ class Mesh:
         return cast("tuple[Service, ...]", self.group(Kind.SERVICE, ("selector", namespace, label)))
 
     def slices(self, namespace: str, service: str) -> tuple[EndpointSlice, ...]:
-        found = self.group(Kind.ENDPOINT_SLICE, ("service", namespace, service))
-        return cast("tuple[EndpointSlice, ...]", found)
+        slices = self.group(Kind.ENDPOINT_SLICE, ("service", namespace, service))
+        return cast("tuple[EndpointSlice, ...]", slices)
 
     def pods_at(self, address: str) -> tuple[Pod, ...]:
         return cast("tuple[Pod, ...]", self.group(Kind.POD, ("address", address)))

@@ -52,11 +52,11 @@ def _counts(mesh: Mesh, namespace: str, address: str, *, outside: bool) -> bool:
 
 def strangers(mesh: Mesh, slice_: EndpointSlice) -> tuple[Problem, ...]:
     """What a slice of a monitored namespace says that does not count."""
-    found = mesh.ask(present, slice_).strangers if mesh.monitored(slice_.namespace) else ()
-    if not found:
+    addresses = mesh.ask(present, slice_).strangers if mesh.monitored(slice_.namespace) else ()
+    if not addresses:
         return ()
-    more = f" and {len(found) - _LISTED} more" if len(found) > _LISTED else ""
-    what = f"{', '.join(found[:_LISTED])}{more}"
+    more = f" and {len(addresses) - _LISTED} more" if len(addresses) > _LISTED else ""
+    what = f"{', '.join(addresses[:_LISTED])}{more}"
     text = f"no Pod of namespace {slice_.namespace} has the address {what}: not used"
     return (Problem(slice_.ref, "endpoints", Reason.FORBIDDEN, text),)
 

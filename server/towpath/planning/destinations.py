@@ -26,13 +26,13 @@ class Directory:
 
 def directory(mesh: Mesh) -> Directory:
     """All destinations; no two share an address and port (a sidecar could not tell them apart)."""
-    found = [
+    destinations = [
         destination
         for namespace in mesh.monitored_namespaces()
         for destination in mesh.ask(destinations_in, namespace)
     ]
-    claims = Claims(found)
-    own = map(claims.without_lost, found)
+    claims = Claims(destinations)
+    own = map(claims.without_lost, destinations)
     reachable = Destinations(one for one in own if one.addresses)
     dialled = frozenset((one.port, address) for one in reachable for address in one.addresses)
     return Directory(reachable, dialled, claims.problems)
@@ -66,8 +66,8 @@ def endpoints(mesh: Mesh, namespace: str, service: str, port: int) -> tuple[Endp
 
     Without a ready endpoint it leads to those that end but still serve, as kube-proxy does.
     """
-    held = mesh.service(namespace, service)
-    names = {p.name for p in held.ports if p.port == port} if held else set()
+    record = mesh.service(namespace, service)
+    names = {p.name for p in record.ports if p.port == port} if record else set()
     ready: set[Endpoint] = set()
     ending: set[Endpoint] = set()
     for slice_ in mesh.slices(namespace, service) if names else ():
@@ -84,15 +84,15 @@ def _direct(mesh: Mesh, service: Service) -> tuple[Destination, ...]:
 
     Ports that lead to one number are one destination; the first of them says what it speaks.
     """
-    found: dict[int, tuple[Protocol, set[str]]] = {}
+    by_number: dict[int, tuple[Protocol, set[str]]] = {}
     for port in service.ports:
         for endpoint in mesh.ask(endpoints, service.namespace, service.name, port.port):
             if endpoint.port not in SIDECAR_PORTS:
-                _, addresses = found.setdefault(endpoint.port, (port.protocol, set()))
+                _, addresses = by_number.setdefault(endpoint.port, (port.protocol, set()))
                 addresses.add(endpoint.address)
     return tuple(
         _destination(service, number, protocol, tuple(sorted(addresses)))
-        for number, (protocol, addresses) in sorted(found.items())
+        for number, (protocol, addresses) in sorted(by_number.items())
     )
 
 

@@ -23,8 +23,8 @@ def outbound(mesh: Mesh, account: Account) -> Outbound:
     egress = mesh.ask(policies_open, account)
     reachable, taken = Destinations(), frozenset[tuple[int, str]]()
     if config(mesh).permissive:
-        known = mesh.ask(directory)
-        reachable, taken = known.reachable, egress.single & known.dialled
+        mesh_directory = mesh.ask(directory)
+        reachable, taken = mesh_directory.reachable, egress.single & mesh_directory.dialled
     return Outbound(
         destinations=reachable,
         egress=mesh.ask(_outside, egress, taken),
@@ -44,9 +44,9 @@ def _egress_plan(mesh: Mesh, namespace: str, policies: Speaking) -> EgressPlan:
 
 def _hashed(rules: tuple[Rule, ...], passthrough: bool) -> EgressPlan:  # noqa: FBT001 (work's argument)
     """The plan of the rules, hashed where they are made: what is encoded is looked up by that."""
-    found = egress_plan(rules, passthrough=passthrough)
-    hash(found)
-    return found
+    plan = egress_plan(rules, passthrough=passthrough)
+    hash(plan)
+    return plan
 
 
 def _outside(_: Mesh, plan: EgressPlan, taken: frozenset[tuple[int, str]]) -> EgressPlan:

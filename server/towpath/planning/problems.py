@@ -19,28 +19,28 @@ from towpath.planning.inbound import disagreements, unprobed
 
 def problems(mesh: Mesh) -> tuple[Problem, ...]:
     """Every Problem that planning finds, sorted, each once."""
-    found = {
+    result = {
         *mesh.ask(policy_problems),
         *mesh.ask(directory).problems,
     }
     for namespace in mesh.monitored_namespaces():
-        found |= {*mesh.ask(_unreachable, namespace), *mesh.ask(_reserved, namespace)}
+        result |= {*mesh.ask(_unreachable, namespace), *mesh.ask(_reserved, namespace)}
     for slice_ in cast("tuple[EndpointSlice, ...]", mesh.group(Kind.ENDPOINT_SLICE, "all")):
-        found |= {*mesh.ask(_orphan, slice_), *mesh.ask(strangers, slice_)}
+        result |= {*mesh.ask(_orphan, slice_), *mesh.ask(strangers, slice_)}
     for pod in cast("tuple[Pod, ...]", mesh.group(Kind.POD, "all")):
-        found |= {*mesh.ask(disagreements, pod), *mesh.ask(unprobed, pod)}
-    return tuple(sorted(found))
+        result |= {*mesh.ask(disagreements, pod), *mesh.ask(unprobed, pod)}
+    return tuple(sorted(result))
 
 
 def policy_problems(mesh: Mesh) -> tuple[Problem, ...]:
     """Those of the MeshConfig and of policies, each once."""
-    found = {
+    result = {
         *_elsewhere(mesh),
         *_switches(mesh),
         *mesh.ask(egress_problems),
         *mesh.ask(unused),
     }
-    return tuple(sorted(found))
+    return tuple(sorted(result))
 
 
 def _switches(mesh: Mesh) -> tuple[Problem, ...]:
@@ -49,7 +49,7 @@ def _switches(mesh: Mesh) -> tuple[Problem, ...]:
     if config is None:
         text = "not found: every switch is off, in-mesh traffic included"
         return (Problem(ref, "", Reason.MISSING, text),)
-    found = []
+    result = []
     if not config.permissive:
         field = "spec.traffic.enablePermissiveTrafficPolicyMode"
         text = (
@@ -57,28 +57,28 @@ def _switches(mesh: Mesh) -> tuple[Problem, ...]:
             "in-mesh traffic is allowed, and sidecars let nothing in but the kubelet's probes; set "
             "it to true"
         )
-        found.append(Problem(ref, field, Reason.NOT_SUPPORTED, text))
+        result.append(Problem(ref, field, Reason.NOT_SUPPORTED, text))
     if config.external_authorization:
         field = "spec.traffic.inboundExternalAuthorization"
         text = (
             "external authorization is not supported by this version: as nobody can be asked, "
             "sidecars let nothing in but the kubelet's probes; set enable to false"
         )
-        found.append(Problem(ref, field, Reason.NOT_SUPPORTED, text))
-    return tuple(found)
+        result.append(Problem(ref, field, Reason.NOT_SUPPORTED, text))
+    return tuple(result)
 
 
 def _elsewhere(mesh: Mesh) -> tuple[Problem, ...]:
     text = f"only the MeshConfig in namespace {mesh.osm_namespace} counts; this one is not used"
     return tuple(
         Problem(
-            ObjectRef(Kind.MESH_CONFIG, found.namespace, found.name),
+            ObjectRef(Kind.MESH_CONFIG, mesh_config.namespace, mesh_config.name),
             "metadata.namespace",
             Reason.INVALID,
             text,
         )
-        for found in mesh.group(Kind.MESH_CONFIG, "all")
-        if found.namespace != mesh.osm_namespace
+        for mesh_config in mesh.group(Kind.MESH_CONFIG, "all")
+        if mesh_config.namespace != mesh.osm_namespace
     )
 
 

@@ -65,6 +65,6 @@ def named_in(message: str, names: Iterable[str]) -> tuple[str, ...]:
     a name that merely occurs inside another name does not count.
     """
     sent = tuple(names)
-    found = {name for name in sent if name and name in message}
-    outer = {name for name in found if not any(name != o and name in o for o in found)}
+    result = {name for name in sent if name and name in message}
+    outer = {name for name in result if not any(name != o and name in o for o in result)}
     return tuple(name for name in sent if name in outer)

@@ -131,9 +131,9 @@ class ClientRecord:
         bad = self._bisections.setdefault(type_url, Bisection()).rejected(new, text)
         now, message = self._cohort.now, shorten(text, LONGEST_TEXT)
         for resource in (new[name] for name in bad if name in new):
-            held = before.get(resource.name)
-            held = held if held is not None and held.packed else None
-            rejection = Rejection(self.node_id, resource, held, message, now)
+            previous = before.get(resource.name)
+            previous = previous if previous is not None and previous.packed else None
+            rejection = Rejection(self.node_id, resource, previous, message, now)
             self.rejections[content(resource)] = rejection
             self._cohort.rejected(self, rejection)
         self.expire()

@@ -169,8 +169,8 @@ class Cohort:
         if record.state is State.ON_TRIAL and self._wants_canary(record):
             for waiting in self._waiting(of, record):
                 waiting.nudge()
-        heard = self._counts[State.NEW] + self._counts[State.WAITED]
-        if heard > REMEMBERED_REJECTIONS:
+        count = self._counts[State.NEW] + self._counts[State.WAITED]
+        if count > REMEMBERED_REJECTIONS:
             self._forget_oldest_rejection()
 
     def quarantined(self) -> Iterator[Quarantined]:

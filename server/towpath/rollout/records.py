@@ -90,7 +90,7 @@ class StreamRecord:
     @property
     def rejects(self) -> bool:
         """True if the latest answer of a type was a rejection."""
-        return any(held.rejected for held in self.types.values())
+        return any(delivery.rejected for delivery in self.types.values())
 
     def of(self, type_url: str) -> Delivery:
         return self.types.setdefault(type_url, Delivery())
@@ -127,19 +127,19 @@ class StreamRecords:
     def sent(
         self, record: StreamRecord, type_url: str, *, version: str, names: tuple[str, ...]
     ) -> None:
-        held = record.of(type_url)
-        held.sent = Response(version, self._clock(), names)
-        held.responses += 1
+        delivery = record.of(type_url)
+        delivery.sent = Response(version, self._clock(), names)
+        delivery.responses += 1
 
     def acknowledged(
         self, record: StreamRecord, type_url: str, *, version: str, whole: bool = True
     ) -> None:
         """Note an acknowledgement; *whole*: nothing of that type is withheld from the client."""
-        held = record.of(type_url)
-        held.acknowledged = Response(version, self._clock())
+        delivery = record.of(type_url)
+        delivery.acknowledged = Response(version, self._clock())
         if whole:
-            held.rejected = None
-        held.acknowledgements += 1
+            delivery.rejected = None
+        delivery.acknowledgements += 1
 
     def rejected(
         self,
@@ -150,9 +150,9 @@ class StreamRecords:
         names: tuple[str, ...],
         message: str,
     ) -> None:
-        held = record.of(type_url)
-        held.rejected = Response(version, self._clock(), names, message)
-        held.rejections += 1
+        delivery = record.of(type_url)
+        delivery.rejected = Response(version, self._clock(), names, message)
+        delivery.rejections += 1
 
     def settled(self, record: StreamRecord, *, now: bool) -> None:
         """Say whether every response so far has been answered."""

@@ -30,19 +30,19 @@ _DECIDING = (
 
 
 def status_document(
-    status: PolicyStatus, counts: Counts, *, unheard: Iterable[str], held: Document, now: str
+    status: PolicyStatus, counts: Counts, *, unheard: Iterable[str], present: Document, now: str
 ) -> Document:
     """The whole status of a policy.
 
     *counts* are those of all replicas, *unheard* the replicas that have not said theirs for its
-    present generation; *held* is its present status, whose transition times are kept.
+    present generation; *present* is its present status, whose transition times are kept.
     """
     accepted = _accepted(status)
     programmed = _programmed(status, counts, tuple(unheard))
     return {
         "conditions": [
-            _condition(ACCEPTED, accepted, status.stamp.generation, held, now),
-            _condition(PROGRAMMED, programmed, status.stamp.generation, held, now),
+            _condition(ACCEPTED, accepted, status.stamp.generation, present, now),
+            _condition(PROGRAMMED, programmed, status.stamp.generation, present, now),
         ],
         "observedGeneration": status.stamp.generation,
         "affectedSidecars": counts.affected,
@@ -50,17 +50,17 @@ def status_document(
     }
 
 
-def ours(held: object) -> Document:
+def owned_fields(status: object) -> Document:
     """Of a status that the cluster holds what `status_document` writes, whatever else is there."""
-    if not isinstance(held, Mapping):
+    if not isinstance(status, Mapping):
         return {}
-    found = held.get("conditions")
+    raw = status.get("conditions")
     conditions = {
         one.get("type"): one
-        for one in (found if isinstance(found, list) else ())
+        for one in (raw if isinstance(raw, list) else ())
         if isinstance(one, Mapping)
     }
-    document = {key: held[key] for key in _COUNTED if key in held}
+    document = {key: status[key] for key in _COUNTED if key in status}
     return {
         "conditions": [conditions[kind] for kind in (ACCEPTED, PROGRAMMED) if kind in conditions],
         **document,
@@ -135,11 +135,11 @@ def _programmed(status: PolicyStatus, counts: Counts, unheard: tuple[str, ...]) 
 
 
 def _condition(
-    kind: str, verdict: Verdict, generation: int, held: Document, now: str
+    kind: str, verdict: Verdict, generation: int, present: Document, now: str
 ) -> dict[str, Any]:
     holds, reason, message = verdict
     word = "True" if holds else "False"
-    before: Document = next((c for c in held.get("conditions", ()) if c["type"] == kind), {})
+    before: Document = next((c for c in present.get("conditions", ()) if c["type"] == kind), {})
     since = before.get("lastTransitionTime") if before.get("status") == word else None
     return {
         "type": kind,

@@ -37,8 +37,8 @@ class Event:
 
     @property
     def name(self) -> str:
-        said = hashlib.sha256(f"{self.uid}\n{self.reason}\n{self.note}".encode()).hexdigest()[:16]
-        return f"{self.ref.name[: _LONGEST_NAME - 17].rstrip('.-')}.{said}"
+        digest = hashlib.sha256(f"{self.uid}\n{self.reason}\n{self.note}".encode()).hexdigest()[:16]
+        return f"{self.ref.name[: _LONGEST_NAME - 17].rstrip('.-')}.{digest}"
 
     @property
     def path(self) -> str:
@@ -74,10 +74,10 @@ def events(mesh: Mesh, problems: Iterable[Problem]) -> Iterator[Event]:
     for problem in problems:
         if problem.object.kind in _KINDS and problem.reason in _TOLD:
             grouped.setdefault((problem.object, problem.reason), []).append(problem)
-    for (ref, reason), found in grouped.items():
+    for (ref, reason), same in grouped.items():
         uid = _stamp(mesh.get(Kind(ref.kind), ref.namespace, ref.name)).uid
         if uid:
-            note = summary(tuple(sorted(found)), longest=_LONGEST_NOTE)
+            note = summary(tuple(sorted(same)), longest=_LONGEST_NOTE)
             yield Event(ref, uid, reason, note)
 
 

@@ -137,23 +137,23 @@ class Reports:
     async def listen(self) -> bool:
         """Read the others' reports; true if one of them says something new."""
         query = {"labelSelector": "=".join(LABEL)}
-        asked = self._api.get(LEASES.path(self._namespace), query)
-        leases = decoded(await needing(asked, LEASES.grant("list")), _LEASES).items or ()
-        now, found, news = self._clock(), {}, False
+        request = self._api.get(LEASES.path(self._namespace), query)
+        leases = decoded(await needing(request, LEASES.grant("list")), _LEASES).items or ()
+        now, others, news = self._clock(), {}, False
         for lease in leases:
             name = lease.metadata.name.removeprefix(PREFIX)
             if name == self._identity:
                 continue
             other = self._others.get(name)
             if other is None or other.renewed != lease.spec.renewed:
-                heard = _unpacked((lease.metadata.annotations or {}).get(ANNOTATION, ""))
-                news |= other is None or other.heard != heard
-                other = _Other(lease.spec.renewed, now, heard)
+                counts = _unpacked((lease.metadata.annotations or {}).get(ANNOTATION, ""))
+                news |= other is None or other.heard != counts
+                other = _Other(lease.spec.renewed, now, counts)
             elif now - other.seen_at > LEFT_BEHIND_S and not other.swept:
                 other.swept = True
                 await self._delete(lease.metadata.name)
-            found[name] = other
-        self._others = found
+            others[name] = other
+        self._others = others
         counted, self._counted = self._counted, tuple(name for name, _ in self._alive())
         return news or counted != self._counted
 
@@ -161,11 +161,11 @@ class Reports:
         """Ours and the others' counts, and the replicas that have not heard of its present form."""
         counts, unheard = status.counts, []
         for identity, other in self._alive():
-            heard = other.heard.get(status.stamp)
-            if heard is None:
+            reported = other.heard.get(status.stamp)
+            if reported is None:
                 unheard.append(identity)
             else:
-                counts += heard
+                counts += reported
         return counts, tuple(unheard)
 
     def _alive(self) -> list[tuple[str, _Other]]:
@@ -184,11 +184,11 @@ class Reports:
                 log.warning("Lease %s/%s cannot be deleted: %s", self._namespace, name, error)
 
 
-def _packed(heard: Heard) -> str:
+def _packed(counts_by_stamp: Heard) -> str:
     """Counts as text: JSON, compressed, in letters that an annotation may have."""
     rows = [
         [stamp.uid, stamp.generation, counts.affected, counts.acknowledged, counts.rejecting]
-        for stamp, counts in sorted(heard.items(), key=lambda item: item[0])
+        for stamp, counts in sorted(counts_by_stamp.items(), key=lambda item: item[0])
     ]
     return base64.b64encode(zlib.compress(msgspec.json.encode(rows))).decode()
 
@@ -200,6 +200,6 @@ def _unpacked(text: str) -> Heard:
     except (ValueError, zlib.error, msgspec.DecodeError):
         return {}
     return {
-        Stamp(uid, generation): Counts(affected, held, rejecting)
-        for uid, generation, affected, held, rejecting in rows
+        Stamp(uid, generation): Counts(affected, acknowledged, rejecting)
+        for uid, generation, affected, acknowledged, rejecting in rows
     }

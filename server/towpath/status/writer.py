@@ -18,10 +18,10 @@ from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.lease import Lease
 from towpath.status.conditions import Document, status_document, verdicts
 from towpath.status.events import events
-from towpath.status.held import read_held
 from towpath.status.pace import Pace
 from towpath.status.reports import Reports
 from towpath.status.writes import Writes
+from towpath.status.written import read_written
 from towpath.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class StatusWriter:
         self._now = now
         self._pace = Pace(clock)
         self._writes = Writes(api, pace=self._pace, identity=identity, metrics=metrics, now=now)
-        self._held: dict[str, Document] | None = None  # by uid; None until it is read
+        self._written: dict[str, Document] | None = None  # by uid; None until it is read
         self._read_at = 0.0
         self._told: dict[str, bool] = {}  # by name of an Event
         self._again_at = _NEVER  # when the first of what has to wait may be written
@@ -111,24 +111,24 @@ class StatusWriter:
         return True
 
     async def _stand_by(self, *, news: bool) -> None:
-        self._held = None
+        self._written = None
         if news or self._reports.due:
             await self._reports.tell(await self._hub.in_turn(self._hub.policies))
 
     async def _lead(self, *, news: bool) -> None:
         await self._reports.withdraw()
-        heard = await self._reports.listen()
+        news_of_others = await self._reports.listen()
         now = self._clock()
-        if self._held is None or now - self._read_at > READ_AGAIN_S:
-            self._held, self._read_at = await read_held(self._api), now
-        elif not (news or heard or now >= self._again_at):
+        if self._written is None or now - self._read_at > READ_AGAIN_S:
+            self._written, self._read_at = await read_written(self._api), now
+        elif not (news or news_of_others or now >= self._again_at):
             return
         self._again_at = _NEVER
-        await self._write_statuses(self._held, await self._hub.in_turn(self._hub.policies))
+        await self._write_statuses(self._written, await self._hub.in_turn(self._hub.policies))
         await self._write_events()
 
     async def _write_statuses(
-        self, held: dict[str, Document], statuses: tuple[PolicyStatus, ...]
+        self, documents: dict[str, Document], statuses: tuple[PolicyStatus, ...]
     ) -> None:
         now = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
         turned: list[tuple[PolicyStatus, Document, float]] = []
@@ -136,9 +136,9 @@ class StatusWriter:
         for status in statuses:
             if not (uid := status.stamp.uid):
                 continue
-            before = held.get(uid, {})
+            before = documents.get(uid, {})
             counts, unheard = self._reports.total(status)
-            after = status_document(status, counts, unheard=unheard, held=before, now=now)
+            after = status_document(status, counts, unheard=unheard, present=before, now=now)
             if verdicts(after) != verdicts(before):
                 turned.append((status, after, VERDICT_GAP_S))
             elif after != before:
@@ -150,11 +150,11 @@ class StatusWriter:
                 turns -= 1
                 done = await self._writes.status(status, after)
             if done:
-                held[status.stamp.uid] = after
+                documents[status.stamp.uid] = after
             else:
                 self._wait_until(self._writes.status_at(status, gap_s=gap_s))
-        for uid in held.keys() - {status.stamp.uid for status in statuses}:
-            del held[uid]
+        for uid in documents.keys() - {status.stamp.uid for status in statuses}:
+            del documents[uid]
             self._pace.forget(uid)
 
     async def _write_events(self) -> None:

@@ -48,8 +48,8 @@ class Store:
 
     def held(self, kind: Kind) -> tuple[Object, ...]:
         """All objects of the kind, sorted by namespace and name."""
-        found = self._members.get((kind, "all"), {})
-        return tuple(found[key] for key in sorted(found))
+        members = self._members.get((kind, "all"), {})
+        return tuple(members[key] for key in sorted(members))
 
     def listed(self, kind: Kind) -> None:
         """Say that all objects of the kind have been reported, even if there are none."""
@@ -99,7 +99,7 @@ class Store:
         """The present view, and the look-ups whose answer changed since the last call."""
         touched = frozenset(self._touched)
         if touched or self._annotated:
-            problems = {p for found in self._problems.values() for p in found}
+            problems = {p for reported in self._problems.values() for p in reported}
             self._mesh = replace(
                 self._mesh,
                 objects=dict(self._objects),

@@ -17,9 +17,9 @@ def endpoints(data: bytes) -> Block:
 
 def hosts(assignment: Any) -> list[str]:
     """The addresses, in order; weights are shown where they differ."""
-    found = [one for locality in assignment.endpoints for one in locality.lb_endpoints]
-    weights = [one.load_balancing_weight.value for one in found]
+    endpoints = [one for locality in assignment.endpoints for one in locality.lb_endpoints]
+    weights = [one.load_balancing_weight.value for one in endpoints]
     return [
         address(one.endpoint.address) + share(weight, weights)
-        for one, weight in zip(found, weights, strict=True)
+        for one, weight in zip(endpoints, weights, strict=True)
     ]

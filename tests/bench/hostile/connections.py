@@ -98,7 +98,7 @@ def _few_descriptors() -> Iterator[Row]:
 def _http() -> Iterator[Row]:
     with _server(tls=False) as (server, _):
         before = server.descriptors()
-        with silent(server.http_port, 500, said=b"GET / HTTP/1.1\r\nHost: a\r\n") as sockets:
+        with silent(server.http_port, 500, opening=b"GET / HTTP/1.1\r\nHost: a\r\n") as sockets:
             health = _seconds(server.alive)
             descriptors = server.descriptors() - before
             gone = _seconds(lambda: not still_open(sockets))

@@ -27,8 +27,8 @@ class Admin:
 
     def stats(self, pattern: str) -> dict[str, int]:
         """The counters and gauges whose names match the regular expression *pattern*."""
-        found = self._json("/stats", filter=pattern, format="json")["stats"]
-        return {s["name"]: s["value"] for s in found if isinstance(s.get("value"), int)}
+        stats = self._json("/stats", filter=pattern, format="json")["stats"]
+        return {s["name"]: s["value"] for s in stats if isinstance(s.get("value"), int)}
 
     def stat(self, name: str) -> int:
         """One counter or gauge; 0 if Envoy does not have it (yet)."""

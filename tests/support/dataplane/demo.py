@@ -59,8 +59,8 @@ class DemoPod:
 
     def container(self, name: str) -> dict[str, Any]:
         every = (*self.spec["initContainers"], *self.spec["containers"])
-        (found,) = (one for one in every if one["name"] == name)
-        return dict(found)
+        (match,) = (one for one in every if one["name"] == name)
+        return dict(match)
 
     def initialise(self, name: str) -> None:
         """Run an init container, as root, to its end."""
@@ -78,9 +78,9 @@ class DemoPod:
 
     def probe(self, container: str, kind: str) -> Callable[[], bool]:
         """The kubelet's question, from the node; OSError if nobody answers."""
-        found = self.container(container)
-        question = found[kind].get("httpGet") or found[kind]["tcpSocket"]
-        ports = {port["name"]: port["containerPort"] for port in found["ports"]}
+        spec = self.container(container)
+        question = spec[kind].get("httpGet") or spec[kind]["tcpSocket"]
+        ports = {port["name"]: port["containerPort"] for port in spec["ports"]}
         port = ports[question["port"]]
 
         def ask() -> bool:

@@ -47,11 +47,11 @@ BAD_REFUSAL = "bad-refusal"
 
 def editions(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
     """What the mesh is to hold, with each service's routes in its edition."""
-    held = snapshot(mesh, kind, sidecar)
-    if held is None or kind is not ClientKind.ENVOY:
-        return held
-    routes = Layer(tuple(_editions(mesh, held.of(ROUTES).values())))
-    return replace(held, sets={**held.sets, ROUTES: ResourceSet(ROUTES, (routes,))})
+    whole = snapshot(mesh, kind, sidecar)
+    if whole is None or kind is not ClientKind.ENVOY:
+        return whole
+    routes = Layer(tuple(_editions(mesh, whole.of(ROUTES).values())))
+    return replace(whole, sets={**whole.sets, ROUTES: ResourceSet(ROUTES, (routes,))})
 
 
 def _editions(mesh: Mesh, routes: Iterable[Resource]) -> Iterable[Resource]:
@@ -62,26 +62,26 @@ def _editions(mesh: Mesh, routes: Iterable[Resource]) -> Iterable[Resource]:
         for port in service.ports
         if (word := dict(service.selector).get(EDITION))
     }
-    for held in routes:
-        yield _edition(held, words[held.name]) if held.name in words else held
+    for one in routes:
+        yield _edition(one, words[one.name]) if one.name in words else one
 
 
-def _edition(held: Resource, word: str) -> Resource:
-    made = RouteConfiguration()
-    assert unpack(held).Unpack(made)
-    said = HeaderValue(key=HEADER, value=word)
-    made.response_headers_to_add.append(HeaderValueOption(header=said))
+def _edition(original: Resource, word: str) -> Resource:
+    message = RouteConfiguration()
+    assert unpack(original).Unpack(message)
+    header = HeaderValue(key=HEADER, value=word)
+    message.response_headers_to_add.append(HeaderValueOption(header=header))
     if word == SAME_DOMAIN_TWICE:
-        made.virtual_hosts.add(name="again", domains=["*"])
+        message.virtual_hosts.add(name="again", domains=["*"])
     if word in (BAD_REGEX, BAD_REFUSAL):
-        *_, route = made.virtual_hosts[0].routes
+        *_, route = message.virtual_hosts[0].routes
         bad = Route(match=RouteMatch(safe_regex=RegexMatcher(regex="(")))
         if word == BAD_REGEX:
             bad.route.CopyFrom(route.route)
         else:
             bad.direct_response.status = 403
-        made.virtual_hosts[0].routes.insert(0, bad)
-    return resource(held.name, made)
+        message.virtual_hosts[0].routes.insert(0, bad)
+    return resource(original.name, message)
 
 
 class HubOfEditions(Hub):

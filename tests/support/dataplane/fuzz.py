@@ -94,21 +94,25 @@ def _attempt(dice: random.Random) -> Attempt:
         case "http":
             return Attempt(protocol=Protocol.HTTP, **what, **_request(dice, host, port))
         case "https":
-            said = host if dice.random() < 0.9 else ""
-            return Attempt(protocol=Protocol.HTTPS, host=said, **what)
+            name = host if dice.random() < 0.9 else ""
+            return Attempt(protocol=Protocol.HTTPS, host=name, **what)
         case _:
             return Attempt(protocol=Protocol.TCP, **what)
 
 
 def _request(dice: random.Random, host: str, port: int) -> dict[str, Any]:
     forms = (host, host, host, host.upper(), f"{host}.", f"{host}:{port}", f"{host}.:{port}")
-    said = dice.choice((*forms, f"{host}:{port + 100}", ".fuzz.test", f"{host}.."))
+    authority = dice.choice((*forms, f"{host}:{port + 100}", ".fuzz.test", f"{host}.."))
     match dice.choice(("plain", "plain", "folded", "connect", "asterisk")):
         case "plain":
-            return {"host": said, "method": dice.choice(("GET", "PUT")), "path": dice.choice(PATHS)}
+            return {
+                "host": authority,
+                "method": dice.choice(("GET", "PUT")),
+                "path": dice.choice(PATHS),
+            }
         case "folded":
-            return {"host": said, "method": "GET", "path": dice.choice(FOLDED)}
+            return {"host": authority, "method": "GET", "path": dice.choice(FOLDED)}
         case "connect":
-            return {"host": said, "method": "CONNECT", "path": ""}
+            return {"host": authority, "method": "CONNECT", "path": ""}
         case _:
-            return {"host": said, "method": "OPTIONS", "path": dice.choice(("*", "/a"))}
+            return {"host": authority, "method": "OPTIONS", "path": dice.choice(("*", "/a"))}

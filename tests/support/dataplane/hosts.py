@@ -86,10 +86,10 @@ class _Http(_Connection):
             head, _, self._received = self._received.partition(_END_OF_HEAD)
             content = head + b"\r\n" if b" /echo " in head else self._body
             address, port = self.transport.get_extra_info("sockname")
-            said = f"content-length: {len(content)}\r\nx-served-at: {address}:{port}\r\n\r\n"
+            fields = f"content-length: {len(content)}\r\nx-served-at: {address}:{port}\r\n\r\n"
             body = b"" if head.startswith(b"HEAD ") else content
             self.transport.write(
-                b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n" + said.encode() + body
+                b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n" + fields.encode() + body
             )
             if b"\r\nconnection: close" in head.lower():
                 self.transport.close()

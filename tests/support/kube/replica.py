@@ -115,12 +115,12 @@ class Replica:
 
     def sent(self) -> dict[str, tuple[int, int]]:
         """Resources and bytes that it has sent, by type (`cds`, …)."""
-        found = {}
+        counts = {}
         for short in SERVED:
             resources = self.metric("towpath_xds_sent_resources_total", type=short)
             size = self.metric("towpath_xds_sent_bytes_total", type=short)
-            found[short] = int(resources), int(size)
-        return found
+            counts[short] = int(resources), int(size)
+        return counts
 
     def wait_accepted(self, node: str) -> None:
         """Return when that sidecar asks for every type, and has accepted all there is."""
@@ -128,10 +128,10 @@ class Replica:
         def look() -> tuple[int, bool]:
             with self.channel() as channel:
                 inspector = self.inspector(channel)
-                asked = inspector.ListSidecars(pb.ListSidecarsRequest(node_id=node)).sidecars
+                sidecars = inspector.ListSidecars(pb.ListSidecarsRequest(node_id=node)).sidecars
                 policies = inspector.ListPolicies(pb.ListPoliciesRequest()).policies
             lagging = any(p.acknowledged_sidecars < p.affected_sidecars for p in policies)
-            return sum(len(one.deliveries) for one in asked), lagging
+            return sum(len(one.deliveries) for one in sidecars), lagging
 
         wait.until(
             look,

@@ -77,10 +77,10 @@ class Wire:
 @asynccontextmanager
 async def wire(to: int) -> AsyncIterator[Wire]:
     """A wire that is whole at first."""
-    made = Wire(to)
-    await made.mend()
+    cable = Wire(to)
+    await cable.mend()
     try:
-        yield made
+        yield cable
     finally:
-        made.thaw()
-        await made.cut()
+        cable.thaw()
+        await cable.cut()

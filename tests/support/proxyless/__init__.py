@@ -57,8 +57,8 @@ class XdsClient:
         """Call `xds:///<name>`; *deadline* is the call's own, in seconds."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        asked = {"target": f"xds:///{name}", "deadline": deadline}
-        self._process.stdin.write(json.dumps(asked).encode() + b"\n")
+        request = {"target": f"xds:///{name}", "deadline": deadline}
+        self._process.stdin.write(json.dumps(request).encode() + b"\n")
         line = await asyncio.wait_for(self._process.stdout.readline(), deadline + WITHIN_S)
         assert line, "the client has ended"
         return Outcome(**json.loads(line))

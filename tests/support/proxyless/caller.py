@@ -63,11 +63,11 @@ def _refusal(error: Any) -> tuple[str, str]:
 def main(flavour: str) -> None:
     call = {"sync": sync_caller, "aio": aio_caller}[flavour]()
     for line in sys.stdin:
-        asked = json.loads(line)
+        request = json.loads(line)
         began = time.monotonic()
-        code, said = call(asked["target"], asked["deadline"])
+        code, answer = call(request["target"], request["deadline"])
         taken = time.monotonic() - began
-        print(json.dumps({"code": code, "said": said, "seconds": taken}), flush=True)
+        print(json.dumps({"code": code, "said": answer, "seconds": taken}), flush=True)
 
 
 if __name__ == "__main__":

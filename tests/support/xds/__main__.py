@@ -16,9 +16,9 @@ XDS, ADAPTER = "127.0.0.1:18000", "127.0.0.1:17000"
 
 
 async def main(xds: str = XDS, adapter: str = ADAPTER) -> None:
-    told = asyncio.Event()
+    stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
     with tempfile.TemporaryDirectory() as folder:
         async with labelled_towpath(Path(folder), xds=xds, adapter_at=adapter, grace=GRACE_S):
             print(f"xDS on {xds}, its adapter on {adapter}; a node is <pod>.<namespace>.")
@@ -26,7 +26,7 @@ async def main(xds: str = XDS, adapter: str = ADAPTER) -> None:
                 "The harness: -T :18000 -A :17000 -N test.id; this suite: XDS_SERVER, XDS_ADAPTER"
             )
             sys.stdout.flush()
-            await told.wait()
+            await stop.wait()
 
 
 if __name__ == "__main__":

@@ -34,21 +34,21 @@ def _messages() -> dict[str, Any]:
     pool = descriptor_pool.Default()
     pool.AddSerializedFile(file.SerializeToString())
     messages = pool.FindFileByName(_PROTO.name).message_types_by_name
-    return {name: message_factory.GetMessageClass(held) for name, held in messages.items()}
+    return {name: message_factory.GetMessageClass(message) for name, message in messages.items()}
 
 
 def handler(adapter: Adapter) -> grpc.GenericRpcHandler:
     """Serves *adapter* to a runner; what it raises ends the call with its words."""
-    known = _messages()
+    classes = _messages()
 
     async def set_state(request: Any) -> Any:
         resources = [contents.unpacked(packed) for packed in request.resources]
         await adapter.set_state(request.node, request.version, resources)
-        return known["Done"](success=True)
+        return classes["Done"](success=True)
 
     async def clear_state(request: Any) -> Any:
         await adapter.clear_state(request.node)
-        return known["Cleared"](response=f"{request.node} is forgotten")
+        return classes["Cleared"](response=f"{request.node} is forgotten")
 
     def on_resource(
         act: Callable[[str, str, str, str], Awaitable[None]],
@@ -56,7 +56,7 @@ def handler(adapter: Adapter) -> grpc.GenericRpcHandler:
         async def on_request(request: Any) -> Any:
             named = request.node, request.type_url, request.resource_name
             await act(*named, request.version)
-            return known["Done"](success=True)
+            return classes["Done"](success=True)
 
         return on_request
 
@@ -68,7 +68,7 @@ def handler(adapter: Adapter) -> grpc.GenericRpcHandler:
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, f"unknown: {error}")
 
         return grpc.unary_unary_rpc_method_handler(
-            serve, known[request].FromString, lambda answer: answer.SerializeToString()
+            serve, classes[request].FromString, lambda answer: answer.SerializeToString()
         )
 
     return grpc.method_handlers_generic_handler(

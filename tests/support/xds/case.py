@@ -21,13 +21,13 @@ class Case:
 
     async def put(
         self,
-        held: Contents,
+        whole: Contents,
         *,
         version: str = "1",
         probed: str = PROBED,
     ) -> None:
         """Let the node hold just this, and the probes of the type *probed*."""
-        state = {type_url: dict(items) for type_url, items in contents.state(held).items()}
+        state = {type_url: dict(items) for type_url, items in contents.state(whole).items()}
         state.setdefault(probed, {}).update((name, Item()) for name in PROBES)
         await self.target.adapter.set_state(self.node, version, contents.messages(state))
 

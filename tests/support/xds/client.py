@@ -100,17 +100,17 @@ class Client(Stream):
 
     async def hear(self, *, within: float = WITHIN_S) -> Told[bytes]:
         """The next response; a stream that has ended fails the test with its status."""
-        told = self._parse(await self.hear_bytes(within=within))
-        assert told.nonce, "a response without a nonce"
-        assert told.nonce not in {t.nonce for t in self.heard}, "a nonce was used twice"
-        self.heard.append(told)
-        self._nonces[told.type_url] = told.nonce
-        return told
+        response = self._parse(await self.hear_bytes(within=within))
+        assert response.nonce, "a response without a nonce"
+        assert response.nonce not in {t.nonce for t in self.heard}, "a nonce was used twice"
+        self.heard.append(response)
+        self._nonces[response.type_url] = response.nonce
+        return response
 
     async def quiet(self, probed: str = "") -> None:
         """Assert that nothing has been sent, nor will be for what was said and done so far."""
         sent = await self.settle(probed)
-        assert not sent, f"sent without need: {[str(told) for told in sent]}"
+        assert not sent, f"sent without need: {[str(response) for response in sent]}"
 
     async def settle(self, probed: str = "") -> list[Told[bytes]]:
         """Hear, and accept, all that is sent for what was said and done so far.
@@ -125,10 +125,10 @@ class Client(Stream):
             name = PROBES[self._probes[probed]]
             self._probes[probed] += 1
             await self._probe(probed, name)
-            while name not in (told := await self.take()).probes:
-                sent.append(told)
-            if told.contents and probed not in WHOLE:
-                sent.append(told)
+            while name not in (response := await self.take()).probes:
+                sent.append(response)
+            if response.contents and probed not in WHOLE:
+                sent.append(response)
         return sent
 
     async def _probe(self, type_url: str, name: str) -> None:
@@ -136,11 +136,11 @@ class Client(Stream):
 
     async def take(self) -> Told[bytes]:
         """Hear, and accept."""
-        told = await self.hear()
-        await self.ack(told)
-        return told
+        response = await self.hear()
+        await self.ack(response)
+        return response
 
-    async def ack(self, told: Told[bytes]) -> None:
+    async def ack(self, response: Told[bytes]) -> None:
         raise NotImplementedError
 
     def _parse(self, data: bytes) -> Told[bytes]:
@@ -174,31 +174,33 @@ class SotwClient(Client):
     async def get(self, type_url: str, *names: str) -> Told[bytes]:
         """Ask, hear, and accept."""
         await self.ask(type_url, *names)
-        told = await self.hear()
-        await self.ack(told)
-        return told
+        response = await self.hear()
+        await self.ack(response)
+        return response
 
-    async def ack(self, told: Told[bytes]) -> None:
-        self.accepted[told.type_url] = told.version
-        await self.ask(told.type_url, *self.names.get(told.type_url, []), nonce=told.nonce)
+    async def ack(self, response: Told[bytes]) -> None:
+        self.accepted[response.type_url] = response.version
+        await self.ask(
+            response.type_url, *self.names.get(response.type_url, []), nonce=response.nonce
+        )
 
-    async def nack(self, told: Told[bytes], words: str = "rejected", *names: str) -> None:
+    async def nack(self, response: Told[bytes], words: str = "rejected", *names: str) -> None:
         """Reject; *names*, if any, are asked for from now on."""
         if names:
-            self.names[told.type_url] = list(names)
+            self.names[response.type_url] = list(names)
         await self.say(
-            told.type_url,
-            resource_names=self.names[told.type_url],
-            version_info=self.accepted.get(told.type_url, ""),
-            response_nonce=told.nonce,
+            response.type_url,
+            resource_names=self.names[response.type_url],
+            version_info=self.accepted.get(response.type_url, ""),
+            response_nonce=response.nonce,
             error_detail=Status(code=13, message=words),
         )
 
     async def _probe(self, type_url: str, name: str) -> None:
-        asked = self.names.get(type_url, [])
-        if not asked and type_url in WHOLE and type_url in self._nonces:
-            asked = ["*"]
-        await self.ask(type_url, *asked, name)
+        names = self.names.get(type_url, [])
+        if not names and type_url in WHOLE and type_url in self._nonces:
+            names = ["*"]
+        await self.ask(type_url, *names, name)
 
     def _parse(self, data: bytes) -> Told[bytes]:
         return read_sotw(data, _named, probes=_PROBES)
@@ -238,17 +240,17 @@ class DeltaClient(Client):
         await self.ask(type_url, *subscribe, **more)
         return await self.take()
 
-    async def ack(self, told: Told[bytes]) -> None:
-        held = self.versions.setdefault(told.type_url, {})
-        held.update(told.versions)
-        for name in told.removed:
-            held.pop(name, None)
-        await self.say(told.type_url, response_nonce=told.nonce)
+    async def ack(self, response: Told[bytes]) -> None:
+        versions = self.versions.setdefault(response.type_url, {})
+        versions.update(response.versions)
+        for name in response.removed:
+            versions.pop(name, None)
+        await self.say(response.type_url, response_nonce=response.nonce)
 
-    async def nack(self, told: Told[bytes], words: str = "rejected", *subscribe: str) -> None:
+    async def nack(self, response: Told[bytes], words: str = "rejected", *subscribe: str) -> None:
         await self.say(
-            told.type_url,
-            response_nonce=told.nonce,
+            response.type_url,
+            response_nonce=response.nonce,
             resource_names_subscribe=subscribe,
             error_detail=Status(code=13, message=words),
         )

@@ -56,23 +56,27 @@ Contents = Mapping[str, str | Mapping[str, Item]]
 def state(contents: Contents) -> State:
     """The state that *contents* stand for."""
     return {
-        type_url: {name: Item() for name in held.split()} if isinstance(held, str) else held
-        for type_url, held in contents.items()
+        type_url: {name: Item() for name in resources.split()}
+        if isinstance(resources, str)
+        else resources
+        for type_url, resources in contents.items()
     }
 
 
 def messages(contents: State) -> list[Message]:
     return [
         message(type_url, name, item)
-        for type_url, held in contents.items()
-        for name, item in held.items()
+        for type_url, resources in contents.items()
+        for name, item in resources.items()
     ]
 
 
 def name_of(resource: Message) -> str:
     """A resource's name; it is the first field of every type, but not called so in all."""
-    held: Any = resource
-    return str(held.cluster_name if isinstance(resource, ClusterLoadAssignment) else held.name)
+    message: Any = resource
+    return str(
+        message.cluster_name if isinstance(resource, ClusterLoadAssignment) else message.name
+    )
 
 
 def type_of(resource: Message) -> str:
@@ -93,51 +97,51 @@ def completed(resource: Message) -> Message:
 
 def unpacked(packed: AnyMessage) -> Message:
     """The message in an Any of one of the types above; KeyError for another type."""
-    held = MESSAGES[packed.type_url]()
-    held.ParseFromString(packed.value)
-    return held
+    content = MESSAGES[packed.type_url]()
+    content.ParseFromString(packed.value)
+    return content
 
 
 def message(type_url: str, name: str, item: Item) -> Message:
     """A whole, valid resource."""
-    made: Any = named(type_url, name)
+    result: Any = named(type_url, name)
     match type_url:
         case str() if type_url == CLUSTER:
-            made.type = Cluster.EDS
-            made.eds_cluster_config.eds_config.CopyFrom(_ADS)
-            made.connect_timeout.CopyFrom(Duration(seconds=1))
+            result.type = Cluster.EDS
+            result.eds_cluster_config.eds_config.CopyFrom(_ADS)
+            result.connect_timeout.CopyFrom(Duration(seconds=1))
         case str() if type_url == ENDPOINTS:
-            made.endpoints.append(_locality("127.0.0.1", 8080))
+            result.endpoints.append(_locality("127.0.0.1", 8080))
         case str() if type_url == LISTENER:
-            made.address.CopyFrom(_address("127.0.0.1", 0))
-            made.filter_chains.add().filters.add(name="http").typed_config.Pack(_manager(item.to))
+            result.address.CopyFrom(_address("127.0.0.1", 0))
+            result.filter_chains.add().filters.add(name="http").typed_config.Pack(_manager(item.to))
         case str() if type_url == ROUTES:
-            host = made.virtual_hosts.add(name="all", domains=["*"])
+            host = result.virtual_hosts.add(name="all", domains=["*"])
             route = host.routes.add(match={"prefix": "/"})
             if item.to:
                 route.route.cluster = item.to
             else:
                 route.direct_response.status = 200
         case _:
-            made.generic_secret.secret.inline_string = "secret"
-    revise(made, item.revision)
-    return made  # type: ignore[no-any-return]  # the generated code has no types
+            result.generic_secret.secret.inline_string = "secret"
+    revise(result, item.revision)
+    return result  # type: ignore[no-any-return]  # the generated code has no types
 
 
 def revise(resource: Message, revision: int) -> None:
     """Change the content of a resource to that of its *revision*."""
-    held: Any = resource
+    content: Any = resource
     match resource:
         case Cluster():
-            held.dns_refresh_rate.seconds = revision
+            content.dns_refresh_rate.seconds = revision
         case ClusterLoadAssignment():
-            held.policy.endpoint_stale_after.seconds = revision
+            content.policy.endpoint_stale_after.seconds = revision
         case Listener():
-            held.tcp_backlog_size.value = revision
+            content.tcp_backlog_size.value = revision
         case RouteConfiguration():
-            held.internal_only_headers[:] = [f"x-revision-{revision}"]
+            content.internal_only_headers[:] = [f"x-revision-{revision}"]
         case _:
-            held.generic_secret.secret.inline_string = f"secret-{revision}"
+            content.generic_secret.secret.inline_string = f"secret-{revision}"
 
 
 def _manager(routes: str) -> hcm.HttpConnectionManager:

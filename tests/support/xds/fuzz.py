@@ -45,13 +45,13 @@ class Requests:
         if chance() < 0.2:
             fields["error_detail"] = Status(code=choice((0, 3, 13)), message=choice(WORDS))
         if not self._delta:
-            version = choice(("", "1", *(told.version for told in self._client.heard[-3:])))
+            version = choice(("", "1", *(response.version for response in self._client.heard[-3:])))
             return DiscoveryRequest(**fields, resource_names=self._names(), version_info=version)
         if chance() < 0.2:
-            held = {name: choice(("", "1")) for name in self._names()}
-            for told in self._client.heard[-2:]:
-                held.update(told.versions)
-            fields["initial_resource_versions"] = held
+            versions = {name: choice(("", "1")) for name in self._names()}
+            for response in self._client.heard[-2:]:
+                versions.update(response.versions)
+            fields["initial_resource_versions"] = versions
         return DeltaDiscoveryRequest(
             **fields,
             resource_names_subscribe=self._names(),
@@ -63,7 +63,7 @@ class Requests:
         return [self._random.choice(NAMES) for _ in range(count)]
 
     def _nonce(self) -> str:
-        latest = [told.nonce for told in self._client.heard[-5:]]
+        latest = [response.nonce for response in self._client.heard[-5:]]
         return self._random.choice(("", "", *latest, *latest, "0", "99999", "ä"))
 
     def _broken(self, data: bytes) -> bytes:

@@ -137,7 +137,7 @@ class ServerProcess:
         async with grpc.aio.insecure_channel(self.address) as channel:
             stub = pb_grpc.InspectorStub(channel)
             answer = await stub.GetSnapshot(pb.GetSnapshotRequest(node_id=NODE), timeout=30)
-        return {held.type_url: held.version for held in answer.types}
+        return {one.type_url: one.version for one in answer.types}
 
     async def changed(self, within: float = 10.0) -> dict[str, str]:
         """Change the mesh, and give the versions that this leads to."""
@@ -170,6 +170,6 @@ class ServerProcess:
 
 
 def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

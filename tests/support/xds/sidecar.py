@@ -40,10 +40,10 @@ class Sidecar:
             if names:
                 await client.ask(type_url, *sorted(names))
         while True:
-            told = await client.hear(within=3600)
-            self._take(told)
-            await client.ack(told)
-            for type_url, names in self._refers_to(told):
+            response = await client.hear(within=3600)
+            self._take(response)
+            await client.ack(response)
+            for type_url, names in self._refers_to(response):
                 if names != self.wanted[type_url]:
                     self.wanted[type_url] = names
                     await client.ask(type_url, *sorted(names))
@@ -59,18 +59,20 @@ class Sidecar:
             names <= self.held.get(type_url, {}).keys() for type_url, names in self.wanted.items()
         )
 
-    def _take(self, told: Told[bytes]) -> None:
+    def _take(self, response: Told[bytes]) -> None:
         self.responses += 1
-        self.versions[told.type_url] = told.version
-        held = {} if told.type_url in (CLUSTER, LISTENER) else self.held.get(told.type_url, {})
-        self.held[told.type_url] = {**held, **told.contents}
+        self.versions[response.type_url] = response.version
+        versions = (
+            {} if response.type_url in (CLUSTER, LISTENER) else self.held.get(response.type_url, {})
+        )
+        self.held[response.type_url] = {**versions, **response.contents}
 
-    def _refers_to(self, told: Told[bytes]) -> Iterator[tuple[str, set[str]]]:
-        if told.type_url == CLUSTER:
-            parsed: list[Any] = [Cluster.FromString(body) for body in told.contents.values()]
+    def _refers_to(self, response: Told[bytes]) -> Iterator[tuple[str, set[str]]]:
+        if response.type_url == CLUSTER:
+            parsed: list[Any] = [Cluster.FromString(body) for body in response.contents.values()]
             yield ENDPOINTS, {c.name for c in parsed if c.type == Cluster.EDS}
-        if told.type_url == LISTENER:
-            listeners = [Listener.FromString(body) for body in told.contents.values()]
+        if response.type_url == LISTENER:
+            listeners = [Listener.FromString(body) for body in response.contents.values()]
             yield ROUTES, {name for listener in listeners for name in _routes_of(listener)}
 
 

@@ -62,11 +62,11 @@ class States:
         self._published.set()
 
     async def set_state(self, node: str, version: str, resources: Sequence[Message]) -> None:  # noqa: ARG002
-        held: Held = {}
+        state: Held = {}
         for message in map(contents.completed, resources):
-            of_type = held.setdefault(contents.type_of(message), {})
+            of_type = state.setdefault(contents.type_of(message), {})
             of_type[contents.name_of(message)] = message
-        await self._publish(node, held)
+        await self._publish(node, state)
 
     async def clear_state(self, node: str) -> None:
         sidecar = SidecarId.parse(node)
@@ -76,33 +76,33 @@ class States:
         self._snapshots.pop(sidecar, None)
 
     async def update_resource(self, node: str, type_url: str, name: str, version: str) -> None:  # noqa: ARG002
-        held = self._copy(node)
-        old = held[type_url][name]
+        state = self._copy(node)
+        old = state[type_url][name]
         changed = type(old).FromString(old.SerializeToString())
         contents.revise(changed, self._revision + 1000)
-        held[type_url][name] = changed
-        await self._publish(node, held)
+        state[type_url][name] = changed
+        await self._publish(node, state)
 
     async def add_resource(self, node: str, type_url: str, name: str, version: str) -> None:  # noqa: ARG002
-        held = self._copy(node)
-        held.setdefault(type_url, {})[name] = contents.message(type_url, name, contents.Item())
-        await self._publish(node, held)
+        state = self._copy(node)
+        state.setdefault(type_url, {})[name] = contents.message(type_url, name, contents.Item())
+        await self._publish(node, state)
 
     async def remove_resource(self, node: str, type_url: str, name: str, version: str) -> None:  # noqa: ARG002
-        held = self._copy(node)
-        del held[type_url][name]
-        await self._publish(node, held)
+        state = self._copy(node)
+        del state[type_url][name]
+        await self._publish(node, state)
 
     def _copy(self, node: str) -> Held:
-        held = self._held.get(SidecarId.parse(node), {})
-        return {type_url: dict(of_type) for type_url, of_type in held.items()}
+        state = self._held.get(SidecarId.parse(node), {})
+        return {type_url: dict(of_type) for type_url, of_type in state.items()}
 
-    async def _publish(self, node: str, held: Held) -> None:
+    async def _publish(self, node: str, state: Held) -> None:
         sidecar = SidecarId.parse(node)
         async with self._one_at_a_time:
             self._revision += 1
-            self._held[sidecar] = held
-            self._snapshots[sidecar] = _snapshot(held)
+            self._held[sidecar] = state
+            self._snapshots[sidecar] = _snapshot(state)
             revision = ("revision", str(self._revision))
             pod = Pod(sidecar.namespace, sidecar.pod, sidecar.pod, labels=(revision,), ports=())
             self.store.apply(pod)
@@ -115,10 +115,10 @@ class States:
                 await self._published.wait()
 
 
-def _snapshot(held: Held) -> Snapshot:
+def _snapshot(state: Held) -> Snapshot:
     sets = {
         type_url: ResourceSet(type_url, (Layer(tuple(map(_resource, of_type.values()))),))
-        for type_url, of_type in held.items()
+        for type_url, of_type in state.items()
     }
     return Snapshot(sets, FakeVocabulary(closed=envoy.closed, intersection=old))
 

@@ -24,9 +24,9 @@ def _status(*problems: Problem, accepted: bool = True) -> PolicyStatus:
 
 
 def _document(
-    status: PolicyStatus, counts: Counts, *unheard: str, held: Any = None
+    status: PolicyStatus, counts: Counts, *unheard: str, present: Any = None
 ) -> dict[str, Any]:
-    return dict(status_document(status, counts, unheard=unheard, held=held or {}, now=NOW))
+    return dict(status_document(status, counts, unheard=unheard, present=present or {}, now=NOW))
 
 
 def _words(document: dict[str, Any]) -> dict[str, tuple[str, str]]:
@@ -99,7 +99,7 @@ def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
     first = _document(_status(), Counts(2, 1))
     for condition in first["conditions"]:
         condition["lastTransitionTime"] = BEFORE
-    then = _document(_status(), Counts(2, 2), held=first)
+    then = _document(_status(), Counts(2, 2), present=first)
 
     times = {c["type"]: c["lastTransitionTime"] for c in then["conditions"]}
     assert {"Accepted": BEFORE, "Programmed": NOW} == times
@@ -109,7 +109,7 @@ def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
 def test_what_has_not_changed_gives_an_equal_document() -> None:
     first = _document(_status(), Counts(2, 2))
 
-    assert first == _document(_status(), Counts(2, 2), held=first)
+    assert first == _document(_status(), Counts(2, 2), present=first)
 
 
 def test_the_object_to_apply_names_its_uid() -> None:

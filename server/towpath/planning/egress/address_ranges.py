@@ -27,7 +27,10 @@ def egress_ports(rules: Iterable[Rule], *, passthrough: bool) -> tuple[EgressPor
     by_port: dict[int, list[Rule]] = {}
     for rule in rules:
         by_port.setdefault(rule.port, []).append(rule)
-    ports = (_port(n, needed(held), passthrough=passthrough) for n, held in sorted(by_port.items()))
+    ports = (
+        _port(n, needed(port_rules), passthrough=passthrough)
+        for n, port_rules in sorted(by_port.items())
+    )
     return tuple(port for port in ports if port.address_ranges)
 
 
@@ -119,22 +122,22 @@ class _Port:
 
 
 def _by_host(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
-    found: dict[str, list[Rule]] = {}
+    by_host: dict[str, list[Rule]] = {}
     for rule in rules:
         for host in rule.hosts or ():
-            found.setdefault(host, []).append(rule)
-    return found
+            by_host.setdefault(host, []).append(rule)
+    return by_host
 
 
 def _routes(allowing: dict[str, list[Rule]], patterns: Iterable[str]) -> tuple[Route, ...]:
-    found: dict[tuple[RequestMatch, str], set[str]] = {}
+    policies: dict[tuple[RequestMatch, str], set[str]] = {}
     for pattern in patterns:
         for rule in allowing.get(pattern, ()):
             target = target_name(rule, pattern)
             for match in ANY_REQUEST if rule.matches is None else rule.matches:
-                found.setdefault((match, target), set()).add(rule.policy)
+                policies.setdefault((match, target), set()).add(rule.policy)
     # What allows everything stands last, so that statistics name the narrower policy.
-    ordered = sorted(found.items(), key=lambda item: (item[0][0] == RequestMatch(), item[0]))
+    ordered = sorted(policies.items(), key=lambda item: (item[0][0] == RequestMatch(), item[0]))
     return tuple(Route(match, to, tuple(sorted(by))) for (match, to), by in ordered)
 
 

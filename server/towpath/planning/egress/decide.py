@@ -181,8 +181,8 @@ def _tls(
             f"{attempt.address or 'an unknown address'}"
         )
         return Decision(None, name.policies, tuple(reasons))
-    said = f"server name {attempt.host!r}" if attempt.host else "TLS without a server name"
-    reasons.append(f"no policy names {said} on port {attempt.port}")
+    name_text = f"server name {attempt.host!r}" if attempt.host else "TLS without a server name"
+    reasons.append(f"no policy names {name_text} on port {attempt.port}")
     if address_range.tls_policies and address_range.other_tls is not None:
         reasons.append(f"any TLS is allowed here by {', '.join(address_range.tls_policies)}")
         return Decision(address_range.other_tls, address_range.tls_policies, tuple(reasons))
@@ -222,7 +222,7 @@ def _address_range(outbound: Outbound, attempt: Attempt) -> AddressRange | None:
         for address_range in port.address_ranges
     ]
     around = [(length, address_range) for length, address_range in lengths if length is not None]
-    return max(around, key=lambda found: found[0], default=(-1, None))[1]
+    return max(around, key=lambda pair: pair[0], default=(-1, None))[1]
 
 
 def _length(address_range: AddressRange, address: str | None) -> int | None:
@@ -236,8 +236,8 @@ def _length(address_range: AddressRange, address: str | None) -> int | None:
     return max((int(range_.partition("/")[2]) for range_ in around), default=None)
 
 
-def _most_exact(held: tuple[T, ...], host: str) -> T | None:
-    fitting = [item for item in held if covers(item.host, host)]
+def _most_exact(names: tuple[T, ...], host: str) -> T | None:
+    fitting = [item for item in names if covers(item.host, host)]
     return max(fitting, key=lambda item: (item.host == host, len(item.host)), default=None)
 
 

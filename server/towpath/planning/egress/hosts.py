@@ -41,20 +41,20 @@ class Named:
     @cached_property
     def around(self) -> dict[str, tuple[str, ...]]:
         """For each host those that cover it: itself, then the patterns, the most exact first."""
-        known = self._policies
+        policies = self._policies
         return {
-            host: (host, *(pattern for pattern in _patterns(host) if pattern in known))
+            host: (host, *(pattern for pattern in _patterns(host) if pattern in policies))
             for host in self.hosts
         }
 
     @cached_property
     def under(self) -> dict[str, list[str]]:
         """For each host those that it covers, itself among them."""
-        found: dict[str, list[str]] = {host: [] for host in self.hosts}
+        by_pattern: dict[str, list[str]] = {host: [] for host in self.hosts}
         for host, patterns in self.around.items():
             for pattern in patterns:
-                found[pattern].append(host)
-        return found
+                by_pattern[pattern].append(host)
+        return by_pattern
 
     @cached_property
     def policies(self) -> dict[str, tuple[str, ...]]:

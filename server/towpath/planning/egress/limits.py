@@ -47,8 +47,8 @@ def admission(mesh: Mesh, account: Account) -> Admission:
 
 def admission_of(mesh: Mesh, namespace: str, policies: Speaking) -> Admission:
     """What is planned of these policies for any service account of that namespace."""
-    found = mesh.ask(rules_of, policies)
-    return mesh.work(size(found), admit, found, namespace, config(mesh).enable_egress)
+    all_rules = mesh.ask(rules_of, policies)
+    return mesh.work(size(all_rules), admit, all_rules, namespace, config(mesh).enable_egress)
 
 
 def size(rules: Iterable[Rule]) -> int:
@@ -97,17 +97,17 @@ def _room(
 
 def _with(rules: Iterable[Rule], opened: Collection[str]) -> tuple[Rule, ...]:
     """The rules, of which those of other policies than *opened* only name their hosts."""
-    known = set(opened)
+    labels = set(opened)
     return tuple(
-        rule if rule.policy in known else replace(rule, ranges=(), matches=None, setting=None)
+        rule if rule.policy in labels else replace(rule, ranges=(), matches=None, setting=None)
         for rule in rules
-        if rule.policy in known or rule.hosts
+        if rule.policy in labels or rule.hosts
     )
 
 
 def _only(rules: Iterable[Rule], opened: Collection[str]) -> tuple[Rule, ...]:
-    known = set(opened)
-    return tuple(rule for rule in rules if rule.policy in known)
+    labels = set(opened)
+    return tuple(rule for rule in rules if rule.policy in labels)
 
 
 def _requests(rule: Rule) -> int:

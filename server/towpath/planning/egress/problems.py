@@ -27,14 +27,14 @@ def egress_problems(mesh: Mesh) -> tuple[Problem, ...]:
     """The Problems of every policy, and of settings that contradict each other."""
     policies = cast("tuple[Egress, ...]", mesh.group(Kind.EGRESS, "all"))
     accounts = sorted({source for policy in policies for source in policy.sources})
-    found = {problem for policy in policies for problem in mesh.ask(of_policy, policy)}
+    problems = {problem for policy in policies for problem in mesh.ask(of_policy, policy)}
     closed: dict[str, list[Account]] = {}
     for account in accounts:
-        found |= {*mesh.ask(_contested, account), *mesh.ask(_waited_for, account)}
+        problems |= {*mesh.ask(_contested, account), *mesh.ask(_waited_for, account)}
         for policy in mesh.ask(admission, account).closed:
             closed.setdefault(policy, []).append(account)
-    found |= {_too_large(mesh, policy, closed_to) for policy, closed_to in closed.items()}
-    return tuple(sorted(found))
+    problems |= {_too_large(mesh, policy, closed_to) for policy, closed_to in closed.items()}
+    return tuple(sorted(problems))
 
 
 def _too_large(mesh: Mesh, policy: str, accounts: list[Account]) -> Problem:
@@ -74,35 +74,35 @@ def _outside(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
     if not mesh.monitored(policy.namespace):
         text = f"its namespace lacks the label {label}: the Egress has no effect"
         return (Problem(policy.ref, "metadata.namespace", Reason.NOT_IN_MESH, text),)
-    found = []
+    problems = []
     for account in policy.sources:
         if not mesh.monitored(account.namespace):
             text = f"namespace {account.namespace} lacks the label {label}: {account} gains nothing"
-            found.append(Problem(policy.ref, "spec.sources", Reason.NOT_IN_MESH, text))
+            problems.append(Problem(policy.ref, "spec.sources", Reason.NOT_IN_MESH, text))
         elif account.namespace != policy.namespace and not mesh.cross_namespace_egress:
             text = f"{account} is of another namespace, which this server does not allow"
-            found.append(Problem(policy.ref, "spec.sources", Reason.FORBIDDEN, text))
-    return tuple(found)
+            problems.append(Problem(policy.ref, "spec.sources", Reason.FORBIDDEN, text))
+    return tuple(problems)
 
 
 def _missing(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
-    found = []
+    problems = []
     if policy.setting:
         setting = setting_of(mesh, policy)
         named = f"UpstreamTrafficSetting {policy.namespace}/{policy.setting}"
         if setting is None:
             text = f"{named} does not exist: the Egress allows nothing"
-            found.append(Problem(policy.ref, "spec.matches", Reason.MISSING, text))
+            problems.append(Problem(policy.ref, "spec.matches", Reason.MISSING, text))
         elif setting.closed:
             text = f"{named} has a limit that cannot be read: the Egress allows nothing"
-            found.append(Problem(policy.ref, "spec.matches", Reason.INVALID, text))
+            problems.append(Problem(policy.ref, "spec.matches", Reason.INVALID, text))
     for name in policy.route_groups or ():
         if route_group(mesh, policy.namespace, name) is None:
             text = (
                 f"HTTPRouteGroup {policy.namespace}/{name} does not exist: nothing of it is allowed"
             )
-            found.append(Problem(policy.ref, "spec.matches", Reason.MISSING, text))
-    return tuple(found)
+            problems.append(Problem(policy.ref, "spec.matches", Reason.MISSING, text))
+    return tuple(problems)
 
 
 def _contested(mesh: Mesh, account: Account) -> tuple[Problem, ...]:
@@ -131,10 +131,10 @@ def _waited_for(mesh: Mesh, account: Account) -> tuple[Problem, ...]:
     by_port: dict[int, list[Rule]] = {}
     for rule in mesh.ask(rules, account):
         by_port.setdefault(rule.port, []).append(rule)
-    found = []
-    for number, held in by_port.items():
-        asking = [r for r in needed(held) if r.protocol in (Protocol.HTTP, Protocol.HTTPS)]
-        silent = [r for r in held if r.protocol is Protocol.TCP_SERVER_FIRST]
+    problems = []
+    for number, port_rules in by_port.items():
+        asking = [r for r in needed(port_rules) if r.protocol in (Protocol.HTTP, Protocol.HTTPS)]
+        silent = [r for r in port_rules if r.protocol is Protocol.TCP_SERVER_FIRST]
         for rule in silent if asking else ():
             namespace, _, name = rule.policy.partition("/")
             text = (
@@ -142,5 +142,5 @@ def _waited_for(mesh: Mesh, account: Account) -> tuple[Problem, ...]:
                 "which needs the client's first bytes: a server that speaks first waits for them"
             )
             ref = ObjectRef(Kind.EGRESS, namespace, name)
-            found.append(Problem(ref, "spec.ports", Reason.CONFLICT, text))
-    return tuple(found)
+            problems.append(Problem(ref, "spec.ports", Reason.CONFLICT, text))
+    return tuple(problems)

@@ -25,13 +25,13 @@ def span(range_: str) -> range:
 
 def owned(ranges: Iterable[tuple[str, int]]) -> Mapping[str, Owners]:
     """Who owns each range; an owner may come several times."""
-    found: dict[str, set[int]] = {}
+    by_range: dict[str, set[int]] = {}
     for range_, owner in ranges:
-        found.setdefault(range_, set()).add(owner)
-    known: dict[Owners, Owners] = {}
+        by_range.setdefault(range_, set()).add(owner)
+    shared: dict[Owners, Owners] = {}
     return {
-        range_: known.setdefault(owners, owners)
-        for range_, owners in ((range_, frozenset(own)) for range_, own in found.items())
+        range_: shared.setdefault(owners, owners)
+        for range_, owners in ((range_, frozenset(own)) for range_, own in by_range.items())
     }
 
 

@@ -108,14 +108,14 @@ def selecting(mesh: Mesh, account: Account) -> tuple[Egress, ...]:
 
 def naming(mesh: Mesh, account: Account) -> tuple[Egress, ...]:
     """The policies that name the account as a source, those that may not speak for it too."""
-    found = mesh.group(Kind.EGRESS, ("source", account.namespace, account.name))
-    return cast("tuple[Egress, ...]", found)
+    policies = mesh.group(Kind.EGRESS, ("source", account.namespace, account.name))
+    return cast("tuple[Egress, ...]", policies)
 
 
 def setting_of(mesh: Mesh, policy: Egress) -> UpstreamTrafficSetting | None:
     """The UpstreamTrafficSetting that a policy refers to, if it is there."""
-    found = mesh.get(Kind.UPSTREAM_TRAFFIC_SETTING, policy.namespace, policy.setting or "")
-    return cast("UpstreamTrafficSetting | None", found)
+    setting = mesh.get(Kind.UPSTREAM_TRAFFIC_SETTING, policy.namespace, policy.setting or "")
+    return cast("UpstreamTrafficSetting | None", setting)
 
 
 def route_group(mesh: Mesh, namespace: str, name: str) -> HTTPRouteGroup | None:

@@ -23,17 +23,17 @@ def target_name(rule: Rule, pattern: str | None) -> str:
 
 def targets(rules: Iterable[Rule]) -> tuple[EgressTarget, ...]:
     """Every target that the rules lead to, by name."""
-    found = {}
+    by_name = {}
     rules = tuple(rules)
     searched = {host for rule in rules for host in rule.searched}
     for name, leading in _by_name(rules).items():
         host, resolution = _resolution(name)
         winner = preferred(rule.setting for rule in leading)
         settings = winner.settings if winner else ConnectionSettings()
-        found[name] = EgressTarget(
+        by_name[name] = EgressTarget(
             name, resolution, host, leading[0].port, settings, host in searched
         )
-    return tuple(found[name] for name in sorted(found))
+    return tuple(by_name[name] for name in sorted(by_name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +48,14 @@ class Contest:
 def contests(rules: Iterable[Rule]) -> tuple[Contest, ...]:
     """Targets that several settings want."""
     limited = [rule for rule in rules if rule.setting is not None]
-    found = []
+    result = []
     for name, leading in sorted(_by_name(limited).items()):
         wanted = {rule.setting for rule in leading if rule.setting}
         winner = preferred(wanted)
         if winner is not None and len(wanted) > 1:
             losers = sorted(wanted - {winner}, key=lambda s: (s.namespace, s.name))
-            found.append(Contest(name, winner, tuple(losers)))
-    return tuple(found)
+            result.append(Contest(name, winner, tuple(losers)))
+    return tuple(result)
 
 
 def preferred(
@@ -72,13 +72,13 @@ def preferred(
 
 
 def _by_name(rules: Iterable[Rule]) -> dict[str, list[Rule]]:
-    found: dict[str, list[Rule]] = {}
+    by_name: dict[str, list[Rule]] = {}
     for rule in rules:
         if rule.ranges == ():
             continue
         for pattern in (None,) if rule.hosts is None else rule.hosts:
-            found.setdefault(target_name(rule, pattern), []).append(rule)
-    return found
+            by_name.setdefault(target_name(rule, pattern), []).append(rule)
+    return by_name
 
 
 def _resolution(name: str) -> tuple[str, Resolution]:

@@ -22,8 +22,8 @@ from towpath.sources.decode.findings import Findings, show
 from towpath.sources.decode.meshconfig import mesh_config
 from towpath.sources.decode.names import NameRule
 from towpath.sources.decode.route_groups import route_group
-from towpath.sources.decode.settings import upstream_traffic_setting
 from towpath.sources.decode.slips import meant, report_slips
+from towpath.sources.decode.upstream_traffic_settings import upstream_traffic_setting
 
 S = TypeVar("S", bound=structs.Core)
 Raw = Mapping[str, object]
@@ -78,16 +78,16 @@ def _core(
     """A kind of Kubernetes' own: read from a mapping, or straight from JSON without one."""
     decoder = msgspec.json.Decoder(struct)
 
-    def read(raw: Raw, found: Findings) -> Object | None:
-        if found.source:
+    def read(raw: Raw, findings: Findings) -> Object | None:
+        if findings.source:
             # An API server keeps no field that it does not know.
-            report_slips(raw, struct, found)
-        seen = structs.read_struct(raw, struct, found)
-        return None if seen is None else convert(seen, found)
+            report_slips(raw, struct, findings)
+        seen = structs.read_struct(raw, struct, findings)
+        return None if seen is None else convert(seen, findings)
 
     def seen_in(data: bytes | msgspec.Raw) -> _Seen:
         seen = read_json(data, decoder)
-        return _Seen(seen.metadata, lambda found: convert(seen, found))
+        return _Seen(seen.metadata, lambda findings: convert(seen, findings))
 
     return _Row((api_version,), name_rule, read, seen_in, namespaced)
 
@@ -128,31 +128,31 @@ _MESH_GROUPS = frozenset(
 def decode(raw: object, source: str) -> Decoded:
     """Decode one object that was read at *source* (`mesh.yaml:12`, or "" for an API server)."""
     if not isinstance(raw, dict):
-        found = Findings(ObjectRef("Object", "", UNNAMED), source)
-        found.unused("", raw, allowed="a mapping with apiVersion, kind and metadata")
-        return Decoded(found.ref, problems=found.problems)
+        findings = Findings(ObjectRef("Object", "", UNNAMED), source)
+        findings.unused("", raw, allowed="a mapping with apiVersion, kind and metadata")
+        return Decoded(findings.ref, problems=findings.problems)
     kind, version, row = raw.get("kind"), raw.get("apiVersion"), _row(raw)
-    found = Findings(_ref(raw, row), source)
+    findings = Findings(_ref(raw, row), source)
     if (slip := _misspelt_head(raw)) is not None:
-        found.add(Reason.UNKNOWN_FIELD, *slip)
+        findings.add(Reason.UNKNOWN_FIELD, *slip)
     elif not isinstance(kind, str) or not kind:
-        found.unused("kind", kind, allowed="the name of a kind, such as Pod")
+        findings.unused("kind", kind, allowed="the name of a kind, such as Pod")
     elif not isinstance(version, str) or not version:
         allowed = _either(row.api_versions) if row else "a group and version, such as v1"
-        found.unused("apiVersion", version, allowed=allowed)
+        findings.unused("apiVersion", version, allowed=allowed)
     elif row is None and (near := _nearest_kind(kind, version)) is not None:
         message = f"is {show(kind)}; did you mean {near}? The object has no effect"
-        found.add(Reason.INVALID, "kind", message)
+        findings.add(Reason.INVALID, "kind", message)
     elif row is None:
         if version.partition("/")[0] not in _MESH_GROUPS:
-            return Decoded(found.ref, ignored=True)
+            return Decoded(findings.ref, ignored=True)
         message = f"{show(kind)} of {show(version)} is not supported: the object has no effect"
-        found.add(Reason.NOT_SUPPORTED, "kind", message)
+        findings.add(Reason.NOT_SUPPORTED, "kind", message)
     elif version not in row.api_versions:
-        found.unused("apiVersion", version, allowed=_either(row.api_versions))
-    elif _well_named(raw, row, found):
-        return Decoded(found.ref, row.read(raw, found), found.problems)
-    return Decoded(found.ref, problems=found.problems)
+        findings.unused("apiVersion", version, allowed=_either(row.api_versions))
+    elif _well_named(raw, row, findings):
+        return Decoded(findings.ref, row.read(raw, findings), findings.problems)
+    return Decoded(findings.ref, problems=findings.problems)
 
 
 def decode_json(kind: Kind, data: bytes | msgspec.Raw) -> Decoded:
@@ -168,10 +168,10 @@ def decode_json(kind: Kind, data: bytes | msgspec.Raw) -> Decoded:
                 return quick
     raw = read_json(data, _MAPPING)
     # Items of a list do not say what they are.
-    found = decode({**raw, "apiVersion": row.api_versions[0], "kind": kind.value}, "")
+    decoded_object = decode({**raw, "apiVersion": row.api_versions[0], "kind": kind.value}, "")
     metadata = raw.get("metadata")
     version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
-    return replace(found, version=_text(version))
+    return replace(decoded_object, version=_text(version))
 
 
 def _decode_seen(kind: Kind, row: _Row, seen: _Seen) -> Decoded | None:
@@ -182,9 +182,9 @@ def _decode_seen(kind: Kind, row: _Row, seen: _Seen) -> Decoded | None:
     namespace = (metadata.namespace or "default") if row.namespaced else ""
     if namespace and not NameRule.LABEL.holds(namespace):
         return None
-    found = Findings(ObjectRef(kind.value, namespace, str(metadata.name)), "")
-    value = seen.convert(found)
-    return Decoded(found.ref, value, found.problems, version=_text(metadata.resource_version))
+    findings = Findings(ObjectRef(kind.value, namespace, str(metadata.name)), "")
+    value = seen.convert(findings)
+    return Decoded(findings.ref, value, findings.problems, version=_text(metadata.resource_version))
 
 
 def expand(raw: object) -> Iterator[object]:
@@ -266,18 +266,18 @@ def _text(value: object) -> str:
     return value[:_LONGEST_NAME] if isinstance(value, str) else show(value)
 
 
-def _well_named(raw: Raw, row: _Row, found: Findings) -> bool:
+def _well_named(raw: Raw, row: _Row, findings: Findings) -> bool:
     given = raw.get("metadata")
     if given is not None and not isinstance(given, dict):
-        found.unused("metadata", given, allowed="a mapping")
+        findings.unused("metadata", given, allowed="a mapping")
         return False
     metadata = given or {}
     name, namespace = metadata.get("name"), metadata.get("namespace")
     if not row.name_rule.holds(name):
-        found.unused("metadata.name", name, allowed=row.name_rule.words)
+        findings.unused("metadata.name", name, allowed=row.name_rule.words)
         return False
     if row.namespaced and namespace not in (None, "") and not NameRule.LABEL.holds(namespace):
-        found.unused("metadata.namespace", namespace, allowed=NameRule.LABEL.words)
+        findings.unused("metadata.namespace", namespace, allowed=NameRule.LABEL.words)
         return False
     return True
 

@@ -18,20 +18,20 @@ ENDED = ("Succeeded", "Failed")
 """The phases of a pod whose containers have all ended, for good: it has no sidecar any more."""
 
 
-def namespace(seen: structs.Plain, found: Findings) -> workloads.Namespace:
+def namespace(seen: structs.Plain, findings: Findings) -> workloads.Namespace:
     labels = (seen.metadata.labels if seen.metadata else None) or {}
     mesh = labels.get(MONITORED_BY)
     if mesh is None and MONITORED_BY_FSM in labels:
         message = f"is the label of FSM: Towpath serves namespaces with the label {MONITORED_BY}"
-        found.add(Reason.NOT_SUPPORTED, f"metadata.labels[{MONITORED_BY_FSM}]", message)
-    return workloads.Namespace(name=found.ref.name, mesh=mesh)
+        findings.add(Reason.NOT_SUPPORTED, f"metadata.labels[{MONITORED_BY_FSM}]", message)
+    return workloads.Namespace(name=findings.ref.name, mesh=mesh)
 
 
-def service_account(_seen: structs.Plain, found: Findings) -> workloads.ServiceAccount:
-    return workloads.ServiceAccount(namespace=found.ref.namespace, name=found.ref.name)
+def service_account(_seen: structs.Plain, findings: Findings) -> workloads.ServiceAccount:
+    return workloads.ServiceAccount(namespace=findings.ref.namespace, name=findings.ref.name)
 
 
-def pod(seen: structs.Pod, found: Findings) -> workloads.Pod | None:
+def pod(seen: structs.Pod, findings: Findings) -> workloads.Pod | None:
     """The pod, without container ports that have no name or are not TCP; None if it has ended."""
     status = seen.status or structs.PodStatus()
     if status.phase in ENDED:
@@ -39,12 +39,12 @@ def pod(seen: structs.Pod, found: Findings) -> workloads.Pod | None:
     spec = seen.spec or structs.PodSpec()
     account = spec.service_account_name or "default"
     if not NameRule.SUBDOMAIN.holds(account):
-        found.unused("spec.serviceAccountName", account, allowed=NameRule.SUBDOMAIN.words)
+        findings.unused("spec.serviceAccountName", account, allowed=NameRule.SUBDOMAIN.words)
         return None
-    ports = _named_ports(spec, found)
+    ports = _named_ports(spec, findings)
     return workloads.Pod(
-        namespace=found.ref.namespace,
-        name=found.ref.name,
+        namespace=findings.ref.namespace,
+        name=findings.ref.name,
         service_account=account,
         labels=pairs(seen.metadata.labels if seen.metadata else None),
         ports=tuple(sorted(ports.items())),
@@ -64,7 +64,7 @@ def _addresses(status: structs.PodStatus) -> tuple[str, ...]:
     return tuple(sorted({ip for ip in given if ip and is_dialable(ip)}))
 
 
-def _named_ports(spec: structs.PodSpec, found: Findings) -> dict[str, int]:
+def _named_ports(spec: structs.PodSpec, findings: Findings) -> dict[str, int]:
     ports: dict[str, int] = {}
     for where, container in _long_running(spec):
         for index, port in enumerate(container.ports or ()):
@@ -72,7 +72,7 @@ def _named_ports(spec: structs.PodSpec, found: Findings) -> dict[str, int]:
                 continue
             if port.container_port is None or not is_port(port.container_port):
                 field = f"{where}.ports[{index}].containerPort"
-                found.invalid(
+                findings.invalid(
                     field, port.container_port, allowed=PORTS, effect="the port is left out"
                 )
             else:

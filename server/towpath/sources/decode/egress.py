@@ -16,50 +16,50 @@ from towpath.model.problem import Reason
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.hosts import host, hosts_like, ipv4_range, narrowed, ranges_like
-from towpath.sources.decode.known import Known
 from towpath.sources.decode.names import PORTS, NameRule, is_port
+from towpath.sources.decode.schema import Schema
 
 ROUTE_GROUP = ("specs.smi-spec.io/v1alpha4", "HTTPRouteGroup")
 SETTING = ("policy.openservicemesh.io/v1alpha1", "UpstreamTrafficSetting")
 
 _CLOSED = "the Egress allows nothing"
-KNOWN = Known.of(
+SCHEMA = Schema.of(
     "apiVersion",
     "kind",
     "metadata",
     "status",
     effect=_CLOSED,
-    spec=Known.of(
+    spec=Schema.of(
         "hosts",
         "ipAddresses",
         effect=_CLOSED,
-        sources=Known.of("kind", "name", "namespace", "mtls", effect="the source gains nothing"),
-        ports=Known.of("number", "protocol", effect="the port stays closed"),
-        matches=Known.of("apiGroup", "kind", "name", effect="nothing of it is allowed"),
+        sources=Schema.of("kind", "name", "namespace", "mtls", effect="the source gains nothing"),
+        ports=Schema.of("number", "protocol", effect="the port stays closed"),
+        matches=Schema.of("apiGroup", "kind", "name", effect="nothing of it is allowed"),
     ),
 )
 
 
-def egress(raw: Mapping[str, object], found: Findings) -> Egress | None:
+def egress(raw: Mapping[str, object], findings: Findings) -> Egress | None:
     """One policy; it is held even if nothing of it is left, so that people can be told."""
-    report_unknown(raw, KNOWN, found)
-    top = Reader(raw, "", found, KNOWN)
+    report_unknown(raw, SCHEMA, findings)
+    top = Reader(raw, "", findings, SCHEMA)
     spec = top.section("spec")
     route_groups, settings, unclear = _matches(spec)
-    hosts = _each(spec, "hosts", host, found, allowed=hosts_like)
-    ports, closed_ports = _ports(spec, found)
-    sources, closed_sources = _sources(spec, found)
+    hosts = _each(spec, "hosts", host, findings, allowed=hosts_like)
+    ports, closed_ports = _ports(spec, findings)
+    sources, closed_sources = _sources(spec, findings)
     closed = top.misspelt or spec.misspelt or unclear or len(settings) > 1
     if len(settings) > 1:
         message = "Cannot have more than 1 UpstreamTrafficSetting match; the Egress is not used"
-        found.add(Reason.INVALID, "spec.matches", message)
+        findings.add(Reason.INVALID, "spec.matches", message)
     return Egress(
-        namespace=found.ref.namespace,
-        name=found.ref.name,
+        namespace=findings.ref.namespace,
+        name=findings.ref.name,
         sources=sources,
-        ports=ports if closed else _sensible(ports, hosts, route_groups, found),
+        ports=ports if closed else _sensible(ports, hosts, route_groups, findings),
         hosts=hosts,
-        ranges=_each(spec, "ipAddresses", ipv4_range, found, allowed=ranges_like),
+        ranges=_each(spec, "ipAddresses", ipv4_range, findings, allowed=ranges_like),
         route_groups=route_groups,
         setting=settings[0] if settings else None,
         closed=closed,
@@ -69,7 +69,7 @@ def egress(raw: Mapping[str, object], found: Findings) -> Egress | None:
     )
 
 
-def _sources(spec: Reader, found: Findings) -> tuple[tuple[Account, ...], tuple[Account, ...]]:
+def _sources(spec: Reader, findings: Findings) -> tuple[tuple[Account, ...], tuple[Account, ...]]:
     """The accounts that the policy speaks for, and those that it names and opens nothing to."""
     sources: set[Account] = set()
     closed: set[Account] = set()
@@ -84,7 +84,7 @@ def _sources(spec: Reader, found: Findings) -> tuple[tuple[Account, ...], tuple[
         account = Account(namespace, name)
         if source.has("mtls"):
             message = "TLS origination is not supported by this version; the source is ignored"
-            found.add(Reason.NOT_SUPPORTED, source.path("mtls"), message)
+            findings.add(Reason.NOT_SUPPORTED, source.path("mtls"), message)
             closed.add(account)
         elif source.value("kind") != "ServiceAccount":
             source.left_out("kind", source.value("kind"), allowed="ServiceAccount")
@@ -93,14 +93,14 @@ def _sources(spec: Reader, found: Findings) -> tuple[tuple[Account, ...], tuple[
             (closed if source.misspelt else sources).add(account)
     if not sources:
         message = "no valid source: the Egress selects no service account"
-        found.add(Reason.INVALID, "spec.sources", message)
+        findings.add(Reason.INVALID, "spec.sources", message)
     return tuple(sorted(sources)), tuple(sorted(closed - sources))
 
 
 Ports = tuple[tuple[int, Protocol], ...]
 
 
-def _ports(spec: Reader, found: Findings) -> tuple[Ports, Ports]:
+def _ports(spec: Reader, findings: Findings) -> tuple[Ports, Ports]:
     """The ports that the policy opens, and those that it names and opens nothing of."""
     ports: set[tuple[int, Protocol]] = set()
     closed: set[tuple[int, Protocol]] = set()
@@ -117,7 +117,7 @@ def _ports(spec: Reader, found: Findings) -> tuple[Ports, Ports]:
         else:
             (closed if port.misspelt else ports).add((number, Protocol(protocol.lower())))
     if not ports:
-        found.add(Reason.INVALID, "spec.ports", "no valid port: the Egress allows nothing")
+        findings.add(Reason.INVALID, "spec.ports", "no valid port: the Egress allows nothing")
     return tuple(sorted(ports)), tuple(sorted(closed - ports))
 
 
@@ -129,7 +129,7 @@ def _matches(spec: Reader) -> tuple[tuple[str, ...] | None, tuple[str, ...], boo
     unclear = False
     readers = spec.sections("matches")
     # What is no reference was meant as a restriction all the same.
-    asked = len(readers) < spec.length("matches")
+    restricts = len(readers) < spec.length("matches")
     for match in readers:
         reference = (match.text("apiGroup"), match.text("kind"))
         name = match.text("name")
@@ -137,7 +137,7 @@ def _matches(spec: Reader) -> tuple[tuple[str, ...] | None, tuple[str, ...], boo
             settings.append(name)
             unclear |= match.misspelt
             continue
-        asked = True
+        restricts = True
         if reference == ROUTE_GROUP and name:
             if not match.misspelt:
                 groups.append(name)
@@ -147,34 +147,36 @@ def _matches(spec: Reader) -> tuple[tuple[str, ...] | None, tuple[str, ...], boo
             match.left_out("", given, allowed=f"{allowed}, with a name")
             # Were it a route group, https would not be restricted; were it a setting, it would.
             unclear |= reference[1] != ROUTE_GROUP[1]
-    return (tuple(dict.fromkeys(groups)) if asked else None), tuple(settings), unclear
+    return (tuple(dict.fromkeys(groups)) if restricts else None), tuple(settings), unclear
 
 
 def _sensible(
     ports: Ports,
     hosts: tuple[str, ...] | None,
     route_groups: tuple[str, ...] | None,
-    found: Findings,
+    findings: Findings,
 ) -> Ports:
     """Say where a part of the policy cannot mean what it seems to; http needs hosts."""
     used = []
     for number, protocol in ports:
         if protocol is Protocol.HTTP and hosts is None:
             message = f"http on port {number} needs spec.hosts; the port is left out"
-            found.add(Reason.INVALID, "spec.hosts", message)
+            findings.add(Reason.INVALID, "spec.hosts", message)
             continue
         used.append((number, protocol))
         if protocol in (Protocol.TCP, Protocol.TCP_SERVER_FIRST) and hosts is not None:
             message = f"hosts do not restrict {protocol}: port {number} is open to every address"
-            found.add(Reason.NOT_SUPPORTED, "spec.hosts", f"{message} of spec.ipAddresses, or any")
+            findings.add(
+                Reason.NOT_SUPPORTED, "spec.hosts", f"{message} of spec.ipAddresses, or any"
+            )
         if protocol is not Protocol.HTTP and route_groups is not None:
             message = (
                 f"requests cannot be seen in {protocol}: on port {number} they are not matched"
             )
-            found.add(Reason.NOT_SUPPORTED, "spec.matches", message)
+            findings.add(Reason.NOT_SUPPORTED, "spec.matches", message)
         if protocol is Protocol.HTTPS and any(map(is_numeric, hosts or ())):
             message = "TLS does not name an address; use tcp and spec.ipAddresses for it"
-            found.add(Reason.NOT_SUPPORTED, "spec.hosts", message)
+            findings.add(Reason.NOT_SUPPORTED, "spec.hosts", message)
     return tuple(used)
 
 
@@ -182,7 +184,7 @@ def _each(
     spec: Reader,
     name: str,
     parse: Callable[[str], str | None],
-    found: Findings,
+    findings: Findings,
     *,
     allowed: Callable[[str], str],
 ) -> tuple[str, ...] | None:
@@ -193,12 +195,12 @@ def _each(
     for path, text in spec.texts_at(name):
         parsed = parse(text)
         if parsed is None:
-            found.invalid(path, text, allowed=allowed(text), effect="it is left out")
+            findings.invalid(path, text, allowed=allowed(text), effect="it is left out")
             continue
         items.add(parsed)
-        if name == "ipAddresses" and (said := narrowed(text, parsed)):
-            found.add(Reason.INVALID, path, said)
+        if name == "ipAddresses" and (message := narrowed(text, parsed)):
+            findings.add(Reason.INVALID, path, message)
     if not items:
         message = "nothing valid is left in the list: it matches nothing"
-        found.add(Reason.INVALID, spec.path(name), message)
+        findings.add(Reason.INVALID, spec.path(name), message)
     return tuple(sorted(items))

@@ -30,10 +30,10 @@ _EFFECT = "the match is left out"
 
 
 class Expressions:
-    """What is wrong with them goes to *found*."""
+    """What is wrong with them goes to *findings*."""
 
-    def __init__(self, found: Findings) -> None:
-        self._found = found
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
         self._left = MOST_STEPS
         # An expression of larger characters than bytes is an error in a sidecar.
         self._options = bytewise(most_memory=_MEMORY)
@@ -54,7 +54,7 @@ class Expressions:
             if wrong is None:
                 return
             allowed += wrong
-        self._found.invalid(path, pattern, allowed=allowed, effect=_EFFECT)
+        self._findings.invalid(path, pattern, allowed=allowed, effect=_EFFECT)
 
     def _compile(self, pattern: str) -> str | None:
         """What else is allowed; None for a valid expression."""

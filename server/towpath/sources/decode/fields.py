@@ -12,7 +12,7 @@ from typing import TypeVar
 from towpath.model.names import Stamp
 from towpath.model.problem import Reason
 from towpath.sources.decode.findings import Findings, show
-from towpath.sources.decode.known import Known, shortened
+from towpath.sources.decode.schema import Schema, shortened
 
 T = TypeVar("T", bool, int, str)
 
@@ -20,21 +20,21 @@ T = TypeVar("T", bool, int, str)
 class Reader:
     """One mapping at *path* (dotted, "" for the object itself), and where its Problems go.
 
-    With *known*, fields that are not among them make it `misspelt`, and are read in the place of
+    With *schema*, fields that are not among them make it `misspelt`, and are read in the place of
     the one that each is most like.
     """
 
     def __init__(
-        self, raw: Mapping[str, object], path: str, found: Findings, known: Known | None = None
+        self, raw: Mapping[str, object], path: str, findings: Findings, schema: Schema | None = None
     ) -> None:
         self._raw = raw
         self._path = path
-        self._found = found
-        self._known = known
+        self._findings = findings
+        self._schema = schema
         self._written: dict[str, str] = {}  # how a field that is read by its right name is spelt
         self.misspelt = False
-        if known is not None:
-            self._read_as_meant(known)
+        if schema is not None:
+            self._read_as_meant(schema)
 
     def flag(self, name: str, *, default: bool = False) -> bool:
         value = self._raw.get(name)
@@ -76,7 +76,7 @@ class Reader:
             if isinstance(item, str):
                 texts.append((path, item))
             else:
-                self._found.invalid(path, item, allowed="a string", effect="it is left out")
+                self._findings.invalid(path, item, allowed="a string", effect="it is left out")
         return tuple(texts)
 
     def stamp(self) -> Stamp:
@@ -89,7 +89,7 @@ class Reader:
         """The mapping in that field; an empty one if it is absent or not a mapping."""
         value, path = self._raw.get(name), self.path(name)
         if value is not None and not isinstance(value, dict):
-            self._found.invalid(path, value, allowed="a mapping", effect="it is not used")
+            self._findings.invalid(path, value, allowed="a mapping", effect="it is not used")
         return self._below(name, value if isinstance(value, dict) else {}, path)
 
     def sections(self, name: str) -> tuple[Reader, ...]:
@@ -99,21 +99,21 @@ class Reader:
             if isinstance(item, dict):
                 readers.append(self._below(name, item, path))
             else:
-                self._found.invalid(path, item, allowed="a mapping", effect="it is left out")
+                self._findings.invalid(path, item, allowed="a mapping", effect="it is left out")
         return tuple(readers)
 
     def pairs(self, name: str) -> tuple[tuple[str, str], ...]:
         """A list of mappings from strings to strings, or one mapping, as pairs."""
-        found = []
+        pairs = []
         value = self._raw.get(name)
         readers = (self.section(name),) if isinstance(value, dict) else self.sections(name)
         for reader in readers:
             for key, value in reader.entries():
                 if isinstance(value, str):
-                    found.append((key, value))
+                    pairs.append((key, value))
                 else:
                     reader.left_out(key, value, allowed="a string")
-        return tuple(found)
+        return tuple(pairs)
 
     def entries(self) -> tuple[tuple[str, object], ...]:
         """Every field and its value, as they are."""
@@ -138,22 +138,22 @@ class Reader:
 
     def left_out(self, name: str, value: object, *, allowed: str) -> None:
         """Say that a value is not allowed, and that what it belongs to is not used."""
-        self._found.invalid(self.path(name), value, allowed=allowed, effect="it is left out")
+        self._findings.invalid(self.path(name), value, allowed=allowed, effect="it is left out")
 
     def path(self, name: str) -> str:
         return ".".join(part for part in (self._path, self._written.get(name, name)) if part)
 
     def _below(self, name: str, raw: Mapping[str, object], path: str) -> Reader:
-        known = self._known.sections.get(name) if self._known else None
-        return Reader(raw, path, self._found, known)
+        schema = self._schema.sections.get(name) if self._schema else None
+        return Reader(raw, path, self._findings, schema)
 
-    def _read_as_meant(self, known: Known) -> None:
-        for name in known.misspelt(self._raw):
+    def _read_as_meant(self, schema: Schema) -> None:
+        for name in schema.misspelt(self._raw):
             self.misspelt = True
-            if self._found.full:
+            if self._findings.full:
                 # The other names are looked for only as long as anybody is told of them.
                 break
-            near = known.nearest(name)
+            near = schema.nearest(name)
             if near is not None and near not in self._raw:
                 self._raw = {**self._raw, near: self._raw[name]}
                 self._written[near] = shortened(name)
@@ -164,11 +164,11 @@ class Reader:
             for index, item in enumerate(value):
                 yield f"{path}[{index}]", item
         elif value is not None:
-            self._found.invalid(path, value, allowed="a list", effect="it is not used")
+            self._findings.invalid(path, value, allowed="a list", effect="it is not used")
 
     def _wrong(self, name: str, value: object, *, allowed: str, default: T) -> T:
         effect = f"{show(default)} is used"
-        self._found.invalid(self.path(name), value, allowed=allowed, effect=effect)
+        self._findings.invalid(self.path(name), value, allowed=allowed, effect=effect)
         return default
 
 
@@ -181,22 +181,26 @@ def _mappings(path: str, value: object) -> Iterator[tuple[str, Mapping[str, obje
                 yield f"{path}[{index}]", item
 
 
-def report_unknown(raw: Mapping[str, object], known: Known, found: Findings) -> tuple[str, ...]:
+def report_unknown(
+    raw: Mapping[str, object], schema: Schema, findings: Findings
+) -> tuple[str, ...]:
     """Say of each field of an object that is not known which known one is nearest; gives their
     names, at whatever depth.
     """
-    return tuple(_unknown(raw, "", known, found))
+    return tuple(_unknown(raw, "", schema, findings))
 
 
-def _unknown(raw: Mapping[str, object], path: str, known: Known, found: Findings) -> Iterator[str]:
+def _unknown(
+    raw: Mapping[str, object], path: str, schema: Schema, findings: Findings
+) -> Iterator[str]:
     for name, value in raw.items():
         here = f"{path}.{shortened(name)}" if path else shortened(name)
-        if name in known.sections:
+        if name in schema.sections:
             for at, mapping in _mappings(here, value):
-                yield from _unknown(mapping, at, known.sections[name], found)
-        elif name not in known.plain:
-            near = None if found.full else known.nearest(name)
+                yield from _unknown(mapping, at, schema.sections[name], findings)
+        elif name not in schema.plain:
+            near = None if findings.full else schema.nearest(name)
             hint = f" (did you mean {near}?)" if near else ""
-            message = f"is not a known field{hint}; {known.effect}"
-            found.add(Reason.UNKNOWN_FIELD, here, message)
+            message = f"is not a known field{hint}; {schema.effect}"
+            findings.add(Reason.UNKNOWN_FIELD, here, message)
             yield name

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from towpath.model.meshconfig import MESH_CONFIG_NAME, MeshConfig
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
-from towpath.sources.decode.known import Known, shortened
-from towpath.sources.decode.meshconfig_table import known, report_unsupported
+from towpath.sources.decode.meshconfig_table import report_unsupported, schema
+from towpath.sources.decode.schema import Schema, shortened
 
 LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
 
@@ -23,17 +23,17 @@ _PASSTHROUGH = frozenset({"enableEgress", "enableEgressPolicy", "featureFlags"})
 """Where one of these may have been misspelt, passthrough is off."""
 
 _AUTHORIZATION = "inboundExternalAuthorization"
-KNOWN = Known.of("apiVersion", "kind", "metadata", "status", spec=known())
-_EXTERNAL = KNOWN.sections["spec"].sections["traffic"].sections[_AUTHORIZATION]
+SCHEMA = Schema.of("apiVersion", "kind", "metadata", "status", spec=schema())
+_EXTERNAL = SCHEMA.sections["spec"].sections["traffic"].sections[_AUTHORIZATION]
 
 
-def mesh_config(raw: Mapping[str, object], found: Findings) -> MeshConfig | None:
+def mesh_config(raw: Mapping[str, object], findings: Findings) -> MeshConfig | None:
     """The mesh-wide switches; None unless it is the one MeshConfig that counts."""
-    if found.ref.name != MESH_CONFIG_NAME:
-        found.unused("metadata.name", found.ref.name, allowed=f'"{MESH_CONFIG_NAME}"')
+    if findings.ref.name != MESH_CONFIG_NAME:
+        findings.unused("metadata.name", findings.ref.name, allowed=f'"{MESH_CONFIG_NAME}"')
         return None
-    unclear = _unclear(report_unknown(raw, KNOWN, found), found)
-    top = Reader(raw, "", found)
+    unclear = _unclear(report_unknown(raw, SCHEMA, findings), findings)
+    top = Reader(raw, "", findings)
     spec = top.section("spec")
     traffic, sidecar = spec.section("traffic"), spec.section("sidecar")
     flags = spec.section("featureFlags")
@@ -45,8 +45,8 @@ def mesh_config(raw: Mapping[str, object], found: Findings) -> MeshConfig | None
     # Policies that were meant to be on must not leave everything to passthrough.
     passes = not unclear & _PASSTHROUGH
     value = MeshConfig(
-        namespace=found.ref.namespace,
-        name=found.ref.name,
+        namespace=findings.ref.namespace,
+        name=findings.ref.name,
         enable_egress=traffic.flag("enableEgress") and passes,
         enable_egress_policy=flags.flag("enableEgressPolicy"),
         permissive=traffic.flag(_PERMISSIVE) and _PERMISSIVE not in unclear,
@@ -58,13 +58,13 @@ def mesh_config(raw: Mapping[str, object], found: Findings) -> MeshConfig | None
         stamp=top.stamp(),
     )
     given = raw.get("spec")
-    report_unsupported(given if isinstance(given, dict) else {}, found)
+    report_unsupported(given if isinstance(given, dict) else {}, findings)
     return value
 
 
-def _unclear(unknown: tuple[str, ...], found: Findings) -> set[str]:
+def _unclear(unknown: tuple[str, ...], findings: Findings) -> set[str]:
     """The switches that fields which are not known may have been meant for, wherever they stand."""
-    if found.full:
+    if findings.full:
         return {_PERMISSIVE, _AUTHORIZATION, *_PASSTHROUGH}
     names = (_PERMISSIVE, _AUTHORIZATION, *sorted(_PASSTHROUGH))
     switches = {name.lower(): name for name in names}
@@ -91,5 +91,5 @@ def _asks_elsewhere(traffic: Reader) -> bool:
 def _timeout(sidecar: Reader) -> int:
     """In seconds; 0 stands for the default, as in Open Service Mesh."""
     highest = 2**31 - 1
-    found = sidecar.number("sidecarTimeout", lowest=0, highest=highest, default=DEFAULT_TIMEOUT_S)
-    return found or DEFAULT_TIMEOUT_S
+    seconds = sidecar.number("sidecarTimeout", lowest=0, highest=highest, default=DEFAULT_TIMEOUT_S)
+    return seconds or DEFAULT_TIMEOUT_S

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from towpath.model.problem import Reason
 from towpath.sources.decode.findings import Findings, show
-from towpath.sources.decode.known import Known
+from towpath.sources.decode.schema import Schema
 
 
 class How(Enum):
@@ -263,24 +263,26 @@ FIELDS = (
 _BY_PATH = {field.path: field for field in FIELDS}
 
 
-def known() -> Known:
+def schema() -> Schema:
     """The same fields, as names of mappings in mappings."""
     return _below("")
 
 
-def _below(prefix: str) -> Known:
+def _below(prefix: str) -> Schema:
     names = [f.path[len(prefix) :] for f in FIELDS if f.path.startswith(prefix)]
     heads = {name.partition(".")[0] for name in names if "." in name}
     plain = frozenset(name for name in names if "." not in name and name not in heads)
-    return Known(plain, {head: _below(f"{prefix}{head}.") for head in sorted(heads)})
+    return Schema(plain, {head: _below(f"{prefix}{head}.") for head in sorted(heads)})
 
 
-def report_unsupported(spec: Mapping[str, object], found: Findings) -> None:
+def report_unsupported(spec: Mapping[str, object], findings: Findings) -> None:
     """Say of each field that asks for something and has no effect that it has none."""
     for path, field, value in _given(spec, "", "spec"):
         if isinstance(field.support, How) or value in (None, "", [], {}) or _default(field, value):
             continue
-        found.add(Reason.NOT_SUPPORTED, path, f"is {show(value)}, which has no effect in Towpath")
+        findings.add(
+            Reason.NOT_SUPPORTED, path, f"is {show(value)}, which has no effect in Towpath"
+        )
 
 
 def _given(

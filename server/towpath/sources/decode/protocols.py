@@ -74,7 +74,7 @@ def app_protocol(hint: str) -> Protocol:
 
 def port_name(name: str) -> Protocol:
     """The protocol of a port's name: of the longest prefix that is one, `mysql` or `mysql-main`."""
-    matching = [known for known in BY_NAME if name == known or name.startswith(f"{known}-")]
+    matching = [prefix for prefix in BY_NAME if name == prefix or name.startswith(f"{prefix}-")]
     return BY_NAME[max(matching, key=len)] if matching else Protocol.HTTP
 
 

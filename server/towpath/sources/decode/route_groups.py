@@ -10,45 +10,45 @@ from towpath.model.problem import Reason
 from towpath.sources.decode.expressions import Expressions
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
-from towpath.sources.decode.known import Known
+from towpath.sources.decode.schema import Schema
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 
 _CLOSED = "the group allows no request"
-KNOWN = Known.of(
+SCHEMA = Schema.of(
     "apiVersion",
     "kind",
     "metadata",
     "status",
     effect=_CLOSED,
-    spec=Known.of(
+    spec=Schema.of(
         effect=_CLOSED,
-        matches=Known.of(
+        matches=Schema.of(
             "name", "pathRegex", "methods", "headers", effect="the match allows no request"
         ),
     ),
 )
 
 
-def route_group(raw: Mapping[str, object], found: Findings) -> HTTPRouteGroup | None:
-    report_unknown(raw, KNOWN, found)
-    top = Reader(raw, "", found, KNOWN)
+def route_group(raw: Mapping[str, object], findings: Findings) -> HTTPRouteGroup | None:
+    report_unknown(raw, SCHEMA, findings)
+    top = Reader(raw, "", findings, SCHEMA)
     spec = top.section("spec")
-    expressions = Expressions(found)
-    matches = [_match(match, expressions, found) for match in spec.sections("matches")]
+    expressions = Expressions(findings)
+    matches = [_match(match, expressions, findings) for match in spec.sections("matches")]
     if not matches:
-        found.add(Reason.INVALID, "spec.matches", "no match: the group allows no request")
+        findings.add(Reason.INVALID, "spec.matches", "no match: the group allows no request")
     closed = top.misspelt or spec.misspelt
     return HTTPRouteGroup(
-        namespace=found.ref.namespace,
-        name=found.ref.name,
+        namespace=findings.ref.namespace,
+        name=findings.ref.name,
         matches=() if closed else tuple(match for match in matches if match is not None),
         stamp=top.stamp(),
     )
 
 
-def _match(match: Reader, expressions: Expressions, found: Findings) -> RequestMatch | None:
-    before = found.count
+def _match(match: Reader, expressions: Expressions, findings: Findings) -> RequestMatch | None:
+    before = findings.count
     path = match.text("pathRegex") or ".*"
     expressions.check(match.path("pathRegex"), path)
     methods = match.texts("methods")
@@ -62,8 +62,8 @@ def _match(match: Reader, expressions: Expressions, found: Findings) -> RequestM
         expressions.check(f"{match.path('headers')}.{name}", pattern)
     if match.misspelt:
         return None
-    if found.count > before:
-        found.add(Reason.INVALID, match.path(""), "the match is left out: it allows no request")
+    if findings.count > before:
+        findings.add(Reason.INVALID, match.path(""), "the match is left out: it allows no request")
         return None
     return RequestMatch(
         path=path,

@@ -14,32 +14,34 @@ import msgspec
 
 from towpath.model.problem import Reason
 from towpath.sources.decode.findings import Findings
-from towpath.sources.decode.known import NOT_USED, shortened
+from towpath.sources.decode.schema import NOT_USED, shortened
 
 _Fields = Mapping[str, type[msgspec.Struct] | None]
 
 
-def meant(name: str, known: Iterable[str]) -> str | None:
-    """Which of the *known* names was meant; None if *name* is one of them, or like none.
+def meant(name: str, names: Iterable[str]) -> str | None:
+    """Which of the *names* names was meant; None if *name* is one of them, or like none.
 
     One character too many, too few or wrong, two in the wrong order, the singular for the plural,
     capitals, and `_` or `-` are slips.
     """
-    found, small = None, _small(shortened(name))
-    for one in known:
+    nearest, small = None, _small(shortened(name))
+    for one in names:
         if one == name:
             return None
         right = _small(one)
         if _one_slip(small, right) or _one_slip(_singular(small), _singular(right)):
-            found = found or one
-    return found
+            nearest = nearest or one
+    return nearest
 
 
-def report_slips(raw: Mapping[str, object], struct: type[msgspec.Struct], found: Findings) -> None:
+def report_slips(
+    raw: Mapping[str, object], struct: type[msgspec.Struct], findings: Findings
+) -> None:
     """Say of each field of *raw*, at any depth, that is a slip for one that *struct* reads."""
     for path, near in _slips(raw, struct, ""):
         message = f"is not a known field (did you mean {near}?); {NOT_USED}"
-        found.add(Reason.UNKNOWN_FIELD, path, message)
+        findings.add(Reason.UNKNOWN_FIELD, path, message)
 
 
 def _slips(

@@ -149,16 +149,16 @@ _WORDS = {
 }
 
 
-def read_struct(raw: object, struct: type[T], found: Findings) -> T | None:
+def read_struct(raw: object, struct: type[T], findings: Findings) -> T | None:
     """Read *raw* as *struct*; a wrong type is a Problem, and None."""
     try:
         return msgspec.convert(raw, struct)
     except msgspec.ValidationError as error:
-        _report(str(error), raw, found)
+        _report(str(error), raw, findings)
         return None
 
 
-def _report(error: str, raw: object, found: Findings) -> None:
+def _report(error: str, raw: object, findings: Findings) -> None:
     parts = _ERROR.fullmatch(error)
     what, path = (parts["what"], parts["path"] or "") if parts else (error, "")
     field, value = _follow(path, raw)
@@ -166,10 +166,10 @@ def _report(error: str, raw: object, found: Findings) -> None:
         value = next((key for key in value if not isinstance(key, str)), value)  # type: ignore[attr-defined]
     expected = _EXPECTED.match(what)
     if expected is None:
-        found.unused(field, value, allowed=what)
+        findings.unused(field, value, allowed=what)
         return
     types = [t for t in expected["types"].split(" | ") if t != "null"]
-    found.unused(field, value, allowed=" or ".join(_WORDS.get(t, t) for t in types))
+    findings.unused(field, value, allowed=" or ".join(_WORDS.get(t, t) for t in types))
 
 
 def _follow(path: str, raw: object) -> tuple[str, object]:

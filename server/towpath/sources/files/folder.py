@@ -78,10 +78,10 @@ class Folder:
     def identity(self) -> tuple[int, int] | None:
         """Which folder it is at the moment, as (device, inode); None if there is none."""
         try:
-            found = self._root.stat()
+            status = self._root.stat()
         except OSError:
             return None
-        return (found.st_dev, found.st_ino) if stat.S_ISDIR(found.st_mode) else None
+        return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
 
     def refresh(self, reported: Collection[str] = (), *, now: float, hasty: bool = False) -> bool:
         """Read what changed, and the *reported* files; true if that changes the contents.
@@ -134,7 +134,7 @@ class Folder:
                         objects[decoded.value.kind].append(decoded.value)
         if not owners:
             problems.append(self.problem(Reason.MISSING, "holds no Kubernetes object to use"))
-        by_kind = {kind: tuple(held) for kind, held in objects.items()}
+        by_kind = {kind: tuple(values) for kind, values in objects.items()}
         return Contents(by_kind, tuple(problems), ignored, owners)
 
     def problem(self, reason: Reason, message: str) -> Problem:
@@ -143,7 +143,7 @@ class Folder:
 
     def _known(self, reported: Collection[str]) -> dict[str, Signature] | None:
         """The reported files' signatures, if to look at those is enough; else None."""
-        found = {}
+        signatures = {}
         for name in reported:
             try:
                 status = (self._root / name).lstat()
@@ -151,12 +151,12 @@ class Folder:
                 return None
             if name not in self._files or not stat.S_ISREG(status.st_mode):
                 return None
-            found[name] = signature_of(status)
-        return None if self.in_doubt else found or None
+            signatures[name] = signature_of(status)
+        return None if self.in_doubt else signatures or None
 
     def _read(self, name: str, signature: Signature, *, now: float, hasty: bool) -> bool:
         """Read one file; true if what counts of it changed."""
-        known = self._files.get(name)
+        record = self._files.get(name)
         try:
             with open(self._root / name, "rb", opener=_open_now) as file:
                 data = file.read(LARGEST_FILE + 1)
@@ -167,21 +167,21 @@ class Folder:
             reading = _Reading(signature, b"", error=reason)
         else:
             reading = self._parse(name, signature, data)
-        known = known or _File(_Reading((0, 0, 0), b""))
-        bad = reading.error is not None or not _refs(known.reading) <= _refs(reading)
-        if bad and not self._believe(known, reading, now=now, hasty=hasty):
-            self._files[name] = known
+        record = record or _File(_Reading((0, 0, 0), b""))
+        bad = reading.error is not None or not _refs(record.reading) <= _refs(reading)
+        if bad and not self._believe(record, reading, now=now, hasty=hasty):
+            self._files[name] = record
             return False
         if reading.error is not None:
-            reading = replace(reading, entries=known.reading.entries)
+            reading = replace(reading, entries=record.reading.entries)
         self._files[name] = _File(reading)
-        before = known.reading
+        before = record.reading
         return (reading.digest, str(reading.error)) != (before.digest, str(before.error))
 
     def _parse(self, name: str, signature: Signature, data: bytes) -> _Reading:
         digest = blake2b(data, digest_size=16).digest()
-        known = self._files.get(name)
-        for old in (known.doubted, known.reading) if known else ():
+        record = self._files.get(name)
+        for old in (record.doubted, record.reading) if record else ():
             if old is not None and old.digest == digest:
                 return _Reading(signature, digest, old.entries, old.error)
         try:

@@ -38,8 +38,8 @@ def parse_json(text: str) -> list[Document]:
 
 
 def _skip_space(text: str, at: int) -> int:
-    found = _SPACE.match(text, at)
-    return found.end() if found else at
+    space = _SPACE.match(text, at)
+    return space.end() if space else at
 
 
 def _unique(pairs: list[tuple[str, object]]) -> dict[str, object]:

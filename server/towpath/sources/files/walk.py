@@ -85,13 +85,13 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def _visible(root: Path, folder: str, failed: dict[str, str]) -> list[str]:
     """Paths, relative to *root*, of what is in *folder*; *failed* gets why it cannot be listed."""
     try:
-        found = [path.name for path in (root / folder).iterdir()]
+        names = [path.name for path in (root / folder).iterdir()]
     except FileNotFoundError:
         return []
     except OSError as error:
         failed[folder] = error.strerror or str(error)
         return []
-    shown = sorted(name for name in found if not name.startswith("."))
+    shown = sorted(name for name in names if not name.startswith("."))
     return [f"{folder}/{name}" for name in shown] if folder else shown
 
 

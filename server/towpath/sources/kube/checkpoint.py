@@ -88,8 +88,7 @@ class _Document(msgspec.Struct, frozen=True):
 def write(path: Path, origin: Origin, picture: Picture) -> None:
     """Replace the file in one step, readable by its owner only. OSError if that is impossible."""
     objects = {
-        kind.value: msgspec.Raw(msgspec.json.encode(found))
-        for kind, found in picture.objects.items()
+        kind.value: msgspec.Raw(msgspec.json.encode(rows)) for kind, rows in picture.objects.items()
     }
     document = _Document(shape(), origin, picture.seen_at, objects, picture.problems)
     body = msgspec.json.encode(document)

@@ -43,7 +43,7 @@ class Sink(Protocol):
     def replaced(self, resource: Resource, objects: Iterable[Decoded]) -> None:
         """All objects of the kind."""
 
-    def changed(self, resource: Resource, found: Decoded) -> None: ...
+    def changed(self, resource: Resource, record: Decoded) -> None: ...
     def deleted(self, resource: Resource, ref: ObjectRef) -> None: ...
     def absent(self, resource: Resource) -> bool:
         """The kind is not installed; true if that is no trouble, as it never was."""
@@ -155,26 +155,26 @@ class Reflector:
             await self._list(dict(self._resource.selection))
 
     async def _list(self, query: dict[str, str]) -> None:
-        found: list[Decoded] = []
+        records: list[Decoded] = []
         rest: str | None = None
         while True:
             more = {"continue": rest} if rest else {}
             page = wire.page(await self._api.get(self._resource.path, {**query, **more}))
             self._outage.answered(self._resource.kind)
-            found += [decode_json(self._resource.kind, item) for item in page.items or ()]
+            records += [decode_json(self._resource.kind, item) for item in page.items or ()]
             rest = page.metadata.rest
             if not rest:
                 break
             await asyncio.sleep(0)  # streams have their turn between two pages
-        self._replace(found, page.metadata.version)
+        self._replace(records, page.metadata.version)
 
     async def _watch(
         self, query: dict[str, str], *, gathered: dict[ObjectRef, Decoded] | None
     ) -> None:
         """Follow one watch to its end. *gathered*: it begins with a list, which is kept here."""
         seconds = str(self._dice.randint(*self._pace.watch_s))
-        asked = {"allowWatchBookmarks": "true", "timeoutSeconds": seconds}
-        whole = {**self._resource.selection, **asked, **query}
+        options = {"allowWatchBookmarks": "true", "timeoutSeconds": seconds}
+        whole = {**self._resource.selection, **options, **query}
         path, kind = self._resource.path, self._resource.kind
         async with self._api.watch(path, whole, idle_s=self._pace.idle_s) as lines:
             self._opened_at = self._clock()
@@ -185,8 +185,10 @@ class Reflector:
             async for line in lines:
                 event = wire.event(line)
                 if event.type == "ERROR":
-                    said = wire.status(event.object)
-                    raise KubeApiError(said.code or 0, said.message or "an error without a message")
+                    status = wire.status(event.object)
+                    raise KubeApiError(
+                        status.code or 0, status.message or "an error without a message"
+                    )
                 if event.type == "BOOKMARK":
                     mark = wire.mark(event.object)
                     if gathered is None:
@@ -197,19 +199,19 @@ class Reflector:
                 elif event.type in ("ADDED", "MODIFIED", "DELETED"):
                     self._take(event.type, decode_json(kind, event.object), gathered)
 
-    def _take(self, what: str, found: Decoded, gathered: dict[ObjectRef, Decoded] | None) -> None:
-        if not found.version:
-            raise msgspec.ValidationError(f"{found.ref} has no resourceVersion")
+    def _take(self, what: str, record: Decoded, gathered: dict[ObjectRef, Decoded] | None) -> None:
+        if not record.version:
+            raise msgspec.ValidationError(f"{record.ref} has no resourceVersion")
         if gathered is not None:
-            gathered.pop(found.ref, None)
+            gathered.pop(record.ref, None)
             if what != "DELETED":
-                gathered[found.ref] = found
+                gathered[record.ref] = record
             return
         if what == "DELETED":
-            self._sink.deleted(self._resource, found.ref)
+            self._sink.deleted(self._resource, record.ref)
         else:
-            self._sink.changed(self._resource, found)
-        self._version = found.version
+            self._sink.changed(self._resource, record)
+        self._version = record.version
 
     def _replace(self, objects: Iterable[Decoded], version: str) -> None:
         if not version:

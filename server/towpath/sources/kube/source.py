@@ -104,13 +104,13 @@ class KubeSource:
         self._absent.discard(resource.kind)
         self._replace(resource.kind, objects)
 
-    def changed(self, resource: Resource, found: Decoded) -> None:
-        self._report(resource.kind, found)
-        if found.value is not None:
-            self._store.apply(found.value)
+    def changed(self, resource: Resource, record: Decoded) -> None:
+        self._report(resource.kind, record)
+        if record.value is not None:
+            self._store.apply(record.value)
         else:
             # What it has become cannot be used; what it was must not stay.
-            self._store.delete(resource.kind, found.ref.namespace, found.ref.name)
+            self._store.delete(resource.kind, record.ref.namespace, record.ref.name)
         self._touch()
 
     def deleted(self, resource: Resource, ref: ObjectRef) -> None:
@@ -153,8 +153,8 @@ class KubeSource:
         """Kinds never seen for which the API server gives no answer; None if all have been."""
         if self._store.synced:
             return None
-        known = self._seen | self._absent
-        return tuple(k for k in Kind if k not in known and not self._outage.heard(k))
+        certain = self._seen | self._absent
+        return tuple(k for k in Kind if k not in certain and not self._outage.heard(k))
 
     def restore(self, kinds: tuple[Kind, ...], picture: Picture) -> None:
         """Hold what a checkpoint has of these kinds, until the API server says what there is."""
@@ -162,12 +162,12 @@ class KubeSource:
             self._outage.stale(kind, self._now() - picture.seen_at)
             objects = picture.objects[kind]
             (self._absent if objects is None else self._seen).add(kind)
-            found = {r: Decoded(r, value) for value in objects or () for r in (_ref(value),)}
+            records = {r: Decoded(r, value) for value in objects or () for r in (_ref(value),)}
             for problem in picture.problems:
                 if problem.object.kind == kind:
-                    old = found.get(problem.object, Decoded(problem.object))
-                    found[old.ref] = replace(old, problems=(*old.problems, problem))
-            self._replace(kind, found.values())
+                    old = records.get(problem.object, Decoded(problem.object))
+                    records[old.ref] = replace(old, problems=(*old.problems, problem))
+            self._replace(kind, records.values())
 
     def report(self, problem: Problem | None) -> None:
         """Say that the checkpoint is what is served, or (None) that it is not any more."""
@@ -185,10 +185,10 @@ class KubeSource:
     def _replace(self, kind: Kind, objects: Iterable[Decoded]) -> None:
         before, self._problems[kind] = self._problems[kind], {}
         values: list[Object] = []
-        for found in objects:
-            self._report(kind, found)
-            if found.value is not None:
-                values.append(found.value)
+        for record in objects:
+            self._report(kind, record)
+            if record.value is not None:
+                values.append(record.value)
         for ref in before.keys() - self._problems[kind].keys():
             self._store.report((ORIGIN, ref), ())
         self._store.replace_all(kind, values)
@@ -199,14 +199,14 @@ class KubeSource:
         ref = ObjectRef(what, "", resource.collection.full_name)
         self._store.report((ORIGIN, resource.kind), (Problem(ref, "", reason, message),))
 
-    def _report(self, kind: Kind, found: Decoded) -> None:
+    def _report(self, kind: Kind, record: Decoded) -> None:
         """Replace what was wrong with an object by what is; most objects never have a Problem."""
-        held = self._problems[kind]
-        if found.problems:
-            held[found.ref] = found.problems
-        elif held.pop(found.ref, None) is None:
+        problems = self._problems[kind]
+        if record.problems:
+            problems[record.ref] = record.problems
+        elif problems.pop(record.ref, None) is None:
             return
-        self._store.report((ORIGIN, found.ref), found.problems)
+        self._store.report((ORIGIN, record.ref), record.problems)
 
 
 def _ref(value: Object) -> ObjectRef:

@@ -7,7 +7,7 @@ import msgspec
 from towpath.kubeapi.client import KubeApi, KubeApiError, decoded, needing
 from towpath.kubeapi.paths import COLLECTIONS
 from towpath.model.names import Kind
-from towpath.status.conditions import Document, ours
+from towpath.status.conditions import Document, owned_fields
 
 KINDS = (Kind.EGRESS, Kind.UPSTREAM_TRAFFIC_SETTING)
 _PAGE = "500"
@@ -31,23 +31,23 @@ class _Items(msgspec.Struct, frozen=True):
 _ITEMS = msgspec.json.Decoder(_Items)
 
 
-async def read_held(api: KubeApi) -> dict[str, Document]:
+async def read_written(api: KubeApi) -> dict[str, Document]:
     """What we have written of every policy, by its uid; raises KubeApiError."""
-    held: dict[str, Document] = {}
+    documents: dict[str, Document] = {}
     for kind in KINDS:
         rest = ""
         while True:
             query = {"limit": _PAGE, "continue": rest} if rest else {"limit": _PAGE}
             try:
-                asked = api.get(COLLECTIONS[kind].path(), query)
-                answer = await needing(asked, COLLECTIONS[kind].grant("list"))
+                request = api.get(COLLECTIONS[kind].path(), query)
+                answer = await needing(request, COLLECTIONS[kind].grant("list"))
             except KubeApiError as error:
                 if error.not_found:  # the kind is not installed
                     break
                 raise
-            found = decoded(answer, _ITEMS)
-            held |= {item.metadata.uid: ours(item.status) for item in found.items or ()}
-            rest = found.metadata.rest or ""
+            page = decoded(answer, _ITEMS)
+            documents |= {item.metadata.uid: owned_fields(item.status) for item in page.items or ()}
+            rest = page.metadata.rest or ""
             if not rest:
                 break
-    return held
+    return documents

@@ -1,4 +1,4 @@
-"""Known: the names that the mappings of a custom resource may have, and what a misspelt one means.
+"""Schema: the names that the mappings of a custom resource may have, and what a misspelt one means.
 
 A field that nobody knows was meant for something. So a mapping that has one is read with the field
 in the place of the known one that it is most like, and counts as misspelt: what it would have
@@ -16,7 +16,7 @@ NOT_USED = "it is not used"
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class Schema:
     """The names that a mapping may have: plain ones, and those that hold mappings in turn.
 
     A name in `sections` may hold one mapping or a list of them. What is inside a plain field
@@ -24,11 +24,11 @@ class Known:
     """
 
     plain: frozenset[str] = frozenset()
-    sections: Mapping[str, Known] = field(default_factory=dict)
+    sections: Mapping[str, Schema] = field(default_factory=dict)
     effect: str = NOT_USED
 
     @classmethod
-    def of(cls, *plain: str, effect: str = NOT_USED, **sections: Known) -> Known:
+    def of(cls, *plain: str, effect: str = NOT_USED, **sections: Schema) -> Schema:
         return cls(frozenset(plain), sections, effect)
 
     @property
@@ -37,7 +37,7 @@ class Known:
 
     def nearest(self, name: str) -> str | None:
         """The known name most like *name*, letter case apart; None if nothing is like it."""
-        folded = {known.lower(): known for known in sorted(self.names)}
+        folded = {field_name.lower(): field_name for field_name in sorted(self.names)}
         near = difflib.get_close_matches(shortened(name).lower(), folded, n=1)
         return folded[near[0]] if near else None
 

@@ -9,7 +9,7 @@ from towpath.model.egress import ConnectionSettings, UpstreamTrafficSetting
 from towpath.model.problem import Reason
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
-from towpath.sources.decode.known import Known
+from towpath.sources.decode.schema import Schema
 
 _HIGHEST = 2**32 - 1
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
@@ -17,22 +17,22 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s|us|ns))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|ns)")
 
 _CLOSED = "an Egress that refers to the setting allows nothing"
-KNOWN = Known.of(
+SCHEMA = Schema.of(
     "apiVersion",
     "kind",
     "metadata",
     "status",
     effect=_CLOSED,
-    spec=Known.of(
+    spec=Schema.of(
         "host",
         "rateLimit",
         "httpRoutes",
         "httpHeaders",
         effect=_CLOSED,
-        connectionSettings=Known.of(
+        connectionSettings=Schema.of(
             effect=_CLOSED,
-            tcp=Known.of("maxConnections", "connectTimeout", "circuitBreaking", effect=_CLOSED),
-            http=Known.of(
+            tcp=Schema.of("maxConnections", "connectTimeout", "circuitBreaking", effect=_CLOSED),
+            http=Schema.of(
                 "maxRequests",
                 "maxRequestsPerConnection",
                 "maxPendingRequests",
@@ -46,26 +46,28 @@ KNOWN = Known.of(
 
 
 def upstream_traffic_setting(
-    raw: Mapping[str, object], found: Findings
+    raw: Mapping[str, object], findings: Findings
 ) -> UpstreamTrafficSetting | None:
     """One setting; it is closed if a limit in it cannot be read, were it by its name."""
-    report_unknown(raw, KNOWN, found)
-    top = Reader(raw, "", found, KNOWN)
+    report_unknown(raw, SCHEMA, findings)
+    top = Reader(raw, "", findings, SCHEMA)
     spec = top.section("spec")
     if not spec.text("host"):
-        found.invalid("spec.host", None, allowed="the host that is meant", effect="it is ignored")
-    before = found.count
+        findings.invalid(
+            "spec.host", None, allowed="the host that is meant", effect="it is ignored"
+        )
+    before = findings.count
     connections = spec.section("connectionSettings")
     tcp, http = connections.section("tcp"), connections.section("http")
     settings = ConnectionSettings(
-        max_connections=_limit(tcp, "maxConnections", found),
-        connect_timeout=_seconds(tcp, "connectTimeout", found),
-        max_requests=_limit(http, "maxRequests", found),
-        max_requests_per_connection=_limit(http, "maxRequestsPerConnection", found),
-        max_pending_requests=_limit(http, "maxPendingRequests", found),
-        max_retries=_limit(http, "maxRetries", found),
+        max_connections=_limit(tcp, "maxConnections", findings),
+        connect_timeout=_seconds(tcp, "connectTimeout", findings),
+        max_requests=_limit(http, "maxRequests", findings),
+        max_requests_per_connection=_limit(http, "maxRequestsPerConnection", findings),
+        max_pending_requests=_limit(http, "maxPendingRequests", findings),
+        max_retries=_limit(http, "maxRetries", findings),
     )
-    closed = found.count > before or any(
+    closed = findings.count > before or any(
         reader.misspelt for reader in (top, spec, connections, tcp, http)
     )
     unsupported = (
@@ -78,10 +80,10 @@ def upstream_traffic_setting(
     for reader, name in unsupported:
         if reader.has(name):
             message = "not yet supported on egress; the other settings are used"
-            found.add(Reason.NOT_SUPPORTED, reader.path(name), message)
+            findings.add(Reason.NOT_SUPPORTED, reader.path(name), message)
     return UpstreamTrafficSetting(
-        namespace=found.ref.namespace,
-        name=found.ref.name,
+        namespace=findings.ref.namespace,
+        name=findings.ref.name,
         created=top.section("metadata").text("creationTimestamp"),
         settings=settings,
         closed=closed,
@@ -89,17 +91,17 @@ def upstream_traffic_setting(
     )
 
 
-def _limit(reader: Reader, name: str, found: Findings) -> int | None:
+def _limit(reader: Reader, name: str, findings: Findings) -> int | None:
     value = reader.value(name)
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _HIGHEST:
         return value
     if value is not None:
         allowed = f"an integer from 0 to {_HIGHEST}"
-        found.invalid(reader.path(name), value, allowed=allowed, effect=_CLOSED)
+        findings.invalid(reader.path(name), value, allowed=allowed, effect=_CLOSED)
     return None
 
 
-def _seconds(reader: Reader, name: str, found: Findings) -> float | None:
+def _seconds(reader: Reader, name: str, findings: Findings) -> float | None:
     value = reader.value(name)
     if isinstance(value, str) and _DURATION.fullmatch(value):
         seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
@@ -107,5 +109,5 @@ def _seconds(reader: Reader, name: str, found: Findings) -> float | None:
             return seconds
     if value not in (None, ""):
         allowed = "a duration from 1ms to 1h, such as 5s or 1m30s"
-        found.invalid(reader.path(name), value, allowed=allowed, effect=_CLOSED)
+        findings.invalid(reader.path(name), value, allowed=allowed, effect=_CLOSED)
     return None
