@@ -8,7 +8,7 @@ export PY
 
 .DEFAULT_GOAL := help
 .PHONY: help image setup run demo demo-kube test unit check fmt golden tables protos docs lock bench-toggle bench-toggle-kube bench-kube bench-policy bench-push \
-	bench-hostile clients fuzz-egress fuzz-xds search-properties conformance-adapter clean
+	bench-hostile clients fuzz-egress fuzz-xds prove search-properties conformance-adapter clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -113,6 +113,9 @@ search-properties: setup ## try other examples of the property tests than the ga
 	@for ((run = 1; run <= $${TIMES:-10}; run++)); do \
 		HYPOTHESIS_PROFILE=search $(BIN)/python -m pytest -q --timeout 0 -m hypothesis $${TESTS:-tests/unit}; \
 	done
+
+prove: setup ## all of these and the clients, for hours: what generated input can show (PHASES=, see tests/prove.sh)
+	@tests/prove.sh
 
 clients: setup ## real gRPC clients in Go, Java, Node.js and Rust (needs go, mvn, npm and cargo)
 	@$(BIN)/python tests/support/clients/build.py >/dev/null

@@ -23,8 +23,10 @@ from towpath.telemetry.logs import OURS
 
 PASSED = pytest.StashKey[bool]()
 
-# The gate tries the same examples each time; with HYPOTHESIS_PROFILE=search each run tries others.
+# The gate tries the same examples each time, and HYPOTHESIS_PROFILE=prove ten times as many; with
+# HYPOTHESIS_PROFILE=search each run tries others.
 settings.register_profile("gate", derandomize=True, deadline=None)
+settings.register_profile("prove", derandomize=True, deadline=None, max_examples=1000)
 settings.register_profile("search", derandomize=False, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 

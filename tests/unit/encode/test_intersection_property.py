@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from support.egress_rules import attempts, rules
 from support.envoy_judge import lets_through
+from support.examples import examples
 from towpath.encode.envoy import egress_routes, intersection, outbound_listener, outbound_routes
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Destinations, Outbound
@@ -58,7 +59,7 @@ def _met(held: Mapping[str, Resource], new: Mapping[str, Resource]) -> dict[str,
     return {name: resource for name, resource in met.items() if resource is not None}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(plan=plans(), tried=st.lists(attempts, min_size=5, max_size=12))
 def test_a_sidecar_lets_through_what_its_plan_does(plan: Outbound, tried: list[Attempt]) -> None:
     """The judge of the next test judges right. HTTP alone is spoken to an HTTP destination."""
@@ -69,7 +70,7 @@ def test_a_sidecar_lets_through_what_its_plan_does(plan: Outbound, tried: list[A
             assert decision.allowed == judged, (attempt, decision.reasons)
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(100))
 @given(old=plans(), new=plans(), tried=st.lists(attempts, min_size=8, max_size=16))
 def test_nothing_passes_in_between_that_the_new_plan_forbids(
     old: Outbound, new: Outbound, tried: list[Attempt]

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.egress_rules import attempts, rules
+from support.examples import examples
 from support.pipy_scripts import lets_out
 from towpath.encode import pipy
 from towpath.model.egress import RequestMatch
@@ -46,7 +47,7 @@ def get(path: str = "/", *, host: str = "a.test", **fields: Any) -> Attempt:
     return Attempt(None, 80, Protocol.HTTP, host, path=path, **fields)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(100))
 @given(held=st.lists(rules(), max_size=6), tried=st.lists(attempts, min_size=5))
 def test_nothing_is_let_out_that_the_plan_refuses(held: list[Rule], tried: list[Attempt]) -> None:
     plan = plan_of(*held)
@@ -56,7 +57,7 @@ def test_nothing_is_let_out_that_the_plan_refuses(held: list[Rule], tried: list[
             assert decide(plan, attempt).allowed, attempt
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(100))
 @given(
     held=st.lists(rules(), max_size=6), tried=st.lists(attempts, min_size=5), through=st.booleans()
 )
@@ -76,7 +77,7 @@ def test_where_it_differs_from_the_plan_a_problem_says_so(
     assert problems or not differs
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=examples(100))
 @given(held=st.lists(rules(), max_size=5), tried=st.lists(attempts, min_size=5))
 def test_an_allowed_host_leads_to_that_host(held: list[Rule], tried: list[Attempt]) -> None:
     config = config_of(plan_of(*held))

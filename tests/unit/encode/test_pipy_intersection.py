@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.egress_rules import attempts, rules
+from support.examples import examples
 from support.pipy_scripts import lets_out
 from towpath.encode import pipy
 from towpath.encode.pack import unpack
@@ -59,7 +60,7 @@ def tcp(*ranges: str, port: int = 80) -> Rule:
     return Rule("p/two", port, Protocol.TCP, None, ranges or None, None, None)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(
     held=st.lists(rules(), max_size=5),
     new=st.lists(rules(), max_size=5),

@@ -9,6 +9,7 @@ import re2
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from towpath.encode.pipy.backtracking import explodes
 from towpath.encode.pipy.regex import Explosive, NotPortable, on_path, on_value
 from towpath.model.paths import FOLDABLE
@@ -47,7 +48,7 @@ def means(regex: str) -> bool:
     return True
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=examples(200))
 @given(regex=EXPRESSIONS, path=PATHS, query=QUERIES)
 def test_on_a_path_it_means_what_it_meant(regex: str, path: str, query: str | None) -> None:
     assume(means(regex))
@@ -61,13 +62,13 @@ def test_on_a_path_it_means_what_it_meant(regex: str, path: str, query: str | No
     assert meant == bool(re.search(portable, whole)), portable
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 @given(path=st.text("/.;%2eEfF5cCbB03x\\", max_size=8).map(lambda rest: f"/{rest}"))
 def test_what_is_foldable_is_so_on_every_kind_of_sidecar(path: str) -> None:
     assert bool(re2.fullmatch(FOLDABLE, path)) != bool(re.search(on_path("/.*"), path))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 @given(regex=EXPRESSIONS, value=st.text("ab/.c-=~1_ ?", min_size=1, max_size=6))
 def test_on_a_value_it_means_what_it_meant(regex: str, value: str) -> None:
     assume(means(regex))

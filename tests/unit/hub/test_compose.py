@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.objects import (
     endpoint_slice,
     fill,
@@ -72,7 +73,7 @@ def _content(mesh: Mesh) -> list[tuple[str, ...] | tuple[str, bytes]]:
 EXPECTED = _content(mesh_of(*OBJECTS))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40))
 @given(order=st.permutations(OBJECTS), gone_for_a_while=st.sets(st.sampled_from(OBJECTS)))
 def test_the_order_in_which_objects_came_changes_no_byte_and_no_version(
     order: list[Object], gone_for_a_while: set[Object]

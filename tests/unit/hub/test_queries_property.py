@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.objects import (
     egress,
     endpoint_slice,
@@ -110,7 +111,7 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(start=st.lists(objects, max_size=8), steps=steps)
 def test_a_memo_answers_as_a_fresh_computation_does(
     start: list[Object], steps: list[tuple[list[Change], set[int]]]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from support.examples import examples
 from support.messages import contains, messages
 from towpath_api.v1.pipy import from_json, to_json, version_of
 from towpath_api.v1.sidecar_pb2 import SidecarConfig
@@ -57,13 +58,13 @@ def test_the_version_is_written_beside_the_configuration() -> None:
 
 
 @given(messages(SidecarConfig))
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(150), suppress_health_check=list(HealthCheck))
 def test_what_was_written_is_read_back_equal(config: SidecarConfig) -> None:
     assert config == from_json(to_json(config), name=config.name)
 
 
 @given(messages(SidecarConfig))
-@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(50), suppress_health_check=list(HealthCheck))
 def test_equal_messages_give_equal_text(config: SidecarConfig) -> None:
     copy = SidecarConfig.FromString(config.SerializeToString())
 

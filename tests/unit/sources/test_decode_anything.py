@@ -8,6 +8,7 @@ import random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from towpath.sources.decode import decode, expand
 from towpath.sources.files.document import Unreadable
 from towpath.sources.files.manifest import read_manifest
@@ -71,7 +72,7 @@ def places(value: object) -> list[tuple[dict[str, object] | list[object], str | 
     return []
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.sampled_from(OBJECTS), json_values, st.randoms(use_true_random=False))
 def test_any_value_in_any_field_is_a_value_or_a_problem(
     good: dict[str, object], value: object, chance: random.Random
@@ -86,7 +87,7 @@ def test_any_value_in_any_field_is_a_value_or_a_problem(
         assert all(p.source == "here" and p.message for p in decoded.problems)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.integers(0, len(SERVICE)), st.integers(0, 40), st.binary(max_size=8))
 def test_any_bytes_are_read_or_refused(at: int, dropped: int, put: bytes) -> None:
     data = SERVICE.encode()

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from towpath.kubeapi.jsonbytes import DEEPEST, shallow
 from towpath.model.names import Kind
 from towpath.sources.decode import decode, decode_json
@@ -98,7 +99,7 @@ def test_a_sound_object_is_read_with_its_version(kind: Kind) -> None:
     assert decode({**OBJECTS[kind], "kind": kind.value}, "") == replace(found, version="")
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(100))
 @given(st.sampled_from(Kind), json_values, st.randoms(use_true_random=False))
 def test_any_value_in_any_field_gives_the_same_from_bytes(
     kind: Kind, value: object, chance: random.Random

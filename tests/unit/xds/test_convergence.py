@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.model_clients import ALL_TYPES, BAD, FULL_STATE, DeltaModel, SotwModel
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
@@ -80,7 +81,7 @@ moves: st.SearchStrategy[Step] = st.sampled_from(
 
 
 @VARIANTS
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(
     start=_snapshots("1", "2"),
     steps=st.lists(
@@ -109,7 +110,7 @@ def test_a_client_that_never_rejects_ends_with_what_it_asks_for(
 
 
 @VARIANTS
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(
     start=_snapshots("1", "2", BAD),
     steps=st.lists(
@@ -145,7 +146,7 @@ def test_a_client_that_stops_rejecting_ends_with_what_it_asks_for(
 
 
 @VARIANTS
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(
     start=_snapshots("1", "2", BAD),
     steps=st.lists(

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from support.model_clients import DeltaModel, SotwModel
 from support.resources import FakeVocabulary, content_of, resource
 from towpath.encode.pack import unpack
@@ -148,7 +149,7 @@ class _Sidecar:
 
 @pytest.mark.timeout(300)  # a thousand examples, on a machine with other work
 @pytest.mark.parametrize("variant", [SotwModel, DeltaModel])
-@settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), suppress_health_check=[HealthCheck.too_slow])
 @given(
     start=worlds,
     steps=st.lists(

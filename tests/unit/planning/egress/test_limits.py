@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from support.egress_rules import attempts, rules
+from support.examples import examples
 from support.objects import egress, mesh_config, mesh_of, namespace
 from support.oracle import allowed
 from towpath.model.egress import RequestMatch
@@ -150,7 +151,7 @@ def test_patterns_around_all_hosts_are_counted_for_each_of_them() -> None:
     assert admit((*around, under), SHOP, False).closed == ("shop/x",)
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(100), suppress_health_check=list(HealthCheck))
 @given(
     held=st.lists(rules(), min_size=3, max_size=6),
     tried=st.lists(attempts, min_size=5),
@@ -186,7 +187,7 @@ def test_beyond_the_limit_access_only_narrows_whatever_the_order(
         assert narrow <= decision.allowed <= wide, (attempt, decision.reasons)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200))
 @given(held=st.lists(rules(), min_size=1, max_size=6), through=st.booleans())
 def test_what_is_counted_is_no_less_than_what_comes_of_it(
     held: list[Rule], *, through: bool

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Searches far longer than the gate does, for what a few examples do not show: `make prove`. Every
+# phase runs, whatever became of the ones before it, and says how many seconds it took; the command
+# fails if one of them did. What this machine lacks is named, and not counted as done.
+#
+#   PHASES  which phases, of those below, in this order (all)
+#   TIMES   how often `searches` tries the property tests with other seeds (10)
+#   CASES   how many generated policies `egress` tries on an Envoy (10000), from seed SEED (1)
+#   TIME    how many seconds `xds` sends generated requests (3600)
+set -uo pipefail
+cd "$(dirname "$0")/.."
+
+BIN=$PWD/.venv/bin
+ALL=(properties searches egress xds clients pipy)
+left_out=()
+failed=()
+
+properties() { # ten times the examples of the gate, the same in every run
+  HYPOTHESIS_PROFILE=prove "$BIN/python" -m pytest --quiet --timeout 0 \
+    --numprocesses "${JOBS:-$(nproc)}" --dist worksteal -m hypothesis tests
+}
+searches() { make --no-print-directory search-properties TIMES="${TIMES:-10}"; }
+egress() { make --no-print-directory fuzz-egress CASES="${CASES:-10000}" SEED="${SEED:-1}"; }
+xds() { make --no-print-directory fuzz-xds TIME="${TIME:-3600}"; }
+clients() { make --no-print-directory clients; }
+pipy() { TOWPATH_REQUIRE_PIPY=1 "$BIN/python" -m pytest --quiet tests/pipy; }
+
+missing() { # missing PHASE: what this machine lacks for it, in words; nothing if it lacks nothing
+  local tool
+  case $1 in
+    egress) [ "$(id -u)" = 0 ] || echo "it needs root" ;;
+    clients)
+      for tool in go mvn npm cargo; do
+        command -v "$tool" >/dev/null || { echo "there is no $tool"; return; }
+      done
+      ;;
+    pipy) [ -n "${PIPY:-}" ] || echo "PIPY names no program" ;;
+  esac
+}
+
+phases=(${PHASES:-${ALL[@]}})
+for phase in "${phases[@]}"; do
+  case " ${ALL[*]} " in
+    *" $phase "*) ;;
+    *) echo "PHASES: there is no $phase; there are ${ALL[*]}" >&2; exit 2 ;;
+  esac
+done
+for phase in "${phases[@]}"; do
+  reason=$(missing "$phase")
+  if [ -n "$reason" ]; then
+    echo "== $phase: left out, $reason"
+    left_out+=("$phase")
+    continue
+  fi
+  start=$SECONDS
+  if "$phase" </dev/null; then
+    echo "== $phase: $((SECONDS - start)) s"
+  else
+    echo "== $phase: FAILED after $((SECONDS - start)) s"
+    failed+=("$phase")
+  fi
+done
+[ ${#left_out[@]} = 0 ] || echo "== left out: ${left_out[*]}"
+[ ${#failed[@]} = 0 ] || { echo "== failed: ${failed[*]}"; exit 1; }
+echo "== proved: $((${#phases[@]} - ${#left_out[@]})) of ${#ALL[@]} phases in $SECONDS s"
