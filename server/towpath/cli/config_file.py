@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 
-from towpath.cli.settings import CONFIG_VARIABLE
+from towpath.cli.settings import CONFIG_FAULT, CONFIG_VARIABLE
 from towpath.settings import all_settings
 from towpath.settings.environment import nearest
 
@@ -42,23 +42,32 @@ def config_option(command: F) -> F:
 def _use(ctx: click.Context, _: click.Parameter, path: Path | None) -> None:
     if path is None or ctx.resilient_parsing:
         return
+    ctx.default_map = values = dict[str, str]()
+    try:
+        for line in _lines(path):
+            try:
+                _take(ctx, line, values)
+            except click.UsageError as error:
+                text = f"{path}:{line.number}: {line.key}{error.message}"
+                ctx.meta.setdefault(CONFIG_FAULT, click.UsageError(text, ctx))
+    except click.UsageError as error:
+        ctx.meta.setdefault(CONFIG_FAULT, click.UsageError(error.message, ctx))
+
+
+def _take(ctx: click.Context, line: _Line, values: dict[str, str]) -> None:
+    """Put the line's value with the others; UsageError if it is not allowed."""
     names = {setting.key: setting.name for setting in all_settings().values()}
-    params = {param.name: param for param in ctx.command.params}
-    values: dict[str, str] = {}
-    for line in _lines(path):
-        where = f"{path}:{line.number}"
-        if line.key not in names:
-            text = f"{where}: {line.key} is not a setting: {nearest(line.key, names)}"
-            raise click.UsageError(text, ctx)
-        name = names[line.key]
-        if name in values:
-            raise click.UsageError(f"{where}: {line.key} is there twice", ctx)
-        try:
-            params[name].type_cast_value(ctx, line.text)
-        except click.BadParameter as error:
-            raise click.UsageError(f"{where}: {line.key}: {error.message}", ctx) from error
-        values[name] = line.text
-    ctx.default_map = values
+    if line.key not in names:
+        raise click.UsageError(f" is not a setting: {nearest(line.key, names)}")
+    name = names[line.key]
+    if name in values:
+        raise click.UsageError(" is there twice")
+    (param,) = (param for param in ctx.command.params if param.name == name)
+    try:
+        param.type_cast_value(ctx, line.text)
+    except click.BadParameter as error:
+        raise click.UsageError(f": {error.message}") from error
+    values[name] = line.text
 
 
 def _lines(path: Path) -> Iterator[_Line]:

@@ -16,6 +16,8 @@ from towpath.settings.environment import refuse_unknown
 F = TypeVar("F", bound=Callable[..., Any])
 
 CONFIG_VARIABLE = "TOWPATH_CONFIG"
+CONFIG_FAULT = f"{__name__}.config_fault"
+"""Where a context has what is wrong with a file of settings, until the form of logs is known."""
 
 _PLAIN_TYPES: dict[Any, click.ParamType[Any]] = {
     Path | None: click.Path(path_type=Path),
@@ -77,8 +79,10 @@ class SettingsCommand(click.Command):
     """A command with settings: `--help` has them by group, and no TOWPATH_… variable is ignored."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does; UsageError for a variable that no setting has."""
+        """As click does; UsageError also for a file's fault, or a variable that no setting has."""
         rest = super().parse_args(ctx, args)
+        if CONFIG_FAULT in ctx.meta:
+            raise ctx.meta[CONFIG_FAULT]
         if not ctx.resilient_parsing:
             try:
                 refuse_unknown(os.environ, CONFIG_VARIABLE)

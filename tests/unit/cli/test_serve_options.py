@@ -205,10 +205,23 @@ def test_a_file_is_checked_like_a_command_line_and_the_line_is_named(
     assert f"{path}{said}" in done.output
 
 
-def test_a_file_says_in_which_form_its_faults_are_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "environment", "said"),
+    [
+        ("log-format: json\ntls-cert: crt\n", {}, "together"),
+        ("canaries: 0\nlog-format: json\n", {}, ":1: canaries: it is 0"),
+        ("canaries: {\n", {"TOWPATH_LOG_FORMAT": "json"}, "while parsing"),
+        ("canary: 1\n", {"TOWPATH_LOG_FORMAT": "json"}, ":1: canary is not a setting"),
+    ],
+)
+def test_a_files_faults_are_logged_in_the_form_that_logs_have(
+    tmp_path: Path, text: str, environment: dict[str, str], said: str
+) -> None:
     path = tmp_path / "towpath.yaml"
-    path.write_text("log-format: json\ntls-cert: crt\n")
-    done = CliRunner().invoke(main, ["serve", *FOLDER, "--config", str(path)])
+    path.write_text(text)
+    arguments = ["serve", *FOLDER, "--config", str(path)]
+    done = CliRunner(env=environment).invoke(main, arguments)
 
-    assert 2 == done.exit_code
-    assert "together" in json.loads(done.stderr)["message"]
+    (line,) = done.stderr.splitlines()
+    assert (2, "") == (done.exit_code, done.stdout)
+    assert said in json.loads(line)["message"]
