@@ -20,7 +20,7 @@ from support.dataplane.mesh import CURL_ALONE
 from support.dataplane.network import Network
 from support.deploy import DEPLOY
 from support.kube.cluster import Cluster, kubectl_binary
-from support.kube.deployed import ControlPlane, example_sidecar
+from support.kube.deployed import DeployedPod, example_sidecar
 from support.kube.passage import passage
 
 pytestmark = [pytest.mark.kube, pytest.mark.dataplane]
@@ -72,7 +72,7 @@ class Reader:
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
 
     def _run_control_plane(self) -> None:
-        server = ControlPlane(self._cluster, self._network.control, self._folder)
+        server = DeployedPod(self._cluster, self._network.control, self._folder)
         self._stack.callback(server.process.stop)
         server.start()
         wait.until(

@@ -24,7 +24,7 @@ from support.dataplane.policy import REFUSED, egress
 from support.deploy import DEPLOY
 from support.kube.cluster import Cluster
 from support.kube.command import towpath
-from support.kube.deployed import PYTHON, ControlPlane, account_kubeconfig, example_sidecar
+from support.kube.deployed import PYTHON, DeployedPod, account_kubeconfig, example_sidecar
 from support.kube.passage import passage
 from support.pages import ANYTHING, commands
 
@@ -107,7 +107,7 @@ def installed(
             assert cluster.kubectl("patch", "pod", "curl", "-n", "curl", *patch).exit_code == 0
     with ExitStack() as stack:
         variables = {"TOWPATH_INSPECTOR_IDENTITIES": "spiffe://cluster.local/person/jo"}
-        server = ControlPlane(cluster, network.control, folder, variables=variables)
+        server = DeployedPod(cluster, network.control, folder, variables=variables)
         stack.callback(server.process.stop)
         server.start()
         config = ("get", "meshconfig", "osm-mesh-config", "-n", "osm-system")

@@ -29,7 +29,7 @@ QUICK_RHYTHM = Rhythm(quiet_s=0.02, longest_s=0.5, every_s=0.5, patience_s=0.2, 
 QUICK = Pace(first_pause_s=0.01, longest_pause_s=0.1, lenient_s=0.3, steady_s=0.3, idle_s=5.0)
 
 
-class Held:
+class FollowedStore:
     """A store, its source, and the API server that it follows."""
 
     def __init__(self, api: FakeApi) -> None:
@@ -82,14 +82,14 @@ class Follow(Protocol):
 
     def __call__(
         self, api: FakeApi, *, checkpoint: Path | None = None, **pace: Any
-    ) -> AbstractAsyncContextManager[Held]: ...
+    ) -> AbstractAsyncContextManager[FollowedStore]: ...
 
 
 @asynccontextmanager
 async def following(
     api: FakeApi, folder: Path, *, checkpoint: Path | None = None, **pace: Any
-) -> AsyncIterator[Held]:
-    store = Held(api)
+) -> AsyncIterator[FollowedStore]:
+    store = FollowedStore(api)
     client = await connect(api.kubeconfig(folder), "")
     origin = Origin("osm", "osm-system", client.url, client.authority)
     keeper = None

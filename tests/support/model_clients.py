@@ -33,7 +33,7 @@ R = TypeVar("R", SotwRequest, DeltaRequest)
 
 
 @dataclass(slots=True)
-class Held:
+class ClientType:
     """One type at the client: what it asks for, and what it has accepted."""
 
     names: set[str] = field(default_factory=set)
@@ -69,7 +69,7 @@ class Model(ABC, Generic[R]):
     variant: Variant
 
     def __init__(self, contents: Contents, *, names_what_is_bad: bool) -> None:
-        self.types: dict[str, Held] = {}
+        self.types: dict[str, ClientType] = {}
         self.warming: set[str] = set()
         self.received: list[tuple[str, str, str]] = []
         self._names_what_is_bad = names_what_is_bad
@@ -165,7 +165,7 @@ class Model(ABC, Generic[R]):
     def _warm(self, response: Told[str], good: set[str]) -> None:
         """A cluster that is new or changed warms until its endpoints come (Envoy's rule)."""
         if response.type_url == CLUSTER:
-            clusters, watched = self.types[CLUSTER], self.types.get(ENDPOINTS, Held()).names
+            clusters, watched = self.types[CLUSTER], self.types.get(ENDPOINTS, ClientType()).names
             changed = {n for n in good if clusters.contents.get(n) != response.contents[n]}
             self.warming |= {n for n in changed & watched if clusters.wants(n)}
         elif response.type_url == ENDPOINTS:
@@ -176,13 +176,15 @@ class Model(ABC, Generic[R]):
         """Ask for these names from now on, and everything if *wildcard*."""
 
     @abstractmethod
-    def _first_request(self, type_url: str, state: Held) -> None: ...
+    def _first_request(self, type_url: str, state: ClientType) -> None: ...
 
     @abstractmethod
-    def _take(self, state: Held, response: Told[str], good: set[str], bad: set[str]) -> None: ...
+    def _take(
+        self, state: ClientType, response: Told[str], good: set[str], bad: set[str]
+    ) -> None: ...
 
     @abstractmethod
-    def _answer(self, state: Held, response: Told[str], error: str | None) -> None: ...
+    def _answer(self, state: ClientType, response: Told[str], error: str | None) -> None: ...
 
     def _node(self) -> Node | None:
         before, self._said_who = self._said_who, True
@@ -194,7 +196,7 @@ class SotwModel(Model[SotwRequest]):
     variant = SOTW
 
     def subscribe(self, type_url: str, *, names: set[str], wildcard: bool) -> None:
-        state = self.types.setdefault(type_url, Held())
+        state = self.types.setdefault(type_url, ClientType())
         first = not state.ever_named and not state.wildcard
         if state.wildcard and not state.ever_named and not names and not wildcard:
             return  # who has never named anything cannot say that it wants nothing
@@ -204,11 +206,11 @@ class SotwModel(Model[SotwRequest]):
         state.forget_what_is_not_wanted()
         self._request(type_url, state, version="" if first else state.version)
 
-    def _first_request(self, type_url: str, state: Held) -> None:
+    def _first_request(self, type_url: str, state: ClientType) -> None:
         self._request(type_url, state, version=state.version)
 
     def _request(
-        self, type_url: str, state: Held, *, version: str, error: str | None = None
+        self, type_url: str, state: ClientType, *, version: str, error: str | None = None
     ) -> None:
         legacy = state.wildcard and not state.ever_named
         listed = state.names | ({"*"} if state.wildcard and not legacy else set())
@@ -223,7 +225,7 @@ class SotwModel(Model[SotwRequest]):
             )
         )
 
-    def _take(self, state: Held, response: Told[str], good: set[str], bad: set[str]) -> None:
+    def _take(self, state: ClientType, response: Told[str], good: set[str], bad: set[str]) -> None:
         state.nonce = response.nonce
         if response.type_url in FULL_STATE:
             for name in set(state.contents) - good - bad:
@@ -232,7 +234,7 @@ class SotwModel(Model[SotwRequest]):
         if not bad:
             state.version = response.version
 
-    def _answer(self, state: Held, response: Told[str], error: str | None) -> None:
+    def _answer(self, state: ClientType, response: Told[str], error: str | None) -> None:
         self._request(response.type_url, state, version=state.version, error=error)
 
 
@@ -242,7 +244,7 @@ class DeltaModel(Model[DeltaRequest]):
 
     def subscribe(self, type_url: str, *, names: set[str], wildcard: bool) -> None:
         first = type_url not in self.types
-        state = self.types.setdefault(type_url, Held())
+        state = self.types.setdefault(type_url, ClientType())
         if wildcard and not state.wildcard and not first:
             # Nothing tells a late response to a wildcard that has ended from one to the next.
             self.drain()
@@ -263,7 +265,7 @@ class DeltaModel(Model[DeltaRequest]):
         self.warming.clear()
         super().reconnect()
 
-    def _first_request(self, type_url: str, state: Held) -> None:
+    def _first_request(self, type_url: str, state: ClientType) -> None:
         names = state.names | ({"*"} if state.wildcard else set())
         self._request(type_url, subscribe=names, unsubscribe=set(), state=state)
 
@@ -273,7 +275,7 @@ class DeltaModel(Model[DeltaRequest]):
         *,
         subscribe: set[str],
         unsubscribe: set[str],
-        state: Held | None = None,
+        state: ClientType | None = None,
         nonce: str = "",
         error: str | None = None,
     ) -> None:
@@ -289,13 +291,13 @@ class DeltaModel(Model[DeltaRequest]):
             )
         )
 
-    def _take(self, state: Held, response: Told[str], good: set[str], bad: set[str]) -> None:
+    def _take(self, state: ClientType, response: Told[str], good: set[str], bad: set[str]) -> None:
         del bad
         state.accept(response, good)
         for name in response.removed:
             state.forget(name)
 
-    def _answer(self, state: Held, response: Told[str], error: str | None) -> None:
+    def _answer(self, state: ClientType, response: Told[str], error: str | None) -> None:
         del state
         self._request(
             response.type_url, subscribe=set(), unsubscribe=set(), nonce=response.nonce, error=error

@@ -40,7 +40,7 @@ def account_kubeconfig(cluster: Cluster, folder: Path) -> Path:
     return path
 
 
-class ControlPlane:
+class DeployedPod:
     """One pod of the Deployment in `deploy/base`: its init container, then its server."""
 
     def __init__(

@@ -32,7 +32,7 @@ from towpath.telemetry.metrics import Metrics
 
 PUBLISHED_WITHIN_S = 30.0
 
-Held = dict[str, dict[str, Message]]
+Messages = dict[str, dict[str, Message]]
 """By type URL and name."""
 
 
@@ -48,7 +48,7 @@ class States:
         for kind in Kind:
             self.store.listed(kind)
         self.hub: Hub
-        self._held: dict[SidecarId, Held] = {}
+        self._held: dict[SidecarId, Messages] = {}
         self._snapshots: dict[SidecarId, Snapshot] = {}
         self._revision = 0
         self._published = asyncio.Event()
@@ -62,7 +62,7 @@ class States:
         self._published.set()
 
     async def set_state(self, node: str, version: str, resources: Sequence[Message]) -> None:  # noqa: ARG002
-        state: Held = {}
+        state: Messages = {}
         for message in map(contents.completed, resources):
             of_type = state.setdefault(contents.type_of(message), {})
             of_type[contents.name_of(message)] = message
@@ -93,11 +93,11 @@ class States:
         del state[type_url][name]
         await self._publish(node, state)
 
-    def _copy(self, node: str) -> Held:
+    def _copy(self, node: str) -> Messages:
         state = self._held.get(SidecarId.parse(node), {})
         return {type_url: dict(of_type) for type_url, of_type in state.items()}
 
-    async def _publish(self, node: str, state: Held) -> None:
+    async def _publish(self, node: str, state: Messages) -> None:
         sidecar = SidecarId.parse(node)
         async with self._one_at_a_time:
             self._revision += 1
@@ -115,7 +115,7 @@ class States:
                 await self._published.wait()
 
 
-def _snapshot(state: Held) -> Snapshot:
+def _snapshot(state: Messages) -> Snapshot:
     sets = {
         type_url: ResourceSet(type_url, (Layer(tuple(map(_resource, of_type.values()))),))
         for type_url, of_type in state.items()

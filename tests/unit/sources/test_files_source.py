@@ -30,7 +30,7 @@ spec: {traffic: {enableEgress: %s}}
 """
 
 
-class Held:
+class FolderStore:
     """A store, and the tests' view of it."""
 
     def __init__(self) -> None:
@@ -56,8 +56,8 @@ class Held:
 
 
 @pytest.fixture
-def held() -> Held:
-    return Held()
+def held() -> FolderStore:
+    return FolderStore()
 
 
 @pytest.fixture
@@ -69,7 +69,9 @@ def root(tmp_path: Path) -> Iterator[Path]:
 
 
 @asynccontextmanager
-async def following(root: Path, held: Held, *, rescan_s: float = 0.2) -> AsyncIterator[FilesSource]:
+async def following(
+    root: Path, held: FolderStore, *, rescan_s: float = 0.2
+) -> AsyncIterator[FilesSource]:
     source = FilesSource(root, held.store, absent_s=0.01, rescan_s=rescan_s)
     running = asyncio.create_task(source.run())
     try:
@@ -81,7 +83,7 @@ async def following(root: Path, held: Held, *, rescan_s: float = 0.2) -> AsyncIt
             await running
 
 
-def test_loading_lists_every_kind(root: Path, held: Held) -> None:
+def test_loading_lists_every_kind(root: Path, held: FolderStore) -> None:
     (root / "a.yaml").write_text(CONFIG % "true")
 
     FilesSource(root, held.store).load()
@@ -91,7 +93,7 @@ def test_loading_lists_every_kind(root: Path, held: Held) -> None:
     assert held.mesh().problems == ()
 
 
-def test_an_empty_folder_is_synced_with_a_problem(root: Path, held: Held) -> None:
+def test_an_empty_folder_is_synced_with_a_problem(root: Path, held: FolderStore) -> None:
     FilesSource(root, held.store).load()
 
     assert held.store.synced
@@ -100,7 +102,7 @@ def test_an_empty_folder_is_synced_with_a_problem(root: Path, held: Held) -> Non
 
 @pytest.mark.parametrize("name", ["nowhere", "file"])
 async def test_a_folder_that_is_missing_at_start_is_an_error_with_its_path(
-    tmp_path: Path, held: Held, name: str
+    tmp_path: Path, held: FolderStore, name: str
 ) -> None:
     (tmp_path / "file").touch()
     source = FilesSource(tmp_path / name, held.store)
@@ -112,7 +114,7 @@ async def test_a_folder_that_is_missing_at_start_is_an_error_with_its_path(
     assert not held.store.synced
 
 
-async def test_a_change_of_a_file_reaches_the_store(root: Path, held: Held) -> None:
+async def test_a_change_of_a_file_reaches_the_store(root: Path, held: FolderStore) -> None:
     path = root / "a.yaml"
     path.write_text(CONFIG % "false")
     async with following(root, held):
@@ -121,7 +123,9 @@ async def test_a_change_of_a_file_reaches_the_store(root: Path, held: Held) -> N
             await held.until(lambda value=value: held.egress() is value)  # type: ignore[misc]
 
 
-async def test_a_file_that_replaces_another_reaches_the_store(root: Path, held: Held) -> None:
+async def test_a_file_that_replaces_another_reaches_the_store(
+    root: Path, held: FolderStore
+) -> None:
     (root / "a.yaml").write_text(CONFIG % "false")
     async with following(root, held):
         (root / ".new").write_text(CONFIG % "true")
@@ -129,7 +133,9 @@ async def test_a_file_that_replaces_another_reaches_the_store(root: Path, held: 
         await held.until(lambda: held.egress() is True)
 
 
-async def test_new_and_removed_files_and_folders_reach_the_store(root: Path, held: Held) -> None:
+async def test_new_and_removed_files_and_folders_reach_the_store(
+    root: Path, held: FolderStore
+) -> None:
     async with following(root, held):
         (root / "deep/er").mkdir(parents=True)
         (root / "deep/er/a.yaml").write_text(CONFIG % "true")
@@ -139,7 +145,7 @@ async def test_new_and_removed_files_and_folders_reach_the_store(root: Path, hel
 
 
 async def test_links_and_special_files_do_not_keep_it_from_following(
-    root: Path, held: Held
+    root: Path, held: FolderStore
 ) -> None:
     (root / "a.yaml").write_text(CONFIG % "false")
     (root / "disk").symlink_to("/")
@@ -155,7 +161,9 @@ async def test_links_and_special_files_do_not_keep_it_from_following(
         await held.until(lambda: 5 == held.reasons().count(Reason.UNREADABLE))
 
 
-async def test_a_change_after_loading_and_before_running_is_found(root: Path, held: Held) -> None:
+async def test_a_change_after_loading_and_before_running_is_found(
+    root: Path, held: FolderStore
+) -> None:
     (root / "a.yaml").write_text(CONFIG % "false")
     source = FilesSource(root, held.store)
     source.load()
@@ -168,7 +176,7 @@ async def test_a_change_after_loading_and_before_running_is_found(root: Path, he
 
 
 async def test_a_broken_file_keeps_its_last_good_content_and_is_reported(
-    root: Path, held: Held
+    root: Path, held: FolderStore
 ) -> None:
     (root / "a.yaml").write_text(CONFIG % "true")
     async with following(root, held):
@@ -182,7 +190,7 @@ async def test_a_broken_file_keeps_its_last_good_content_and_is_reported(
 
 
 async def test_a_folder_that_is_gone_leaves_what_it_held_until_it_is_back(
-    root: Path, held: Held
+    root: Path, held: FolderStore
 ) -> None:
     (root / "a.yaml").write_text(CONFIG % "true")
     async with following(root, held) as source:
@@ -205,7 +213,7 @@ async def test_a_folder_that_is_gone_leaves_what_it_held_until_it_is_back(
         await held.until(lambda: held.egress() is True)
 
 
-async def test_a_folder_swapped_for_another_is_followed(root: Path, held: Held) -> None:
+async def test_a_folder_swapped_for_another_is_followed(root: Path, held: FolderStore) -> None:
     """As when the path is a link that is made to point elsewhere."""
     (root / "a.yaml").write_text(CONFIG % "false")
     link = root.with_name("link")
@@ -223,7 +231,7 @@ async def test_a_folder_swapped_for_another_is_followed(root: Path, held: Held) 
 
 
 async def test_a_kind_that_is_not_used_is_logged_once(
-    root: Path, held: Held, caplog: pytest.LogCaptureFixture
+    root: Path, held: FolderStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, logger="towpath.sources")
     deployment = "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\n"
@@ -237,7 +245,7 @@ async def test_a_kind_that_is_not_used_is_logged_once(
 
 
 @pytest.mark.parametrize("demo", ["passthrough", "mesh"])
-def test_the_demo_meshes_hold_no_problem(demo: str, held: Held) -> None:
+def test_the_demo_meshes_hold_no_problem(demo: str, held: FolderStore) -> None:
     FilesSource(Path(__file__).parents[3] / "deploy/demo" / demo, held.store).load()
     mesh = held.mesh()
 

@@ -21,7 +21,7 @@ CONFIGS = "/apis/config.openservicemesh.io/v1alpha2/namespaces/osm-system/meshco
 SPEC = {"traffic": {"enableEgress": True}}
 
 
-class Held:
+class FakeLease:
     """A lease that somebody else holds until the test says otherwise."""
 
     held = True
@@ -37,11 +37,11 @@ class Api(WrittenApi):
         return json.dumps({"data": {KEY: self.preset}}).encode()
 
 
-def created(api: Api, *, lease: Held | None = None, seconds: float = 100.0) -> list[Any]:
+def created(api: Api, *, lease: FakeLease | None = None, seconds: float = 100.0) -> list[Any]:
     """What is written within that time; the lease is held from its half on."""
 
     async def scenario(_: Now) -> None:
-        held = lease or Held()
+        held = lease or FakeLease()
         preset = Preset(cast("Any", api), lease=cast("Lease", held), namespace="osm-system")
         task = asyncio.create_task(preset.run())
         await asyncio.sleep(seconds / 2)
@@ -61,7 +61,7 @@ def test_it_is_created_once_from_the_config_map() -> None:
 
 
 def test_it_is_not_created_before_the_lease_is_held() -> None:
-    lease = Held()
+    lease = FakeLease()
     lease.held = False
 
     assert created(Api(), lease=lease) == [("POST", CONFIGS, SPEC)]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.fake_api import FakeApi, fake_api, refuse, silent
-from support.kube_store import Follow, Held
+from support.kube_store import Follow, FollowedStore
 from towpath.model.names import Kind
 
 LABEL = {"openservicemesh.io/monitored-by": "osm"}
@@ -25,7 +25,7 @@ def fill(api: FakeApi) -> None:
     api.put("Service", "odd", "n0", spec={"type": "Odd"})
 
 
-async def kept(held: Held, path: Path) -> None:
+async def kept(held: FollowedStore, path: Path) -> None:
     """Everything is followed, and written."""
     await held.until(lambda: held.equal() and held.stale() == 0)
     await held.until(path.exists, "written")

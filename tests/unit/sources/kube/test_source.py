@@ -9,7 +9,7 @@ from collections import Counter
 import pytest
 
 from support.fake_api import FakeApi, body, fake_api, refuse
-from support.kube_store import Follow, Held
+from support.kube_store import Follow, FollowedStore
 from towpath.backoff import Backoff
 from towpath.model.names import Kind
 from towpath.sources.kube.outage import Outage
@@ -30,7 +30,7 @@ def policy(api: FakeApi) -> None:
     api.put("Egress", "one", "shop", spec=spec)
 
 
-async def quiet(held: Held) -> None:
+async def quiet(held: FollowedStore) -> None:
     """All kinds are followed."""
     await held.until(lambda: held.equal() and held.stale() == 0, "followed")
 
