@@ -27,7 +27,7 @@ from towpath.rollout.records import StreamRecords
 from towpath.settings import MeshSettings, RolloutSettings
 from towpath.sources.decode import decode
 from towpath.sources.kube import KubeSource
-from towpath.sources.kube.pace import Pace
+from towpath.sources.kube.timing import Timing
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 
@@ -85,7 +85,7 @@ def from_scratch(cluster: Cluster) -> list[Snapshot | None]:
 
 
 @asynccontextmanager
-async def plane(cluster: Cluster, folder: Path, **pace: Any) -> AsyncIterator[Plane]:
+async def plane(cluster: Cluster, folder: Path, **timing: Any) -> AsyncIterator[Plane]:
     """Everything listed; streams are open, so that what they hold is remembered."""
     debounce = Debounce(quiet=0.005, longest=0.05, clock=time.monotonic)
     store = Store(MeshSettings().scope, on_change=debounce.touch)
@@ -104,14 +104,14 @@ async def plane(cluster: Cluster, folder: Path, **pace: Any) -> AsyncIterator[Pl
             cluster.kubeconfig().read_text().replace(f":{cluster.port}", f":{between.port}")
         )
         api = await connect(path, "")
-        quick = Pace(**{"first_pause_s": 0.05, "longest_pause_s": 1.0, **pace})
+        quick = Timing(**{"first_pause_s": 0.05, "longest_pause_s": 1.0, **timing})
         source = KubeSource(
             api,
             store,
             osm_namespace="osm-system",
             metrics=metrics,
             dice=random.Random(5),
-            pace=quick,
+            timing=quick,
         )
         running = [asyncio.create_task(hub.run()), asyncio.create_task(source.run())]
         made = Plane(between, store, hub, source, metrics)

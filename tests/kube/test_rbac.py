@@ -23,7 +23,7 @@ from towpath.app.serve import serve
 from towpath.install.packaged import documents
 from towpath.kubeapi.lease import micro_time
 from towpath.settings import Settings
-from towpath.sources.kube.pace import Pace
+from towpath.sources.kube.timing import Timing
 
 pytestmark = [
     pytest.mark.kube,
@@ -197,8 +197,8 @@ async def test_without_any_right_something_fails_that_names_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # A watch that is refused after a list is for a while taken for one of a server that starts.
-    at_once = functools.partial(Pace, lenient_s=0)
-    monkeypatch.setattr("towpath.sources.kube.source.Pace", at_once)
+    at_once = functools.partial(Timing, lenient_s=0)
+    monkeypatch.setattr("towpath.sources.kube.source.Timing", at_once)
     reports = right.resource == "leases" and right.verb in ("patch", "delete")
     if reports:
         towpath.lease_of_another()

@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 from aiohttp import web
 
-from towpath.sources.kube.kinds import Resource, resources
+from towpath.sources.kube.kinds import ApiResource, resources
 
 Raw = dict[str, Any]
 Fault = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -137,7 +137,7 @@ class FakeApi:
         finally:
             answering.cancel()
 
-    def _list(self, resource: Resource, query: Any) -> web.Response:
+    def _list(self, resource: ApiResource, query: Any) -> web.Response:
         rows = self._of(resource)
         begin, size = int(query.get("continue", "0")), int(query.get("limit", "0"))
         end = begin + size if size else len(rows)
@@ -163,7 +163,7 @@ class FakeApi:
             changed = self._changed
             await changed.wait()
 
-    def _of(self, resource: Resource) -> list[Raw]:
+    def _of(self, resource: ApiResource) -> list[Raw]:
         return [obj for (kind, _, _), obj in self.objects.items() if kind == resource.kind]
 
     def _append(self, what: str, obj: Raw) -> Raw:

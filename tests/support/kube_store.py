@@ -20,13 +20,13 @@ from towpath.sources.decode import decode
 from towpath.sources.kube import KubeSource
 from towpath.sources.kube.checkpoint import Origin
 from towpath.sources.kube.keeper import Keeper, Rhythm
-from towpath.sources.kube.pace import Pace
+from towpath.sources.kube.timing import Timing
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 
 PATIENCE_S = 30.0
 QUICK_RHYTHM = Rhythm(quiet_s=0.02, longest_s=0.5, every_s=0.5, patience_s=0.2, look_s=0.02)
-QUICK = Pace(first_pause_s=0.01, longest_pause_s=0.1, lenient_s=0.3, steady_s=0.3, idle_s=5.0)
+QUICK = Timing(first_pause_s=0.01, longest_pause_s=0.1, lenient_s=0.3, steady_s=0.3, idle_s=5.0)
 
 
 class FollowedStore:
@@ -78,16 +78,16 @@ class FollowedStore:
 
 
 class Follow(Protocol):
-    """`async with follow(api) as held`; *checkpoint* is a file; keywords change the pace."""
+    """`async with follow(api) as held`; *checkpoint* is a file; keywords change the timing."""
 
     def __call__(
-        self, api: FakeApi, *, checkpoint: Path | None = None, **pace: Any
+        self, api: FakeApi, *, checkpoint: Path | None = None, **timing: Any
     ) -> AbstractAsyncContextManager[FollowedStore]: ...
 
 
 @asynccontextmanager
 async def following(
-    api: FakeApi, folder: Path, *, checkpoint: Path | None = None, **pace: Any
+    api: FakeApi, folder: Path, *, checkpoint: Path | None = None, **timing: Any
 ) -> AsyncIterator[FollowedStore]:
     store = FollowedStore(api)
     client = await connect(api.kubeconfig(folder), "")
@@ -105,7 +105,7 @@ async def following(
         keeper=keeper,
         clock=time.monotonic,
         dice=random.Random(1),
-        pace=replace(QUICK, **pace),
+        timing=replace(QUICK, **timing),
     )
     running = asyncio.create_task(store.source.run())
     try:

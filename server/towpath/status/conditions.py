@@ -10,7 +10,7 @@ from towpath.kubeapi.paths import COLLECTIONS
 from towpath.model.names import Kind
 from towpath.model.problem import Problem, Reason
 
-Document = Mapping[str, Any]
+StatusDocument = Mapping[str, Any]
 
 ACCEPTED, PROGRAMMED = "Accepted", "Programmed"
 _COUNTED = ("observedGeneration", "affectedSidecars", "acknowledgedSidecars")
@@ -30,8 +30,13 @@ _DECIDING = (
 
 
 def status_document(
-    status: PolicyStatus, counts: Counts, *, unheard: Iterable[str], present: Document, now: str
-) -> Document:
+    status: PolicyStatus,
+    counts: Counts,
+    *,
+    unheard: Iterable[str],
+    present: StatusDocument,
+    now: str,
+) -> StatusDocument:
     """The whole status of a policy.
 
     *counts* are those of all replicas, *unheard* the replicas that have not said theirs for its
@@ -50,7 +55,7 @@ def status_document(
     }
 
 
-def owned_fields(status: object) -> Document:
+def owned_fields(status: object) -> StatusDocument:
     """Of a status that the cluster holds what `status_document` writes, whatever else is there."""
     if not isinstance(status, Mapping):
         return {}
@@ -67,7 +72,7 @@ def owned_fields(status: object) -> Document:
     }
 
 
-def apply_document(status: PolicyStatus, document: Document) -> Document:
+def apply_document(status: PolicyStatus, document: StatusDocument) -> StatusDocument:
     """The object to apply; its uid makes sure that no later object of that name is meant."""
     ref = status.ref
     return {
@@ -87,7 +92,7 @@ def summary(problems: tuple[Problem, ...], *, longest: int = _LONGEST_MESSAGE) -
     return text if len(text) <= longest else text[: longest - 3] + "..."
 
 
-def verdicts(document: Document) -> tuple[object, ...]:
+def condition_states(document: StatusDocument) -> tuple[object, ...]:
     """What somebody may wait for, so that its change is written first: each condition's status
     and reason, and the generation.
     """
@@ -97,11 +102,11 @@ def verdicts(document: Document) -> tuple[object, ...]:
     return (*conditions, document.get("observedGeneration"))
 
 
-Verdict = tuple[bool, str, str]
+ConditionState = tuple[bool, str, str]
 """True or False, the reason in one word, and the message."""
 
 
-def _accepted(status: PolicyStatus) -> Verdict:
+def _accepted(status: PolicyStatus) -> ConditionState:
     if not status.accepted:
         reasons = {problem.reason for problem in status.problems if not _is_source(problem)}
         first = next((reason.value for reason in _DECIDING if reason in reasons), "NoEffect")
@@ -118,7 +123,7 @@ def _is_source(problem: Problem) -> bool:
     return (problem.field, problem.reason) == ("spec.sources", Reason.MISSING)
 
 
-def _programmed(status: PolicyStatus, counts: Counts, unheard: tuple[str, ...]) -> Verdict:
+def _programmed(status: PolicyStatus, counts: Counts, unheard: tuple[str, ...]) -> ConditionState:
     have = f"{counts.acknowledged} of {counts.affected} connected sidecars have acknowledged it"
     if not status.accepted:
         return False, "NotAccepted", "the policy has no effect, so nothing was sent to sidecars"
@@ -135,11 +140,13 @@ def _programmed(status: PolicyStatus, counts: Counts, unheard: tuple[str, ...]) 
 
 
 def _condition(
-    kind: str, verdict: Verdict, generation: int, present: Document, now: str
+    kind: str, state: ConditionState, generation: int, present: StatusDocument, now: str
 ) -> dict[str, Any]:
-    holds, reason, message = verdict
+    holds, reason, message = state
     word = "True" if holds else "False"
-    before: Document = next((c for c in present.get("conditions", ()) if c["type"] == kind), {})
+    before: StatusDocument = next(
+        (c for c in present.get("conditions", ()) if c["type"] == kind), {}
+    )
     since = before.get("lastTransitionTime") if before.get("status") == word else None
     return {
         "type": kind,

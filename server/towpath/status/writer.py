@@ -16,7 +16,7 @@ from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.lease import Lease
-from towpath.status.conditions import Document, status_document, verdicts
+from towpath.status.conditions import StatusDocument, condition_states, status_document
 from towpath.status.events import events
 from towpath.status.pace import Pace
 from towpath.status.reports import Reports
@@ -30,8 +30,8 @@ TICK_S = 2.0
 """How often is looked at what others may have changed: the lease, and their reports."""
 STATUSES_AT_ONCE = 50
 EVENTS_AT_ONCE = 10
-VERDICT_GAP_S, COUNTS_GAP_S = 1.0, 10.0
-"""Between two writes of one status: if a verdict changes, and if only counts or texts do."""
+STATE_GAP_S, COUNTS_GAP_S = 1.0, 10.0
+"""Between two writes of one status: if a condition changes, and if only counts or texts do."""
 READ_AGAIN_S = 600.0
 """What others did to a status meanwhile is put right."""
 _CLUSTER = "cluster"
@@ -65,7 +65,7 @@ class StatusWriter:
         self._now = now
         self._pace = Pace(clock)
         self._writes = Writes(api, pace=self._pace, identity=identity, metrics=metrics, now=now)
-        self._written: dict[str, Document] | None = None  # by uid; None until it is read
+        self._written: dict[str, StatusDocument] | None = None  # by uid; None until it is read
         self._read_at = 0.0
         self._told: dict[str, bool] = {}  # by name of an Event
         self._again_at = _NEVER  # when the first of what has to wait may be written
@@ -128,19 +128,19 @@ class StatusWriter:
         await self._write_events()
 
     async def _write_statuses(
-        self, documents: dict[str, Document], statuses: tuple[PolicyStatus, ...]
+        self, documents: dict[str, StatusDocument], statuses: tuple[PolicyStatus, ...]
     ) -> None:
         now = self._now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        turned: list[tuple[PolicyStatus, Document, float]] = []
-        moved: list[tuple[PolicyStatus, Document, float]] = []
+        turned: list[tuple[PolicyStatus, StatusDocument, float]] = []
+        moved: list[tuple[PolicyStatus, StatusDocument, float]] = []
         for status in statuses:
             if not (uid := status.stamp.uid):
                 continue
             before = documents.get(uid, {})
             counts, unheard = self._reports.total(status)
             after = status_document(status, counts, unheard=unheard, present=before, now=now)
-            if verdicts(after) != verdicts(before):
-                turned.append((status, after, VERDICT_GAP_S))
+            if condition_states(after) != condition_states(before):
+                turned.append((status, after, STATE_GAP_S))
             elif after != before:
                 moved.append((status, after, COUNTS_GAP_S))
         turns = STATUSES_AT_ONCE

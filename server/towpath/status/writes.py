@@ -13,7 +13,7 @@ from towpath.kubeapi.client import KubeApi, KubeApiError, NoRightError, needing
 from towpath.kubeapi.lease import DURATION_S, RENEW_WITHIN_S, micro_time
 from towpath.kubeapi.paths import COLLECTIONS, EVENTS
 from towpath.model.names import Kind, ObjectRef
-from towpath.status.conditions import Document, apply_document
+from towpath.status.conditions import StatusDocument, apply_document
 from towpath.status.events import Event
 from towpath.status.pace import Pace
 from towpath.telemetry.metrics import Metrics
@@ -72,7 +72,7 @@ class Writes:
         target = _of_event(event)
         return max(self._pace.at(target.group), self._pace.at(target.key))
 
-    async def status(self, status: PolicyStatus, document: Document) -> bool:
+    async def status(self, status: PolicyStatus, document: StatusDocument) -> bool:
         """Apply it; true if nothing more is to be done about it."""
         collection = COLLECTIONS[Kind(status.ref.kind)]
         path = f"{collection.path(status.ref.namespace, status.ref.name)}/status"

@@ -7,7 +7,7 @@ import msgspec
 from towpath.kubeapi.client import KubeApi, KubeApiError, decoded, needing
 from towpath.kubeapi.paths import COLLECTIONS
 from towpath.model.names import Kind
-from towpath.status.conditions import Document, owned_fields
+from towpath.status.conditions import StatusDocument, owned_fields
 
 KINDS = (Kind.EGRESS, Kind.UPSTREAM_TRAFFIC_SETTING)
 _PAGE = "500"
@@ -31,9 +31,9 @@ class _Items(msgspec.Struct, frozen=True):
 _ITEMS = msgspec.json.Decoder(_Items)
 
 
-async def read_written(api: KubeApi) -> dict[str, Document]:
+async def read_written(api: KubeApi) -> dict[str, StatusDocument]:
     """What we have written of every policy, by its uid; raises KubeApiError."""
-    documents: dict[str, Document] = {}
+    documents: dict[str, StatusDocument] = {}
     for kind in KINDS:
         rest = ""
         while True:

@@ -9,7 +9,7 @@ import pytest
 from towpath.answers.status import Counts, PolicyStatus
 from towpath.model.names import ObjectRef, Stamp
 from towpath.model.problem import Problem, Reason
-from towpath.status.conditions import apply_document, status_document, summary, verdicts
+from towpath.status.conditions import apply_document, condition_states, status_document, summary
 
 REF = ObjectRef("Egress", "curl", "out")
 NOW, BEFORE = "2026-11-23T03:00:00Z", "2026-11-22T00:00:00Z"
@@ -103,7 +103,7 @@ def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
 
     times = {c["type"]: c["lastTransitionTime"] for c in then["conditions"]}
     assert {"Accepted": BEFORE, "Programmed": NOW} == times
-    assert verdicts(first) != verdicts(then)
+    assert condition_states(first) != condition_states(then)
 
 
 def test_what_has_not_changed_gives_an_equal_document() -> None:

@@ -33,7 +33,7 @@ _WATCH_STEP_MS = 3
 _WATCH_LONGEST_MS = 30
 
 
-class Sink(Protocol):
+class ObjectStore(Protocol):
     """What the source needs of a store."""
 
     def replace_all(self, kind: Kind, objects: Iterable[Object]) -> None: ...
@@ -52,7 +52,7 @@ class FilesSource:
     def __init__(
         self,
         folder: Path,
-        store: Sink,
+        store: ObjectStore,
         *,
         clock: Callable[[], float] = time.monotonic,
         settle_s: float = 0.05,

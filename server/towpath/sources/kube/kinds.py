@@ -21,7 +21,7 @@ _CUSTOM = (
 
 
 @dataclass(frozen=True, slots=True)
-class Resource:
+class ApiResource:
     """One kind's list: where it is, in one namespace or ("") all, and a selection on the server."""
 
     kind: Kind
@@ -41,19 +41,19 @@ class Resource:
         return self.collection.path(self.namespace)
 
 
-def resources(osm_namespace: str) -> tuple[Resource, ...]:
+def resources(osm_namespace: str) -> tuple[ApiResource, ...]:
     """Every kind that is watched; of the MeshConfigs only the one that counts."""
     running = {"fieldSelector": ",".join(f"status.phase!={phase}" for phase in ENDED)}
     named = {"labelSelector": SERVICE_NAME}
     the_one = {"fieldSelector": f"metadata.name={MESH_CONFIG_NAME}"}
     return (
-        Resource(Kind.NAMESPACE),
-        Resource(Kind.SERVICE),
-        Resource(Kind.ENDPOINT_SLICE, selection=named),
-        Resource(Kind.POD, selection=running),
-        Resource(Kind.SERVICE_ACCOUNT),
-        Resource(Kind.MESH_CONFIG, osm_namespace, the_one),
-        Resource(Kind.EGRESS),
-        Resource(Kind.HTTP_ROUTE_GROUP),
-        Resource(Kind.UPSTREAM_TRAFFIC_SETTING),
+        ApiResource(Kind.NAMESPACE),
+        ApiResource(Kind.SERVICE),
+        ApiResource(Kind.ENDPOINT_SLICE, selection=named),
+        ApiResource(Kind.POD, selection=running),
+        ApiResource(Kind.SERVICE_ACCOUNT),
+        ApiResource(Kind.MESH_CONFIG, osm_namespace, the_one),
+        ApiResource(Kind.EGRESS),
+        ApiResource(Kind.HTTP_ROUTE_GROUP),
+        ApiResource(Kind.UPSTREAM_TRAFFIC_SETTING),
     )

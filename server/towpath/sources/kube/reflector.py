@@ -20,9 +20,9 @@ from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.model.names import ObjectRef
 from towpath.sources.decode import Decoded, decode_json
 from towpath.sources.kube import wire
-from towpath.sources.kube.kinds import Resource
+from towpath.sources.kube.kinds import ApiResource
 from towpath.sources.kube.outage import Outage
-from towpath.sources.kube.pace import Pace
+from towpath.sources.kube.timing import Timing
 from towpath.telemetry.once import LogOnce
 
 log = logging.getLogger(__name__)
@@ -40,18 +40,18 @@ _NO_STREAMED_LIST = (
 class Sink(Protocol):
     """Where a reflector puts what it sees."""
 
-    def replaced(self, resource: Resource, objects: Iterable[Decoded]) -> None:
+    def replaced(self, resource: ApiResource, objects: Iterable[Decoded]) -> None:
         """All objects of the kind."""
 
-    def changed(self, resource: Resource, record: Decoded) -> None: ...
-    def deleted(self, resource: Resource, ref: ObjectRef) -> None: ...
-    def absent(self, resource: Resource) -> bool:
+    def changed(self, resource: ApiResource, record: Decoded) -> None: ...
+    def deleted(self, resource: ApiResource, ref: ObjectRef) -> None: ...
+    def absent(self, resource: ApiResource) -> bool:
         """The kind is not installed; true if that is no trouble, as it never was."""
 
-    def refused(self, resource: Resource, why: str) -> None:
+    def refused(self, resource: ApiResource, why: str) -> None:
         """The server answers, but not with this kind's objects."""
 
-    def working(self, resource: Resource) -> None: ...
+    def working(self, resource: ApiResource) -> None: ...
 
 
 class Reflector:
@@ -60,13 +60,13 @@ class Reflector:
     def __init__(
         self,
         api: KubeApi,
-        resource: Resource,
+        resource: ApiResource,
         sink: Sink,
         outage: Outage,
         *,
         clock: Callable[[], float],
         dice: random.Random,
-        pace: Pace,
+        timing: Timing,
     ) -> None:
         self._api = api
         self._resource = resource
@@ -74,9 +74,9 @@ class Reflector:
         self._outage = outage
         self._clock = clock
         self._dice = dice
-        self._pace = pace
+        self._timing = timing
         self._backoff = Backoff(
-            first_s=pace.first_pause_s, longest_s=pace.longest_pause_s, dice=dice
+            first_s=timing.first_pause_s, longest_s=timing.longest_pause_s, dice=dice
         )
         self._version = ""  # where a watch may go on; "" is nowhere
         self._opened_at: float | None = None  # since when the watch of this attempt is open
@@ -110,7 +110,7 @@ class Reflector:
             # Having opened is not yet having worked: a watch that always ends at once must
             # not be asked for in a tight loop.
             steady = self._opened_at is not None and (
-                self._clock() - self._opened_at >= self._pace.steady_s
+                self._clock() - self._opened_at >= self._timing.steady_s
             )
             if steady:
                 self._backoff.reset()
@@ -172,11 +172,11 @@ class Reflector:
         self, query: dict[str, str], *, gathered: dict[ObjectRef, Decoded] | None
     ) -> None:
         """Follow one watch to its end. *gathered*: it begins with a list, which is kept here."""
-        seconds = str(self._dice.randint(*self._pace.watch_s))
+        seconds = str(self._dice.randint(*self._timing.watch_s))
         options = {"allowWatchBookmarks": "true", "timeoutSeconds": seconds}
         whole = {**self._resource.selection, **options, **query}
         path, kind = self._resource.path, self._resource.kind
-        async with self._api.watch(path, whole, idle_s=self._pace.idle_s) as lines:
+        async with self._api.watch(path, whole, idle_s=self._timing.idle_s) as lines:
             self._opened_at = self._clock()
             self._forbidden_at = None
             self._outage.answered(kind)
@@ -255,11 +255,11 @@ class Reflector:
         """
         if self._forbidden_at is None:
             self._forbidden_at = self._clock()
-        return bool(self._version) and (self._clock() - self._forbidden_at < self._pace.lenient_s)
+        return bool(self._version) and (self._clock() - self._forbidden_at < self._timing.lenient_s)
 
     async def _pause(self, failure: KubeApiError | None) -> None:
         """Longer with each failure in a row; cut short, once, when the server is back."""
-        asked_s = self._pace.asked_s(failure.retry_after_s) if failure is not None else 0.0
+        asked_s = self._timing.asked_s(failure.retry_after_s) if failure is not None else 0.0
         seconds = asked_s + self._backoff.next()
         hurry = failure is not None and failure.unanswered and not self._hurried
         if await self._outage.rest(seconds, until_it_answers=hurry):

@@ -17,10 +17,10 @@ from towpath.model.problem import Problem, Reason
 from towpath.sources.decode import Decoded
 from towpath.sources.kube.checkpoint import Picture
 from towpath.sources.kube.keeper import Keeper
-from towpath.sources.kube.kinds import Resource, resources
+from towpath.sources.kube.kinds import ApiResource, resources
 from towpath.sources.kube.outage import Outage
-from towpath.sources.kube.pace import Pace
 from towpath.sources.kube.reflector import Reflector
+from towpath.sources.kube.timing import Timing
 from towpath.supervision import Supervisor
 from towpath.telemetry.metrics import Metrics
 
@@ -28,7 +28,7 @@ ORIGIN = "kube"
 """The name under which this source reports its Problems, with what they are about."""
 
 
-class Store(Protocol):
+class ObjectStore(Protocol):
     """What the source needs of a store."""
 
     @property
@@ -49,7 +49,7 @@ class KubeSource:
     def __init__(
         self,
         api: KubeApi,
-        store: Store,
+        store: ObjectStore,
         *,
         osm_namespace: str,
         metrics: Metrics,
@@ -57,7 +57,7 @@ class KubeSource:
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         dice: random.Random | None = None,
-        pace: Pace | None = None,
+        timing: Timing | None = None,
     ) -> None:
         self._store = store
         self._metrics = metrics
@@ -77,7 +77,7 @@ class KubeSource:
                 self._outage,
                 clock=clock,
                 dice=dice or random.Random(),  # noqa: S311 - spreads load, keeps no secret
-                pace=pace or Pace(),
+                timing=timing or Timing(),
             )
             for resource in self._resources.values()
         ]
@@ -96,7 +96,7 @@ class KubeSource:
         """For how long a kind could not be followed; 0 while all can."""
         return self._outage.stale_seconds()
 
-    def replaced(self, resource: Resource, objects: Iterable[Decoded]) -> None:
+    def replaced(self, resource: ApiResource, objects: Iterable[Decoded]) -> None:
         """All objects of a kind; the store finds what differs from what it has."""
         self._metrics.source_lists.labels(resource.kind).inc()
         self._known(resource.kind)
@@ -104,7 +104,7 @@ class KubeSource:
         self._absent.discard(resource.kind)
         self._replace(resource.kind, objects)
 
-    def changed(self, resource: Resource, record: Decoded) -> None:
+    def changed(self, resource: ApiResource, record: Decoded) -> None:
         self._report(resource.kind, record)
         if record.value is not None:
             self._store.apply(record.value)
@@ -113,12 +113,12 @@ class KubeSource:
             self._store.delete(resource.kind, record.ref.namespace, record.ref.name)
         self._touch()
 
-    def deleted(self, resource: Resource, ref: ObjectRef) -> None:
+    def deleted(self, resource: ApiResource, ref: ObjectRef) -> None:
         self._report(resource.kind, Decoded(ref))
         self._store.delete(resource.kind, ref.namespace, ref.name)
         self._touch()
 
-    def absent(self, resource: Resource) -> bool:
+    def absent(self, resource: ApiResource) -> bool:
         """A kind that is not installed has no objects; one that vanishes later is stale."""
         kind = resource.kind
         if kind in self._seen:
@@ -132,10 +132,10 @@ class KubeSource:
         self._of_kind(resource, Reason.MISSING, f"is not installed, so there is no {kind}")
         return True
 
-    def refused(self, resource: Resource, why: str) -> None:
+    def refused(self, resource: ApiResource, why: str) -> None:
         self._of_kind(resource, Reason.FORBIDDEN, why)
 
-    def working(self, resource: Resource) -> None:
+    def working(self, resource: ApiResource) -> None:
         self._outage.working(resource.kind)
         self._store.report((ORIGIN, resource.kind), ())
 
@@ -194,7 +194,7 @@ class KubeSource:
         self._store.replace_all(kind, values)
         self._touch()
 
-    def _of_kind(self, resource: Resource, reason: Reason, message: str) -> None:
+    def _of_kind(self, resource: ApiResource, reason: Reason, message: str) -> None:
         what = "CustomResourceDefinition" if resource.custom else "APIResource"
         ref = ObjectRef(what, "", resource.collection.full_name)
         self._store.report((ORIGIN, resource.kind), (Problem(ref, "", reason, message),))

@@ -13,7 +13,7 @@ from support.kube_store import Follow, FollowedStore
 from towpath.backoff import Backoff
 from towpath.model.names import Kind
 from towpath.sources.kube.outage import Outage
-from towpath.sources.kube.pace import Pace
+from towpath.sources.kube.timing import Timing
 
 FORBIDDEN = 'User "me" cannot list resource "egresses"'
 NO_CRD = refuse(404, "404 page not found")
@@ -84,7 +84,7 @@ async def test_a_server_that_is_back_is_found_by_all_kinds_at_once(
 async def test_an_idle_outage_costs_few_attempts(
     follow: Follow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    default, pauses = Pace(), Counter[int]()
+    default, pauses = Timing(), Counter[int]()
     as_it_is = Backoff.next
 
     def pause(backoff: Backoff) -> float:
@@ -238,7 +238,7 @@ async def test_a_pause_is_cut_short_only_by_an_answer_after_an_outage() -> None:
 
 
 def test_a_server_may_ask_for_a_longer_pause_but_not_for_any() -> None:
-    assert [20, 60] == [Pace().asked_s(seconds) for seconds in (20, 10_000)]
+    assert [20, 60] == [Timing().asked_s(seconds) for seconds in (20, 10_000)]
 
 
 async def test_a_server_that_starts_and_has_no_rights_loaded_yet_is_no_news(

@@ -1,4 +1,4 @@
-"""Pace: how long to wait for a server, and between two attempts."""
+"""Timing: how long to wait for a server, and between two attempts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class Timing:
     """Times, in seconds.
 
     `idle_s`: bookmarks come about once a minute, so a watch without a byte for this long is dead.
