@@ -37,6 +37,8 @@ ENDS = {
     grpc.StatusCode.RESOURCE_EXHAUSTED,
     grpc.StatusCode.NOT_FOUND,  # of a pod that nobody knows
 }
+SEEN = {"INVALID_ARGUMENT", "NOT_FOUND"}
+"""Ends that are waited for: on a busy machine there are few histories in the time."""
 LOST = (grpc.StatusCode.INTERNAL, "Internal error from Core")
 """What grpc.aio says at the client of a stream that ended while it was writing."""
 
@@ -70,7 +72,7 @@ async def test_any_client_breaks_its_own_stream_at_most(
             await case.put(HELD)
         async with calm.sotw() as witness:
             await witness.get(CLUSTER)
-            while time.monotonic() < until:
+            while time.monotonic() < until or not SEEN <= tally.ends.keys():
                 # Each history has a seed of its own: one that fails is run again alone, at first.
                 seeds = range(SEED + tally.histories, SEED + tally.histories + AT_ONCE)
                 async with asyncio.TaskGroup() as running:
@@ -83,7 +85,7 @@ async def test_any_client_breaks_its_own_stream_at_most(
         f"\n{tally.histories} histories from seed {SEED}: {tally.requests} requests, "
         f"{tally.responses} responses, ended by the server: {dict(tally.ends)}"
     )
-    assert tally.ends.keys() >= {"INVALID_ARGUMENT", "NOT_FOUND"}
+    assert tally.ends.keys() >= SEEN
     assert tally.histories > 10
 
 

@@ -41,7 +41,8 @@ class Requests:
             "response_nonce": self._nonce(),
         }
         if self._first or chance() < 0.1:
-            fields["node"] = self._client.node if chance() < 0.995 else Node(id=choice(IDS))
+            strange = chance() < (0.05 if self._first else 0.005)
+            fields["node"] = Node(id=choice(IDS)) if strange else self._client.node
         if chance() < 0.2:
             fields["error_detail"] = Status(code=choice((0, 3, 13)), message=choice(WORDS))
         if not self._delta:
