@@ -74,6 +74,7 @@ GIVEN_UP = {
 MODULES_GIVEN_UP = {
     "towpath.app.authority": "towpath.ca.mesh_authority",
     "towpath.encode.envoy.meet": "towpath.encode.envoy.intersection",
+    "towpath.encode.grpc.refusals": "towpath.encode.grpc.vocabulary",
     "towpath.encode.sidecar": "towpath.encode.pipy",
     "towpath.hub.deliveries": "towpath.rollout.records",
     "towpath.hub.memo": "towpath.hub.queries",
