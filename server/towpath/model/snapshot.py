@@ -68,6 +68,10 @@ class Layer(Mapping[str, Resource]):
         """The resource of that name; None if there is none."""
         return self._by_name.get(name)
 
+    def missing(self, names: frozenset[str]) -> frozenset[str]:
+        """Those of *names* under which there is nothing."""
+        return names.difference(self._by_name)
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_name)
 
@@ -115,6 +119,12 @@ class ResourceSet(Mapping[str, Resource]):
             if resource is not None:
                 return resource
         return None
+
+    def missing(self, names: frozenset[str]) -> frozenset[str]:
+        """Those of *names* under which there is nothing."""
+        for layer in self.layers:
+            names = layer.missing(names)
+        return names
 
     def __iter__(self) -> Iterator[str]:
         for layer in self.layers:

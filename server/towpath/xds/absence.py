@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from towpath.model.nearest import nearest
 from towpath.model.types import ROUTES
@@ -16,10 +17,17 @@ from towpath.xds.messages import Node
 NOT_FOUND, PERMISSION_DENIED = 5, 7  # of google.rpc.Code
 HINTS = 4
 """For how many names of one response a nearest one is sought; each takes some milliseconds."""
+MOST_FOR_HINTS = 1_000
+"""Who lacks more names than this has not misspelt them."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+MOST_TOLD = 2_500
+"""Of how many names that are not there one response tells: a client may ask for any, and everybody
+else waits meanwhile. Of the next ones it is told when it has answered.
+"""
+
+
+class Fault(NamedTuple):
     """Why one name is not served: an entry of `resource_errors`."""
 
     name: str
@@ -65,8 +73,9 @@ def faults(
     few of the others, what it may have been meant to be.
     """
     errors: list[Fault] = []
-    hints = HINTS
-    for name in sorted(names):
+    absent = sorted(names)
+    hints = HINTS if len(absent) <= MOST_FOR_HINTS else 0
+    for name in absent:
         refusal = forbidden(name)
         if refusal is not None:
             errors.append(Fault(name, PERMISSION_DENIED, refusal))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Set
 
 from towpath.model.snapshot import Resource, ResourceSet
 from towpath.rollout.records import Holding
-from towpath.xds.absence import Fault
+from towpath.xds.absence import MOST_TOLD, Fault
 from towpath.xds.difference import Difference
 from towpath.xds.messages import DeltaRequest, Event, Reply
 from towpath.xds.subscription import WILDCARD
@@ -99,9 +99,11 @@ class DeltaSubstream(Substream[DeltaRequest]):
 
     def revoke(self) -> Reply | None:
         target = self._view.of(self.type_url)
+        withheld = self._view.withheld(self.type_url)
         sending: list[Resource] = []
-        for name, before in sorted(self.resources.items()):
-            if self.subscription.wants(name) and name not in target:
+        for name in sorted(self._held(target.missing(self._candidates(target, withheld)))):
+            if self.subscription.wants(name):
+                before = self.resources[name]
                 left = self._view.left(before, self.type_url, name)
                 if left is not None and left != before:
                     sending.append(left)
@@ -199,9 +201,11 @@ class DeltaSubstream(Substream[DeltaRequest]):
         """
         target, withheld = self._view.of(self.type_url), self._view.withheld(self.type_url)
         candidates = self._candidates(target, withheld)
-        blocked = frozenset(candidates & withheld)
-        new, removed, kept = list[Resource](), list[str](), set[str]()
-        for name in sorted(candidates):
+        blocked = candidates & withheld
+        unknown = target.missing(candidates).difference(self.resources)
+        told = sorted(self._told(unknown))
+        new, removed, kept = list[Resource](), told[:MOST_TOLD], set[str]()
+        for name in sorted(candidates - unknown):
             before, resource = self.resources.get(name), self._given(name, target, blocked)
             if resource is not None:
                 if name in self._owed or resource != before:
@@ -210,11 +214,12 @@ class DeltaSubstream(Substream[DeltaRequest]):
                 continue  # it is only withheld for a while
             elif keep and before is not None and self.subscription.wants(name):
                 kept.add(name)
-            elif before is not None or (name not in blocked and self._is_told(name)):
+            elif before is not None:
                 removed.append(name)
-        return Difference(tuple(new), tuple(removed), blocked, frozenset(kept))
+        postponed = frozenset(told[MOST_TOLD:])
+        return Difference(tuple(new), tuple(sorted(removed)), blocked, frozenset(kept), postponed)
 
-    def _candidates(self, target: ResourceSet, withheld: frozenset[str]) -> set[str]:
+    def _candidates(self, target: ResourceSet, withheld: frozenset[str]) -> frozenset[str]:
         """Names that must be looked at: all of them at first, then those that may differ."""
         if self._compared is None:
             everything = target if self.subscription.wildcard else ()
@@ -222,7 +227,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
         else:
             changed = target.changed_since(self._compared) | withheld
             names = {name for name in changed if self.subscription.wants(name)} | self._doubtful
-        return names | self._behind | self._owed
+        return frozenset(names | self._behind | self._owed)
 
     def _given(self, name: str, target: ResourceSet, blocked: frozenset[str]) -> Resource | None:
         """What the client is to hold under that name now."""
@@ -234,10 +239,12 @@ class DeltaSubstream(Substream[DeltaRequest]):
             return self._view.left(before, self.type_url, name)
         return resource
 
-    def _is_told(self, name: str) -> bool:
-        """True if the client must be told that a name is absent which it does not surely hold."""
-        waiting = name in self._owed and self.type_url not in self._view.absence.silent
-        return waiting or name in self._doubtful
+    def _told(self, unknown: frozenset[str]) -> frozenset[str]:
+        """Of names that are not there, and that the client does not surely hold, those of which it
+        must be told.
+        """
+        silent = self.type_url in self._view.absence.silent
+        return unknown & (self._doubtful if silent else self._owed | self._doubtful)
 
     def _reply(
         self,

@@ -11,7 +11,7 @@ from towpath.model.snapshot import Resource
 @dataclass(frozen=True, slots=True)
 class Difference:
     """What is to be sent, and the names under which something else will be later: of what is
-    *blocked*, that is withheld now, and of what is *kept* though it is gone.
+    *blocked*, that is withheld now, of what is *kept* though it is gone, and *postponed*.
     """
 
     new: tuple[Resource, ...]
@@ -30,4 +30,5 @@ class Difference:
         new = tuple(r for r in self.new if r.name in names)
         removed = tuple(n for n in self.removed if n in names)
         rest = ({r.name for r in self.new} | set(self.removed)) - names
-        return Difference(new, removed, self.blocked, self.kept, frozenset(rest))
+        postponed = self.postponed.union(rest)
+        return Difference(new, removed, self.blocked, self.kept, postponed)

@@ -74,12 +74,22 @@ def text_field(number: int, value: str) -> bytes:
     return field(number, value.encode())
 
 
+_SMALL = tuple(bytes((value,)) for value in range(0x80))
+
+
+def number_field(number: int, value: int) -> bytes:
+    """A field that is a number, encoded."""
+    return _encoded_varint(number << 3) + _encoded_varint(value)
+
+
 def field(number: int, value: bytes) -> bytes:
     """A field that has a length, encoded."""
     return _encoded_varint(number << 3 | 2) + _encoded_varint(len(value)) + value
 
 
 def _encoded_varint(value: int) -> bytes:
+    if value < 0x80:
+        return _SMALL[value]
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)

@@ -76,7 +76,8 @@ class FullState(SotwSubstream):
         left = self._left()
         if self.subscription.wildcard and not (withheld or kept or left):
             return target
-        names = target if self.subscription.wildcard else self.subscription.names & target.keys()
+        asked = self.subscription
+        names = target if asked.wildcard else asked.names - self._missing()
         visible: dict[str, Resource] = {}
         for name in sorted(names):
             resource = self._given(target[name], withheld)
@@ -86,14 +87,13 @@ class FullState(SotwSubstream):
 
     def _left(self) -> dict[str, Resource]:
         """What the client is to hold of names that are gone."""
-        target = self._view.of(self.type_url)
+        gone = self._missing()
         left: dict[str, Resource] = {}
-        for name in sorted(self.subscription.names - target.keys()):
-            if name in self.resources or name in self._brought:
-                before = self.resources.get(name)
-                after = self._view.unless_refused(self._view.left(before, self.type_url, name))
-                if after is not None:
-                    left[name] = after
+        for name in sorted(self._held(gone) | (gone & self._brought)):
+            before = self.resources.get(name)
+            after = self._view.unless_refused(self._view.left(before, self.type_url, name))
+            if after is not None:
+                left[name] = after
         return left
 
     def _due(self, visible: Mapping[str, Resource]) -> str | None:
@@ -121,9 +121,7 @@ class FullState(SotwSubstream):
         return self._view.absence.faults and bool(self._absent() - self._reported)
 
     def _absent(self) -> frozenset[str]:
-        target = self._view.of(self.type_url)
-        absent = frozenset(name for name in self.subscription.names if name not in target)
-        return absent - self._left().keys()
+        return self._missing().difference(self._left())
 
     def _reply_all(self, visible: Mapping[str, Resource], version: str) -> Reply:
         sent = Sent.of(version, _changed(visible, self.resources), visible, self.resources)

@@ -6,10 +6,11 @@ resources»).
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from towpath.model.snapshot import Resource, ResourceSet
 from towpath.model.types import ENDPOINTS
-from towpath.xds.absence import Fault
+from towpath.xds.absence import MOST_TOLD, Fault
 from towpath.xds.messages import Reply, SotwRequest
 from towpath.xds.sotw import SotwSubstream
 from towpath.xds.unanswered import Sent
@@ -52,7 +53,8 @@ class Partial(SotwSubstream):
         sending = [r for r in due if r.name in self._owed] if owed_only else due
         faults = self._faults({r.name for r in due})
         reply = self._reply_new(sending, faults) if sending or faults else None
-        all_sent = len(sending) == len(due) and not self._view.withheld(self.type_url)
+        # With so many there may be more stand-ins.
+        all_sent = len(sending) == len(due) < MOST_TOLD and not self._view.withheld(self.type_url)
         self._complete = self._view.of(self.type_url) if all_sent else None
         return reply
 
@@ -66,7 +68,7 @@ class Partial(SotwSubstream):
     def _change_subscription(self, request: SotwRequest) -> None:
         before = self.subscription.names
         super()._change_subscription(request)
-        if self.subscription.names != before:
+        if self.subscription.names is not before:
             self._complete = None
 
     def _due(self) -> list[Resource]:
@@ -75,32 +77,35 @@ class Partial(SotwSubstream):
         withheld = self._view.withheld(self.type_url)
         if self._complete is target and not withheld and not self._owed:
             return []
-        wanted = (self._wanted(name, target, withheld) for name in sorted(self.subscription.names))
-        return [
+        absent = self._missing()
+        there = self.subscription.names - absent
+        given = (self._given(target[name], withheld) for name in there)
+        due = [
             resource
-            for resource in wanted
+            for resource in given
             if resource is not None
             and (resource.name in self._owed or self.resources.get(resource.name) != resource)
         ]
+        return sorted([*due, *self._stand_ins(absent)], key=lambda resource: resource.name)
 
-    def _wanted(self, name: str, target: ResourceSet, withheld: frozenset[str]) -> Resource | None:
-        """What is there, or what stands in for a name that never was on this stream."""
-        resource = target.get(name)
-        if resource is not None:
-            return self._given(resource, withheld)
-        if name in self.resources:
-            return None
+    def _stand_ins(self, absent: frozenset[str]) -> list[Resource]:
+        """What stands in for some of the names that never were there on this stream."""
+        new = absent - self._held(absent)
         if self._view.absence.stand_ins and self.type_url == ENDPOINTS:
-            return self._view.closed(self.type_url, name)
-        if name in self._brought:
-            return self._view.unless_refused(self._view.left(None, self.type_url, name))
-        return None
+            made = (self._view.closed(self.type_url, name) for name in sorted(new))
+        else:
+            made = (self._left_of(name) for name in sorted(new & self._brought))
+        there = (resource for resource in made if resource is not None)
+        return list(islice(there, MOST_TOLD))
+
+    def _left_of(self, name: str) -> Resource | None:
+        """Of what the client may hold from before this stream."""
+        return self._view.unless_refused(self._view.left(None, self.type_url, name))
 
     def _absent(self) -> frozenset[str]:
         """What the client holds ends with what refers to it."""
-        target = self._view.of(self.type_url)
-        absent = frozenset(name for name in self.subscription.names if name not in target)
-        return absent - self.resources.keys()
+        absent = self._missing()
+        return absent - self._held(absent)
 
     def _reply_new(self, sending: Iterable[Resource], faults: tuple[Fault, ...] = ()) -> Reply:
         resources = {resource.name: resource for resource in sending}

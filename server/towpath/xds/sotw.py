@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Set
 
 from towpath.model.snapshot import Resource, ResourceSet, content_hash
 from towpath.rollout.records import Holding
-from towpath.xds.absence import Fault
+from towpath.xds.absence import MOST_TOLD, Fault
 from towpath.xds.messages import Event, Nack, Reply, SotwRequest
 from towpath.xds.substream import FOLDED, FULL_STATE, Substream
 from towpath.xds.unanswered import MOST_UNANSWERED, Sent
@@ -138,6 +138,8 @@ class SotwSubstream(Substream[SotwRequest]):
             # Also what only the wildcard had covered: the client may forget what it does not want.
             self.resources = {n: r for n, r in self.resources.items() if n in after.names}
             self._version = ""
+        if after is before:
+            return
         if after.wildcard and not before.wildcard:
             self._version = ""  # what is asked for anew is sent anew: XP, «Subscribing»
         # A name that is new is always sent, even if it had been sent before: XP, «Subscribing».
@@ -152,9 +154,9 @@ class SotwSubstream(Substream[SotwRequest]):
         if not self._view.absence.faults:
             return ()
         absent = self._absent() - due
-        faults = self._view.faults(self.type_url, absent - self._reported)
-        self._reported = absent
-        return faults
+        news = sorted(absent - self._reported)[:MOST_TOLD]
+        self._reported = (self._reported & absent).union(news)
+        return self._view.faults(self.type_url, news)
 
     def _given(self, resource: Resource, withheld: frozenset[str]) -> Resource | None:
         """The resource, or what stands in for it if it is *withheld*."""

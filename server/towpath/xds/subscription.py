@@ -38,6 +38,8 @@ class Subscription:
         """After a request of the state of the world, which lists all that is asked for;
         *legacy_wildcard*: of this type, listing nothing may mean everything.
         """
+        if self.explicit and not self.wildcard and listed == self.names:
+            return self
         explicit = self.explicit or bool(listed)
         everything = WILDCARD in listed or (legacy_wildcard and not explicit)
         return Subscription(listed - {WILDCARD}, everything, explicit)

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Set
 from typing import Generic, TypeVar
 
-from towpath.model.snapshot import Resource
+from towpath.model.snapshot import Resource, ResourceSet
 from towpath.model.types import CLUSTER, LISTENER, SIDECAR
 from towpath.rollout.records import Holding
 from towpath.xds.messages import Ack, Event, Nack, Reply, Request
@@ -62,6 +62,7 @@ class Substream(ABC, Generic[R]):
         self._composer = composer
         self._nonce = nonce
         self._unanswered = Unanswered(most_unanswered)
+        self._looked_up = (ResourceSet(type_url), frozenset[str](), frozenset[str]())
         self._owed: Set[str] = frozenset()  # names to be sent, or answered, though unchanged
 
     @abstractmethod
@@ -120,6 +121,19 @@ class Substream(ABC, Generic[R]):
     @abstractmethod
     def holding(self) -> Holding:
         """What is known of each resource."""
+
+    def _missing(self) -> frozenset[str]:
+        """Names that are asked for and are not there; looked up once, as there may be thousands."""
+        target, names = self._view.of(self.type_url), self.subscription.names
+        if self._looked_up[0] is not target or self._looked_up[1] is not names:
+            self._looked_up = (target, names, target.missing(names))
+        return self._looked_up[2]
+
+    def _held(self, names: frozenset[str]) -> frozenset[str]:
+        """Those of *names* under which the client holds something."""
+        if isinstance(self.resources, ResourceSet):
+            return names - self.resources.missing(names)
+        return names.intersection(self.resources)
 
     def _holding(self, pending: Iterable[str]) -> Holding:
         versions = {name: resource.version for name, resource in self.resources.items()}

@@ -11,11 +11,10 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 
 from envoy.config.core.v3 import base_pb2
-from envoy.service.discovery.v3.discovery_pb2 import ResourceError
 
 from towpath.model.snapshot import Resource
 from towpath.xds.absence import Fault
-from towpath.xds.fields import field, text_field
+from towpath.xds.fields import field, number_field, text_field
 
 # Field numbers, with wire type 2 (length-delimited), of the messages in
 # https://github.com/envoyproxy/envoy/blob/main/api/envoy/service/discovery/v3/discovery.proto
@@ -23,6 +22,9 @@ _VERSION, _RESOURCES, _TYPE_URL, _NONCE = 1, 2, 4, 5
 _SOTW_CONTROL_PLANE, _SOTW_ERRORS = 6, 7
 _DELTA_REMOVED, _DELTA_CONTROL_PLANE, _DELTA_ERRORS = 6, 7, 9
 _RESOURCE_VERSION, _RESOURCE_ANY, _RESOURCE_NAME = 1, 2, 3
+_ERROR_NAME, _ERROR_DETAIL = 1, 2
+_ERROR_NAME_NAME = 1  # of envoy.service.discovery.v3.ResourceName
+_STATUS_CODE, _STATUS_MESSAGE = 1, 2  # of google.rpc.Status
 
 
 class Composer:
@@ -114,9 +116,9 @@ def nonce_field(nonce: str) -> bytes:
 
 
 def _resource_error(fault: Fault) -> bytes:
-    error = ResourceError(resource_name={"name": fault.name})
-    error.error_detail.code, error.error_detail.message = fault.code, fault.message
-    return bytes(error.SerializeToString(deterministic=True))
+    name = text_field(_ERROR_NAME_NAME, fault.name)
+    status = number_field(_STATUS_CODE, fault.code) + text_field(_STATUS_MESSAGE, fault.message)
+    return field(_ERROR_NAME, name) + field(_ERROR_DETAIL, status)
 
 
 def _delta_resource(resource: Resource) -> bytes:

@@ -14,13 +14,16 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest, Disc
 from bench.hostile.row import Row
 from support.fake_time import Clock
 from support.resources import snapshot
-from support.xds_peer import delta_session
-from towpath.model.types import CLUSTER
+from support.xds_peer import delta_session, sotw_session
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, SHORT_NAMES
 from towpath.settings import StreamLimits
+from towpath.xds.absence import MOST_TOLD
 from towpath.xds.limits import LimitExceeded
+from towpath.xds.messages import DeltaRequest, Node, Reply, Request, SotwRequest
 from towpath.xds.parse import parse_delta, parse_sotw
 
 VERSIONS, NAMES, CLUSTERS = 2_300_000, 4_000_000, 5_000
+ASKING = (("gRPC", LISTENER), ("gRPC", ENDPOINTS), ("envoy", ENDPOINTS))
 PARSE_LIMIT = "fields are counted on the bytes (--max-names), --max-message-mib"
 
 
@@ -33,6 +36,7 @@ def measure() -> list[Row]:
         Row(f"{NAMES:,} names", _refused(parse_sotw, names), PARSE_LIMIT),
         Row("fields that nobody knows", _refused(parse_delta, b"\x78\x01" * NAMES), PARSE_LIMIT),
         _all_that_is_allowed(),
+        *(_absent(variant, *asked) for variant in ("sotw", "delta") for asked in ASKING),
         *_real_ones(),
     ]
 
@@ -67,6 +71,34 @@ def _all_that_is_allowed() -> Row:
         "60,000 versions of what is not there, which is all",
         _handled(data.SerializeToString()),
         "three times --max-names; read in a thread; --max-request-rate counts names",
+    )
+
+
+def _absent(variant: str, user_agent: str, type_url: str) -> Row:
+    """A client asks for names that are not there, and answers each response at once."""
+    names = [f"{n:06}-{'x' * 60}" for n in range(StreamLimits().max_names)]
+    node = Node("curl.shop", user_agent)
+    session = sotw_session() if variant == "sotw" else delta_session()
+    session.on_snapshot(snapshot({type_url: {f"{n:06}": "1" for n in range(CLUSTERS)}}))
+    steps: list[float] = []
+    replies = [Reply(type_url, "", "", (), b"")]
+    while replies:
+        nonce, version = replies[0].nonce, replies[0].version
+        request: Request = DeltaRequest(
+            type_url, node=node, nonce=nonce, subscribe=() if nonce else tuple(names)
+        )
+        if variant == "sotw":
+            request = SotwRequest(
+                type_url, node=node, version=version, nonce=nonce, names=frozenset(names)
+            )
+        began = time.process_time()
+        events = session.on_request(request)
+        steps.append(time.process_time() - began)
+        replies = [event for event in events if isinstance(event, Reply)]
+    return Row(
+        f"{len(names):,} {SHORT_NAMES[type_url]} names that are not there, {user_agent}, {variant}",
+        f"{sum(steps):.2f} s in {len(steps)} steps, the longest {max(steps) * 1000:.0f} ms",
+        f"{MOST_TOLD:,} in a response; --max-names, --max-request-rate counts names",
     )
 
 

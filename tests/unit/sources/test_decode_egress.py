@@ -8,7 +8,7 @@ import pytest
 
 from towpath.model.egress import Egress, HTTPRouteGroup, UpstreamTrafficSetting
 from towpath.model.names import Account, Protocol
-from towpath.model.problem import Problem
+from towpath.model.problem import Problem, Reason
 from towpath.sources.decode import Decoded, decode
 
 GROUP = "specs.smi-spec.io/v1alpha4"
@@ -270,12 +270,24 @@ def test_connection_settings_are_read() -> None:
     assert value.settings.max_retries is None
 
 
-def test_rate_limits_are_not_yet_supported() -> None:
-    spec = {"host": "a.test", "rateLimit": {"local": {"tcp": {"connections": 1, "unit": "second"}}}}
-    problem = _only(_decode("UpstreamTrafficSetting", spec).problems)
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("rateLimit", {"local": {"tcp": {"connections": 1, "unit": "second"}}}),
+        ("httpRoutes", [{"path": "/a", "rateLimit": {}}]),
+        ("httpHeaders", [{"name": "x-from", "rateLimit": {}}]),
+    ],
+)
+def test_what_is_not_yet_supported_is_said_and_the_rest_is_used(field: str, value: object) -> None:
+    connections = {"tcp": {"maxConnections": 5}}
+    spec = {"host": "a.test", field: value, "connectionSettings": connections}
+    found = _decode("UpstreamTrafficSetting", spec)
+    problem = _only(found.problems)
+    setting = cast("UpstreamTrafficSetting", found.value)
 
-    assert problem.field == "spec.rateLimit"
+    assert (problem.field, problem.reason) == (f"spec.{field}", Reason.NOT_SUPPORTED)
     assert "not yet supported on egress" in problem.message
+    assert (setting.settings.max_connections, setting.closed) == (5, False)
 
 
 @pytest.mark.parametrize("timeout", ["5", "-1s", "5 s", "2h", 5, "1x"])

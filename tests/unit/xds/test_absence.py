@@ -11,9 +11,9 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryResponse, Dis
 from support.resources import FakeVocabulary, resource_set
 from support.xds_peer import delta_session, sotw_session
 from towpath.encode import envoy
-from towpath.model.snapshot import Snapshot
+from towpath.model.snapshot import ResourceSet, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
-from towpath.xds.absence import HINTS, faults
+from towpath.xds.absence import HINTS, MOST_TOLD, faults
 from towpath.xds.messages import DeltaRequest, Node, Reply, SotwRequest
 from towpath.xds.wire import nonce_field
 
@@ -135,3 +135,88 @@ def test_of_many_absent_names_a_few_are_compared_and_all_are_told() -> None:
     assert 1000 == len(found)
     assert {5} == {fault.code for fault in found}
     assert HINTS == sum("did you mean 'echo.shop:80'?" in fault.message for fault in found)
+
+
+MANY = tuple(f"absent-{number:05}" for number in range(2 * MOST_TOLD + 1))
+
+
+@pytest.mark.parametrize("type_url", [LISTENER, CLUSTER, ROUTES, ENDPOINTS])
+@pytest.mark.parametrize("variant", ["sotw", "delta"])
+def test_of_very_many_absent_names_each_is_told_once_some_with_each_answer(
+    variant: str, type_url: str
+) -> None:
+    told: list[list[str]] = []
+    session = sotw_session() if variant == "sotw" else delta_session()
+    session.on_snapshot(_snapshot(type_url))
+    names: tuple[str, ...] = MANY
+    nonce = version = ""
+    while True:
+        if variant == "sotw":
+            asked = SotwRequest(
+                type_url, node=GRPC, names=frozenset(names), nonce=nonce, version=version
+            )
+            events = session.on_request(asked)
+        else:
+            subscribe = () if nonce else names
+            events = session.on_request(
+                DeltaRequest(type_url, node=GRPC, nonce=nonce, subscribe=subscribe)
+            )
+        replies = [event for event in events if isinstance(event, Reply)]
+        if not replies:
+            break
+        (reply,) = replies
+        nonce, version = reply.nonce, reply.version
+        message = DiscoveryResponse if variant == "sotw" else DeltaDiscoveryResponse
+        told.append(
+            [e.resource_name.name for e in message.FromString(_bytes(reply)).resource_errors]
+        )
+
+    assert [len(some) for some in told] == [MOST_TOLD, MOST_TOLD, 1]
+    assert sorted(name for some in told for name in some) == sorted(MANY)
+
+
+def test_of_very_many_absent_endpoints_each_is_stood_in_for_some_with_each_answer() -> None:
+    session = sotw_session()
+    session.on_snapshot(_snapshot(ENDPOINTS))
+    sent: list[tuple[str, ...]] = []
+    request = SotwRequest(ENDPOINTS, node=ENVOY, names=frozenset(MANY))
+    while replies := [e for e in session.on_request(request) if isinstance(e, Reply)]:
+        (reply,) = replies
+        sent.append(reply.names)
+        request = SotwRequest(
+            ENDPOINTS, names=frozenset(MANY), nonce=reply.nonce, version=reply.version
+        )
+
+    assert [len(names) for names in sent] == [MOST_TOLD, MOST_TOLD, 1]
+    assert sorted(name for names in sent for name in names) == sorted(MANY)
+
+
+def test_what_a_delta_client_holds_is_not_looked_at_while_something_else_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_up = 0
+    find = ResourceSet.find
+
+    def counted(self: ResourceSet, name: str) -> object:
+        nonlocal looked_up
+        looked_up += 1
+        return find(self, name)
+
+    def look_ups(count: int) -> int:
+        nonlocal looked_up
+        held = {f"held-{number:04}": "1" for number in range(count)}
+        session = delta_session()
+        session.on_snapshot(Snapshot({CLUSTER: resource_set(CLUSTER, held)}))
+        for event in session.on_request(DeltaRequest(CLUSTER, node=ENVOY)):
+            assert isinstance(event, Reply)
+            session.on_request(DeltaRequest(CLUSTER, nonce=event.nonce))
+        layers = resource_set(CLUSTER, held).layers
+        changed = ResourceSet(CLUSTER, (*layers, *resource_set(CLUSTER, {"new": "1"}).layers))
+        looked_up = 0
+        (reply,) = session.on_snapshot(Snapshot({CLUSTER: changed}))
+        assert isinstance(reply, Reply)
+        assert reply.names == ("new",)
+        return looked_up
+
+    monkeypatch.setattr(ResourceSet, "find", counted)
+    assert look_ups(1_000) == look_ups(10)
