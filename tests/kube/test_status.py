@@ -55,6 +55,14 @@ def setting(name: str, connections: int) -> dict[str, Any]:
     }
 
 
+def service_account(name: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": {"name": name, "namespace": "curl"},
+    }
+
+
 def status(cluster: Cluster, what: str) -> dict[str, Any]:
     """The status of an object in the namespace curl."""
     found = cluster.kubectl("get", what, "-n", "curl", "-o", "json").json()
@@ -125,6 +133,25 @@ def test_a_policy_that_opens_nothing_says_why_and_so_does_an_event(written: Clus
 
     assert written.apply(route_group("gone", "/get")).exit_code == 0
     until_words(written, "egress/empty", {"Accepted": ("True", "Accepted")})
+
+
+def test_a_source_that_does_not_exist_is_told_and_refuses_nothing(written: Cluster) -> None:
+    policy = egress("misspelt", (8081, "http"), hosts=["httpbin.org"], account="crul")
+    assert written.apply(service_account("curl"), policy).exit_code == 0
+    part = {"Accepted": ("True", "PartlyAccepted"), "Programmed": ("True", "NoSidecars")}
+    until_words(written, "egress/misspelt", part)
+    text = (
+        "spec.sources: ServiceAccount curl/crul does not exist: the Egress selects no sidecar by "
+        "it; did you mean curl?"
+    )
+    wait.until(
+        lambda: notes(written, "misspelt"),
+        lambda seen: seen == {"Missing": text},
+        what="an Event says it",
+    )
+
+    assert written.apply(service_account("crul")).exit_code == 0
+    until_words(written, "egress/misspelt", {"Accepted": ("True", "Accepted")})
 
 
 def test_a_setting_in_conflict_says_which_one_holds(written: Cluster) -> None:
