@@ -30,7 +30,7 @@ class FullState(SotwSubstream):
         narrowed = self._left()
         for name, before in self.resources.items():
             after = target.get(name)
-            resource = before if after == before else after and self._view.stand_in(before, after)
+            resource = after if after == before else after and self._view.stand_in(before, after)
             if resource is not None:
                 narrowed[name] = resource
         if narrowed == self.resources:
@@ -62,12 +62,15 @@ class FullState(SotwSubstream):
         self._version = self._version_of(resources)
 
     def _gone(self) -> dict[str, Resource]:
-        """What the client holds and asks for, and is gone."""
+        """What the client holds and asks for, and is gone: of what it may not hold, after it has
+        rejected a later response, no bytes are there to be sent.
+        """
         target = self._view.of(self.type_url)
         if self.resources is target:
             return {}
         wants = self.subscription.wants
-        return {n: r for n, r in self.resources.items() if n not in target and wants(n)}
+        candidates = ((n, r) for n, r in self.resources.items() if r.packed and wants(n))
+        return {name: resource for name, resource in candidates if name not in target}
 
     def _visible(self, kept: Mapping[str, Resource]) -> Mapping[str, Resource]:
         """All that the client is to hold; *kept* of what is gone."""

@@ -264,3 +264,21 @@ def test_the_first_cluster_of_all_is_in_the_model_too() -> None:
 
     assert model.types[CLUSTER].contents == {"name-a": "1"}
     assert len(model.received) == 4
+
+
+def test_what_is_kept_after_a_rejection_is_never_sent_without_its_content() -> None:
+    """A cluster of an overtaken response, that is gone, and may still be in use."""
+    clusters = {"name-c": "1", "name-a": "1"}
+    listeners = dict.fromkeys(NAMES, "1")
+    endpoints = {"name-a": "1", "name-b": "1"}
+    start = {CLUSTER: clusters, ROUTES: {}, LISTENER: listeners, ENDPOINTS: endpoints}
+    model = _begin(SotwModel, start, names_what_is_bad=False)
+    for _ in range(4):
+        model.server_step()
+
+    bad = {"name-c": "bad2", "name-a": "bad", "name-b": "1"}
+    model.publish({CLUSTER: bad, ENDPOINTS: {}, LISTENER: {}, ROUTES: {"name-a": "1"}})
+    model.publish({CLUSTER: {}, ENDPOINTS: {}, LISTENER: {}, ROUTES: {}})
+    model.drain()
+
+    _holds_what_it_asks_for(model)
