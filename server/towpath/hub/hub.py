@@ -136,11 +136,12 @@ class Hub:
             self._times_changed.clear()
             times = (self.quarantine.next_at, self._followers.next_at)
             at = min((at for at in times if at is not None), default=None)
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(None if at is None else max(at - self._clock(), 0.0)):
                     await self._times_changed.wait()
-            self.quarantine.pass_time()
-            self._followers.forget_left()
+            except TimeoutError:
+                self.quarantine.pass_time()
+                self._followers.forget_left()
 
     def attach(
         self,

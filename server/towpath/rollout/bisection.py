@@ -18,7 +18,7 @@ class Bisection:
     def __init__(self, *, limit: int = TRIALS) -> None:
         self._limit = limit
         self._left = limit
-        self._groups: list[tuple[str, ...]] = []  # the first is the one on trial
+        self.groups: list[tuple[str, ...]] = []  # the first is the one on trial
 
     def rejected(self, sent: Iterable[str], text: str) -> tuple[str, ...]:
         """The client rejected what is *sent*; gives the names that are now known to be bad."""
@@ -30,32 +30,32 @@ class Bisection:
         if len(names) <= 1 or self._left <= 0:
             return names
         middle = len(names) // 2
-        self._groups[:0] = [names[:middle], names[middle:]]
+        self.groups[:0] = [names[:middle], names[middle:]]
         self._left -= 1
         return ()
 
     def accepted(self, names: Iterable[str]) -> None:
         """The client accepted these."""
         self._forget(names)
-        if not self._groups:
+        if not self.groups:
             self._left = self._limit
 
     def next_half(self) -> bool:
         """There is nothing to try of those on trial: go on to the next; False if there are none."""
-        del self._groups[:1]
-        return bool(self._groups)
+        del self.groups[:1]
+        return bool(self.groups)
 
     def pending(self) -> frozenset[str]:
         """Names that must not be sent while others are on trial."""
-        return frozenset(name for group in self._groups[1:] for name in group)
+        return frozenset(name for group in self.groups[1:] for name in group)
 
     def __bool__(self) -> bool:
-        return bool(self._groups)
+        return bool(self.groups)
 
     def _forget(self, names: Iterable[str]) -> None:
         gone = set(names)
-        left = (tuple(n for n in group if n not in gone) for group in self._groups)
-        self._groups = [group for group in left if group]
+        left = (tuple(n for n in group if n not in gone) for group in self.groups)
+        self.groups = [group for group in left if group]
 
 
 def named_in(message: str, names: Iterable[str]) -> tuple[str, ...]:

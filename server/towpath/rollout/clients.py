@@ -37,10 +37,12 @@ class ClientRecord:
         self.node_id = node_id
         self.account = account
         self.rejections: OrderedDict[Content, Rejection] = OrderedDict()
+        self.revisions = cohort.revisions
+        """Counts, by type, the changes of what this client may be sent; see `expire`."""
         self._cohort = cohort
         self._intersections = intersections
         self._streams: dict[ClientStream, Snapshot | None] = {}
-        self._bisections: dict[str, Bisection] = {}
+        self.bisections: dict[str, Bisection] = {}
         self._responses: set[tuple[str, str]] = set()
 
     @property
@@ -64,20 +66,13 @@ class ClientRecord:
         """Names in *resources* that must not be sent to this client now. Changes nothing."""
         names = self._cohort.blocked(self, resources)
         if self.rejections:
-            of_type = (c for c in self.rejections if c[0] == resources.type_url)
-            own = ((name, resources.find(name)) for _, name, _ in of_type)
-            names |= {
-                name for name, resource in own if resource is not None and self._rejects(resource)
-            }
-        if bisection := self._bisections.get(resources.type_url):
+            mine = [of for of in self.rejections if of[0] == resources.type_url]
+            present = [resources.find(name) for _, name, _ in mine]
+            same = zip(mine, present, strict=True)
+            names |= {of[1] for of, r in same if r and r.version == of[2] and self._rejects(of)}
+        bisection = self.bisections.get(resources.type_url)
+        if bisection is not None and bisection.groups:
             names |= bisection.pending() & resources.keys()
-        return names
-
-    def withheld(self, resources: ResourceSet) -> frozenset[str]:
-        """As `blocked`; of whatever else is on trial the client is a canary from now on."""
-        names = self.blocked(resources)
-        watched = (resources.find(name) for name in self._cohort.watched(resources.type_url))
-        self.enrol(r for r in watched if r is not None and r.name not in names)
         return names
 
     def enrol(self, resources: Iterable[Resource]) -> None:
@@ -86,7 +81,8 @@ class ClientRecord:
 
     def refuses(self, resource: Resource) -> bool:
         """True if this very content was rejected, by this client or by its like."""
-        return self._rejects(resource) or self._cohort.refuses(resource)
+        of = content(resource)
+        return self._rejects(of) or self._cohort.refuses(of)
 
     def base(self, resource: Resource) -> Resource | None:
         """What others held before this resource, for a client that holds nothing."""
@@ -101,7 +97,7 @@ class ClientRecord:
 
     def response_rejected(self, type_url: str, version: str) -> bool:
         """True if a whole response of that version was rejected."""
-        return (type_url, version) in self._responses and not self._bisections.get(type_url)
+        return (type_url, version) in self._responses and not self.bisections.get(type_url)
 
     def distrusts(self, type_url: str) -> bool:
         """True if something of that type was rejected: the client may hold a part of a version."""
@@ -109,8 +105,9 @@ class ClientRecord:
 
     def accepted(self, type_url: str, resources: Mapping[str, Resource]) -> None:
         """The client accepted these, which it had not held before."""
-        if bisection := self._bisections.get(type_url):
+        if bisection := self.bisections.get(type_url):
             bisection.accepted(resources)
+            self.revisions[type_url] += 1
         self._cohort.accepted(resources.values())
 
     def rejected(
@@ -128,15 +125,17 @@ class ClientRecord:
         if len(self._responses) >= LIMIT:
             self._responses.clear()
         self._responses.add((type_url, version))
-        bad = self._bisections.setdefault(type_url, Bisection()).rejected(new, text)
+        bisection = self.bisections.setdefault(type_url, Bisection())
+        bad = bisection.rejected(new, text)
+        self.revisions[type_url] += 1
         now, message = self._cohort.now, shorten(text, LONGEST_TEXT)
         for resource in (new[name] for name in bad if name in new):
             previous = before.get(resource.name)
             previous = previous if previous is not None and previous.packed else None
+            of = content(resource)
             rejection = Rejection(self.node_id, resource, previous, message, now)
-            self.rejections[content(resource)] = rejection
-            self._cohort.rejected(self, rejection)
-        self.expire()
+            self.rejections[of] = rejection
+            self._cohort.rejected(self, of, rejection)
         while len(self.rejections) > LIMIT:
             self.rejections.popitem(last=False)
         return bad
@@ -145,8 +144,11 @@ class ClientRecord:
         """Nothing of that type is under way: go on to the next half of what was rejected; False if
         there is none.
         """
-        bisection = self._bisections.get(type_url)
-        return bool(bisection) and bisection is not None and bisection.next_half()
+        bisection = self.bisections.get(type_url)
+        if bisection is None or not bisection.next_half():
+            return False
+        self.revisions[type_url] += 1
+        return True
 
     def nudge(self) -> None:
         """Have the client's streams look at their snapshot again."""
@@ -167,13 +169,15 @@ class ClientRecord:
         """Forget what was rejected too long ago."""
         for of in [of for of, one in self.rejections.items() if self._cohort.too_old(one)]:
             del self.rejections[of]
+            self.revisions[of[0]] += 1
 
     def retire(self) -> None:
         """Forget the rejections of what is in no snapshot any more."""
         self.expire()
         for of in [of for of in self.rejections if not self._cohort.holders.hold(of)]:
             del self.rejections[of]
+            self.revisions[of[0]] += 1
 
-    def _rejects(self, resource: Resource) -> bool:
-        rejection = self.rejections.get(content(resource)) if self.rejections else None
+    def _rejects(self, of: Content) -> bool:
+        rejection = self.rejections.get(of)
         return rejection is not None and not self._cohort.too_old(rejection)

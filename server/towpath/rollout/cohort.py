@@ -73,6 +73,8 @@ class Cohort:
 
     def __init__(self, build: ClientBuild, rules: Rules) -> None:
         self.build = build
+        self.revisions: Counter[str] = Counter()
+        """By type, how often what may be sent to some client has changed."""
         self.holders: Holders[Member] = Holders()
         self._rules = rules
         self._records: dict[Content, ContentRecord] = {}
@@ -100,18 +102,13 @@ class Cohort:
         watched = self._watched.get(resources.type_url)
         if not watched:
             return frozenset()
-        there = ((name, resources.find(name)) for name in watched)
-        return frozenset(n for n, r in there if r is not None and self._blocks(client, r))
+        present = [resources.find(name) for name in watched]
+        return frozenset([r.name for r in present if r is not None and self._blocks(client, r)])
 
-    def watched(self, type_url: str) -> tuple[str, ...]:
-        """Names of that type of which some content is kept from some clients."""
-        return tuple(self._watched.get(type_url, ()))
-
-    def refuses(self, resource: Resource) -> bool:
+    def refuses(self, of: Content) -> bool:
         """True if no client is sent this content."""
-        return bool(self._counts[State.QUARANTINED]) and (
-            self.state(content(resource)) is State.QUARANTINED
-        )
+        record = self._records.get(of)
+        return record is not None and record.state is State.QUARANTINED
 
     def before(self, resource: Resource) -> Resource | None:
         """What was there before this content."""
@@ -142,6 +139,7 @@ class Cohort:
                     continue
                 if client.account not in record.canaries and self._wants_canary(record):
                     record.canaries[client.account] = client.node_id
+                    self.revisions[resource.type_url] += 1
 
     def accepted(self, resources: Iterable[Resource]) -> None:
         """A client accepted these: whoever waits for one of them gets it."""
@@ -153,21 +151,24 @@ class Cohort:
                 continue
             self._conclude(of, State.ACCEPTED)
             if record is not None and record.state is State.ON_TRIAL:
-                self._release(of, record)
+                self._release(record, self.holders.of(of), record.since)
 
-    def rejected(self, client: Member, rejection: Rejection) -> None:
+    def rejected(self, client: Member, of: Content, rejection: Rejection) -> None:
         """A client rejected this: is it alone, or is the content bad?"""
-        of = content(rejection.resource)
         record = self._records.get(of) or ContentRecord(self.state(of), self._rules.clock())
         if record.state in (State.ACCEPTED, State.QUARANTINED):
             return
         record.rejections[client.account] = rejection
-        if len(record.rejections) > 1 or not self._another_account_has(client.account, of):
-            self._quarantine(of, record, rejection)
+        self.revisions[of[0]] += 1
+        holders = self.holders.of(of)
+        # What is in no snapshot stood in for something, as it may for a client of any account.
+        alone = {holder.account for holder in holders} == {client.account}
+        if alone or len(record.rejections) > 1:
+            self._quarantine(of, record, rejection, holders)
             return
         self._put(of, record)
         if record.state is State.ON_TRIAL and self._wants_canary(record):
-            for waiting in self._waiting(of, record):
+            for waiting in _waiting(record, holders):
                 waiting.nudge()
         count = self._counts[State.NEW] + self._counts[State.WAITED]
         if count > REMEMBERED_REJECTIONS:
@@ -208,7 +209,7 @@ class Cohort:
                 continue
             if record.state is State.ON_TRIAL and record.rejections:
                 self._put(of, record, State.WAITED)
-                self._release(of, record)
+                self._release(record, self.holders.of(of), record.since)
             else:
                 self._drop(of)
 
@@ -224,15 +225,6 @@ class Cohort:
     def _wants_canary(self, record: ContentRecord) -> bool:
         """For each that has rejected it, another is asked, however few canaries there are to be."""
         return len(record.canaries) < max(self._rules.settings.canaries, len(record.rejections) + 1)
-
-    def _another_account_has(self, account: Account | None, of: Content) -> bool:
-        """What is in no snapshot stood in for something, as it may for a client of any account."""
-        accounts = {client.account for client in self.holders.of(of)}
-        return accounts != {account}
-
-    def _waiting(self, of: Content, record: ContentRecord) -> list[Member]:
-        canaries = set(record.canaries.values())
-        return [client for client in self.holders.of(of) if client.node_id not in canaries]
 
     def _ends_at(self, record: ContentRecord) -> float | None:
         match record.state:
@@ -251,13 +243,15 @@ class Cohort:
         self._put(of, record, State.ON_TRIAL)
         self._rules.on_change()
 
-    def _quarantine(self, of: Content, record: ContentRecord, rejection: Rejection) -> None:
+    def _quarantine(
+        self, of: Content, record: ContentRecord, rejection: Rejection, holders: list[Member]
+    ) -> None:
         trial, began = record.state is State.ON_TRIAL, record.since
         record.resource, record.before = rejection.resource, rejection.before
         record.since = self._rules.clock()
         self._put(of, record, State.QUARANTINED)
         if trial:
-            self._release(of, record, began)
+            self._release(record, holders, began)
         if self._counts[State.QUARANTINED] > REMEMBERED_REJECTIONS:
             self._drop(next(c for c, r in self._records.items() if r.state is State.QUARANTINED))
         self._rules.on_change()
@@ -267,17 +261,17 @@ class Cohort:
         record = self._records[of]
         if record.state is State.ON_TRIAL:
             self._conclude(of, State.WAITED)
-            self._release(of, record)
+            self._release(record, self.holders.of(of), record.since)
         elif record.accepted:
             self._conclude(of, State.ACCEPTED)
         else:
             self._forget(of)
 
-    def _release(self, of: Content, record: ContentRecord, began: float | None = None) -> None:
+    def _release(self, record: ContentRecord, holders: list[Member], began: float) -> None:
         """Its trial has ended: whoever waited looks again."""
-        waiting = self._waiting(of, record)
+        waiting = _waiting(record, holders)
         if waiting:
-            self._rules.waited(self._rules.clock() - (record.since if began is None else began))
+            self._rules.waited(self._rules.clock() - began)
         for client in waiting:
             client.nudge()
 
@@ -311,8 +305,14 @@ class Cohort:
 
     def _note(self, of: Content, state: State, by: int) -> None:
         self._counts[state] += by
+        self.revisions[of[0]] += 1
         if state in WATCHED:
             names = self._watched.setdefault(of[0], Counter())
             names[of[1]] += by
             if not names[of[1]]:
                 del names[of[1]]
+
+
+def _waiting(record: ContentRecord, holders: list[Member]) -> list[Member]:
+    canaries = set(record.canaries.values())
+    return [client for client in holders if client.node_id not in canaries]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 from towpath.model.snapshot import Layer, Snapshot
@@ -38,15 +37,16 @@ class Holders(Generic[H]):
 
     def of(self, content: Content) -> list[H]:
         """All in whose snapshots that content is, each once."""
-        return list(dict.fromkeys(holder for layer in self._layers(content) for holder in layer))
+        layers = self._layers(content)
+        return list(dict.fromkeys([holder for holders in layers for holder in holders]))
 
     def hold(self, content: Content) -> bool:
         """True if that content is in a snapshot of any of them."""
-        return any(True for _ in self._layers(content))
+        return bool(self._layers(content))
 
-    def _layers(self, content: Content) -> Iterator[Counter[H]]:
+    def _layers(self, content: Content) -> list[Counter[H]]:
         type_url, name, version = content
-        for layer, holders in self._by_layer.get(type_url, {}).items():
-            resource = layer.find(name)
-            if resource is not None and resource.version == version:
-                yield holders
+        layers = self._by_layer.get(type_url, {})
+        resources = [layer.find(name) for layer in layers]
+        pairs = zip(layers.values(), resources, strict=True)
+        return [holders for holders, r in pairs if r is not None and r.version == version]

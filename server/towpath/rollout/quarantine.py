@@ -14,7 +14,7 @@ from towpath.model.snapshot import Resource
 from towpath.rollout.changes import Change, Intersections
 from towpath.rollout.clients import ClientRecord, ClientStream
 from towpath.rollout.cohort import Cohort, Rules
-from towpath.rollout.content import ClientBuild, Quarantined, State
+from towpath.rollout.content import ClientBuild, Quarantined, State, content
 from towpath.settings import RolloutSettings
 
 REMEMBERED_CLIENTS = 20_000
@@ -72,7 +72,7 @@ class Quarantine:
     def refuses(self, build: ClientBuild, resource: Resource) -> bool:
         """True if clients of that build are not sent this content."""
         cohort = self._cohorts.get(build)
-        return cohort is not None and cohort.refuses(resource)
+        return cohort is not None and cohort.refuses(content(resource))
 
     def account_of(self, node_id: str) -> Account | None:
         """The account of a client, if it is known."""

@@ -9,10 +9,10 @@ from collections.abc import Callable, Set
 from towpath.model.snapshot import Resource, ResourceSet
 from towpath.rollout.records import Holding
 from towpath.xds.absence import MOST_TOLD, Fault
-from towpath.xds.difference import Difference
+from towpath.xds.difference import NOTHING, Difference
 from towpath.xds.messages import DeltaRequest, Event, Reply
 from towpath.xds.subscription import WILDCARD
-from towpath.xds.substream import FOLDED, FULL_STATE, Substream
+from towpath.xds.substream import FOLDED, FULL_STATE, Substream, never
 from towpath.xds.unanswered import MOST_UNANSWERED, Sent
 from towpath.xds.view import View
 from towpath.xds.wire import Composer
@@ -37,14 +37,16 @@ class DeltaSubstream(Substream[DeltaRequest]):
         self._behind: set[str] = set()  # … but for these names
         self._doubtful: set[str] = set()  # the client may have taken it nevertheless
         self._responded = False
-        self._brought: list[tuple[str, str]] = []  # names and versions that were not looked at yet
+        self.brought: list[tuple[str, str]] = []  # names and versions that were not looked at yet
         self._batch: frozenset[str] = frozenset()  # names that were looked at last
+        self._due: Difference | None = None  # of these resources, of which these are blocked:
+        self._target, self._blocked = ResourceSet(type_url, ()), frozenset[str]()
 
     def begin(self, request: DeltaRequest, *, leading: Set[str]) -> None:
         brought = request.initial_versions
         there = [name for name in self._view.of(self.type_url) if name in brought]
         self.resources = {n: Resource(self.type_url, n, brought[n], b"") for n in there}
-        self._brought = [item for item in brought.items() if item[0] not in self.resources]
+        self.brought = [item for item in brought.items() if item[0] not in self.resources]
         self._owed = {n for n in request.subscribe if n not in brought or n in leading}
         self.returned = bool(brought)
         self._change_subscription(request)
@@ -65,20 +67,20 @@ class DeltaSubstream(Substream[DeltaRequest]):
 
     @property
     def outdated(self) -> bool:
-        due = self._difference(keep=False)
-        return bool(due.new or due.removed or self._brought)
+        due = self._difference()
+        return bool(due.new or due.removed or self.brought)
 
     @property
     def has_more(self) -> bool:
         """True if there is more, and the client was told of what was looked at before."""
-        if not self._brought or self._compared is None:
+        if not self.brought or self._compared is None:
             return False
         target = self._view.of(self.type_url)
         return all(name in target for name in self._batch & self._behind)
 
     def look_at_more(self) -> None:
         """Look at some of what the client brought as if it had brought it just now."""
-        batch, self._brought = self._brought[:AT_ONCE], self._brought[AT_ONCE:]
+        batch, self.brought = self.brought[:AT_ONCE], self.brought[AT_ONCE:]
         new = {
             name: Resource(self.type_url, name, version, b"")
             for name, version in batch
@@ -87,21 +89,23 @@ class DeltaSubstream(Substream[DeltaRequest]):
         self.resources.update(new)
         self._behind |= new.keys()
         self._batch = frozenset(new)
+        self._due = None
 
     def follow(self, names: Set[str]) -> None:
         target = self._view.of(self.type_url)
         # Also what it is to lose later: that may be there again, unchanged, by then.
         there = {name for name in names if name in target or name in self.resources}
         self._owed |= {name for name in there if self.subscription.wants(name)}
+        self._due = None
 
     def holding(self) -> Holding:
         return self._holding(name for sent in self._unanswered for name in sent.new)
 
     def revoke(self) -> Reply | None:
         target = self._view.of(self.type_url)
-        withheld = self._view.withheld(self.type_url)
+        blocked = self._view.blocked(self.type_url)
         sending: list[Resource] = []
-        for name in sorted(self._held(target.missing(self._candidates(target, withheld)))):
+        for name in sorted(self._held(target.missing(self._candidates(target, blocked)))):
             if self.subscription.wants(name):
                 before = self.resources[name]
                 left = self._view.left(before, self.type_url, name)
@@ -112,7 +116,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
     def narrow(self) -> Reply | None:
         if self._compared is None:
             return None  # the first answer is of everything
-        due = self._difference(keep=False)
+        due = self._difference()
         sending: list[Resource] = []
         removed = [n for n in due.removed if n in self.resources and self.type_url in FULL_STATE]
         for resource in due.new:
@@ -127,30 +131,43 @@ class DeltaSubstream(Substream[DeltaRequest]):
                 sending.append(left)
         self._behind |= {r.name for r in due.new}
         self._behind.update(removed)
+        self._due = None
         if not (sending or removed):
             return None
         return self._reply(tuple(sending), tuple(removed))
 
-    def push(self, *, keep: bool = False, owed_only: bool = False) -> Reply | None:
+    def push(self, *, keep: Callable[[], bool] = never, owed_only: bool = False) -> Reply | None:
         self.keeps = False
-        if len(self._unanswered) >= MOST_UNANSWERED and not self._owed:
+        if len(self._unanswered.responses) >= MOST_UNANSWERED and not self._owed:
             return None
-        target = self._view.of(self.type_url)
         if self._compared is None:
-            # What a client says it holds is known in full if it is what there is now.
-            there = ((n, r, target.find(n)) for n, r in self.resources.items())
-            self.resources = {n: t if t is not None and t == r else r for n, r, t in there}
-        due = self._difference(keep=keep)
+            self._recall()
+        due = self._difference()
+        target = self._target
+        if due is NOTHING and target is self._compared and not self._owed and self._responded:
+            return None
+        if due.removed and keep():
+            wants, resources = self.subscription.wants, self.resources
+            due = due.keeping({n for n in due.removed if n in resources and wants(n)})
         if owed_only and self._responded:
             due = due.only(self._owed)
         self.keeps = bool(due.kept)
-        owed, self._owed = self._owed, {n for n in self._owed & due.later if n not in target}
-        self._compared, self._behind = target, set(due.later)
+        later = due.later
+        owed, self._owed = self._owed, {n for n in self._owed & later if n not in target}
+        self._compared, self._behind, self._due = target, set(later), None
         first = not self._responded and self.subscription.wildcard and not self.resources
         if not (due.new or due.removed or first):
+            self._due = None if later or self._owed or self._doubtful else NOTHING
             return None
         faults = self._view.faults(self.type_url, [name for name in due.removed if name in owed])
         return self._reply(due.new, due.removed, faults)
+
+    def _recall(self) -> None:
+        """What a client says it holds is known in full if it is what there is now."""
+        target = self._view.of(self.type_url)
+        there = ((n, r, target.find(n)) for n, r in self.resources.items())
+        self.resources = {n: t if t is not None and t == r else r for n, r, t in there}
+        self._due = None
 
     def _take_answer(self, request: DeltaRequest) -> list[Event]:
         sent = self._unanswered.pop(request.nonce)
@@ -165,15 +182,16 @@ class DeltaSubstream(Substream[DeltaRequest]):
 
     def _fall_back(self, name: str, sent: Sent) -> None:
         """The client did not take what was new in a response under this name."""
-        rejected = sent.new[name]
-        later = (other.new.get(name) for other in self._unanswered if sent.untried)
+        rejected, others = sent.new[name], self._unanswered.responses.values()
+        self._due = None
+        later = [other.new.get(name) for other in others] if sent.untried else []
         if self.resources.get(name) == rejected and rejected not in later:
             self.resources.pop(name)
             if name in sent.before:
                 self.resources[name] = sent.before[name]
             self._behind.add(name)
             self._doubtful.add(name)
-        for other in self._unanswered:
+        for other in others:
             if other.before.get(name) == rejected:
                 other.forget(name, sent)
 
@@ -181,6 +199,9 @@ class DeltaSubstream(Substream[DeltaRequest]):
         subscribe, unsubscribe = frozenset(request.subscribe), frozenset(request.unsubscribe)
         before = self.subscription
         self.subscription = before.changed(subscribe, unsubscribe)
+        if self.subscription is before and not subscribe:
+            return
+        self._due = None
         if WILDCARD in subscribe:
             self._compared = None
         self._owed.discard(WILDCARD)
@@ -195,37 +216,45 @@ class DeltaSubstream(Substream[DeltaRequest]):
         self._behind -= gone
         self._doubtful &= self.subscription.names
 
-    def _difference(self, *, keep: bool) -> Difference:
-        """What differs from what the client holds, and what must be sent anyhow; with *keep*,
-        nothing is taken from it.
+    def _difference(self) -> Difference:
+        """What differs from what the client holds, and what must be sent anyhow; worked out once
+        until something changes.
         """
-        target, withheld = self._view.of(self.type_url), self._view.withheld(self.type_url)
-        candidates = self._candidates(target, withheld)
-        blocked = candidates & withheld
+        target, blocked = self._view.of(self.type_url), self._view.blocked(self.type_url)
+        if self._due is None or target is not self._target or blocked is not self._blocked:
+            self._target, self._blocked = target, blocked
+            self._due = self._compare(target, blocked)
+        return self._due
+
+    def _compare(self, target: ResourceSet, names: frozenset[str]) -> Difference:
+        candidates = self._candidates(target, names)
+        if not candidates:
+            return NOTHING
+        blocked = candidates & names
         unknown = target.missing(candidates).difference(self.resources)
         told = sorted(self._told(unknown))
-        new, removed, kept = list[Resource](), told[:MOST_TOLD], set[str]()
+        new, removed = list[Resource](), told[:MOST_TOLD]
         for name in sorted(candidates - unknown):
             before, resource = self.resources.get(name), self._given(name, target, blocked)
             if resource is not None:
                 if name in self._owed or resource != before:
                     new.append(resource)
             elif name in blocked and not self._view.client.refuses(target[name]):
-                continue  # it is only withheld for a while
-            elif keep and before is not None and self.subscription.wants(name):
-                kept.add(name)
+                continue  # it is only blocked for a while
             elif before is not None:
                 removed.append(name)
         postponed = frozenset(told[MOST_TOLD:])
-        return Difference(tuple(new), tuple(sorted(removed)), blocked, frozenset(kept), postponed)
+        return Difference(tuple(new), tuple(sorted(removed)), blocked, postponed=postponed)
 
-    def _candidates(self, target: ResourceSet, withheld: frozenset[str]) -> frozenset[str]:
+    def _candidates(self, target: ResourceSet, blocked: frozenset[str]) -> frozenset[str]:
         """Names that must be looked at: all of them at first, then those that may differ."""
         if self._compared is None:
             everything = target if self.subscription.wildcard else ()
             names = {*self.resources, *self.subscription.names, *everything}
         else:
-            changed = target.changed_since(self._compared) | withheld
+            changed = blocked
+            if target is not self._compared:
+                changed = blocked | target.changed_since(self._compared)
             names = {name for name in changed if self.subscription.wants(name)} | self._doubtful
         return frozenset(names | self._behind | self._owed)
 
@@ -258,10 +287,12 @@ class DeltaSubstream(Substream[DeltaRequest]):
             self.resources.pop(name, None)
         sent = Sent.of(version, by_name, by_name, self.resources)
         self.resources.update(by_name)
+        self._due = None
         self._doubtful -= by_name.keys() | set(removed)
         if self.type_url in FOLDED:
             for earlier in self._unanswered:
                 earlier.untried |= by_name.keys() | set(removed) >= earlier.new.keys()
+        self._view.client.enrol(resources)
         nonce = self._nonce()
         self._unanswered.add(nonce, sent)
         self._responded = True

@@ -11,7 +11,7 @@ from towpath.model.snapshot import Resource
 @dataclass(frozen=True, slots=True)
 class Difference:
     """What is to be sent, and the names under which something else will be later: of what is
-    *blocked*, that is withheld now, of what is *kept* though it is gone, and *postponed*.
+    *blocked*, that must not be sent now, of what is *kept* though it is gone, and *postponed*.
     """
 
     new: tuple[Resource, ...]
@@ -25,6 +25,11 @@ class Difference:
         """Every name to be looked at again although its resource does not change."""
         return self.blocked | self.kept | self.postponed
 
+    def keeping(self, names: Set[str]) -> Difference:
+        """This, but *names* are not taken from the client yet."""
+        removed = tuple(name for name in self.removed if name not in names)
+        return Difference(self.new, removed, self.blocked, frozenset(names), self.postponed)
+
     def only(self, names: Set[str]) -> Difference:
         """This of *names*, and the rest later."""
         new = tuple(r for r in self.new if r.name in names)
@@ -32,3 +37,6 @@ class Difference:
         rest = ({r.name for r in self.new} | set(self.removed)) - names
         postponed = self.postponed.union(rest)
         return Difference(new, removed, self.blocked, self.kept, postponed)
+
+
+NOTHING = Difference((), ())

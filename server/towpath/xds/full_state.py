@@ -4,11 +4,12 @@ hold, and what it leaves out is deleted (XP, «Deleting resources»).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from towpath.model.snapshot import Resource, ResourceSet
 from towpath.xds.messages import Reply
 from towpath.xds.sotw import SotwSubstream
+from towpath.xds.substream import never
 from towpath.xds.unanswered import Sent
 
 
@@ -37,9 +38,11 @@ class FullState(SotwSubstream):
             return None
         return self._reply_all(narrowed, self._version_of(narrowed))
 
-    def push(self, *, keep: bool = False, owed_only: bool = False) -> Reply | None:
+    def push(self, *, keep: Callable[[], bool] = never, owed_only: bool = False) -> Reply | None:
         del owed_only  # what is asked for is not sent without the rest
-        gone = self._gone() if keep else {}
+        gone = self._gone()
+        if gone and not keep():
+            gone = {}
         self.keeps = bool(gone)
         visible = self._visible(gone)
         version = self._due(visible)
@@ -75,15 +78,15 @@ class FullState(SotwSubstream):
     def _visible(self, kept: Mapping[str, Resource]) -> Mapping[str, Resource]:
         """All that the client is to hold; *kept* of what is gone."""
         target = self._view.of(self.type_url)
-        withheld = self._view.withheld(self.type_url)
+        blocked = self._view.blocked(self.type_url)
         left = self._left()
-        if self.subscription.wildcard and not (withheld or kept or left):
+        if self.subscription.wildcard and not (blocked or kept or left):
             return target
         asked = self.subscription
         names = target if asked.wildcard else asked.names - self._missing()
         visible: dict[str, Resource] = {}
         for name in sorted(names):
-            resource = self._given(target[name], withheld)
+            resource = self._given(target[name], blocked)
             if resource is not None:
                 visible[name] = resource
         return visible | dict(kept) | left

@@ -5,7 +5,7 @@ resources»).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 
 from towpath.model.snapshot import Resource, ResourceSet
@@ -13,6 +13,7 @@ from towpath.model.types import ENDPOINTS
 from towpath.xds.absence import MOST_TOLD, Fault
 from towpath.xds.messages import Reply, SotwRequest
 from towpath.xds.sotw import SotwSubstream
+from towpath.xds.substream import never
 from towpath.xds.unanswered import Sent
 
 
@@ -47,14 +48,14 @@ class Partial(SotwSubstream):
                     sending.append(narrowed)
         return self._reply_new(sending) if sending else None
 
-    def push(self, *, keep: bool = False, owed_only: bool = False) -> Reply | None:
+    def push(self, *, keep: Callable[[], bool] = never, owed_only: bool = False) -> Reply | None:
         del keep  # nothing is taken from the client anyhow
         due = self._due()
         sending = [r for r in due if r.name in self._owed] if owed_only else due
         faults = self._faults({r.name for r in due})
         reply = self._reply_new(sending, faults) if sending or faults else None
         # With so many there may be more stand-ins.
-        all_sent = len(sending) == len(due) < MOST_TOLD and not self._view.withheld(self.type_url)
+        all_sent = len(sending) == len(due) < MOST_TOLD and not self._view.blocked(self.type_url)
         self._complete = self._view.of(self.type_url) if all_sent else None
         return reply
 
@@ -74,12 +75,12 @@ class Partial(SotwSubstream):
     def _due(self) -> list[Resource]:
         """What the client is to be sent."""
         target = self._view.of(self.type_url)
-        withheld = self._view.withheld(self.type_url)
-        if self._complete is target and not withheld and not self._owed:
+        blocked = self._view.blocked(self.type_url)
+        if self._complete is target and not blocked and not self._owed:
             return []
         absent = self._missing()
         there = self.subscription.names - absent
-        given = (self._given(target[name], withheld) for name in there)
+        given = (self._given(target[name], blocked) for name in there)
         due = [
             resource
             for resource in given

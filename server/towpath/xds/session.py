@@ -17,7 +17,7 @@ from towpath.rollout.clients import ClientRecord
 from towpath.rollout.records import Holding
 from towpath.xds.absence import absence_policy
 from towpath.xds.messages import Ack, Event, Node, ProtocolError, Reply, Request
-from towpath.xds.substream import Substream
+from towpath.xds.substream import Substream, never
 from towpath.xds.variant import Variant
 from towpath.xds.view import View
 from towpath.xds.waits import BREAK, MAKE, Waits
@@ -92,7 +92,7 @@ class Session:
 
     def on_snapshot(self, snapshot: Snapshot) -> list[Event]:
         """Take the newest snapshot, or the same one because more, or less, may be sent of it."""
-        self._view.snapshot = snapshot
+        self._view.take(snapshot)
         revoked = self._replies(SHORT_NAMES, lambda substream: substream.revoke())
         return [*revoked, *self._advance()]
 
@@ -108,14 +108,17 @@ class Session:
         """When a wait ends although the client has not answered, by the waits' clock; at once if
         something was left for later.
         """
-        more = any(substream.has_more for substream in self._substreams.values())
+        substreams = self._substreams.values()
+        left_for_later = [substream for substream in substreams if substream.brought]
+        more = any(substream.has_more for substream in left_for_later)
         return -math.inf if more else self._waits.deadline
 
     @property
     def settled(self) -> bool:
         """True if the client has answered every response, and is kept from nothing."""
-        kept = self.deadline is not None or any(map(self.lacks, SHORT_NAMES))
-        return not (kept or any(map(self._unanswered, SHORT_NAMES)))
+        if self.deadline is not None or self._view.blocks_any(self._substreams):
+            return False
+        return not self._any_unanswered(self._substreams)
 
     def subscribed(self, type_url: str) -> int | None:
         """How many names the client asks for (0: all, by the wildcard); None: not subscribed."""
@@ -128,8 +131,8 @@ class Session:
         return None if substream is None else substream.holding()
 
     def lacks(self, type_url: str) -> bool:
-        """True if something of that type is withheld from the client."""
-        return bool(self._view.withheld(type_url))
+        """True if something of that type must not be sent to the client."""
+        return bool(self._view.blocked(type_url))
 
     def _begin(self, request: Request) -> None:
         substream = self._variant.substream(
@@ -143,19 +146,19 @@ class Session:
 
     def _advance(self) -> list[Event]:
         """Send whatever may be sent now."""
-        keep = not self._may_break()
         self._kept = False
-        makers = [reply for t in MAKERS for reply in self._push(t, keep=keep)]
+        makers = [reply for t in MAKERS for reply in self._push(t, keep=self._must_keep)]
         makers += [reply for t in ALONE for reply in self._push(t)]
         narrowed: list[Reply] = []
-        if self._must_wait():
+        must_wait = self._must_wait()
+        if must_wait:
             # Routes first: a live connection then is refused on its next request.
             narrowed = list(self._replies(reversed(USERS), lambda s: s.narrow()))
             asking = (t for t in USERS if self._asks(t))
             users = list(self._replies(asking, lambda s: s.push(owed_only=True)))
         else:
             users = [reply for t in USERS for reply in self._push(t)]
-        waiting = self._must_wait() and any(map(self._outdated, USERS))
+        waiting = must_wait and any(map(self._outdated, USERS))
         waits = [
             *self._waits.update(MAKE, waiting=waiting),
             *self._waits.update(BREAK, waiting=self._kept),
@@ -172,19 +175,21 @@ class Session:
             if reply is not None:
                 yield reply
 
-    def _push(self, type_url: str, *, keep: bool = False) -> Iterator[Reply]:
+    def _push(self, type_url: str, *, keep: Callable[[], bool] = never) -> Iterator[Reply]:
         """Push; if what is on trial after a rejection is no longer wanted, go on to what is."""
         substream = self._substreams.get(type_url)
         if substream is not None:
             yield from self._push_once(substream, keep=keep)
         client = self._view.client
-        while not self._unanswered(type_url) and client.next_half(type_url):
+        while type_url in client.bisections and client.bisections[type_url].groups:
+            if self._any_unanswered([type_url]) or not client.next_half(type_url):
+                return
             if substream is not None:
                 yield from self._push_once(substream, keep=keep)
 
-    def _push_once(self, substream: Substream[Any], *, keep: bool) -> Iterator[Reply]:
+    def _push_once(self, substream: Substream[Any], *, keep: Callable[[], bool]) -> Iterator[Reply]:
         reply = substream.push(keep=keep)
-        self._kept = self._kept or (keep and substream.keeps)
+        self._kept = self._kept or substream.keeps
         if reply is not None:
             if reply.type_url == CLUSTER:
                 self._lead(reply.fresh)
@@ -206,7 +211,7 @@ class Session:
         if self._waits.over(MAKE):
             self._new_clusters.clear()
             return False
-        return any(map(self._unanswered, MAKERS)) or self._awaits_endpoints()
+        return self._any_unanswered(MAKERS) or self._awaits_endpoints()
 
     def _awaits_endpoints(self) -> bool:
         """True if clusters are new to the client that it has not been sent the endpoints of.
@@ -221,16 +226,17 @@ class Session:
             self._new_clusters = set(new)
         return bool(self._new_clusters)
 
-    def _may_break(self) -> bool:
+    def _must_keep(self) -> bool:
+        """True if nothing may be taken from the client that what it holds may still use."""
         if self._waits.over(BREAK):
-            return True
+            return False
         if self._returned and any(t not in self._substreams for t in USERS):
-            return False  # what it holds of those it has not said yet
-        return not any(self._unanswered(t) or self._outdated(t) for t in USERS)
+            return True  # what it holds of those it has not said yet
+        return self._any_unanswered(USERS) or any(map(self._outdated, USERS))
 
-    def _unanswered(self, type_url: str) -> bool:
-        substream = self._substreams.get(type_url)
-        return substream is not None and substream.waits_for_answer
+    def _any_unanswered(self, types: Iterable[str]) -> bool:
+        substreams = [self._substreams[t] for t in types if t in self._substreams]
+        return True in [substream.waits_for_answer for substream in substreams]
 
     def _asks(self, type_url: str) -> bool:
         substream = self._substreams.get(type_url)

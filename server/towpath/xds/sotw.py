@@ -158,9 +158,9 @@ class SotwSubstream(Substream[SotwRequest]):
         self._reported = (self._reported & absent).union(news)
         return self._view.faults(self.type_url, news)
 
-    def _given(self, resource: Resource, withheld: frozenset[str]) -> Resource | None:
-        """The resource, or what stands in for it if it is *withheld*."""
-        if resource.name not in withheld:
+    def _given(self, resource: Resource, blocked: frozenset[str]) -> Resource | None:
+        """The resource, or what stands in for it if it is *blocked*."""
+        if resource.name not in blocked:
             return resource
         return self._view.stand_in(self.resources.get(resource.name), resource)
 
@@ -168,6 +168,7 @@ class SotwSubstream(Substream[SotwRequest]):
         self, resources: Mapping[str, Resource], sent: Sent, faults: tuple[Fault, ...]
     ) -> Reply:
         fresh = frozenset(sent.new)
+        self._view.client.enrol(sent.new.values())
         if latest := self._unanswered.latest:
             sent.rest_on(latest, resources)
             latest.untried = self.type_url in FOLDED

@@ -7,7 +7,7 @@ knows its own subscription, responses and answers. The order between types is th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Generic, TypeVar
 
 from towpath.model.snapshot import Resource, ResourceSet
@@ -33,6 +33,11 @@ them alike: nothing is learnt of content that a later response has overtaken.
 R = TypeVar("R", bound=Request)
 
 
+def never() -> bool:
+    """Nothing is kept that is gone."""
+    return False
+
+
 class Substream(ABC, Generic[R]):
     """What a client asks for of one type, what it was sent, and what it said of that.
 
@@ -56,6 +61,8 @@ class Substream(ABC, Generic[R]):
         """As last sent, or as the client says that it holds them from before this stream."""
         self.returned = False
         """True if the client says that it holds resources from before this stream."""
+        self.brought: Sequence[tuple[str, str]] = ()
+        """Names and versions that the client brought, and that were not looked at yet."""
         self.keeps = False
         """True if the last push left resources with the client that are gone."""
         self._view = view
@@ -80,7 +87,7 @@ class Substream(ABC, Generic[R]):
     @property
     def waits_for_answer(self) -> bool:
         """True if the client was sent a response that it has not answered, and will."""
-        return len(self._unanswered) > 0
+        return bool(self._unanswered.responses)
 
     @property
     @abstractmethod
@@ -109,9 +116,9 @@ class Substream(ABC, Generic[R]):
         """Leave of what the client holds only what the snapshot lets through too."""
 
     @abstractmethod
-    def push(self, *, keep: bool = False, owed_only: bool = False) -> Reply | None:
-        """Send what the client is to hold and does not; with *keep*, take nothing from it; with
-        *owed_only*, of a type that is not full state, only what it has just asked for.
+    def push(self, *, keep: Callable[[], bool] = never, owed_only: bool = False) -> Reply | None:
+        """Send what the client is to hold and does not; take nothing from it as long as *keep()*;
+        with *owed_only*, of a type that is not full state, only what it has just asked for.
         """
 
     @abstractmethod

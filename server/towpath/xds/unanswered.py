@@ -83,32 +83,32 @@ class Unanswered:
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._by_nonce: OrderedDict[str, Sent] = OrderedDict()
+        self.responses: OrderedDict[str, Sent] = OrderedDict()
 
     @property
     def latest(self) -> Sent | None:
         """The response that was sent last, if it is unanswered."""
-        return next(reversed(self._by_nonce.values()), None)
+        return next(reversed(self.responses.values()), None)
 
     def add(self, nonce: str, sent: Sent) -> None:
         """A response is sent, in place of all that are unanswered."""
-        *earlier, latest = self._by_nonce.values() or (None,)
+        *earlier, latest = self.responses.values() or (None,)
         if latest is not None:
             latest.let_go(earlier)
-        if len(self._by_nonce) >= self._most:
-            self._by_nonce.popitem(last=False)
-        self._by_nonce[nonce] = sent
+        if len(self.responses) >= self._most:
+            self.responses.popitem(last=False)
+        self.responses[nonce] = sent
 
     def pop(self, nonce: str) -> Sent | None:
         """The response of that nonce, which is answered now; None if there is none."""
-        return self._by_nonce.pop(nonce, None)
+        return self.responses.pop(nonce, None)
 
     def clear(self) -> None:
         """The client has answered the latest: it will answer no earlier one."""
-        self._by_nonce.clear()
+        self.responses.clear()
 
     def __iter__(self) -> Iterator[Sent]:
-        return iter(self._by_nonce.values())
+        return iter(self.responses.values())
 
     def __len__(self) -> int:
-        return len(self._by_nonce)
+        return len(self.responses)

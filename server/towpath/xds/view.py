@@ -1,4 +1,4 @@
-"""The snapshot as one client may be sent it: without what is withheld, and with what stands in."""
+"""The snapshot as one client may be sent it: without what is blocked, and with what stands in."""
 
 from __future__ import annotations
 
@@ -18,36 +18,64 @@ class View:
 
     def __init__(self, client: ClientRecord) -> None:
         self.client = client
-        self.snapshot = Snapshot({})
         self.absence: AbsencePolicy = DEFAULT
+        self._snapshot = Snapshot({})
+        self._sets: dict[str, ResourceSet] = {}
+        self._blocked: dict[str, tuple[int, frozenset[str]]] = {}  # as of a revision of the client
+
+    @property
+    def snapshot(self) -> Snapshot:
+        return self._snapshot
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Go by a newer snapshot, or by the same one as it may be sent now."""
+        self._snapshot = snapshot
+        self._sets.clear()
+        self._blocked.clear()
 
     def of(self, type_url: str) -> ResourceSet:
-        """All resources of that type, withheld or not."""
-        return self.snapshot.of(type_url)
+        """All resources of that type, blocked or not."""
+        resources = self._sets.get(type_url)
+        if resources is None:
+            resources = self._sets[type_url] = self._snapshot.of(type_url)
+        return resources
 
-    def withheld(self, type_url: str) -> frozenset[str]:
-        """Names of that type whose resources must not be sent to the client now."""
-        return self.client.withheld(self.snapshot.of(type_url))
+    def blocked(self, type_url: str) -> frozenset[str]:
+        """Names of that type whose resources must not be sent to the client now.
+
+        Equal answers are the same object: the client is asked once for each of its revisions.
+        """
+        revision = self.client.revisions[type_url]
+        before = self._blocked.get(type_url)
+        if before is not None and before[0] == revision:
+            return before[1]
+        names = self.client.blocked(self.of(type_url))
+        self._blocked[type_url] = revision, names
+        return names
+
+    def blocks_any(self, types: Iterable[str]) -> bool:
+        """True if something of these types is blocked."""
+        return any(self.blocked(type_url) for type_url in types)
 
     def left(self, before: Resource | None, type_url: str, name: str) -> Resource | None:
         """What the client is to hold of a resource that is gone: see `Snapshot.left`."""
-        return self.snapshot.left(before, type_url, name)
+        return self._snapshot.left(before, type_url, name)
 
     def closed(self, type_url: str, name: str) -> Resource | None:
         """The resource of that name that lets nothing through, if there is one for the client."""
-        return self.unless_refused(self.snapshot.vocabulary.closed(type_url, name))
+        return self.unless_refused(self._snapshot.vocabulary.closed(type_url, name))
 
     def stand_in(self, before: Resource | None, resource: Resource) -> Resource | None:
-        """What a client that holds *before* gets in place of a resource that is withheld from it.
+        """What a client that holds *before* gets in place of a resource that is blocked for it.
 
         Never more than *resource* lets through: what *before* has of it, else nothing at all. A
-        resource that is only withheld for a while is left out where there was none before.
+        resource that is only blocked for a while is left out where there was none before.
         """
         if before is None or not before.packed:
             before = self.client.base(resource)
         if before is None and not self.client.refuses(resource):
             return None
-        vocabulary = self.snapshot.vocabulary
+        vocabulary = self._snapshot.vocabulary
         closed = vocabulary.closed(resource.type_url, resource.name)
         if before is not None and before != closed:
             both = self.client.intersection(vocabulary, before, resource)
@@ -59,8 +87,8 @@ class View:
         """Why each of *names*, which are not there, is not; nothing for who cannot be told."""
         if not self.absence.faults:
             return ()
-        forbidden = partial(self.snapshot.vocabulary.forbidden, type_url)
-        return faults(names, self.snapshot.of(type_url), forbidden=forbidden)
+        forbidden = partial(self._snapshot.vocabulary.forbidden, type_url)
+        return faults(names, self._snapshot.of(type_url), forbidden=forbidden)
 
     def unless_refused(self, resource: Resource | None) -> Resource | None:
         """The resource, if the client, or its like, has not rejected this very content."""
