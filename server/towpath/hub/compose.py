@@ -90,7 +90,7 @@ def _grpc(mesh: Mesh, proxyless_plan: ProxylessPlan) -> Snapshot:
         LISTENER: (mesh.ask(_encoded, grpc.listeners, targets),),
         ROUTES: (mesh.ask(_encoded, grpc.routes, targets),),
     }
-    return Snapshot(_sets(layers), grpc.GrpcVocabulary(proxyless_plan.withheld))
+    return Snapshot(_sets(layers), grpc.GrpcVocabulary(proxyless_plan.refusal))
 
 
 def _pipy(mesh: Mesh, sidecar: SidecarId, sidecar_plan: Plan) -> Snapshot:

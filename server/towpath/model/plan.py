@@ -73,10 +73,10 @@ class ProxylessTargets(HashedOnce[ProxylessTarget]):
 
 @dataclass(frozen=True, slots=True)
 class ProxylessPlan:
-    """What a client without a sidecar may call; `withheld` says why there is nothing at all."""
+    """What a client without a sidecar may call; `refusal` says why there is nothing at all."""
 
     targets: ProxylessTargets = ProxylessTargets()
-    withheld: str = ""
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

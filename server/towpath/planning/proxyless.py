@@ -24,10 +24,10 @@ def proxyless(mesh: Mesh, account: Account) -> ProxylessPlan:
     mode.
     """
     if not mesh.monitored(account.namespace):
-        return ProxylessPlan(withheld=f"namespace {account.namespace} is not in the mesh")
+        return ProxylessPlan(refusal=f"namespace {account.namespace} is not in the mesh")
     if not config(mesh).permissive:
         return ProxylessPlan(
-            withheld="permissive mode is off (spec.traffic.enablePermissiveTrafficPolicyMode of "
+            refusal="permissive mode is off (spec.traffic.enablePermissiveTrafficPolicyMode of "
             "MeshConfig), and no policy can be left to a client without a sidecar"
         )
     return ProxylessPlan(mesh.ask(targets))

@@ -19,7 +19,7 @@ GRPC, ADMIN = port(50051, name="grpc"), port(8080, name="http")
 
 def _targets(*objects: Object) -> ProxylessTargets:
     plan = proxyless(mesh_of(namespace(), mesh_config(), *objects), CURL)
-    assert "" == plan.withheld
+    assert "" == plan.refusal
     return plan.targets
 
 
@@ -92,4 +92,4 @@ def test_outside_the_mesh_nothing_is_offered_and_nothing_of_it() -> None:
 
 def _nothing(plan: ProxylessPlan, reason: str) -> None:
     assert ProxylessTargets() == plan.targets
-    assert reason in plan.withheld
+    assert reason in plan.refusal

@@ -17,9 +17,9 @@ _FORM = "<service>.<namespace>[.svc.cluster.local][:<port>]"
 
 @dataclass(frozen=True, slots=True)
 class GrpcVocabulary:
-    """The `Vocabulary` of gRPC clients; *withheld* says why nothing is offered, if nothing is."""
+    """The `Vocabulary` of gRPC clients; *refusal* says why nothing is offered, if nothing is."""
 
-    withheld: str = ""
+    refusal: str = ""
 
     @property
     def kept(self) -> frozenset[str]:
@@ -40,8 +40,8 @@ class GrpcVocabulary:
     def forbidden(self, type_url: str, name: str) -> str | None:
         if type_url != LISTENER:
             return None
-        if self.withheld:
-            return f"{name!r} is not served to gRPC clients: {self.withheld}"
+        if self.refusal:
+            return f"{name!r} is not served to gRPC clients: {self.refusal}"
         if _SERVICE.fullmatch(name):
             return None
         return (

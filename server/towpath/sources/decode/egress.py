@@ -23,11 +23,7 @@ ROUTE_GROUP = ("specs.smi-spec.io/v1alpha4", "HTTPRouteGroup")
 SETTING = ("policy.openservicemesh.io/v1alpha1", "UpstreamTrafficSetting")
 
 _CLOSED = "the Egress allows nothing"
-SCHEMA = Schema.of(
-    "apiVersion",
-    "kind",
-    "metadata",
-    "status",
+SCHEMA = Schema.of_object(
     effect=_CLOSED,
     spec=Schema.of(
         "hosts",

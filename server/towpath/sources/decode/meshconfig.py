@@ -23,7 +23,7 @@ _PASSTHROUGH = frozenset({"enableEgress", "enableEgressPolicy", "featureFlags"})
 """Where one of these may have been misspelt, passthrough is off."""
 
 _AUTHORIZATION = "inboundExternalAuthorization"
-SCHEMA = Schema.of("apiVersion", "kind", "metadata", "status", spec=schema())
+SCHEMA = Schema.of_object(schema())
 _EXTERNAL = SCHEMA.sections["spec"].sections["traffic"].sections[_AUTHORIZATION]
 
 

@@ -15,11 +15,7 @@ from towpath.sources.decode.schema import Schema
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
 
 _CLOSED = "the group allows no request"
-SCHEMA = Schema.of(
-    "apiVersion",
-    "kind",
-    "metadata",
-    "status",
+SCHEMA = Schema.of_object(
     effect=_CLOSED,
     spec=Schema.of(
         effect=_CLOSED,

@@ -31,6 +31,11 @@ class Schema:
     def of(cls, *plain: str, effect: str = NOT_USED, **sections: Schema) -> Schema:
         return cls(frozenset(plain), sections, effect)
 
+    @classmethod
+    def of_object(cls, spec: Schema, *, effect: str = NOT_USED) -> Schema:
+        """The schema of a whole object, of which only the spec is Towpath's to know."""
+        return cls.of("apiVersion", "kind", "metadata", "status", effect=effect, spec=spec)
+
     @property
     def names(self) -> frozenset[str]:
         return self.plain | self.sections.keys()

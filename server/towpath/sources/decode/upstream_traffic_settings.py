@@ -17,11 +17,7 @@ _DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s|us|ns))+")
 _PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|ns)")
 
 _CLOSED = "an Egress that refers to the setting allows nothing"
-SCHEMA = Schema.of(
-    "apiVersion",
-    "kind",
-    "metadata",
-    "status",
+SCHEMA = Schema.of_object(
     effect=_CLOSED,
     spec=Schema.of(
         "host",
