@@ -232,8 +232,8 @@ class DeltaSubstream(Substream[DeltaRequest]):
             return NOTHING
         blocked = candidates & names
         unknown = target.missing(candidates).difference(self.resources)
-        told = sorted(self._told(unknown))
-        new, removed = list[Resource](), told[:MOST_TOLD]
+        absent = sorted(self._told(unknown))
+        new, removed = list[Resource](), absent[:MOST_TOLD]
         for name in sorted(candidates - unknown):
             before, resource = self.resources.get(name), self._given(name, target, blocked)
             if resource is not None:
@@ -243,7 +243,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
                 continue  # it is only blocked for a while
             elif before is not None:
                 removed.append(name)
-        postponed = frozenset(told[MOST_TOLD:])
+        postponed = frozenset(absent[MOST_TOLD:])
         return Difference(tuple(new), tuple(sorted(removed)), blocked, postponed=postponed)
 
     def _candidates(self, target: ResourceSet, blocked: frozenset[str]) -> frozenset[str]:

@@ -82,8 +82,8 @@ class FullState(SotwSubstream):
         left = self._left()
         if self.subscription.wildcard and not (blocked or kept or left):
             return target
-        asked = self.subscription
-        names = target if asked.wildcard else asked.names - self._missing()
+        subscription = self.subscription
+        names = target if subscription.wildcard else subscription.names - self._missing()
         visible: dict[str, Resource] = {}
         for name in sorted(names):
             resource = self._given(target[name], blocked)

@@ -93,10 +93,10 @@ class Partial(SotwSubstream):
         """What stands in for some of the names that never were there on this stream."""
         new = absent - self._held(absent)
         if self._view.absence.stand_ins and self.type_url == ENDPOINTS:
-            made = (self._view.closed(self.type_url, name) for name in sorted(new))
+            candidates = (self._view.closed(self.type_url, name) for name in sorted(new))
         else:
-            made = (self._left_of(name) for name in sorted(new & self._brought))
-        there = (resource for resource in made if resource is not None)
+            candidates = (self._left_of(name) for name in sorted(new & self._brought))
+        there = (resource for resource in candidates if resource is not None)
         return list(islice(there, MOST_TOLD))
 
     def _left_of(self, name: str) -> Resource | None:
