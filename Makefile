@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help image setup run demo demo-kube test unit check fmt golden tables protos docs lock bench-toggle bench-toggle-kube bench-kube bench-policy bench-push \
+.PHONY: help image setup run demo demo-kube test unit check fmt golden tables protos docs lock bench-toggle bench-toggle-kube bench-kube bench-policy bench-push walks \
 	bench-hostile clients fuzz-egress fuzz-xds prove search-properties conformance-adapter clean
 
 help:
@@ -93,6 +93,9 @@ bench-policy: setup ## time from a new policy's file to the first allowed reques
 bench-kube: setup ## time, memory and CPU to follow a cluster of 1,000 services and 10,000 pods
 	@tests/system.sh kube
 	@PYTHONPATH=tests $(BIN)/python tests/bench/kube.py $(ARGS)
+
+walks: setup ## calls, files and switches between files of four changes, for a reader (another checkout: TREE=FOLDER)
+	@t=$${TREE:-.}; PYTHONPATH=$$t/server:$$t/protos:$$t/client_stub:$$t/tests $(BIN)/python tests/bench/walks.py $$t
 
 bench-push: setup ## CPU, time and memory of pushes to 1,000 sidecars, beside bare servers and go-control-plane (needs go)
 	@PYTHONPATH=tests $(BIN)/python -m bench.push $(ARGS)

@@ -1,5 +1,7 @@
 """Who may call what: the callers' identities, and one gate before every method; the files of TLS
 (`access.tls`, imported only where there are any).
+
+Knows nothing of what the methods do. Begin with `gate`, then `caller`.
 """
 
 from towpath.access.caller import Caller

@@ -1,1 +1,9 @@
-"""Turns "something changed" into "these sidecars have a new snapshot"."""
+"""Turns "something changed" into "these sidecars have a new snapshot".
+
+`Hub` takes a view of the store when its `Debounce` says so, has the `Queries` that may have changed
+answered again (`compose` is the outermost of them), and puts the snapshots into the `Stream` of
+each sidecar and the `Watch` of who looks on; `Followers` knows which of these follows which query.
+`Comparisons` says what is new in a snapshot, for `rollout`; `Turns` gives all who ask their share
+of the event loop. It knows nothing of gRPC, of Kubernetes, or of what resources mean. Begin with
+`hub`, then `queries`.
+"""

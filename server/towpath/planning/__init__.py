@@ -5,6 +5,8 @@
 `inbound` makes an `Inbound`, shared by the pods that the same services select;
 `proxyless` makes the `ProxylessPlan` of a service account's gRPC clients, which have no sidecar;
 `endpoints` says where each destination leads; `problems` collects what could not be planned.
+
+Knows nothing of Kubernetes, Envoy or I/O. Begin with `outbound`, then `egress`.
 """
 
 from towpath.planning.destinations import endpoints

@@ -1,4 +1,7 @@
-"""The door to people who read policies with kubectl: status and Events, written to the cluster."""
+"""The door to people who read policies with kubectl: status and Events, written to the cluster.
+
+Knows nothing of how policies are planned, or sidecars reached. Begin with `writer`.
+"""
 
 from towpath.status.writer import StatusWriter
 
