@@ -25,7 +25,7 @@ from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 
 PATIENCE_S = 30.0
-QUICK_RHYTHM = Rhythm(quiet_s=0.02, longest_s=0.5, every_s=0.5, patience_s=0.2, look_s=0.02)
+QUICK_RHYTHM = Rhythm(quiet_s=0.02, longest_s=0.5, every_s=0.5, patience_s=1.0, look_s=0.02)
 QUICK = Timing(first_pause_s=0.01, longest_pause_s=0.1, lenient_s=0.3, steady_s=0.3, idle_s=5.0)
 
 

@@ -100,13 +100,17 @@ class Keeper:
 
     async def write(self, holder: Holder) -> None:
         """Keep the file up to date until cancelled; then once more, if that is due."""
+        due: tuple[int, Picture] | None = None
         try:
             while True:
                 await self._settled()
                 if (due := self._due(holder)) is not None:
                     await asyncio.to_thread(self._write, *due)
         finally:
-            if self._dirty and (due := self._due(holder)) is not None:
+            # The thread of a cancelled write may not have begun, or not have ended.
+            if self._dirty:
+                due = self._due(holder)
+            if due is not None:
                 self._write(*due)
 
     async def restore(self, holder: Holder) -> None:
