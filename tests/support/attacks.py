@@ -6,6 +6,7 @@ import contextlib
 import socket
 import struct
 import threading
+from collections import Counter
 from collections.abc import Iterator
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -43,6 +44,43 @@ def still_open(sockets: list[socket.socket]) -> int:
         except OSError:
             pass
     return count
+
+
+@contextlib.contextmanager
+def reopening(port: int, *, addresses: int, each: int) -> Iterator[Counter[str]]:
+    """Clients of so many addresses, with so many connections each, open another one for each that
+    the server ends, as fast as they can. Counts what was "opened" and "ended".
+    """
+    ended = threading.Event()
+    counts: Counter[str] = Counter()
+
+    def client(number: int) -> None:
+        source = (f"127.0.{1 + number // 250}.{1 + number % 250}", 0)
+        sockets: list[socket.socket] = []
+        while not ended.is_set():
+            with contextlib.suppress(OSError):
+                while len(sockets) < each:
+                    one = socket.create_connection(("127.0.0.1", port), 5, source)
+                    sockets.append(one)
+                    counts["opened"] += 1
+            alive = [one for one in sockets if still_open([one])]
+            for one in set(sockets) - set(alive):
+                one.close()
+            counts["ended"] += len(sockets) - len(alive)
+            sockets = alive
+            ended.wait(0.01)
+        for one in sockets:
+            one.close()
+
+    threads = [threading.Thread(target=client, args=(n,), daemon=True) for n in range(addresses)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield counts
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join(10)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.25
 
+LOOK_AGAIN_S = 0.05
+"""After a look that ended somebody for want of room: others may come as fast as they go."""
+
 HANG_UP_S = 0.5
 """How long what was said last has to get through before a connection is ended."""
 
@@ -71,16 +74,16 @@ class Doorkeeper:
         self._sockets = Sockets(port, clock=self._clock)
         while True:
             try:
-                self.look()
+                crowded = self.look()
             except FileNotFoundError:
                 log.info("this system does not show a process its sockets: none is ended early")
                 return
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(LOOK_AGAIN_S if crowded else LOOK_EVERY_S)
 
-    def look(self) -> None:
-        """End what has been there for too long, or is too much."""
+    def look(self) -> bool:
+        """End what has been there for too long, or is too much; true if something was too much."""
         if self._sockets is None:
-            return
+            return False
         connections = self._sockets.look()
         self._let_in &= connections.keys()
         self._leaving = {p: at for p, at in self._leaving.items() if p in connections}
@@ -92,8 +95,8 @@ class Doorkeeper:
         late = self._clock() - self._room.first_call_s
         self._end("first-call", [c for c in waiting.values() if c.since <= late])
         waiting = {p: c for p, c in waiting.items() if c.since > late}
-        self._end("crowd", _crowd(waiting, len(waiting) - self._room.waiting))
-        self._end("per-address", self._too_many(connections))
+        crowd = self._end("crowd", _crowd(waiting, len(waiting) - self._room.waiting))
+        return self._end("per-address", self._too_many(connections)) + crowd > 0
 
     def end_all(self) -> None:
         """End every connection of the port."""
@@ -107,10 +110,12 @@ class Doorkeeper:
             its = [c for (address, _), c in connections.items() if address == crowded]
             yield from sorted(its, key=_since)[self._room.per_peer :]
 
-    def _end(self, reason: str, connections: Iterable[Connection]) -> None:
+    def _end(self, reason: str, connections: Iterable[Connection]) -> int:
+        """End these, and say how many they are."""
         if (chosen := list(connections)) and self._sockets is not None:
             self._sockets.end(chosen)
             self._ended.labels(PORT, reason).inc(len(chosen))
+        return len(chosen)
 
 
 def _crowd(waiting: dict[Peer, Connection], excess: int) -> Iterable[Connection]:

@@ -16,7 +16,7 @@ from envoy.service.discovery.v3.discovery_pb2 import DiscoveryRequest
 from grpc_health.v1 import health_pb2
 
 from bench.hostile.row import Row
-from support.attacks import ping_flood, silent, still_open
+from support.attacks import ping_flood, reopening, silent, still_open
 from support.certificates import Certificates
 from support.xds.process import ServerProcess
 from towpath.model.types import CLUSTER
@@ -95,6 +95,25 @@ def _few_descriptors() -> Iterator[Row]:
     )
 
 
+def _reopening() -> Iterator[Row]:
+    with (
+        _server(descriptors=500) as (server, sidecar),
+        reopening(server.tcp_port, addresses=50, each=10) as counts,
+    ):
+        time.sleep(2)
+        before, begun = counts["opened"], time.monotonic()
+        served = [_seconds(lambda: _is_served(server, sidecar)) for _ in range(5)]
+        rate = (counts["opened"] - before) / (time.monotonic() - begun)
+        health = _seconds(server.alive)
+        descriptors = server.descriptors()
+    yield Row(
+        "50 addresses that reopen 10 connections each, on a server of 500 descriptors",
+        f"{descriptors} descriptors, {rate:.0f} connections/s",
+        f"a new sidecar is served after {max(served):.1f} s at most of 5, /health after "
+        f"{health:.1f} s",
+    )
+
+
 def _http() -> Iterator[Row]:
     with _server(tls=False) as (server, _):
         before = server.descriptors()
@@ -148,5 +167,5 @@ def _end() -> Iterator[Row]:
 
 
 def measure() -> list[Row]:
-    attacks = (_without_a_certificate, _few_descriptors, _http, _health, _end)
+    attacks = (_without_a_certificate, _few_descriptors, _reopening, _http, _health, _end)
     return [row for attack in attacks for row in attack()]

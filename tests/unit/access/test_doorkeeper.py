@@ -73,6 +73,18 @@ def test_of_those_who_wait_the_oldest_of_whom_has_most_make_room(
     assert 3 == port.ended("crowd")
 
 
+def test_after_a_crowd_it_looks_again_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = Port(monkeypatch, _room(connections=8, per_peer=4))
+    port.connect(ATTACKER, 1, 2)
+    quiet = port.keeper.look()
+    port.connect(ATTACKER, 3)
+    crowd = port.keeper.look()
+    port.connect(SIDECAR, *range(5), let_in=True)
+    many = port.keeper.look()
+
+    assert [False, True, True, False] == [quiet, crowd, many, port.keeper.look()]
+
+
 def test_of_as_many_the_one_who_came_last_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     port = Port(monkeypatch, _room(connections=8))
     for address in (SIDECAR, OTHER, ATTACKER):
