@@ -6,7 +6,7 @@ worked out before anything is changed, once for all whom it concerns, and where 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from towpath.hub.queries import Job
 from towpath.model.snapshot import Layer, Resource, Snapshot, Vocabulary
@@ -42,9 +42,12 @@ class Comparisons:
         return tuple(self._changes(old, new))
 
     def _changes(self, old: Snapshot, new: Snapshot) -> Iterator[Change]:
-        for type_url in sorted(new.sets.keys() - UNTRIED):
-            before, after = set(old.of(type_url).layers), set(new.of(type_url).layers)
-            gone, come = _by_version(before - after), _by_version(after - before)
+        for type_url, resources in sorted(new.sets.items()):
+            before = old.sets[type_url].layers if type_url in old.sets else ()
+            after = resources.layers
+            if type_url in UNTRIED or before == after:
+                continue
+            gone, come = _by_version(before, but=after), _by_version(after, but=before)
             if come:
                 difference = type_url, tuple(gone), tuple(come)
                 key = new.vocabulary, difference
@@ -59,8 +62,10 @@ class Comparisons:
         self._jobs.clear()
 
 
-def _by_version(layers: set[Layer]) -> dict[str, Layer]:
-    return {layer.version: layer for layer in sorted(layers, key=lambda layer: layer.version)}
+def _by_version(layers: Iterable[Layer], *, but: Iterable[Layer]) -> dict[str, Layer]:
+    """Those of *layers* that are not among the others."""
+    own = set(layers).difference(but)
+    return {layer.version: layer for layer in sorted(own, key=lambda layer: layer.version)}
 
 
 def _pairs(gone: dict[str, Layer], come: dict[str, Layer]) -> Iterator[Pair]:

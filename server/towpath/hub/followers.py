@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 
 from towpath.hub.queries import Query
 from towpath.hub.stream import Stream
@@ -61,11 +61,16 @@ class Followers:
         """All that is followed."""
         return self._streams.keys() | self._watches.keys()
 
+    def among(self, queries: Iterable[Query]) -> list[Query]:
+        """Those of *queries* that are followed."""
+        return [query for query in queries if query in self._streams or query in self._watches]
+
     def streams_of(self, query: Query) -> tuple[Stream, ...]:
         return tuple(self._streams.get(query, ()))
 
-    def watches_of(self, query: Query) -> tuple[Watch, ...]:
-        return tuple(self._watches.get(query, ()))
+    def of(self, query: Query) -> tuple[tuple[Stream, ...], tuple[Watch, ...]]:
+        """All that follow the query."""
+        return self.streams_of(query), tuple(self._watches.get(query, ()))
 
     def streams(self) -> Iterator[Stream]:
         """All that are open."""

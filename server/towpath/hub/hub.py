@@ -277,9 +277,8 @@ class Hub:
         changed = self._queries.update(*self._store.drain())
         # What a publication that failed has left out is not known: the next one is for all.
         whole, self._whole, slice_began = self._whole, False, begun
-        followed = self._followers.queries()
         late = []
-        for query in changed & followed if whole else followed:
+        for query in self._followers.among(changed) if whole else self._followers.queries():
             if not self._publish_at_once(query, changed_at=changed_at):
                 late.append(query)
             if self._clock() - slice_began > YIELD_SECONDS:
@@ -319,8 +318,9 @@ class Hub:
             log.exception(text, node, extra={"node": node})
 
     def _offer_to(self, query: Query, *, changed_at: float | None) -> None:
-        self._offer(self._followers.streams_of(query), changed_at=changed_at)
-        for watch in self._followers.watches_of(query):
+        streams, watches = self._followers.of(query)
+        self._offer(streams, changed_at=changed_at)
+        for watch in watches:
             watch.offer(self.snapshot(watch.kind, watch.sidecar))
 
     def _offer(self, streams: Iterable[Stream], *, changed_at: float | None) -> None:
@@ -331,14 +331,14 @@ class Hub:
         offers = []
         for stream in streams:
             record = stream.record
-            pod = self.mesh.pod(record.sidecar)
-            if pod is not None and not stream.admits(pod.account):
+            account = self.account_of(record.sidecar)
+            if account is not None and not stream.admits(account):
                 continue
-            current = self.snapshot(record.kind, record.sidecar)
-            if pod is not None and current is not None:
+            current = self._queries.get(self._compose, record.kind, record.sidecar)
+            if account is not None and current is not None:
                 old = stream.snapshot
                 changes = self._comparisons.between(old, current) if old is not None else ()
-                offers.append((stream, pod.account, current, changes))
+                offers.append((stream, account, current, changes))
         revision = self._queries.revision
         for stream, account, current, changes in offers:
             if changes:

@@ -86,9 +86,20 @@ class _Slice:
 
 
 @dataclass(eq=False, slots=True)
+class _Input:
+    """One look-up in the mesh, and the memos that depend on it (`users`)."""
+
+    key: ReadKey
+    changed_at: int = 0
+    users: set[_Memo] = field(default_factory=set)
+
+
+@dataclass(eq=False, slots=True)
 class _Memo:
     """The value of one query, its dependencies (`reads` of the mesh, `uses` of other queries), and
     the memos that depend on it (`users`).
+
+    Dependencies are the entries themselves, so that nothing is looked up to verify them.
     """
 
     query: Query
@@ -97,7 +108,7 @@ class _Memo:
     checked_at: int = -1
     stale: bool = True
     computed: bool = False
-    reads: set[ReadKey] = field(default_factory=set)
+    reads: set[_Input] = field(default_factory=set)
     uses: dict[_Memo, None] = field(default_factory=dict)
     users: set[_Memo] = field(default_factory=set)
     jobs: list[Job] = field(default_factory=list)
@@ -118,8 +129,7 @@ class Queries:
         self._mesh = mesh
         self._revision = 0
         self._memos: dict[Query, _Memo] = {}
-        self._readers: dict[ReadKey, set[_Memo]] = {}
-        self._read_at: dict[ReadKey, int] = {}
+        self._inputs: dict[ReadKey, _Input] = {}
         self._slice: _Slice | None = None
         self._computed = 0
 
@@ -134,9 +144,10 @@ class Queries:
         marked: set[_Memo] = set()
         queue: list[_Memo] = []
         for key in touched:
-            if key in self._readers:
-                self._read_at[key] = self._revision
-                queue.extend(self._readers[key])
+            read = self._inputs.get(key)
+            if read is not None:
+                read.changed_at = self._revision
+                queue.extend(read.users)
         while queue:
             memo = queue.pop()
             if memo not in marked:
@@ -171,7 +182,7 @@ class Queries:
         """Drop a memo, and those that only it used."""
         memo = self._memos.get((query, args))
         if memo is not None:
-            self._release([memo])
+            self._release(memo)
 
     @property
     def counts(self) -> QueryCounts:
@@ -179,7 +190,7 @@ class Queries:
 
     def _memo_of(self, query: Query) -> _Memo:
         try:
-            return self._get(query)
+            return self._verified(self._entry(query))
         except Unfinished as unfinished:
             unfinished.query = query
             raise
@@ -190,8 +201,8 @@ class Queries:
             memo = self._memos[query] = _Memo(query)
         return memo
 
-    def _get(self, query: Query) -> _Memo:
-        memo = self._entry(query)
+    def _verified(self, memo: _Memo) -> _Memo:
+        """The memo with the value for the present mesh."""
         if memo.stale:
             if self._maybe_changed(memo):
                 self._compute(memo)
@@ -201,28 +212,27 @@ class Queries:
 
     def _maybe_changed(self, memo: _Memo) -> bool:
         since = memo.checked_at
-        if since < 0 or any(self._read_at.get(key, 0) > since for key in memo.reads):
+        if since < 0 or any(read.changed_at > since for read in memo.reads):
             return True
         # In the order of the calls: the arguments of a later one may depend on an earlier value.
-        return any(self._get(used.query).changed_at > since for used in memo.uses)
+        return any(self._verified(used).changed_at > since for used in memo.uses)
 
     def _compute(self, memo: _Memo) -> None:
         if self._slice is not None and self._slice.over:
             raise Unfinished
         memo.checked_at = -1  # should the query raise, nothing recorded so far may be trusted
-        used_before = self._detach(memo)
+        self._drop_reads(memo)
+        # What it used keeps it as a user meanwhile: it will most likely be used again.
+        used_before, memo.uses = memo.uses, {}
         query, args = memo.query
-        recording = _RecordingMesh.of(self._mesh, queries=self, memo=memo)
+        recording = _RecordingMesh.of(self._mesh, queries=self, memo=memo, before=iter(used_before))
         try:
             value = query(recording, *args)
         except Unfinished:
-            # It will be asked again, and then most likely uses all this.
-            for used in used_before:
-                memo.uses[used] = None
-                used.users.add(memo)
+            memo.uses |= used_before  # it will be asked again
             raise
         finally:
-            self._release(used_before)
+            self._drop_uses(memo, [used for used in used_before if used not in memo.uses])
         memo.jobs.clear()
         if self._slice is not None:
             self._slice.computed = True
@@ -231,32 +241,38 @@ class Queries:
             memo.value, memo.computed = value, True
             memo.changed_at = self._revision
 
-    def _release(self, memos: list[_Memo]) -> None:
-        """Drop those of *memos* that nobody uses, and what only they used."""
-        queue = list(memos)
-        while queue:
-            memo = queue.pop()
-            if not memo.users and self._memos.pop(memo.query, None) is not None:
-                queue.extend(self._detach(memo))
+    def _release(self, memo: _Memo) -> None:
+        """Drop a memo that nobody uses, and what only it used."""
+        if not memo.users and self._memos.pop(memo.query, None) is not None:
+            self._drop_reads(memo)
+            self._drop_uses(memo, memo.uses)
 
-    def _detach(self, memo: _Memo) -> list[_Memo]:
-        """Remove a memo's dependencies; gives the memos that it had used."""
-        for key in memo.reads:
-            readers = self._readers[key]
-            readers.discard(memo)
-            if not readers:
-                del self._readers[key]
-                self._read_at.pop(key, None)
-        used = list(memo.uses)
-        for other in used:
-            other.users.discard(memo)
+    def _drop_reads(self, memo: _Memo) -> None:
+        for read in memo.reads:
+            read.users.discard(memo)
+            if not read.users:
+                del self._inputs[read.key]
         memo.reads.clear()
-        memo.uses.clear()
-        return used
+
+    def _drop_uses(self, memo: _Memo, uses: Iterable[_Memo]) -> None:
+        for used in uses:
+            used.users.discard(memo)
+            self._release(used)
 
     def add_read(self, memo: _Memo, key: ReadKey) -> None:
-        memo.reads.add(key)
-        self._readers.setdefault(key, set()).add(memo)
+        read = self._inputs.get(key)
+        if read is None:
+            read = self._inputs[key] = _Input(key)
+        memo.reads.add(read)
+        read.users.add(memo)
+
+    def add_dependency(self, memo: _Memo, query: Query, likely: _Memo | None) -> Any:
+        """The value of a query that *memo* asks; *likely* is what it used at this point before."""
+        used = likely if likely is not None and likely.query == query else self._entry(query)
+        # Before the call: a query that fails must lead back to those that called it.
+        memo.uses[used] = None
+        used.users.add(memo)
+        return self._verified(used).value
 
     def work(self, memo: _Memo, size: int, job: Job) -> Any:
         """The value of a call that *memo* needs, which keeps it until it is computed."""
@@ -278,13 +294,6 @@ class Queries:
             job.run()
         return job.value
 
-    def add_dependency(self, memo: _Memo, query: Query) -> Any:
-        used = self._entry(query)
-        # Before the call: a query that fails must lead back to those that called it.
-        memo.uses[used] = None
-        used.users.add(memo)
-        return self._get(query).value
-
 
 _MESH_FIELDS = tuple(one.name for one in fields(Mesh))
 
@@ -295,15 +304,19 @@ class _RecordingMesh(Mesh):
 
     queries: Queries = field(default=cast("Queries", None))
     memo: _Memo = field(default=cast("_Memo", None))
+    before: Iterator[_Memo] = field(default=cast("Iterator[_Memo]", None))
 
     @classmethod
-    def of(cls, mesh: Mesh, *, queries: Queries, memo: _Memo) -> _RecordingMesh:
+    def of(
+        cls, mesh: Mesh, *, queries: Queries, memo: _Memo, before: Iterator[_Memo]
+    ) -> _RecordingMesh:
         fields_of_mesh = {name: getattr(mesh, name) for name in _MESH_FIELDS}
-        return cls(**fields_of_mesh, queries=queries, memo=memo)
+        return cls(**fields_of_mesh, queries=queries, memo=memo, before=before)
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        self.queries.add_read(self.memo, (kind, namespace, name))
-        return super().get(kind, namespace, name)
+        key = kind, namespace, name
+        self.queries.add_read(self.memo, key)
+        return self.objects.get(key)
 
     def group(self, kind: Kind, group: Hashable) -> tuple[Object, ...]:
         self.queries.add_read(self.memo, (kind, group))
@@ -311,7 +324,7 @@ class _RecordingMesh(Mesh):
 
     def ask(self, query: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
         key = (query, cast("tuple[Hashable, ...]", args))
-        return cast("R", self.queries.add_dependency(self.memo, key))
+        return cast("R", self.queries.add_dependency(self.memo, key, next(self.before, None)))
 
     def work(self, size: int, function: Callable[[*Ts], R], *args: *Ts) -> R:
         return cast("R", self.queries.work(self.memo, size, Job(function, args)))

@@ -117,12 +117,13 @@ class Store:
         old = self._objects.get(key)
         if old == obj:
             return False
-        if old is not None:
-            self._drop(key)
+        groups_before = () if old is None else old.groups()
+        groups = obj.groups()
         self._objects[key] = obj
         self._touched.add(key)
-        for group in _groups(obj):
-            self._writable(group)[key] = obj
+        self._leave(key, set(groups_before).difference(groups))
+        for group in ("all", *groups):
+            self._writable((obj.kind, group))[key] = obj
         return True
 
     def _drop(self, key: ObjectKey) -> bool:
@@ -130,13 +131,16 @@ class Store:
         if old is None:
             return False
         self._touched.add(key)
-        for group in _groups(old):
+        self._leave(key, ("all", *old.groups()))
+        return True
+
+    def _leave(self, key: ObjectKey, groups: Iterable[Hashable]) -> None:
+        for group in ((key[0], group) for group in groups):
             members = self._writable(group)
             del members[key]
             if not members:
                 del self._members[group]
                 self._own.discard(group)
-        return True
 
     def _writable(self, group: GroupKey) -> dict[ObjectKey, Object]:
         self._touched.add(group)
@@ -148,7 +152,3 @@ class Store:
 
 def _key(obj: Object) -> ObjectKey:
     return (obj.kind, obj.namespace, obj.name)
-
-
-def _groups(obj: Object) -> list[GroupKey]:
-    return [(obj.kind, group) for group in ("all", *obj.groups())]

@@ -165,6 +165,39 @@ def test_a_question_still_unasked_since_the_last_change_is_named_again(world: Wo
     assert {(world.name_of, ("a",))} == changed
 
 
+class _Counted:
+    """An argument that counts how often it is hashed."""
+
+    def __init__(self) -> None:
+        self.hashes = 0
+
+    def __hash__(self) -> int:
+        self.hashes += 1
+        return 0
+
+
+@pytest.mark.parametrize("name", ["verified", "asked again"])
+def test_a_dependency_is_not_looked_up_again(world: World, name: str) -> None:
+    counted = _Counted()
+
+    def inner(mesh: Mesh, _: _Counted) -> bool:
+        return mesh.service("shop", "verified") is not None
+
+    def outer(mesh: Mesh) -> object:
+        return mesh.service("shop", "asked again"), mesh.ask(inner, counted)
+
+    world.store.apply(service("verified"))
+    world.advance()
+    world.queries.get(outer)
+    world.store.apply(service(name, port(7)))
+    world.advance()
+    before = counted.hashes
+
+    world.queries.get(outer)
+
+    assert before == counted.hashes
+
+
 def test_forgetting_an_answer_releases_what_only_it_used(world: World) -> None:
     world.queries.get(world.total, "a", "b")
     world.queries.get(world.total, "b", "c")
@@ -282,7 +315,7 @@ def test_a_question_that_failed_leaves_nothing_behind_when_it_is_forgotten(
 
 
 def _nothing_is_left(queries: Queries) -> bool:
-    return queries.counts.remembered == 0 and not queries._readers and not queries._read_at
+    return queries.counts.remembered == 0 and not queries._inputs
 
 
 def test_the_store_and_the_memo_agree_on_what_a_look_up_is_called(world: World) -> None:

@@ -130,7 +130,7 @@ def test_a_memo_answers_as_a_fresh_computation_does(
     for question, args in QUESTIONS:
         queries.forget(question, *args)
     assert 0 == queries.counts.remembered
-    assert not queries._readers
+    assert not queries._inputs
 
 
 def _agrees(queries: Queries, index: int) -> None:
