@@ -89,29 +89,25 @@ class DeltaSubstream(Substream[DeltaRequest]):
         self.resources.update(new)
         self._behind |= new.keys()
         self._batch = frozenset(new)
-        self._due = None
+        self._change()
 
     def follow(self, names: Set[str]) -> None:
         target = self._view.of(self.type_url)
         # Also what it is to lose later: that may be there again, unchanged, by then.
         there = {name for name in names if name in target or name in self.resources}
         self._owed |= {name for name in there if self.subscription.wants(name)}
-        self._due = None
+        self._change()
 
     def holding(self) -> Holding:
         return self._holding(name for sent in self._unanswered for name in sent.new)
 
     def revoke(self) -> Reply | None:
-        target = self._view.of(self.type_url)
-        blocked = self._view.blocked(self.type_url)
-        sending: list[Resource] = []
-        for name in sorted(self._held(target.missing(self._candidates(target, blocked)))):
-            if self.subscription.wants(name):
-                before = self.resources[name]
-                left = self._view.left(before, self.type_url, name)
-                if left is not None and left != before:
-                    sending.append(left)
-        return self._reply(tuple(sending), ()) if sending else None
+        due = self._difference()
+        target = self._target
+        gone = [r for r in due.new if r.name in self.resources and r.name not in target]
+        wants, resources = self.subscription.wants, self.resources
+        sending = tuple(r for r in gone if r != resources[r.name] and wants(r.name))
+        return self._reply(sending, ()) if sending else None
 
     def narrow(self) -> Reply | None:
         if self._compared is None:
@@ -131,7 +127,6 @@ class DeltaSubstream(Substream[DeltaRequest]):
                 sending.append(left)
         self._behind |= {r.name for r in due.new}
         self._behind.update(removed)
-        self._due = None
         if not (sending or removed):
             return None
         return self._reply(tuple(sending), tuple(removed))
@@ -145,6 +140,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
         due = self._difference()
         target = self._target
         if due is NOTHING and target is self._compared and not self._owed and self._responded:
+            self._begin_rest()
             return None
         if due.removed and keep():
             wants, resources = self.subscription.wants, self.resources
@@ -154,20 +150,33 @@ class DeltaSubstream(Substream[DeltaRequest]):
         self.keeps = bool(due.kept)
         later = due.later
         owed, self._owed = self._owed, {n for n in self._owed & later if n not in target}
-        self._compared, self._behind, self._due = target, set(later), None
+        self._compared, self._behind = target, set(later)
+        self._change()
         first = not self._responded and self.subscription.wildcard and not self.resources
         if not (due.new or due.removed or first):
             self._due = None if later or self._owed or self._doubtful else NOTHING
+            if self._due is NOTHING and self._responded:
+                self._begin_rest()
             return None
-        faults = self._view.faults(self.type_url, [name for name in due.removed if name in owed])
+        absent = [name for name in due.removed if name in owed]
+        faults = self._view.faults(self.type_url, absent) if absent else ()
         return self._reply(due.new, due.removed, faults)
+
+    def _begin_rest(self) -> None:
+        """The client holds what it is to hold, and nothing is left for later."""
+        if not (self._blocked or self.brought):
+            self.rest = self._target, self._view.client.revisions[self.type_url]
+
+    def _change(self) -> None:
+        """What the client asks for, is owed or holds has changed: compare anew."""
+        self._due = self.rest = None
 
     def _recall(self) -> None:
         """What a client says it holds is known in full if it is what there is now."""
         target = self._view.of(self.type_url)
         there = ((n, r, target.find(n)) for n, r in self.resources.items())
         self.resources = {n: t if t is not None and t == r else r for n, r, t in there}
-        self._due = None
+        self._change()
 
     def _take_answer(self, request: DeltaRequest) -> list[Event]:
         sent = self._unanswered.pop(request.nonce)
@@ -183,7 +192,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
     def _fall_back(self, name: str, sent: Sent) -> None:
         """The client did not take what was new in a response under this name."""
         rejected, others = sent.new[name], self._unanswered.responses.values()
-        self._due = None
+        self._change()
         later = [other.new.get(name) for other in others] if sent.untried else []
         if self.resources.get(name) == rejected and rejected not in later:
             self.resources.pop(name)
@@ -201,7 +210,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
         self.subscription = before.changed(subscribe, unsubscribe)
         if self.subscription is before and not subscribe:
             return
-        self._due = None
+        self._change()
         if WILDCARD in subscribe:
             self._compared = None
         self._owed.discard(WILDCARD)
@@ -281,13 +290,13 @@ class DeltaSubstream(Substream[DeltaRequest]):
         removed: tuple[str, ...],
         faults: tuple[Fault, ...] = (),
     ) -> Reply:
-        version = self._view.of(self.type_url).version
+        version = self._target.version
         by_name = {resource.name: resource for resource in resources}
         for name in removed:
             self.resources.pop(name, None)
         sent = Sent.of(version, by_name, by_name, self.resources)
         self.resources.update(by_name)
-        self._due = None
+        self._change()
         self._doubtful -= by_name.keys() | set(removed)
         if self.type_url in FOLDED:
             for earlier in self._unanswered:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from towpath.model.snapshot import Resource, Snapshot
@@ -61,7 +62,8 @@ class Session:
         self._only_type = only_type
         self._node: Node | None = None
         self._substreams: dict[str, Substream[Any]] = {}
-        self._nonces = 0
+        # Unique over the stream, so that no type's nonce is ever taken for another's.
+        self._nonce = map(str, count(1)).__next__
         self._kept = False  # clusters that are gone are kept for what still uses them
         self._led: set[str] = set()  # clusters sent before the client asked for endpoints
         self._new_clusters: set[str] = set()  # accepted, and perhaps without endpoints
@@ -116,9 +118,9 @@ class Session:
     @property
     def settled(self) -> bool:
         """True if the client has answered every response, and is kept from nothing."""
-        if self.deadline is not None or self._view.blocks_any(self._substreams):
+        if self.deadline is not None or self._any_unanswered(self._substreams):
             return False
-        return not self._any_unanswered(self._substreams)
+        return not any(map(self.lacks, self._substreams))
 
     def subscribed(self, type_url: str) -> int | None:
         """How many names the client asks for (0: all, by the wildcard); None: not subscribed."""
@@ -132,7 +134,9 @@ class Session:
 
     def lacks(self, type_url: str) -> bool:
         """True if something of that type must not be sent to the client."""
-        return bool(self._view.blocked(type_url))
+        substream = self._substreams.get(type_url)
+        at_rest = substream is not None and self._rests(substream)
+        return not at_rest and bool(self._view.blocked(type_url))
 
     def _begin(self, request: Request) -> None:
         substream = self._variant.substream(
@@ -171,7 +175,9 @@ class Session:
         """What *step* gives for each of *types* that the client asks for, in this order."""
         for type_url in types:
             substream = self._substreams.get(type_url)
-            reply = None if substream is None else step(substream)
+            if substream is None or self._rests(substream):
+                continue
+            reply = step(substream)
             if reply is not None:
                 yield reply
 
@@ -188,6 +194,8 @@ class Session:
                 yield from self._push_once(substream, keep=keep)
 
     def _push_once(self, substream: Substream[Any], *, keep: Callable[[], bool]) -> Iterator[Reply]:
+        if self._rests(substream):
+            return
         reply = substream.push(keep=keep)
         self._kept = self._kept or substream.keeps
         if reply is not None:
@@ -206,6 +214,15 @@ class Session:
             self._led |= clusters
         else:
             endpoints.follow(clusters)
+
+    def _rests(self, substream: Substream[Any]) -> bool:
+        """True if nothing has happened since `Substream.rest` was set."""
+        if substream.rest is None:
+            return False
+        resources, revision = substream.rest
+        type_url = substream.type_url
+        same = resources is self._view.sets.get(type_url)
+        return same and revision == self._view.client.revisions[type_url]
 
     def _must_wait(self) -> bool:
         if self._waits.over(MAKE):
@@ -240,11 +257,11 @@ class Session:
 
     def _asks(self, type_url: str) -> bool:
         substream = self._substreams.get(type_url)
-        return substream is not None and substream.asks
+        return substream is not None and not self._rests(substream) and substream.asks
 
     def _outdated(self, type_url: str) -> bool:
         substream = self._substreams.get(type_url)
-        return substream is not None and substream.outdated
+        return substream is not None and not self._rests(substream) and substream.outdated
 
     def _resources(self, type_url: str) -> Mapping[str, Resource]:
         substream = self._substreams.get(type_url)
@@ -261,8 +278,3 @@ class Session:
             raise ProtocolError(
                 f"node id {node.id!r} differs from {self._node.id!r}, which this stream began with"
             )
-
-    def _nonce(self) -> str:
-        """Unique over the stream, so that no type's nonce is ever taken for another's."""
-        self._nonces += 1
-        return str(self._nonces)

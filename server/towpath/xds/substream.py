@@ -30,6 +30,9 @@ FOLDED = frozenset({SIDECAR})
 them alike: nothing is learnt of content that a later response has overtaken.
 """
 
+Rest = tuple[ResourceSet, int]
+"""A type's resources, and a client's revision of the type: see `Substream.rest`."""
+
 R = TypeVar("R", bound=Request)
 
 
@@ -65,6 +68,13 @@ class Substream(ABC, Generic[R]):
         """Names and versions that the client brought, and that were not looked at yet."""
         self.keeps = False
         """True if the last push left resources with the client that are gone."""
+        self.rest: Rest | None = None
+        """Set while nothing is to be sent of this type, nothing is kept back and nothing left for
+        later: as of which resources, and which of the client's revisions of the type. What ends
+        the rest is that `View.sets` has others, that the revision is another, or that the
+        substream resets it with each change of its own: what is asked for, owed, or held. The
+        `Session` compares, and leaves alone what rests.
+        """
         self._view = view
         self._composer = composer
         self._nonce = nonce

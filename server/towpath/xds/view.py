@@ -20,7 +20,10 @@ class View:
         self.client = client
         self.absence: AbsencePolicy = DEFAULT
         self._snapshot = Snapshot({})
-        self._sets: dict[str, ResourceSet] = {}
+        self.sets: dict[str, ResourceSet] = {}
+        """By type, what was asked for; while its layers, and what may be said in place of what is
+        in them, stay the same, the same object from one snapshot to the next.
+        """
         self._blocked: dict[str, tuple[int, frozenset[str]]] = {}  # as of a revision of the client
 
     @property
@@ -29,15 +32,19 @@ class View:
 
     def take(self, snapshot: Snapshot) -> None:
         """Go by a newer snapshot, or by the same one as it may be sent now."""
-        self._snapshot = snapshot
-        self._sets.clear()
+        old, self._snapshot = self._snapshot, snapshot
+        if snapshot.vocabulary == old.vocabulary:
+            known = self.sets.items()
+            self.sets = {t: one for t, one in known if one.layers == snapshot.of(t).layers}
+        else:
+            self.sets = {}
         self._blocked.clear()
 
     def of(self, type_url: str) -> ResourceSet:
         """All resources of that type, blocked or not."""
-        resources = self._sets.get(type_url)
+        resources = self.sets.get(type_url)
         if resources is None:
-            resources = self._sets[type_url] = self._snapshot.of(type_url)
+            resources = self.sets[type_url] = self._snapshot.of(type_url)
         return resources
 
     def blocked(self, type_url: str) -> frozenset[str]:
@@ -52,10 +59,6 @@ class View:
         names = self.client.blocked(self.of(type_url))
         self._blocked[type_url] = revision, names
         return names
-
-    def blocks_any(self, types: Iterable[str]) -> bool:
-        """True if something of these types is blocked."""
-        return any(self.blocked(type_url) for type_url in types)
 
     def left(self, before: Resource | None, type_url: str, name: str) -> Resource | None:
         """What the client is to hold of a resource that is gone: see `Snapshot.left`."""
@@ -76,11 +79,13 @@ class View:
         if before is None and not self.client.refuses(resource):
             return None
         vocabulary = self._snapshot.vocabulary
+        both = before and self.client.intersection(vocabulary, before, resource)
+        # If all of *before* is let through, the answer is the same should it be the closed one.
+        if both is not None and both == before and not self.client.refuses(both):
+            return both
         closed = vocabulary.closed(resource.type_url, resource.name)
-        if before is not None and before != closed:
-            both = self.client.intersection(vocabulary, before, resource)
-            if both is not None and not self.client.refuses(both):
-                return both
+        if both is not None and before != closed and not self.client.refuses(both):
+            return both
         return self.unless_refused(closed)
 
     def faults(self, type_url: str, names: Iterable[str]) -> tuple[Fault, ...]:
