@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from operator import attrgetter
 
 from towpath.model.names import ClientKind
 from towpath.model.snapshot import Resource
@@ -11,10 +13,8 @@ from towpath.model.snapshot import Resource
 Content = tuple[str, str, str]
 """(type URL, name, version) of one resource."""
 
-
-def content(resource: Resource) -> Content:
-    """What tells this content of this resource from all others."""
-    return resource.type_url, resource.name, resource.version
+content: Callable[[Resource], Content] = attrgetter("type_url", "name", "version")
+"""What tells this content of this resource from all others."""
 
 
 class State(Enum):

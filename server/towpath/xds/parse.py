@@ -94,9 +94,9 @@ def parse_sotw(data: bytes, limits: StreamLimits) -> SotwRequest:
             values[number] = value
     return SotwRequest(
         type_url=text(values.get(_SOTW_TYPE_URL, b"")),
-        node=_node(node),
         version=text(values.get(_SOTW_VERSION, b"")),
         nonce=text(values.get(_SOTW_NONCE, b"")),
+        node=_node(node),
         names=frozenset(names.taken),
         error=_error(error),
     )
@@ -128,8 +128,8 @@ def parse_delta(data: bytes, limits: StreamLimits) -> DeltaRequest:
             values[number] = value
     return DeltaRequest(
         type_url=text(values.get(_DELTA_TYPE_URL, b"")),
-        node=_node(node),
         nonce=text(values.get(_DELTA_NONCE, b"")),
+        node=_node(node),
         subscribe=tuple(subscribe.taken),
         unsubscribe=tuple(unsubscribe.taken),
         initial_versions=versions,
