@@ -17,7 +17,7 @@ what has been computed until then stays so, and whoever calls again goes on from
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, TypeVarTuple, cast
 
@@ -137,8 +137,8 @@ class Queries:
     def mesh(self) -> Mesh:
         return self._mesh
 
-    def update(self, mesh: Mesh, touched: Iterable[ReadKey]) -> frozenset[Query]:
-        """Take the next mesh; gives the queries whose values may have changed."""
+    def update(self, mesh: Mesh, touched: Iterable[ReadKey]) -> Sequence[Query]:
+        """Take the next mesh; gives the queries whose values may have changed, each once."""
         self._mesh = mesh
         self._revision += 1
         marked: set[_Memo] = set()
@@ -154,7 +154,7 @@ class Queries:
                 marked.add(memo)
                 memo.stale = True
                 queue.extend(memo.users)
-        return frozenset(memo.query for memo in marked)
+        return [memo.query for memo in marked]
 
     def get(self, query: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
         """The value for the present mesh."""
