@@ -162,7 +162,7 @@ class Session:
             users = list(self._replies(asking, lambda s: s.push(owed_only=True)))
         else:
             users = [reply for t in USERS for reply in self._push(t)]
-        waiting = must_wait and any(map(self._outdated, USERS))
+        waiting = must_wait and any(self._outdated(t) or self._searches(t) for t in USERS)
         waits = [
             *self._waits.update(MAKE, waiting=waiting),
             *self._waits.update(BREAK, waiting=self._kept),
@@ -262,6 +262,13 @@ class Session:
     def _outdated(self, type_url: str) -> bool:
         substream = self._substreams.get(type_url)
         return substream is not None and not self._rests(substream) and substream.outdated
+
+    def _searches(self, type_url: str) -> bool:
+        """True if it is still searched for what the client has rejected of that type: the search
+        goes on with the pushes.
+        """
+        bisection = self._view.client.bisections.get(type_url)
+        return type_url in self._substreams and bool(bisection and bisection.groups)
 
     def _resources(self, type_url: str) -> Mapping[str, Resource]:
         substream = self._substreams.get(type_url)

@@ -60,3 +60,18 @@ def test_delta_waits_in_the_same_way() -> None:
     (assigned,) = peer.ask(ENDPOINTS, "new")
 
     assert [ROUTES] == [response.type_url for response in told(peer.ack(assigned))]
+
+
+def test_a_search_for_what_was_rejected_waits_no_longer_than_other_routes() -> None:
+    peer = SotwPeer({CLUSTER: {}, ROUTES: {}})
+    nothing = peer.ask_one(CLUSTER)
+    peer.ask(ENDPOINTS, "a", "b")
+    peer.ask(ROUTES, "a", "b")
+    (routes,) = peer.publish({CLUSTER: {}, ROUTES: {"a": "1", "b": "1"}})
+    (clusters,) = peer.publish({CLUSTER: {"new": "1"}, ENDPOINTS: {"new": "1"}, ROUTES: {"b": "2"}})
+    peer.ack(nothing)
+    peer.nack(routes, "no", "a", "b")
+    peer.ack(clusters)
+
+    assert peer.session.deadline is not None
+    assert [["b"]] == [reply.names for reply in peer.let_waits_end()]
