@@ -34,8 +34,8 @@ class View:
         """Go by a newer snapshot, or by the same one as it may be sent now."""
         old, self._snapshot = self._snapshot, snapshot
         if snapshot.vocabulary == old.vocabulary:
-            known = self.sets.items()
-            self.sets = {t: one for t, one in known if one.layers == snapshot.of(t).layers}
+            sets = self.sets.items()
+            self.sets = {t: one for t, one in sets if one.layers == snapshot.of(t).layers}
         else:
             self.sets = {}
         self._blocked.clear()
