@@ -9,7 +9,6 @@ import argparse
 import asyncio
 import os
 import re
-import socket
 import ssl
 import subprocess
 import sys
@@ -26,6 +25,7 @@ import yaml
 
 from support.kube.cluster import Cluster
 from support.kube.mesh import install
+from support.xds.process import free_port
 
 SPACES = 20
 WRITERS = 16
@@ -37,7 +37,7 @@ class Server:
     """One `towpath serve`, and what it has used."""
 
     def __init__(self, kubeconfig: Path) -> None:
-        ads, self._http = _free_port(), _free_port()
+        ads, self._http = free_port(), free_port()
         addresses = (f"--ads-address=127.0.0.1:{ads}", f"--http-address=127.0.0.1:{self._http}")
         serve = (sys.executable, "-m", "towpath", "serve", f"--kubeconfig={kubeconfig}")
         self._process = subprocess.Popen(
@@ -171,11 +171,6 @@ async def _measure(cluster: Cluster, *, services: int, pods: int, events: int) -
             print(f"CPU with the API server away   {share:8.2%} of a core")
         finally:
             server.stop()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as held:
-        return int(held.getsockname()[1])
 
 
 def main() -> None:

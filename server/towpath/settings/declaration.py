@@ -80,6 +80,10 @@ class Setting:
 
 
 PREFIX = "TOWPATH_"
+
+HOUR_S = (0, 3600)
+"""Bounds of most times: seconds, up to an hour."""
+
 _DECLARATION = "declaration"
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from towpath.settings.declaration import Group, setting
+from towpath.settings.declaration import HOUR_S, Group, setting
 
-HOUR_S = (0, 3600)
 COUNT = (1, 10_000_000)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from towpath.settings.declaration import Group, setting
-
-HOUR_S = (0, 3600)
+from towpath.settings.declaration import HOUR_S, Group, setting
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

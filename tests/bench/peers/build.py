@@ -9,8 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.clients.build import CACHE
+
 SOURCES = Path(__file__).parent
-CACHE = Path(os.environ.get("TOWPATH_TEST_CACHE") or Path.home() / ".cache" / "towpath-tests")
 
 
 def program() -> Path:

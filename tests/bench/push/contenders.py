@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,7 @@ from typing import Protocol
 
 from bench.push.mesh import Mesh
 from bench.push.process import SERVERS, Program
+from support.xds.process import free_port
 
 TOWPATH, BARE = "Towpath", "grpc.aio bytes"
 IN_GO = {"grpc-go bytes": "bytes", "LinearCache": "linear", "SnapshotCache": "snapshot"}
@@ -68,7 +68,7 @@ class Peer:
 @contextmanager
 def serving(name: str, case: Case) -> Iterator[Contender]:
     """The contender of that name, until the block ends."""
-    address = f"127.0.0.1:{_free_port()}"
+    address = f"127.0.0.1:{free_port()}"
     log = case.folder / f"{name}.log"
     if name == TOWPATH:
         command = [sys.executable, "-m", "towpath", "serve", f"--ads-address={address}"]
@@ -85,9 +85,3 @@ def serving(name: str, case: Case) -> Iterator[Contender]:
     with Program(command, place=SERVERS, log=log) as program:
         program.hear(ready)
         yield (Towpath(program, address, case.mesh) if name == TOWPATH else Peer(program, address))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
