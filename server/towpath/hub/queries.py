@@ -21,7 +21,8 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar, TypeVarTuple, cast
 
-from towpath.model.mesh import Mesh, Object, ReadKey
+from towpath.model.identity import Roots, Signer, Window
+from towpath.model.mesh import IdentityKey, Mesh, Object, ReadKey
 from towpath.model.names import Kind
 
 Ts = TypeVarTuple("Ts")
@@ -321,6 +322,10 @@ class _RecordingMesh(Mesh):
     def group(self, kind: Kind, group: Hashable) -> tuple[Object, ...]:
         self.queries.add_read(self.memo, (kind, group))
         return super().group(kind, group)
+
+    def part(self, key: IdentityKey) -> Signer | Roots | Window | None:
+        self.queries.add_read(self.memo, key)
+        return super().part(key)
 
     def ask(self, query: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
         key = (query, cast("tuple[Hashable, ...]", args))

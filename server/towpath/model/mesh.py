@@ -1,18 +1,19 @@
 """Mesh: one immutable view of everything the control plane holds.
 
-Every look-up goes through `get`, `group` or `ask`, so that a subclass can record what an answer
-was made from (the hub does) while planning stays a set of plain functions of a Mesh. What takes
-long goes through `work`, so that it can be done where nobody waits for it.
+Every look-up goes through `get`, `group`, `part` or `ask`, so that a subclass can record what an
+answer was made from (the hub does) while planning stays a set of plain functions of a Mesh. What
+takes long goes through `work`, so that it can be done where nobody waits for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar, TypeVarTuple, cast
+from typing import Literal, Protocol, TypeVar, TypeVarTuple, cast
 
+from towpath.model.identity import NO_IDENTITY, Identity, Leaf, Roots, Signer, Window, slot_of
 from towpath.model.meshconfig import MESH_CONFIG_NAME, MeshConfig
-from towpath.model.names import Kind, ObjectRef, SidecarId
+from towpath.model.names import Account, Kind, ObjectRef, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.workloads import EndpointSlice, Namespace, Pod, Service
 
@@ -38,7 +39,10 @@ ObjectKey = tuple[Kind, str, str]
 GroupKey = tuple[Kind, Hashable]
 """(kind, one of the object's `groups()`), or (kind, "all")."""
 
-ReadKey = ObjectKey | GroupKey
+IdentityKey = tuple[Literal["identity"], Literal["signer", "roots"] | int]
+"""("identity", one part of the mesh's `Identity`); a number is the slot of a window."""
+
+ReadKey = ObjectKey | GroupKey | IdentityKey
 """One look-up whose answer may change."""
 
 
@@ -74,6 +78,7 @@ class Mesh:
     members: Mapping[GroupKey, Mapping[ObjectKey, Object]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     sources: Mapping[ObjectRef, str] = field(default_factory=dict)
+    identity: Identity = NO_IDENTITY
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """The object of that key, or None."""
@@ -83,6 +88,16 @@ class Mesh:
         """The objects of one group ("all": of that kind), sorted by namespace and name."""
         members = self.members.get((kind, group), {})
         return tuple(members[key] for key in sorted(members))
+
+    def part(self, key: IdentityKey) -> Signer | Roots | Window | None:
+        """One part of the identity; None if there is none."""
+        match key:
+            case _, "signer":
+                return self.identity.signer
+            case _, "roots":
+                return self.identity.roots
+            case _, int() as slot:
+                return self.identity.windows.get(slot)
 
     def ask(self, question: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
         """Answer a question about this mesh; a recording mesh remembers the answer."""
@@ -96,7 +111,7 @@ class Mesh:
         del size
         return function(*args)
 
-    # Typed look-ups, all made of the three above.
+    # Typed look-ups, all made of those above.
 
     def config(self) -> MeshConfig | None:
         return cast(
@@ -130,3 +145,19 @@ class Mesh:
 
     def pod(self, sidecar: SidecarId) -> Pod | None:
         return cast("Pod | None", self.get(Kind.POD, sidecar.namespace, sidecar.pod))
+
+    def roots(self) -> Roots | None:
+        """Whom sidecars trust; None if there is no authority: then nothing is encrypted."""
+        return cast("Roots | None", self.part(("identity", "roots")))
+
+    def leaf(self, account: Account) -> Leaf | None:
+        """The certificate that sidecars of *account* show now; None if there is no authority."""
+        return self.ask(_leaf, account)
+
+
+def _leaf(mesh: Mesh, account: Account) -> Leaf | None:
+    signer = cast("Signer | None", mesh.part(("identity", "signer")))
+    window = cast("Window | None", mesh.part(("identity", slot_of(account))))
+    if signer is None or window is None:
+        return None
+    return signer.leaf(account, window)

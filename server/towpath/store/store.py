@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
 
+from towpath.model.identity import NO_IDENTITY, SLOTS, Identity
 from towpath.model.mesh import GroupKey, Mesh, MeshScope, Object, ObjectKey, ReadKey
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem
@@ -14,7 +15,8 @@ class Store:
     """Holds every object, hands out a `Mesh` of them, and counts what changed in between.
 
     `on_change` is called, synchronously, after each call that changed something; an object equal
-    to the one held changes nothing.
+    to the one held changes nothing. *needs_identity* says that there must be an authority before
+    anything is published: without one, what should be encrypted would not be.
     """
 
     def __init__(
@@ -22,6 +24,7 @@ class Store:
         scope: MeshScope,
         *,
         on_change: Callable[[], None],
+        needs_identity: bool = False,
     ) -> None:
         self._mesh = Mesh(
             mesh_name=scope.mesh_name,
@@ -40,11 +43,13 @@ class Store:
         self._sources: Mapping[ObjectRef, str] = {}
         self._annotated = False  # problems or sources differ from the last view's
         self._listed: set[Kind] = set()
+        self._identity = NO_IDENTITY
+        self._needs_identity = needs_identity
 
     @property
     def synced(self) -> bool:
         """True once every kind has been listed: what is not held then really is not there."""
-        return self._listed >= set(Kind)
+        return self._listed >= set(Kind) and not self._needs_identity
 
     def held(self, kind: Kind) -> tuple[Object, ...]:
         """All objects of the kind, sorted by namespace and name."""
@@ -74,6 +79,23 @@ class Store:
         changed = [self._drop(key) for key in gone] + [self._put(obj) for obj in new.values()]
         if any(changed) or kind not in self._listed:
             self._listed.add(kind)
+            self._on_change()
+
+    def identify(self, identity: Identity) -> None:
+        """Hold *identity* in place of the one before."""
+        before, self._identity = self._identity, identity
+        touched: set[ReadKey] = {
+            ("identity", slot)
+            for slot in range(SLOTS)
+            if before.windows.get(slot) != identity.windows.get(slot)
+        }
+        if before.signer != identity.signer:
+            touched.add(("identity", "signer"))
+        if before.roots != identity.roots:
+            touched.add(("identity", "roots"))
+        self._touched |= touched
+        first, self._needs_identity = self._needs_identity, False
+        if touched or first:
             self._on_change()
 
     def report(self, origin: Hashable, problems: Iterable[Problem]) -> None:
@@ -106,6 +128,7 @@ class Store:
                 members=dict(self._members),
                 problems=tuple(sorted(problems)),
                 sources=self._sources,
+                identity=self._identity,
             )
             self._own.clear()
             self._touched.clear()

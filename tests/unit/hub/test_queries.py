@@ -7,10 +7,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from support.identities import identity
 from support.objects import fill, namespace, new_store, pod, port, service
 from towpath.hub.queries import Queries
+from towpath.model.identity import slot_of
 from towpath.model.mesh import Mesh
-from towpath.model.names import Kind
+from towpath.model.names import Account, Kind
 from towpath.store import Store
 
 
@@ -39,6 +41,11 @@ class World:
     def total(self, mesh: Mesh, *names: str) -> tuple[int, ...]:
         self.answered["total"] += 1
         return (sum(sum(mesh.ask(self.ports_of, name)) for name in names),)
+
+    def key_of(self, mesh: Mesh, name: str) -> bytes | None:
+        self.answered[f"key_of {name}"] += 1
+        leaf = mesh.leaf(Account("shop", name))
+        return leaf.private_key if leaf else None
 
     def roster(self, mesh: Mesh) -> tuple[str, ...]:
         self.answered["roster"] += 1
@@ -339,3 +346,30 @@ def test_the_store_and_the_memo_agree_on_what_a_look_up_is_called(world: World) 
 def _add(store: Store) -> None:
     store.apply(service("x"))
     store.apply(namespace("new"))
+
+
+def test_a_renewed_leaf_touches_only_what_was_made_of_it(world: World) -> None:
+    one, other = "web", "api"
+    assert slot_of(Account("shop", one)) != slot_of(Account("shop", other))
+    world.store.identify(identity())
+    world.advance()
+    before = [world.queries.get(world.key_of, name) for name in (one, other)]
+
+    world.store.identify(identity(later=(slot_of(Account("shop", one)),)))
+    world.advance()
+    after = [world.queries.get(world.key_of, name) for name in (one, other)]
+
+    assert [False, True] == [x == y for x, y in zip(before, after, strict=True)]
+    assert {"key_of web": 2, "key_of api": 1} == world.answered
+
+
+def test_a_further_root_touches_no_leaf(world: World) -> None:
+    world.store.identify(identity())
+    world.advance()
+    world.queries.get(world.key_of, "web")
+
+    world.store.identify(identity(roots="both"))
+    world.advance()
+    world.queries.get(world.key_of, "web")
+
+    assert {"key_of web": 1} == world.answered

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from support.identities import identity
 from support.objects import endpoint_slice, mesh_config, namespace, pod, port, service
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind, ObjectRef
@@ -256,3 +257,36 @@ def test_all_of_a_kind_are_held_in_order(store: Store) -> None:
 
     assert ["api", "web"] == [held.name for held in store.held(Kind.SERVICE)]
     assert () == store.held(Kind.EGRESS)
+
+
+def test_an_identity_touches_the_parts_of_it_that_differ(store: Store, changes: Changes) -> None:
+    store.identify(identity())
+    store.drain()
+    before = changes.count
+
+    store.identify(identity())
+    same = store.drain()[1]
+    store.identify(identity(later=(7,)))
+    renewed = store.drain()[1]
+    store.identify(identity("other", later=(7,)))
+    signed = store.drain()[1]
+    store.identify(identity("other", roots="both", later=(7,)))
+    mesh, trusted = store.drain()
+
+    assert frozenset() == same
+    assert {("identity", 7)} == renewed
+    assert {("identity", "signer")} == signed
+    assert {("identity", "roots")} == trusted
+    assert before + 3 == changes.count
+    assert identity("other", roots="both", later=(7,)) == mesh.identity
+
+
+def test_a_store_that_needs_an_identity_is_not_synced_without_one(changes: Changes) -> None:
+    store = Store(MeshSettings().scope, on_change=changes, needs_identity=True)
+    for kind in Kind:
+        store.listed(kind)
+    before = store.synced
+
+    store.identify(identity())
+
+    assert (False, True) == (before, store.synced)
