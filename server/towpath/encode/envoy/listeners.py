@@ -16,6 +16,7 @@ from towpath.encode.envoy import names
 from towpath.encode.envoy.access_log import connection_log
 from towpath.encode.envoy.egress_chains import Chains, egress_chains
 from towpath.encode.envoy.filters import http_by_rds, http_with, tcp_proxy
+from towpath.encode.envoy.inbound_http import http_inbound
 from towpath.encode.envoy.inspection import asks, inspectors, original_dst, port_of
 from towpath.encode.envoy.routes import prometheus_routes
 from towpath.encode.pack import resource, seconds
@@ -105,7 +106,7 @@ def _inbound_filters(name: str, port: InboundPort) -> list[Filter]:
         # Who only connects is content with that; anything more is closed.
         return []
     if port.protocol is Protocol.HTTP:
-        return [http_by_rds(name, names.inbound_routes_of(port))]
+        return [http_inbound(name, names.inbound_routes_of(port))]
     return [tcp_proxy(name, port.cluster_name)]
 
 
