@@ -34,6 +34,6 @@ def identity(name: str = "stub", *, roots: str = "root", later: tuple[int, ...] 
     """Every slot is in the window of `BEGIN`, those of *later* in the one after it."""
     return Identity(
         signer=StubSigner(name),
-        roots=Roots(roots.encode()),
+        roots=Roots(roots.encode(), "cluster.local"),
         windows={slot: Window(BEGIN + (slot in later) * LENGTH, LENGTH) for slot in range(SLOTS)},
     )

@@ -5,10 +5,10 @@ The keys are here in the clear, so nothing of this is ever printed: a `repr` lea
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from enum import StrEnum
 from hashlib import blake2b
 from typing import Protocol
 
@@ -18,12 +18,19 @@ SLOTS = 256
 """Accounts are spread over so many slots; all leaves of a slot are renewed at one time."""
 
 
-class MtlsMode(enum.Enum):
-    """What marked pods let in: both, only mutual TLS, or (for their clients) never TLS."""
+class MtlsMode(StrEnum):
+    """What holds for the marked pods of a namespace, and for who calls them."""
 
     PERMISSIVE = "permissive"
+    """They are called by mutual TLS, and let in plaintext too."""
     STRICT = "strict"
+    """They let in nothing but mutual TLS."""
     DISABLED = "disabled"
+    """They let in both, and nobody calls them by mutual TLS."""
+
+
+MODES = tuple(MtlsMode)
+"""Every mode, as it is written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +51,21 @@ class Leaf:
 
 @dataclass(frozen=True, slots=True)
 class Roots:
-    """Whom sidecars trust: PEM, in an order that depends on the certificates alone."""
+    """Whom sidecars trust: PEM, in an order that depends on the certificates alone; and the trust
+    domain of the names that they take.
+    """
 
     certificates: bytes
+    trust_domain: str
+
+    def name(self, account: Account) -> str:
+        """The one name in an account's certificate."""
+        return f"{self.prefix}{account.namespace}/sa/{account.name}"
+
+    @property
+    def prefix(self) -> str:
+        """What the name of every account begins with, and no other name."""
+        return f"spiffe://{self.trust_domain}/ns/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from towpath.model.identity import MtlsMode
 from towpath.model.names import Kind, Stamp
 
 MESH_CONFIG_NAME = "osm-mesh-config"
@@ -25,6 +26,7 @@ class MeshConfig:
     enable_egress_policy: bool = False
     permissive: bool = False
     external_authorization: bool = False
+    mtls: MtlsMode = MtlsMode.PERMISSIVE
     sidecar_log_level: str = "error"
     sidecar_timeout: int = 60
     http1_per_request_load_balancing: bool = False
@@ -42,6 +44,7 @@ SWITCHES = {
     "enable_egress_policy": "spec.featureFlags.enableEgressPolicy",
     "permissive": "spec.traffic.enablePermissiveTrafficPolicyMode",
     "external_authorization": "spec.traffic.inboundExternalAuthorization",
+    "mtls": "spec.traffic.mtls",
     "sidecar_log_level": "spec.sidecar.logLevel",
     "sidecar_timeout": "spec.sidecar.sidecarTimeout",
     "http1_per_request_load_balancing": "spec.traffic.http1PerRequestLoadBalancing",

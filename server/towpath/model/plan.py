@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from towpath.model.egress_plan import EgressPlan
 from towpath.model.hashed import HashedOnce
-from towpath.model.names import Protocol
+from towpath.model.names import Account, Protocol
 
 LOCAL = "|local"
 """How the name of the cluster of an application's own port ends."""
@@ -80,14 +80,23 @@ class ProxylessPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientMtls:
+    """As whom a sidecar calls by mutual TLS, and which of its destinations."""
+
+    account: Account
+    destinations: Destinations
+
+
+@dataclass(frozen=True, slots=True)
 class Outbound:
     """What a sidecar lets out: in-mesh destinations, what policies open outside, and whether
-    the rest passes through.
+    the rest passes through. Without `mtls` all of it goes as the application sends it.
     """
 
     destinations: Destinations
     passthrough: bool
     egress: EgressPlan = EgressPlan()
+    mtls: ClientMtls | None = None
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -123,10 +132,25 @@ class InboundPort:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerMtls:
+    """As whom a sidecar answers mutual TLS, on all ports that services lead to.
+
+    If it is `strict`, these ports let in nothing else but the kubelet's `probes` of them.
+    """
+
+    account: Account
+    strict: bool = False
+    probes: tuple[InboundPort, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Inbound:
-    """What a sidecar lets in, one entry for each port number, sorted by it."""
+    """What a sidecar lets in, one entry for each port number, sorted by it. Without `mtls`
+    it takes no mutual TLS.
+    """
 
     ports: tuple[InboundPort, ...]
+    mtls: ServerMtls | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +163,8 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Endpoint:
-    """One address behind a destination."""
+    """One address behind a destination; `mtls` says that it takes mutual TLS."""
 
     address: str
     port: int
+    mtls: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from towpath.model.identity import MtlsMode
 from towpath.model.names import Account, Kind, ObjectRef, Protocol, SidecarId
 
 Labels = tuple[tuple[str, str], ...]
@@ -13,10 +14,14 @@ Labels = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A namespace; it joins the mesh named by its `openservicemesh.io/monitored-by` label."""
+    """A namespace; it joins the mesh named by its `openservicemesh.io/monitored-by` label.
+
+    `mtls` is what it says of itself, in place of the MeshConfig.
+    """
 
     name: str
     mesh: str | None
+    mtls: MtlsMode | None = None
 
     kind = Kind.NAMESPACE
     namespace = ""
@@ -101,8 +106,7 @@ class Pod:
     """A pod: whose it is, its labels, its container ports by name, its IPv4 addresses, and how the
     kubelet probes it.
 
-    Several pods have one address where they are in the network of their node; no two ever have the
-    same `uid`, "" in a file.
+    Several pods have one address where they are in the network of their node.
     """
 
     namespace: str
@@ -112,7 +116,6 @@ class Pod:
     ports: tuple[tuple[str, int], ...]
     addresses: tuple[str, ...] = ()
     probes: tuple[Probe, ...] = ()
-    uid: str = ""
 
     kind = Kind.POD
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from towpath.model.mesh import Mesh
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Destinations, Endpoint
 from towpath.model.ports import SIDECAR_PORTS
-from towpath.model.problem import Problem
+from towpath.model.problem import Problem, Reason
 from towpath.model.workloads import Service
 from towpath.planning.addresses import Claims, present
+from towpath.planning.identity import MARK, marked
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +75,58 @@ def endpoints(mesh: Mesh, namespace: str, service: str, port: int) -> tuple[Endp
     for slice_ in mesh.slices(namespace, service) if names else ():
         for name, number in slice_.ports:
             if name in names:
-                there = mesh.ask(present, slice_)
-                ready.update(Endpoint(address, number) for address in there.ready)
-                ending.update(Endpoint(address, number) for address in there.ending)
+                there, marks = mesh.ask(present, slice_), dict(mesh.ask(marked, slice_))
+                ready.update(Endpoint(a, number, a in marks) for a in there.ready)
+                ending.update(Endpoint(a, number, a in marks) for a in there.ending)
     return tuple(sorted(ready or ending))
+
+
+def encrypted(mesh: Mesh) -> Destinations:
+    """Those of all destinations that are called by mutual TLS, where their endpoints take it.
+
+    What is dialled at its endpoints' addresses is one only if all of them do: such a connection
+    goes to the address that was dialled, of which nobody says whether it is marked.
+    """
+    return Destinations(
+        one
+        for one in mesh.ask(directory).reachable
+        if mesh.ask(_takes_mtls, one.namespace, one.service, one.port, one.direct)
+    )
+
+
+def _takes_mtls(mesh: Mesh, namespace: str, service: str, port: int, direct: bool) -> bool:  # noqa: FBT001 (a question's argument)
+    if not direct:
+        return any(one.mtls for one in mesh.ask(endpoints, namespace, service, port))
+    marks = tuple(_marks_of_direct(mesh, namespace, service, port))
+    return all(marks) and bool(marks)
+
+
+def mixed(mesh: Mesh, service: Service) -> tuple[Problem, ...]:
+    """A headless service that is called in plaintext although some of its pods are marked."""
+    if not service.headless or not mesh.monitored(service.namespace):
+        return ()
+    numbers = {one.port for one in mesh.ask(destinations_of, service)}
+    marks = [
+        mark
+        for number in sorted(numbers)
+        for mark in _marks_of_direct(mesh, service.namespace, service.name, number)
+    ]
+    if all(marks) or not any(marks):
+        return ()
+    text = (
+        f"{marks.count(False)} of its {len(marks)} endpoints are not marked {MARK[0]}: as clients "
+        "dial the endpoints themselves, all of them are called in plaintext; mark all of them"
+    )
+    return (Problem(service.ref, "spec.clusterIP", Reason.NOT_ENFORCEABLE, text),)
+
+
+def _marks_of_direct(mesh: Mesh, namespace: str, service: str, number: int) -> Iterator[bool]:
+    """Of each endpoint of a headless service that is dialled on that port, whether it is marked."""
+    record = mesh.service(namespace, service)
+    for port in record.ports if record else ():
+        for endpoint in mesh.ask(endpoints, namespace, service, port.port):
+            if endpoint.port == number:
+                yield endpoint.mtls
 
 
 def _direct(mesh: Mesh, service: Service) -> tuple[Destination, ...]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+from towpath.model.identity import MtlsMode
 from towpath.model.mesh import Mesh
 from towpath.model.names import ObjectRef, Protocol
-from towpath.model.plan import Inbound, InboundPort, Request
+from towpath.model.plan import Inbound, InboundPort, Request, ServerMtls
 from towpath.model.ports import SIDECAR_PORTS
 from towpath.model.problem import Problem, Reason
 from towpath.model.workloads import Pod, Probe, Service, ServicePort
 from towpath.planning.config import config
+from towpath.planning.identity import identity_of, mode
 
 
 def inbound(mesh: Mesh, pod: Pod) -> Inbound:
@@ -24,7 +27,21 @@ def inbound(mesh: Mesh, pod: Pod) -> Inbound:
     open_ports = _of_services(mesh, pod) if lets_in(mesh) else ()
     taken = {port.port for port in open_ports}
     probed = (port for port in _probed(pod) if port.port not in taken)
-    return Inbound(ports=tuple(sorted((*open_ports, *probed), key=lambda port: port.port)))
+    return Inbound(
+        ports=tuple(sorted((*open_ports, *probed), key=lambda port: port.port)),
+        mtls=_mtls(mesh, pod, {port.port: port for port in open_ports}),
+    )
+
+
+def _mtls(mesh: Mesh, pod: Pod, open_ports: Mapping[int, InboundPort]) -> ServerMtls | None:
+    """The kubelet has no certificate, so in strict mode its probes come in beside mutual TLS."""
+    account = identity_of(mesh, pod) if open_ports else None
+    if account is None:
+        return None
+    strict = mesh.ask(mode, pod.namespace) is MtlsMode.STRICT
+    probed = [port for port in _probed(pod) if strict and port.port in open_ports and port.probes]
+    probes = (replace(open_ports[port.port], probes=port.probes) for port in probed)
+    return ServerMtls(account, strict=strict, probes=tuple(probes))
 
 
 def lets_in(mesh: Mesh) -> bool:
@@ -113,8 +130,11 @@ def unprobed(mesh: Mesh, pod: Pod) -> tuple[Problem, ...]:
     hidden = [probe for probe in pod.probes if probe.tls]
     if not hidden or not mesh.monitored(pod.namespace):
         return ()
-    taken = {port.port for port in _of_services(mesh, pod)} if lets_in(mesh) else set()
-    return tuple(_hidden(pod, probe) for probe in hidden if probe.port not in taken)
+    open_ports = _of_services(mesh, pod) if lets_in(mesh) else ()
+    taken = {port.port: port for port in open_ports}
+    mtls = _mtls(mesh, pod, taken)
+    strict = mtls is not None and mtls.strict
+    return tuple(_hidden(pod, probe) for probe in hidden if strict or probe.port not in taken)
 
 
 def _hidden(pod: Pod, probe: Probe) -> Problem:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
+from towpath.model.identity import MtlsMode
 from towpath.model.mesh import Mesh
 from towpath.model.meshconfig import MESH_CONFIG_NAME
 from towpath.model.names import Kind, ObjectRef
@@ -11,10 +12,14 @@ from towpath.model.ports import SIDECAR_PORTS
 from towpath.model.problem import Problem, Reason
 from towpath.model.workloads import EndpointSlice, Pod, Service
 from towpath.planning.addresses import strangers
-from towpath.planning.destinations import directory
+from towpath.planning.destinations import directory, mixed
 from towpath.planning.egress.problems import egress_problems
 from towpath.planning.egress.unused import unused
-from towpath.planning.inbound import disagreements, unprobed
+from towpath.planning.identity import MARK, has_authority, mode
+from towpath.planning.inbound import disagreements, inbound, unprobed
+
+_LISTED = 3
+"""How many pods a Problem names."""
 
 
 def problems(mesh: Mesh) -> tuple[Problem, ...]:
@@ -25,10 +30,12 @@ def problems(mesh: Mesh) -> tuple[Problem, ...]:
     }
     for namespace in mesh.monitored_namespaces():
         result |= {*mesh.ask(_unreachable, namespace), *mesh.ask(_reserved, namespace)}
+        result |= {*mesh.ask(_mixed, namespace)}
     for slice_ in cast("tuple[EndpointSlice, ...]", mesh.group(Kind.ENDPOINT_SLICE, "all")):
         result |= {*mesh.ask(_orphan, slice_), *mesh.ask(strangers, slice_)}
     for pod in cast("tuple[Pod, ...]", mesh.group(Kind.POD, "all")):
         result |= {*mesh.ask(disagreements, pod), *mesh.ask(unprobed, pod)}
+    result |= {*mesh.ask(_open)}
     return tuple(sorted(result))
 
 
@@ -116,6 +123,42 @@ def _orphan(mesh: Mesh, slice_: EndpointSlice) -> tuple[Problem, ...]:
     text = f"Service {slice_.namespace}/{slice_.service} does not exist; its endpoints are not used"
     field = "metadata.labels[kubernetes.io/service-name]"
     return (Problem(slice_.ref, field, Reason.MISSING, text),)
+
+
+def _mixed(mesh: Mesh, namespace: str) -> tuple[Problem, ...]:
+    services = mesh.services(namespace)
+    return tuple(problem for one in services for problem in mesh.ask(mixed, one))
+
+
+def _open(mesh: Mesh) -> tuple[Problem, ...]:
+    """Where plaintext comes in although it is meant to be refused."""
+    strict = [one for one in mesh.monitored_namespaces() if mesh.ask(mode, one) is MtlsMode.STRICT]
+    if not strict:
+        return ()
+    if not mesh.ask(has_authority):
+        text = "mutual TLS is strict here, but there is no certificate authority: all is plaintext"
+        refs = [ObjectRef(Kind.NAMESPACE, "", name) for name in strict]
+        return tuple(Problem(ref, "", Reason.NOT_ENFORCEABLE, text) for ref in refs)
+    names: dict[str, list[str]] = {}
+    for pod in cast("tuple[Pod, ...]", mesh.group(Kind.POD, "all")):
+        if pod.namespace in strict and mesh.ask(_takes_plaintext, pod):
+            names.setdefault(pod.namespace, []).append(pod.name)
+    return tuple(_unmarked(namespace, pods) for namespace, pods in names.items())
+
+
+def _takes_plaintext(mesh: Mesh, pod: Pod) -> bool:
+    let_in = mesh.ask(inbound, pod)
+    return let_in.mtls is None and any(port.probes is None for port in let_in.ports)
+
+
+def _unmarked(namespace: str, pods: list[str]) -> Problem:
+    more = f" and {len(pods) - _LISTED} more" if len(pods) > _LISTED else ""
+    text = (
+        f"mutual TLS is strict here, but Pod {', '.join(pods[:_LISTED])}{more} has no label "
+        f'{MARK[0]}: "{MARK[1]}", so its sidecar lets in plaintext'
+    )
+    ref = ObjectRef(Kind.NAMESPACE, "", namespace)
+    return Problem(ref, "", Reason.NOT_ENFORCEABLE, text)
 
 
 def _known(mesh: Mesh, slice_: EndpointSlice) -> Service | None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from towpath.model.mesh import Mesh
-from towpath.model.names import SidecarId
-from towpath.model.plan import Plan
+from towpath.model.names import Account, SidecarId
+from towpath.model.plan import ClientMtls, Destinations, Outbound, Plan
+from towpath.planning.destinations import encrypted
+from towpath.planning.identity import identity_of
 from towpath.planning.inbound import inbound
 from towpath.planning.outbound import outbound
 
@@ -17,4 +21,14 @@ def plan(mesh: Mesh, sidecar: SidecarId) -> Plan | None:
     pod = mesh.pod(sidecar)
     if pod is None:
         return None
-    return Plan(outbound=mesh.ask(outbound, pod.account), inbound=mesh.ask(inbound, pod))
+    account, let_out = identity_of(mesh, pod), mesh.ask(outbound, pod.account)
+    if account is not None:
+        let_out = mesh.ask(_calling_as, account, let_out)
+    return Plan(outbound=let_out, inbound=mesh.ask(inbound, pod))
+
+
+def _calling_as(mesh: Mesh, account: Account, let_out: Outbound) -> Outbound:
+    """The same, by mutual TLS wherever that is taken."""
+    reachable = set(let_out.destinations)
+    destinations = Destinations(one for one in mesh.ask(encrypted) if one in reachable)
+    return replace(let_out, mtls=ClientMtls(account, destinations)) if destinations else let_out

@@ -93,7 +93,9 @@ def _core(
 
 
 _TABLE: Mapping[str, _Row] = {
-    Kind.NAMESPACE: _core("v1", NameRule.LABEL, structs.Plain, core.namespace, namespaced=False),
+    Kind.NAMESPACE: _core(
+        "v1", NameRule.LABEL, structs.Namespace, core.namespace, namespaced=False
+    ),
     Kind.SERVICE: _core("v1", NameRule.LABEL, structs.Service, services.service),
     Kind.ENDPOINT_SLICE: _core(
         "discovery.k8s.io/v1", NameRule.SUBDOMAIN, structs.EndpointSlice, services.endpoint_slice

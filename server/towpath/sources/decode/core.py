@@ -5,26 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from towpath.model import workloads
+from towpath.model.identity import MODES, MtlsMode
 from towpath.model.problem import Reason
 from towpath.sources.decode import structs
-from towpath.sources.decode.findings import Findings
+from towpath.sources.decode.findings import Findings, show
 from towpath.sources.decode.names import PORTS, NameRule, is_dialable, is_port
 from towpath.sources.decode.probes import probes
 
 MONITORED_BY = "openservicemesh.io/monitored-by"
 MONITORED_BY_FSM = "flomesh.io/monitored-by"
+MTLS = "openservicemesh.io/mtls"
 
 ENDED = ("Succeeded", "Failed")
 """The phases of a pod whose containers have all ended, for good: it has no sidecar any more."""
 
 
-def namespace(seen: structs.Plain, findings: Findings) -> workloads.Namespace:
+def namespace(seen: structs.Namespace, findings: Findings) -> workloads.Namespace:
     labels = (seen.metadata.labels if seen.metadata else None) or {}
     mesh = labels.get(MONITORED_BY)
     if mesh is None and MONITORED_BY_FSM in labels:
         message = f"is the label of FSM: Towpath serves namespaces with the label {MONITORED_BY}"
         findings.add(Reason.NOT_SUPPORTED, f"metadata.labels[{MONITORED_BY_FSM}]", message)
-    return workloads.Namespace(name=findings.ref.name, mesh=mesh)
+    annotations = (seen.metadata.annotations if seen.metadata else None) or {}
+    mtls = _mtls(annotations.get(MTLS), findings)
+    return workloads.Namespace(name=findings.ref.name, mesh=mesh, mtls=mtls)
+
+
+def _mtls(text: str | None, findings: Findings) -> MtlsMode | None:
+    """What a namespace says of mutual TLS; None if it says nothing that can be understood."""
+    if text is None or text in MODES:
+        return None if text is None else MtlsMode(text)
+    allowed, effect = ", ".join(map(show, MODES)), "what the MeshConfig says holds here too"
+    findings.invalid(f"metadata.annotations[{MTLS}]", text, allowed=allowed, effect=effect)
+    return None
 
 
 def service_account(_seen: structs.Plain, findings: Findings) -> workloads.ServiceAccount:
@@ -50,13 +63,7 @@ def pod(seen: structs.Pod, findings: Findings) -> workloads.Pod | None:
         ports=tuple(sorted(ports.items())),
         addresses=_addresses(status),
         probes=probes((container for _, container in _long_running(spec)), ports),
-        uid=_uid(seen),
     )
-
-
-def _uid(seen: structs.Core) -> str:
-    uid = seen.metadata.uid if seen.metadata else None
-    return uid if isinstance(uid, str) else ""
 
 
 def pairs(labels: Mapping[str, str] | None) -> workloads.Labels:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 
+from towpath.model.identity import MODES, MtlsMode
 from towpath.model.meshconfig import MESH_CONFIG_NAME, MeshConfig
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
@@ -51,6 +52,7 @@ def mesh_config(raw: Mapping[str, object], findings: Findings) -> MeshConfig | N
         enable_egress_policy=flags.flag("enableEgressPolicy"),
         permissive=traffic.flag(_PERMISSIVE) and _PERMISSIVE not in unclear,
         external_authorization=_asks_elsewhere(traffic) or _AUTHORIZATION in unclear,
+        mtls=MtlsMode(traffic.choice("mtls", MODES, default=MtlsMode.PERMISSIVE)),
         sidecar_log_level=sidecar.choice("logLevel", LOG_LEVELS, default="error"),
         sidecar_timeout=_timeout(sidecar),
         http1_per_request_load_balancing=traffic.flag("http1PerRequestLoadBalancing"),

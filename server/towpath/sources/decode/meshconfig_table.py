@@ -137,6 +137,13 @@ FIELDS = (
         USED,
     ),
     Field(
+        "traffic.mtls",
+        "Mutual TLS of marked pods: permissive (the default) lets in plaintext too, strict nothing "
+        "else, disabled has nobody call them by it; a namespace's annotation "
+        "openservicemesh.io/mtls comes first.",
+        USED,
+    ),
+    Field(
         "traffic.http1PerRequestLoadBalancing",
         "Choose an endpoint for each request of HTTP/1.",
         USED,

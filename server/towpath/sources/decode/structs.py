@@ -20,8 +20,7 @@ class Metadata(msgspec.Struct, frozen=True):
     name: str | None = None
     namespace: str | None = None
     labels: dict[str, str] | None = None
-    # Only an API server's count; a file may say what it likes.
-    uid: object = None
+    # Only an API server's counts; a file may say what it likes.
     resource_version: object = msgspec.field(default=None, name="resourceVersion")
 
 
@@ -29,6 +28,14 @@ class Core(msgspec.Struct, frozen=True):
     """What every kind has."""
 
     metadata: Metadata | None = None
+
+
+class Annotated(Metadata, frozen=True):
+    annotations: dict[str, str] | None = None
+
+
+class Namespace(Core, frozen=True):
+    metadata: Annotated | None = None
 
 
 class Plain(Core, frozen=True):

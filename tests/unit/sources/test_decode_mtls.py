@@ -1,0 +1,74 @@
+"""What a MeshConfig and a namespace say of mutual TLS, and what becomes of what they cannot say."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from towpath.model.identity import MODES, MtlsMode
+from towpath.model.meshconfig import MeshConfig
+from towpath.model.names import Kind
+from towpath.model.problem import Reason
+from towpath.model.workloads import Namespace
+from towpath.sources.decode import Decoded, decode, decode_json
+
+LABELS = {"openservicemesh.io/monitored-by": "osm"}
+ANNOTATION = "openservicemesh.io/mtls"
+
+
+def _config(mtls: object) -> Decoded:
+    raw = {
+        "apiVersion": "config.openservicemesh.io/v1alpha2",
+        "kind": "MeshConfig",
+        "metadata": {"name": "osm-mesh-config", "namespace": "osm-system"},
+        "spec": {"traffic": {"mtls": mtls, "enablePermissiveTrafficPolicyMode": True}},
+    }
+    return decode(raw, "mesh.yaml:1")
+
+
+def _namespace(annotations: object) -> tuple[Decoded, Decoded]:
+    """As a file says it, and as an API server does."""
+    metadata = {"name": "shop", "labels": LABELS, "annotations": annotations}
+    raw = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
+    return decode(raw, "mesh.yaml:1"), decode_json(Kind.NAMESPACE, json.dumps(raw).encode())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_mesh_config_says_the_mode(mode: MtlsMode) -> None:
+    decoded = _config(str(mode))
+
+    expected = MeshConfig("osm-system", permissive=True, mtls=mode)
+    assert (expected, ()) == (decoded.value, decoded.problems)
+
+
+@pytest.mark.parametrize("mtls", ["Strict", "on", "", 1, True, ["strict"], {"mode": "strict"}])
+def test_what_is_no_mode_is_the_default_and_a_problem_and_loses_nothing_else(mtls: object) -> None:
+    decoded = _config(mtls)
+
+    (problem,) = decoded.problems
+    assert MeshConfig("osm-system", permissive=True) == decoded.value
+    assert (Reason.INVALID, "spec.traffic.mtls") == (problem.reason, problem.field)
+    assert 'allowed: "permissive", "strict", "disabled"' in problem.message
+
+
+@pytest.mark.parametrize("mtls", [None, *MODES])
+def test_a_namespace_says_it_by_an_annotation(mtls: MtlsMode | None) -> None:
+    annotations = None if mtls is None else {ANNOTATION: str(mtls), "other": "x"}
+
+    for decoded in _namespace(annotations):
+        assert (Namespace("shop", "osm", mtls), ()) == (decoded.value, decoded.problems)
+
+
+@pytest.mark.parametrize("text", ["Strict", "true", ""])
+def test_an_annotation_that_is_no_mode_is_a_problem_and_the_namespace_stays_in_the_mesh(
+    text: str,
+) -> None:
+    for decoded in _namespace({ANNOTATION: text}):
+        (problem,) = decoded.problems
+        assert Namespace("shop", "osm") == decoded.value
+        assert f"metadata.annotations[{ANNOTATION}]" == problem.field
+        assert problem.message == (
+            f'is "{text}"; allowed: "permissive", "strict", "disabled"; what the MeshConfig says '
+            "holds here too"
+        )
