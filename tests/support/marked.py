@@ -41,7 +41,7 @@ def web(*addresses: str, marked: Sequence[bool] = (True,), account: str = "web")
     """The service `web`, and a pod at each of its addresses; *marked* says which carry the mark,
     the last of it for all that follow.
     """
-    marks = (*marked, *(marked[-1:] * len(addresses)))
+    marks = (*marked, *[marked[-1]] * len(addresses))
     pods = [
         marked_pod(f"web-{number}", marked=mark, account=account, addresses=[address])
         for number, (address, mark) in enumerate(zip(addresses, marks, strict=False), start=1)

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Iterator
 
 from towpath.hub.queries import Job
 from towpath.model.snapshot import Layer, Resource, Snapshot, Vocabulary
-from towpath.model.types import ENDPOINTS
+from towpath.model.types import ENDPOINTS, SECRET
 from towpath.rollout.changes import Change, Difference, Intersections, New
 
-UNTRIED = frozenset({ENDPOINTS})
-"""Types whose changes are not tried on a few first: addresses that come and go must not wait."""
+UNTRIED = frozenset({ENDPOINTS, SECRET})
+"""Types whose changes are not tried on a few first: addresses that come and go must not wait, nor
+who may answer there, and a certificate ends if it does.
+"""
 
 BYTES_OF_ONE = 256
 """How many bytes are read in about the time that one thing of other work takes."""

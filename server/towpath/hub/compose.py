@@ -14,8 +14,9 @@ from towpath.encode import envoy, grpc, pipy
 from towpath.encode.endpoints import load_assignment
 from towpath.model.egress_plan import EgressPlan
 from towpath.model.mesh import Mesh
-from towpath.model.names import ClientKind, SidecarId
+from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.plan import (
+    ClientMtls,
     Destination,
     Destinations,
     Inbound,
@@ -23,13 +24,15 @@ from towpath.model.plan import (
     Plan,
     ProxylessPlan,
     ProxylessTargets,
+    ServerMtls,
     destination_name,
 )
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
-from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SIDECAR
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SIDECAR
 from towpath.planning import endpoints, outbound, plan, proxyless
 from towpath.planning.config import config
+from towpath.planning.identity import accounts_behind
 
 Ts = TypeVarTuple("Ts")
 
@@ -58,10 +61,10 @@ def withheld(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> tuple[Problem,
 def _envoy(mesh: Mesh, sidecar_plan: Plan) -> Snapshot:
     """What an Envoy is sent; one snapshot for all that have the same plan."""
     let_out, let_in = sidecar_plan.outbound, sidecar_plan.inbound
-    reachable = let_out.destinations
-    layers = {
+    reachable, client = let_out.destinations, let_out.mtls
+    layers: dict[str, tuple[Layer, ...]] = {
         CLUSTER: (
-            mesh.ask(_encoded, envoy.outbound_clusters, reachable),
+            *_mesh_clusters(mesh, reachable, client),
             mesh.ask(_encoded, envoy.egress_clusters, let_out.egress),
             mesh.ask(_encoded, envoy.inbound_clusters, let_in),
             mesh.ask(_encoded, envoy.common_clusters),
@@ -78,7 +81,59 @@ def _envoy(mesh: Mesh, sidecar_plan: Plan) -> Snapshot:
             mesh.ask(_encoded, envoy.inbound_routes, let_in),
         ),
     }
+    if client or let_in.mtls:
+        layers[SECRET] = _secrets(mesh, client, let_in.mtls)
     return Snapshot(_sets(layers), envoy.VOCABULARY)
+
+
+def _mesh_clusters(
+    mesh: Mesh, reachable: Destinations, client: ClientMtls | None
+) -> tuple[Layer, ...]:
+    """Those of mutual TLS name the account that calls; all others are shared by all accounts."""
+    if client is None:
+        return (mesh.ask(_encoded, envoy.outbound_clusters, reachable),)
+    plain = mesh.ask(_without, reachable, client.destinations)
+    return (
+        mesh.ask(_encoded, envoy.outbound_clusters, plain),
+        mesh.ask(_encoded, envoy.mtls_clusters, client.account, client.destinations),
+    )
+
+
+def _without(_: Mesh, destinations: Destinations, others: Destinations) -> Destinations:
+    left_out = set(others)
+    return Destinations(one for one in destinations if one not in left_out)
+
+
+def _secrets(mesh: Mesh, client: ClientMtls | None, server: ServerMtls | None) -> tuple[Layer, ...]:
+    """Every secret that a cluster or a chain of the snapshot names."""
+    accounts = {one.account for one in (client, server) if one}
+    layers = [mesh.ask(_own_certificate, account) for account in accounts]
+    if server:
+        layers.append(mesh.ask(_trust_of_server, server.account))
+    if client:
+        layers.append(mesh.ask(_trust_of_client, client.destinations))
+    return tuple(layers)
+
+
+def _own_certificate(mesh: Mesh, account: Account) -> Layer:
+    leaf = mesh.leaf(account)
+    return Layer((envoy.certificate(leaf),) if leaf else ())
+
+
+def _trust_of_server(mesh: Mesh, account: Account) -> Layer:
+    roots = mesh.roots()
+    return Layer((envoy.trust_of_server(account, roots),) if roots else ())
+
+
+def _trust_of_client(mesh: Mesh, destinations: Destinations) -> Layer:
+    services = sorted({(one.namespace, one.service) for one in destinations})
+    secrets = (mesh.ask(_trust_of_service, *service) for service in services)
+    return Layer(tuple(secret for secret in secrets if secret))
+
+
+def _trust_of_service(mesh: Mesh, namespace: str, service: str) -> Resource | None:
+    roots, accounts = mesh.roots(), mesh.ask(accounts_behind, namespace, service)
+    return envoy.trust_of_client(namespace, service, roots, accounts) if roots else None
 
 
 def _grpc(mesh: Mesh, proxyless_plan: ProxylessPlan) -> Snapshot:

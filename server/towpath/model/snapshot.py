@@ -7,7 +7,7 @@ layers: a layer is encoded, hashed and compared once, however many snapshots hol
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from typing import Protocol
@@ -29,7 +29,7 @@ class Resource:
     type_url: str
     name: str
     version: str
-    packed: bytes
+    packed: bytes = field(repr=False)
 
     @classmethod
     def of(cls, type_url: str, name: str, packed: bytes) -> Resource:
@@ -150,7 +150,9 @@ class Vocabulary(Protocol):
 
     @property
     def kept(self) -> frozenset[str]:
-        """Types of which a client keeps what is revoked, since what it leads to is closed."""
+        """Types of which a client keeps what is gone, since it leads to nothing, or is in use as
+        long as it is asked for.
+        """
 
     def revoked(self, type_url: str, name: str, /) -> Resource | None:
         """What to send in place of a resource that is gone, if leaving it out would leave the
@@ -210,9 +212,9 @@ class Snapshot:
         It knows the resource as *before*; None, or without bytes, if from before its stream.
         """
         revoked = self.vocabulary.revoked(type_url, name)
-        if before is None or not before.packed or revoked is None:
+        if before is None or type_url not in self.vocabulary.kept:
             return revoked
-        return before if type_url in self.vocabulary.kept else revoked
+        return before if before.packed or revoked is None else revoked
 
     @cached_property
     def version(self) -> str:

@@ -10,11 +10,11 @@ SECRET = "type.googleapis.com/envoy.extensions.transport_sockets.tls.v3.Secret" 
 SIDECAR = "type.googleapis.com/towpath.v1.SidecarConfig"
 
 SHORT_NAMES = {
+    SECRET: "sds",
     CLUSTER: "cds",
     ENDPOINTS: "eds",
     LISTENER: "lds",
     ROUTES: "rds",
-    SECRET: "sds",
     SIDECAR: "sidecar",
 }
 """Every type that Towpath serves, in the order in which a change is sent: make before break."""

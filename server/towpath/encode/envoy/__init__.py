@@ -1,18 +1,25 @@
 """The vocabulary of Envoy sidecars: listeners, clusters and routes, a file for each."""
 
-from towpath.encode.envoy.clusters import common_clusters, inbound_clusters, outbound_clusters
+from towpath.encode.envoy.clusters import (
+    common_clusters,
+    inbound_clusters,
+    mtls_clusters,
+    outbound_clusters,
+)
 from towpath.encode.envoy.egress_chains import Chains, egress_chains
 from towpath.encode.envoy.egress_clusters import egress_clusters
 from towpath.encode.envoy.egress_routes import egress_routes, revoked
 from towpath.encode.envoy.intersection import intersection
 from towpath.encode.envoy.listeners import inbound_listener, outbound_listener, prometheus_listener
 from towpath.encode.envoy.routes import inbound_routes, outbound_routes
+from towpath.encode.envoy.secrets import certificate, trust_of_client, trust_of_server
 from towpath.encode.envoy.stand_ins import closed
 from towpath.encode.envoy.vocabulary import VOCABULARY
 
 __all__ = [
     "VOCABULARY",
     "Chains",
+    "certificate",
     "closed",
     "common_clusters",
     "egress_chains",
@@ -22,9 +29,12 @@ __all__ = [
     "inbound_listener",
     "inbound_routes",
     "intersection",
+    "mtls_clusters",
     "outbound_clusters",
     "outbound_listener",
     "outbound_routes",
     "prometheus_listener",
     "revoked",
+    "trust_of_client",
+    "trust_of_server",
 ]

@@ -16,12 +16,13 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpProtocolOptions
 
 from towpath.encode.envoy import names
+from towpath.encode.envoy.tls import client_socket, where_marked
 from towpath.encode.envoy.transparency import common_options, http2, upstream_http1
 from towpath.encode.pack import ads, pack, resource, seconds
 from towpath.encode.unlimited import UNLIMITED
 from towpath.model.egress import ConnectionSettings
 from towpath.model.egress_plan import PASSTHROUGH
-from towpath.model.names import Protocol
+from towpath.model.names import Account, Protocol
 from towpath.model.plan import Destination, Destinations, Inbound
 from towpath.model.ports import ADMIN_PORT
 from towpath.model.snapshot import Layer, Resource
@@ -33,7 +34,20 @@ _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 def outbound_clusters(destinations: Destinations) -> Layer:
     """A cluster for each in-mesh destination."""
-    return Layer(tuple(_destination(d) for d in destinations))
+    return Layer(tuple(finished(_to(one), protocol=one.protocol) for one in destinations))
+
+
+def mtls_clusters(account: Account, destinations: Destinations) -> Layer:
+    """The clusters of destinations that *account* calls by mutual TLS, where that is taken."""
+    clusters = []
+    for one in destinations:
+        cluster, socket = _to(one), client_socket(account, one.namespace, one.service)
+        if one.direct:
+            cluster.transport_socket.CopyFrom(socket)
+        else:
+            cluster.transport_socket_matches.extend(where_marked(socket))
+        clusters.append(finished(cluster, protocol=one.protocol))
+    return Layer(tuple(clusters))
 
 
 def inbound_clusters(plan: Inbound) -> Layer:
@@ -56,16 +70,14 @@ def common_clusters() -> Layer:
     return Layer((finished(passthrough), finished(admin)))
 
 
-def _destination(destination: Destination) -> Resource:
+def _to(destination: Destination) -> Cluster:
     if destination.direct:
-        cluster = original_dst(destination.name)
-    else:
-        cluster = Cluster(
-            name=destination.name,
-            type=Cluster.EDS,
-            eds_cluster_config=Cluster.EdsClusterConfig(eds_config=ads()),
-        )
-    return finished(cluster, protocol=destination.protocol)
+        return original_dst(destination.name)
+    return Cluster(
+        name=destination.name,
+        type=Cluster.EDS,
+        eds_cluster_config=Cluster.EdsClusterConfig(eds_config=ads()),
+    )
 
 
 def original_dst(name: str) -> Cluster:

@@ -39,20 +39,28 @@ def inspectors(ports: Iterable[int]) -> list[ListenerFilter]:
     return [_filter(kind, config, disabled=off) for kind, config in _INSPECTORS.items()]
 
 
-def inspect(listener: Listener, ports: Iterable[int]) -> None:
-    """Let the listener's inspectors read on these ports and on no other."""
+def tls_inspector(ports: Iterable[int]) -> ListenerFilter:
+    """The inspector that tells TLS from all else, reading on these ports and on no other."""
+    off = _on_no_other_than(sorted(ports))
+    return _filter("tls_inspector", _INSPECTORS["tls_inspector"], disabled=off)
+
+
+def inspect_as(listener: Listener, other: Listener) -> None:
+    """Let the listener read where the other one does, and wait as long for it."""
     del listener.listener_filters[:]
-    listener.listener_filters.extend([original_dst(), *inspectors(ports)])
+    listener.listener_filters.extend(other.listener_filters)
+    listener.listener_filters_timeout.CopyFrom(other.listener_filters_timeout)
+    listener.continue_on_listener_filters_timeout = other.continue_on_listener_filters_timeout
 
 
 def inspected(listener: Listener) -> frozenset[int]:
-    """The ports where both inspectors of a listener made here read the first bytes."""
-    by_kind = {str(one.name).removeprefix(_PREFIX): one for one in listener.listener_filters}
+    """The ports where every inspector of a listener made here reads the first bytes."""
     read = [
-        _ports(by_kind[kind].filter_disabled) if kind in by_kind else frozenset[int]()
-        for kind in _INSPECTORS
+        _ports(one.filter_disabled)
+        for one in listener.listener_filters
+        if str(one.name).removeprefix(_PREFIX) in _INSPECTORS
     ]
-    return frozenset.intersection(*read)
+    return frozenset.intersection(*read) if read else frozenset()
 
 
 def asks(chain: FilterChain) -> bool:

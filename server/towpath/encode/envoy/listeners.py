@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from envoy.config.core.v3.address_pb2 import Address, CidrRange, SocketAddress
 from envoy.config.core.v3.base_pb2 import TrafficDirection
 from envoy.config.core.v3.socket_option_pb2 import SocketOption
@@ -16,15 +18,31 @@ from towpath.encode.envoy import names
 from towpath.encode.envoy.access_log import connection_log
 from towpath.encode.envoy.egress_chains import Chains, egress_chains
 from towpath.encode.envoy.filters import http_by_rds, http_with, tcp_proxy
-from towpath.encode.envoy.inbound_http import http_inbound
-from towpath.encode.envoy.inspection import asks, inspectors, original_dst, port_of
+from towpath.encode.envoy.inspection import (
+    asks,
+    inspectors,
+    original_dst,
+    port_of,
+    tls_inspector,
+)
 from towpath.encode.envoy.routes import prometheus_routes
+from towpath.encode.envoy.tls import ALPN, server_socket
 from towpath.encode.pack import resource, seconds
 from towpath.model.egress_plan import PASSTHROUGH
 from towpath.model.names import Protocol
-from towpath.model.plan import Destination, Inbound, InboundPort, Outbound
+from towpath.model.plan import Destination, Inbound, InboundPort, Outbound, ServerMtls
 from towpath.model.ports import INBOUND_PORT, OUTBOUND_PORT, PROMETHEUS_PORT
 from towpath.model.snapshot import Layer
+
+INSPECTION_SECONDS = 5.0
+"""How long a marked pod's sidecar waits for a client's first bytes, to tell mutual TLS from other
+protocols: a client that says less than a TLS client would is let in as plaintext after that.
+"""
+
+SERVER_FIRST_SECONDS = 1.0
+"""The same if there is a port where the server speaks first, and a client in plaintext says
+nothing at all.
+"""
 
 # Of Linux, where sidecars run.
 _SOL_SOCKET, _SO_KEEPALIVE = 1, 9
@@ -68,7 +86,10 @@ def inbound_listener(plan: Inbound) -> Layer:
         return Layer()
     listener = _transparent(names.INBOUND_LISTENER, INBOUND_PORT)
     listener.traffic_direction = TrafficDirection.INBOUND
-    listener.filter_chains.extend(_inbound_chain(p) for p in plan.ports)
+    if plan.mtls is None:
+        listener.filter_chains.extend(_inbound_chain(p) for p in plan.ports)
+    else:
+        _take_mtls(listener, plan.ports, plan.mtls)
     return Layer((resource(names.INBOUND_LISTENER, listener),))
 
 
@@ -95,18 +116,54 @@ def _outbound_chain(destination: Destination) -> FilterChain:
     return FilterChain(name=name, filter_chain_match=match, filters=[action])
 
 
+def _take_mtls(listener: Listener, ports: Iterable[InboundPort], mtls: ServerMtls) -> None:
+    """Chains for mutual TLS on every port that services lead to, and for plaintext beside them.
+
+    What the listener itself says is the same in all modes, so that a change of mode is one of
+    chains, and leaves the connections by mutual TLS alone. Matching does not backtrack: a chain
+    for any TLS would take the application's own.
+    """
+    services = [port for port in ports if port.probes is None]
+    listener.listener_filters.append(tls_inspector(port.port for port in services))
+    listener.listener_filters_timeout.CopyFrom(seconds(_patience(services)))
+    listener.continue_on_listener_filters_timeout = True
+    socket = server_socket(mtls.account)
+    for port in services:
+        chain = _inbound_chain(port)
+        chain.filter_chain_match.application_protocols.append(ALPN)
+        chain.transport_socket.CopyFrom(socket)
+        listener.filter_chains.append(chain)
+    for port in ports:
+        if port.probes is not None or not mtls.strict:
+            name = names.inbound_plain_chain(port)
+            listener.filter_chains.append(_chain(name, port, names.inbound_routes_of(port)))
+    for port in mtls.probes:
+        name = names.inbound_plain_chain(port)
+        listener.filter_chains.append(_chain(name, port, names.probe_routes_of(port)))
+
+
+def _patience(ports: Iterable[InboundPort]) -> float:
+    """For how many seconds a client may say nothing before it is taken for one in plaintext."""
+    waits = any(port.protocol is Protocol.TCP_SERVER_FIRST for port in ports)
+    return SERVER_FIRST_SECONDS if waits else INSPECTION_SECONDS
+
+
 def _inbound_chain(port: InboundPort) -> FilterChain:
-    name = names.inbound_chain(port)
+    return _chain(names.inbound_chain(port), port, names.inbound_routes_of(port))
+
+
+def _chain(name: str, port: InboundPort, routes: str) -> FilterChain:
     match = FilterChainMatch(destination_port={"value": port.port})
-    return FilterChain(name=name, filter_chain_match=match, filters=_inbound_filters(name, port))
+    filters = _inbound_filters(name, port, routes)
+    return FilterChain(name=name, filter_chain_match=match, filters=filters)
 
 
-def _inbound_filters(name: str, port: InboundPort) -> list[Filter]:
+def _inbound_filters(name: str, port: InboundPort, routes: str) -> list[Filter]:
     if port.probes == ():
         # Who only connects is content with that; anything more is closed.
         return []
-    if port.protocol is Protocol.HTTP:
-        return [http_inbound(name, names.inbound_routes_of(port))]
+    if port.protocol is Protocol.HTTP or port.probes is not None:
+        return [http_by_rds(name, routes)]
     return [tcp_proxy(name, port.cluster_name)]
 
 

@@ -4,6 +4,7 @@ name says of the objects that its resource is made from.
 
 from __future__ import annotations
 
+from towpath.model.names import Account
 from towpath.model.plan import LOCAL, Destination, InboundPort, destination_of
 
 OUTBOUND_LISTENER = "outbound-listener"
@@ -11,8 +12,9 @@ INBOUND_LISTENER = "inbound-listener"
 PROMETHEUS_LISTENER = "prometheus-listener"
 
 OUTBOUND_MESH, INBOUND_MESH = "outbound-mesh.", "inbound-mesh."
-INBOUND_PROBES = "inbound-probes."
+INBOUND_PLAIN, INBOUND_PROBES = "inbound-plain.", "inbound-probes."
 OUTBOUND_ROUTES, INBOUND_ROUTES = "rds-outbound.", "rds-inbound."
+PROBE_ROUTES = "rds-inbound-probes."
 SELF_LOOP_GUARD = "self-loop-guard"
 PASSTHROUGH_CHAIN = "outbound-egress-filter-chain"
 REFUSED_ROUTE = "refused"
@@ -32,8 +34,33 @@ def inbound_chain(port: InboundPort) -> str:
     return f"{INBOUND_MESH if port.probes is None else INBOUND_PROBES}{port.port}"
 
 
+def inbound_plain_chain(port: InboundPort) -> str:
+    """The chain of what comes in plaintext where mutual TLS is taken too."""
+    return f"{INBOUND_PLAIN if port.probes is None else INBOUND_PROBES}{port.port}"
+
+
+def certificate_of(account: Account) -> str:
+    """The secret with an account's certificate and key."""
+    return f"service-cert:{account}"
+
+
+def trust_of_server(account: Account) -> str:
+    """The secret that says whom the sidecars of an account let in."""
+    return f"root-cert-for-mtls-inbound:{account}"
+
+
+def trust_of_client(namespace: str, service: str) -> str:
+    """The secret that says who may answer for a service."""
+    return f"root-cert-for-mtls-outbound:{namespace}/{service}"
+
+
 def inbound_routes_of(port: InboundPort) -> str:
     return f"{INBOUND_ROUTES}{port.port}"
+
+
+def probe_routes_of(port: InboundPort) -> str:
+    """The kubelet's requests on a port that lets in nothing else but mutual TLS."""
+    return f"{PROBE_ROUTES}{port.port}"
 
 
 def egress_routes_of(port: int, range_: str | None) -> str:

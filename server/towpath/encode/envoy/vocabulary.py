@@ -8,13 +8,17 @@ from towpath.encode.envoy.egress_routes import revoked
 from towpath.encode.envoy.intersection import intersection
 from towpath.encode.envoy.stand_ins import closed
 from towpath.model.snapshot import Resource
+from towpath.model.types import SECRET
 
 
 @dataclass(frozen=True, slots=True)
 class EnvoyVocabulary:
     """The `Vocabulary` of Envoy sidecars; one for all of them."""
 
-    kept: frozenset[str] = frozenset()
+    kept: frozenset[str] = frozenset({SECRET})
+    """A secret is in use as long as the client asks for it: taken away, it breaks connections that
+    are still being made by a chain or a cluster that warms or drains.
+    """
 
     def revoked(self, type_url: str, name: str) -> Resource | None:
         return revoked(type_url, name)
