@@ -11,7 +11,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 BIN=$PWD/.venv/bin
-ALL=(properties searches egress xds clients pipy)
+ALL=(properties searches egress silence xds clients pipy)
 left_out=()
 failed=()
 
@@ -21,6 +21,10 @@ properties() { # ten times the examples of the gate, the same in every run
 }
 searches() { make --no-print-directory search-properties TIMES="${TIMES:-10}"; }
 egress() { make --no-print-directory fuzz-egress CASES="${CASES:-10000}" SEED="${SEED:-1}"; }
+silence() { # streams and connections that say nothing for longer than Envoy's defaults allow
+  tests/system.sh dataplane
+  TOWPATH_REQUIRE_DATAPLANE=1 "$BIN/python" -m pytest --quiet tests/dataplane/prove_silence.py
+}
 xds() { make --no-print-directory fuzz-xds TIME="${TIME:-3600}"; }
 clients() { make --no-print-directory clients; }
 pipy() { TOWPATH_REQUIRE_PIPY=1 "$BIN/python" -m pytest --quiet tests/pipy; }
@@ -28,7 +32,7 @@ pipy() { TOWPATH_REQUIRE_PIPY=1 "$BIN/python" -m pytest --quiet tests/pipy; }
 missing() { # missing PHASE: what this machine lacks for it, in words; nothing if it lacks nothing
   local tool
   case $1 in
-    egress) [ "$(id -u)" = 0 ] || echo "it needs root" ;;
+    egress | silence) [ "$(id -u)" = 0 ] || echo "it needs root" ;;
     clients)
       for tool in go mvn npm cargo; do
         command -v "$tool" >/dev/null || { echo "there is no $tool"; return; }
