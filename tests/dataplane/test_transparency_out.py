@@ -5,10 +5,16 @@ from __future__ import annotations
 import pytest
 
 from support.dataplane.hosts import MIRROR_PORT
-from support.dataplane.mirror import CHANGED, REQUESTS, answer, upgraded
 from support.dataplane.network import OUTSIDE
 from support.dataplane.policy import egress, until_curl
 from support.dataplane.rig import Rig
+from support.dataplane.transparency import (
+    PROTOCOLS,
+    assert_answers_keep_words_and_letter_case,
+    assert_others_arrive_as_documented,
+    assert_protocol_changes,
+    assert_requests_arrive_as_sent,
+)
 
 pytestmark = pytest.mark.dataplane
 
@@ -26,29 +32,18 @@ def mirrored(request: pytest.FixtureRequest, outside: Rig) -> Rig:
 
 
 def test_requests_arrive_as_they_are_sent(mirrored: Rig) -> None:
-    arrived = {name: answer(mirrored.client, ADDRESS, sent)[1] for name, sent in REQUESTS.items()}
-
-    differing = [name for name, sent in REQUESTS.items() if arrived[name] != sent]
-    assert differing == [], {name: (REQUESTS[name], arrived[name]) for name in differing}
+    assert_requests_arrive_as_sent(mirrored.client, ADDRESS)
 
 
 def test_what_cannot_arrive_as_it_is_sent_arrives_as_the_docs_say(mirrored: Rig) -> None:
     """HTTP/1.0 without a host names none, so that a policy lets none of it out."""
-    sent = {n: case for n, case in CHANGED.items() if n != "HTTP/1.0 without a host"}
-    arrived = {n: answer(mirrored.client, ADDRESS, case[0])[1] for n, case in sent.items()}
-
-    assert arrived == {name: case[1] for name, case in sent.items()}
+    assert_others_arrive_as_documented(mirrored.client, ADDRESS, without="HTTP/1.0 without a host")
 
 
 def test_answers_keep_their_words_and_letter_case(mirrored: Rig) -> None:
-    head, _ = answer(mirrored.client, ADDRESS, REQUESTS["letter case of names"])
-
-    assert head.startswith(b"HTTP/1.1 200 Fine\r\n")
-    assert b"\r\nX-CamelCase: Kept" in head
+    assert_answers_keep_words_and_letter_case(mirrored.client, ADDRESS)
 
 
-@pytest.mark.parametrize("protocol", [b"websocket", b"SPDY/3.1", b"tcp"])
+@pytest.mark.parametrize("protocol", PROTOCOLS)
 def test_connections_change_their_protocol(mirrored: Rig, protocol: bytes) -> None:
-    line, heard = upgraded(mirrored.client, ADDRESS, protocol)
-
-    assert (line.split()[1], heard) == (b"101", b"hello\n")
+    assert_protocol_changes(mirrored.client, ADDRESS, protocol)
