@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
-import re
 import signal
 import sys
 from pathlib import Path
@@ -13,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from support.agent_process import (
-    STAND_IN,
     acknowledged,
+    agent_by_pid_file,
     agent_process,
     alive,
+    pipy_elsewhere,
     rejected,
     sent,
     until,
@@ -26,32 +24,19 @@ from support.control_plane import control_plane
 from towpath_client import TlsFiles
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "pipy"
-    made.mkdir()
-    return made
-
-
 def tls_options(files: TlsFiles) -> tuple[str, ...]:
     shown = ("--tls-cert", str(files.certificate), "--tls-key", str(files.key))
     return ("--tls-ca", str(files.ca), *shown)
 
 
-def egress(folder: Path) -> bool:
-    """What the file says that Pipy is to read."""
-    spec = json.loads((folder / "config.json").read_text())["Spec"]
-    return bool(spec["Traffic"]["EnableEgress"])
-
-
 async def test_what_pipy_accepts_is_acknowledged(tmp_path: Path, folder: Path) -> None:
     async with control_plane(tmp_path) as plane, agent_process(plane.address, folder) as agent:
         first = await acknowledged(plane)
-        assert not egress(folder)
+        assert not agent.lets_out
         plane.switch_egress(on=True)
         second = await acknowledged(plane, not_version=first.sent.version)
 
-        assert egress(folder)
+        assert agent.lets_out
         assert 2 == second.acknowledgements == len(agent.seen)
         assert agent.seen[-1] == agent.version
         assert 0o600 == (folder / "config.json").stat().st_mode & 0o777
@@ -93,18 +78,16 @@ async def test_what_pipy_refuses_is_rejected_with_its_words_and_taken_back(
 
         assert "syntax error in the night / [restart] Failed" in held.rejected.message
         assert ["curl.curl"] == list(held.rejected.resource_names)
-        assert not egress(folder)
+        assert not agent.lets_out
         status, text = await agent.page("/health")
         assert status == 200
         assert "refused last: syntax error" in text
 
         agent.order("ok")
-        (plane.folder / "meshconfig.yaml").write_text(
-            (plane.folder / "meshconfig.yaml").read_text().replace("error", "debug")
-        )
+        plane.edit_mesh_config(log_level="debug")
         again = await acknowledged(plane, not_version=held.rejected.version)
         assert not again.HasField("rejected")
-        assert egress(folder)
+        assert agent.lets_out
 
 
 async def test_a_reload_of_which_nothing_is_heard_is_rejected(tmp_path: Path, folder: Path) -> None:
@@ -118,7 +101,7 @@ async def test_a_reload_of_which_nothing_is_heard_is_rejected(tmp_path: Path, fo
         held = await rejected(plane)
 
         assert held.rejected.message.startswith("no word of a reload within 0.3 s")
-        assert not egress(folder)
+        assert not agent.lets_out
         # It is told to read the good one again, should it ever come to itself.
         await until(lambda: agent.seen[0] == agent.seen[-1])
         assert 3 == len(agent.seen)
@@ -151,11 +134,10 @@ async def test_two_changes_while_pipy_reloads_are_one_reload_of_the_newest(
     async with control_plane(tmp_path) as plane, agent_process(plane.address, folder) as agent:
         first = await acknowledged(plane)
         agent.order("slow")
-        config = plane.folder / "meshconfig.yaml"
         plane.switch_egress(on=True)
         await until(lambda: len(agent.seen) == 2)
         for responses, level in ((3, "debug"), (4, "info")):
-            config.write_text(re.sub("logLevel: .*", f"logLevel: {level}", config.read_text()))
+            plane.edit_mesh_config(log_level=level)
             await sent(plane, responses=responses)
         agent.order("ok")
         last = await acknowledged(plane, not_version=first.sent.version)
@@ -176,8 +158,7 @@ async def test_a_crash_between_writing_and_telling_loses_nothing(
             agent.order("slow")
             plane.switch_egress(on=True)
             await until(lambda: agent.version != good)
-            agent.process.send_signal(signal.SIGKILL)
-            await agent.ended()
+            await agent.kill()
             await until(lambda: not alive(agent.pid_of_pipy))
         assert good != agent.version
         agent.order("ok")
@@ -187,7 +168,7 @@ async def test_a_crash_between_writing_and_telling_loses_nothing(
             assert held.acknowledgements == 1
             assert good == again.seen[-2]
             assert again.version == again.seen[-1] != good
-            assert egress(folder)
+            assert again.lets_out
         assert {"config.json", "config.json.good", "orders", "pid", "seen"} == {
             path.name
             for path in folder.iterdir()  # noqa: ASYNC240 (a handful of names)
@@ -242,27 +223,18 @@ async def test_signals_go_to_pipy_and_its_status_is_the_agents(
 async def test_pipy_that_runs_elsewhere_is_told_by_its_pid_file_and_heard_by_its_log(
     tmp_path: Path, folder: Path
 ) -> None:
-    log, pid = folder / "log", folder / "pid"
-    options = ("--pid-file", str(pid), "--pipy-log", str(log))
     async with (
         control_plane(tmp_path) as plane,
-        agent_process(plane.address, folder, *options, own_child=False) as agent,
+        agent_by_pid_file(plane.address, folder) as agent,
     ):
         await until((folder / "config.json").exists)
-        with log.open("wb") as output:
-            pipy = await asyncio.create_subprocess_exec(
-                *STAND_IN, str(folder), stdout=output, stderr=output
-            )
-        await acknowledged(plane)
-        agent.order("refuse")
-        plane.switch_egress(on=True)
-        assert "syntax error in the night" in (await rejected(plane)).rejected.message
-        assert not egress(folder)
-        pipy.kill()
-        await pipy.wait()
-        async with asyncio.timeout(30):
-            while (await agent.page("/health"))[0] != 503:
-                await asyncio.sleep(0.02)
+        async with pipy_elsewhere(folder):
+            await acknowledged(plane)
+            agent.order("refuse")
+            plane.switch_egress(on=True)
+            assert "syntax error in the night" in (await rejected(plane)).rejected.message
+            assert not agent.lets_out
+        await agent.until_health(503)
 
 
 @pytest.mark.parametrize("status", [0, 3])

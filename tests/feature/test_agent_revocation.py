@@ -7,67 +7,22 @@ import contextlib
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from support.agent_process import (
-    STAND_IN,
     WITHIN_S,
-    AgentProcess,
     acknowledged,
+    agent_by_pid_file,
     agent_process,
     alive,
     delivery,
+    pipy_elsewhere,
     rejected,
     until,
 )
-from support.control_plane import ControlPlane, control_plane
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    made = tmp_path / "pipy"
-    made.mkdir()
-    return made
-
-
-@contextlib.asynccontextmanager
-async def pipy_elsewhere(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A stand-in for Pipy that is nobody's child, and outlives agents."""
-    with (folder / "log").open("ab") as output:
-        process = await asyncio.create_subprocess_exec(
-            *STAND_IN, str(folder), stdout=output, stderr=output
-        )
-    try:
-        yield process
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-
-
-def by_pid_file(
-    address: str, folder: Path, *options: str
-) -> contextlib.AbstractAsyncContextManager[AgentProcess]:
-    pid, log = str(folder / "pid"), str(folder / "log")
-    ways = ("--pid-file", pid, "--pipy-log", log)
-    return agent_process(address, folder, *ways, *options, own_child=False)
-
-
-async def kill(agent: AgentProcess) -> None:
-    agent.process.send_signal(signal.SIGKILL)
-    await agent.ended()
-
-
-def log_level(plane: ControlPlane, level: str) -> None:
-    """A change that is no revocation; the file then has *level*."""
-    path = plane.folder / "meshconfig.yaml"
-    text = path.read_text()
-    for old in ("error", "debug", "info"):
-        text = text.replace(f"logLevel: {old}", f"logLevel: {level}")
-    path.write_text(text)
+from support.control_plane import control_plane
 
 
 def config_of(folder: Path) -> dict[str, object]:
@@ -75,17 +30,11 @@ def config_of(folder: Path) -> dict[str, object]:
     return content
 
 
-def opens(folder: Path) -> bool:
-    config = config_of(folder)
-    spec = config["Spec"]
-    return bool(isinstance(spec, dict) and spec["Traffic"]["EnableEgress"])
-
-
 @pytest.mark.parametrize("server", ["there", "away"])
 async def test_a_pipy_that_outlived_its_agent_is_told_of_what_is_in_force(
     tmp_path: Path, folder: Path, server: str
 ) -> None:
-    async with control_plane(tmp_path) as plane, by_pid_file(plane.address, folder) as agent:
+    async with control_plane(tmp_path) as plane, agent_by_pid_file(plane.address, folder) as agent:
         await until((folder / "config.json").exists)
         async with pipy_elsewhere(folder):
             await acknowledged(plane)
@@ -93,22 +42,20 @@ async def test_a_pipy_that_outlived_its_agent_is_told_of_what_is_in_force(
             agent.order("slow")
             plane.switch_egress(on=True)
             await until(lambda: len(agent.seen) == 2)
-            await kill(agent)
+            await agent.kill()
             opened = agent.seen[-1]
             agent.order("ok")
             await until(lambda: "reloaded" in (folder / "log").read_text())
             plane.switch_egress(on=False)
             address = plane.address if server == "there" else f"unix:{tmp_path}/nobody"
-            async with by_pid_file(address, folder) as again:
+            async with agent_by_pid_file(address, folder) as again:
                 await until(lambda: again.seen[2:] == [closed])
-                async with asyncio.timeout(WITHIN_S):
-                    while (await again.page("/health"))[0] != 200:
-                        await asyncio.sleep(0.02)
+                await again.until_health(200)
                 if server == "there":
                     await acknowledged(plane)
 
                 assert opened != closed == again.version == again.seen[-1]
-                assert not opens(folder)
+                assert not again.lets_out
 
 
 async def test_a_pipy_that_could_not_be_told_is_told_again_until_it_hears(
@@ -128,9 +75,7 @@ async def test_a_pipy_that_could_not_be_told_is_told_again_until_it_hears(
         assert (status, text) == (503, "it is not known what Pipy has read\n")
 
         agent.order("ok")
-        async with asyncio.timeout(WITHIN_S):
-            while (await agent.page("/health"))[0] != 200:
-                await asyncio.sleep(0.02)
+        await agent.until_health(200)
         assert {good} == set(agent.seen[2:])
 
 
@@ -169,7 +114,7 @@ async def test_an_end_by_a_forwarded_signal_is_no_verdict_on_what_was_tried(
         agent.order("ok")
         async with agent_process(plane.address, folder) as again:
             await until(lambda: again.seen[2:] == [agent.seen[0], tried])
-            assert opens(folder)
+            assert again.lets_out
 
 
 async def test_pipy_ends_with_an_agent_that_is_killed_hard(tmp_path: Path, folder: Path) -> None:
@@ -177,7 +122,7 @@ async def test_pipy_ends_with_an_agent_that_is_killed_hard(tmp_path: Path, folde
         await acknowledged(plane)
         pid = agent.pid_of_pipy
         assert alive(pid)
-        await kill(agent)
+        await agent.kill()
 
         await until(lambda: not alive(pid))
 
@@ -189,16 +134,14 @@ async def test_a_pipy_that_rejects_what_is_narrower_is_sent_what_it_holds_of_it(
         plane.switch_egress(on=True)
         async with agent_process(plane.address, folder) as agent:
             await acknowledged(plane)
-            assert opens(folder)
+            assert agent.lets_out
             agent.order("refuse-if debug")
-            path = plane.folder / "meshconfig.yaml"
-            text = path.read_text().replace("enableEgress: true", "enableEgress: false")
-            path.write_text(text.replace("error", "debug"))
+            plane.edit_mesh_config(egress="false", log_level="debug")
             held = await rejected(plane)
             await until(lambda: len(agent.seen) == 3 and agent.seen[-1] == agent.version)
 
             assert "syntax error in the night" in held.rejected.message
-            assert not opens(folder)
+            assert not agent.lets_out
             await until(lambda: (folder / "config.json").samefile(folder / "config.json.good"))
             assert 200 == (await agent.page("/health"))[0]
 
@@ -211,7 +154,7 @@ async def test_a_widening_that_is_rejected_changes_nothing(tmp_path: Path, folde
         plane.switch_egress(on=True)
         await rejected(plane)
         agent.order("ok")
-        log_level(plane, "debug")
+        plane.edit_mesh_config(log_level="debug")
         await acknowledged(plane)
 
         assert 3 == len(agent.seen)
@@ -228,7 +171,7 @@ async def test_a_pipy_that_rejects_even_what_is_closed_is_stopped(
             agent = await stack.enter_async_context(agent_process(plane.address, folder))
             ended = agent.process
         else:
-            agent = await stack.enter_async_context(by_pid_file(plane.address, folder))
+            agent = await stack.enter_async_context(agent_by_pid_file(plane.address, folder))
             await until((folder / "config.json").exists)
             ended = await stack.enter_async_context(pipy_elsewhere(folder))
         await acknowledged(plane)
@@ -251,11 +194,9 @@ async def test_a_pipy_that_rejects_even_what_is_closed_is_stopped(
             agent = await stack.enter_async_context(agent_process(plane.address, folder))
         else:
             await stack.enter_async_context(pipy_elsewhere(folder))
-        log_level(plane, "debug")
-        await until(lambda: agent.seen[-1] == agent.version and not opens(folder))
-        async with asyncio.timeout(WITHIN_S):
-            while (await agent.page("/health"))[0] != 200:
-                await asyncio.sleep(0.02)
+        plane.edit_mesh_config(log_level="debug")
+        await until(lambda: agent.seen[-1] == agent.version and not agent.lets_out)
+        await agent.until_health(200)
         assert "debug" in (folder / "config.json").read_text()
 
 

@@ -54,6 +54,23 @@ class AgentProcess:
         """Of the file that Pipy is to read."""
         return str(json.loads((self.folder / "config.json").read_text())["Version"])
 
+    @property
+    def lets_out(self) -> bool:
+        """Whether that file opens the egress passthrough; false too where it closes everything."""
+        spec = json.loads((self.folder / "config.json").read_text())["Spec"]
+        return bool(spec and spec["Traffic"]["EnableEgress"])
+
+    async def until_health(self, status: int) -> None:
+        """Wait until the agent says so of itself."""
+        async with asyncio.timeout(WITHIN_S):
+            while (await self.page("/health"))[0] != status:
+                await asyncio.sleep(0.02)
+
+    async def kill(self) -> None:
+        """End it with no time to clean up."""
+        self.process.kill()
+        await self.ended()
+
     async def page(self, path: str) -> tuple[int, str]:
         """Status and body; (0, "") if nobody answers."""
         try:
@@ -93,6 +110,30 @@ async def agent_process(
         await process.wait()
         with contextlib.suppress(OSError, ValueError):
             os.kill(agent.pid_of_pipy, 9)
+
+
+def agent_by_pid_file(
+    address: str, folder: Path, *options: str
+) -> contextlib.AbstractAsyncContextManager[AgentProcess]:
+    """Run an agent whose Pipy is `pipy_elsewhere`."""
+    pid, log = str(folder / "pid"), str(folder / "log")
+    ways = ("--pid-file", pid, "--pipy-log", log)
+    return agent_process(address, folder, *ways, *options, own_child=False)
+
+
+@contextlib.asynccontextmanager
+async def pipy_elsewhere(folder: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A stand-in for Pipy that is nobody's child, and outlives agents."""
+    with (folder / "log").open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            *STAND_IN, str(folder), stdout=output, stderr=output
+        )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
 
 
 def alive(pid: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable
@@ -65,9 +66,13 @@ class ControlPlane:
 
     def switch_egress(self, *, on: bool) -> None:
         """Change the MeshConfig in the folder, as an editor would."""
+        self.edit_mesh_config(egress="true" if on else "false")
+
+    def edit_mesh_config(self, *, egress: str = r"\1", log_level: str = r"\1") -> None:
+        """Set one of these or both at once; the log level gives and takes nothing."""
         path = self.folder / "meshconfig.yaml"
-        before, after = ("false", "true") if on else ("true", "false")
-        text = path.read_text().replace(f"enableEgress: {before}", f"enableEgress: {after}")
+        text = re.sub("(?<=enableEgress: )(.*)", egress, path.read_text())
+        text = re.sub("(?<=logLevel: )(.*)", log_level, text)
         fresh = path.with_suffix(".new")
         fresh.write_text(text)
         fresh.replace(path)
