@@ -143,7 +143,7 @@ class ResourceSet(Mapping[str, Resource]):
 
 
 class Vocabulary(Protocol):
-    """What can be said to one kind of client in place of a resource that is gone or withheld.
+    """What can be said to one kind of client in place of a resource that is gone or blocked.
 
     A vocabulary is a value: equal ones say the same.
     """
@@ -175,7 +175,7 @@ class Vocabulary(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """The vocabulary without a word for anything: what is gone or withheld is left out."""
+    """The vocabulary without a word for anything: what is gone or blocked is left out."""
 
     kept: frozenset[str] = frozenset()
 

@@ -134,7 +134,7 @@ class StreamRecords:
     def acknowledged(
         self, record: StreamRecord, type_url: str, *, version: str, whole: bool = True
     ) -> None:
-        """Note an acknowledgement; *whole*: nothing of that type is withheld from the client."""
+        """Note an acknowledgement; *whole*: nothing of that type is blocked for the client."""
         delivery = record.of(type_url)
         delivery.acknowledged = Response(version, self._clock())
         if whole:

@@ -121,7 +121,7 @@ def test_a_forbidden_name_is_refused_in_the_words_of_who_forbids_it() -> None:
 
 
 @pytest.mark.parametrize("node", [ENVOY, NOBODY])
-def test_errors_are_withheld_from_clients_that_do_not_read_them(node: Node) -> None:
+def test_errors_are_not_sent_to_clients_that_do_not_read_them(node: Node) -> None:
     for answer in (
         *_sotw(node, LISTENER, "gone", "web.shop:80", snapshot=_snapshot(LISTENER)),
         *_delta(node, LISTENER, "gone", snapshot=_snapshot(LISTENER)),

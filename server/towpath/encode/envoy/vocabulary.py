@@ -1,4 +1,4 @@
-"""What can be said to an Envoy in place of a resource that is gone or withheld."""
+"""What can be said to an Envoy in place of a resource that is gone or blocked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be said to a gRPC client in place of a resource that is gone or withheld, and why a name
+"""What can be said to a gRPC client in place of a resource that is gone or blocked, and why a name
 that it asks for is none that it could ever be given.
 """
 

@@ -1,4 +1,4 @@
-"""What can be said to a Pipy sidecar in place of a configuration that is withheld."""
+"""What can be said to a Pipy sidecar in place of a configuration that is blocked."""
 
 from __future__ import annotations
 
