@@ -14,6 +14,7 @@ from towpath.ca import Authority, Pair
 from towpath_client import TlsFiles
 
 LIFETIME = timedelta(days=1)
+AUTHORITY_LIFETIME = timedelta(days=30)
 TRUST_DOMAIN = "cluster.local"
 
 
@@ -23,7 +24,7 @@ class Certificates:
     def __init__(self, folder: Path, *, name: str = "tests") -> None:
         self.folder = folder
         self.ca = folder / f"{name}-ca.crt"
-        self._authority = Authority.create(name, lifetime=LIFETIME, clock=_now)
+        self._authority = Authority.create(name, lifetime=AUTHORITY_LIFETIME, clock=_now)
         self.ca.write_bytes(self._authority.pair.certificate)
 
     def issue(

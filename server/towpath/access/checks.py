@@ -11,13 +11,13 @@ from itertools import pairwise
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from towpath import pem
 
 CURVES = (ec.SECP256R1, ec.SECP384R1)
 """Those that gRPC signs with; it offers no other."""
 SHORTEST_RSA = 2048
-_BEGIN, _END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 
 
 def check_pair(
@@ -28,10 +28,10 @@ def check_pair(
     *names* are what the chain and the key are called in errors.
     """
     its, its_key = names
-    certificates = _certificates(chain, its)
+    certificates = pem.certificates(chain, its)
     leaf = certificates[0]
     for certificate in certificates:
-        if fault := _out_of_time(certificate, now):
+        if fault := pem.out_of_time(certificate, now):
             raise ValueError(f"{its} {fault}")
     try:
         public = leaf.public_key()
@@ -52,33 +52,18 @@ def check_pair(
 
 def check_authorities(bundle: bytes, *, now: datetime, name: str) -> None:
     """Authorities that clients' certificates may come from (PEM); one of them must be valid."""
-    certificates = _certificates(bundle, name)
+    certificates = pem.certificates(bundle, name)
     for number, certificate in enumerate(certificates, start=1):
-        if not _signs(certificate):
+        if not pem.signs(certificate):
             who = certificate.subject.rfc4514_string() or "without a subject"
             raise ValueError(f"{name}: certificate {number} ({who}) is not an authority's")
-    faults = [_out_of_time(certificate, now) for certificate in certificates]
+    faults = [pem.out_of_time(certificate, now) for certificate in certificates]
     if all(faults):
         raise ValueError(f"{name} {faults[0]}")
 
 
-def _certificates(data: bytes, name: str) -> list[x509.Certificate]:
-    try:
-        certificates = x509.load_pem_x509_certificates(data)
-    except ValueError as error:
-        raise ValueError(f"{name} holds no certificate (PEM)") from error
-    if not data.count(_BEGIN) == data.count(_END) == len(certificates):
-        raise ValueError(f"{name} is cut off: a certificate in it begins and does not end")
-    return certificates
-
-
 def _private(data: bytes, name: str) -> ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey:
-    try:
-        key = serialization.load_pem_private_key(data, password=None)
-    except TypeError as error:
-        raise ValueError(f"{name} is encrypted; give one that is not") from error
-    except (ValueError, UnsupportedAlgorithm) as error:
-        raise ValueError(f"{name} holds no private key (PEM) that can be used") from error
+    key = pem.private_key(data, name)
     if not isinstance(key, ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey):
         raise ValueError(f"{name} is neither an RSA nor an elliptic-curve key")  # noqa: TRY004
     return key
@@ -91,21 +76,3 @@ def _unfit(public: object) -> str:
     if isinstance(public, rsa.RSAPublicKey) and public.key_size < SHORTEST_RSA:
         return f"an RSA key of {public.key_size} bits: allowed are {SHORTEST_RSA} and more"
     return ""
-
-
-def _out_of_time(certificate: x509.Certificate, now: datetime) -> str:
-    """Why a certificate does not hold now, "" if it does."""
-    if certificate.not_valid_after_utc <= now:
-        return f"expired at {certificate.not_valid_after_utc.isoformat()}"
-    if certificate.not_valid_before_utc > now:
-        return f"is not valid before {certificate.not_valid_before_utc.isoformat()}"
-    return ""
-
-
-def _signs(certificate: x509.Certificate) -> bool:
-    """True for an authority's certificate."""
-    try:
-        basic = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    except (ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
-        return False
-    return basic.ca

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from towpath.ca.authority import Authority, Pair
+from towpath.ca.secret import ENTRIES, KEY, ROOTS, TLS_CHAIN, TLS_KEY, read_authority
 from towpath.kubeapi.client import KubeApi, KubeApiError, needing
 from towpath.kubeapi.paths import SECRETS
 from towpath.model.names import Account
@@ -18,7 +19,6 @@ NAME = "Towpath mesh authority"
 SERVICE = "towpath"
 LIFETIME = timedelta(days=3650)
 SERVING = timedelta(days=365)
-_CERTIFICATE, _KEY = "ca.crt", "ca.key"
 
 
 class NoAuthority(Exception):
@@ -39,7 +39,7 @@ async def mesh_authority(
         if data:
             return _load(data, namespace, clock=clock)
         authority = Authority.create(NAME, lifetime=LIFETIME, clock=clock)
-        data = {_CERTIFICATE: _text(authority.pair.certificate), _KEY: _text(authority.pair.key)}
+        data = {ROOTS: _text(authority.pair.certificate), KEY: _text(authority.pair.key)}
         try:
             await needing(api.write("PUT", path, {**secret, "data": data}), SECRETS.grant("update"))
         except KubeApiError as error:
@@ -81,9 +81,9 @@ def sidecar_secret(
             },
         },
         "data": {
-            _CERTIFICATE: _text(authority.pair.certificate),
-            "tls.crt": _text(pair.certificate),
-            "tls.key": _text(pair.key),
+            ROOTS: _text(authority.trusted),
+            TLS_CHAIN: _text(pair.certificate),
+            TLS_KEY: _text(pair.key),
         },
     }
 
@@ -102,10 +102,10 @@ async def _read(api: KubeApi, path: str, namespace: str) -> dict[str, Any]:
 
 def _load(data: dict[str, str], namespace: str, *, clock: Callable[[], datetime]) -> Authority:
     try:
-        pair = Pair(*(base64.b64decode(data[name]) for name in (_CERTIFICATE, _KEY)))
-        return Authority.load(pair, clock=clock)
-    except (KeyError, ValueError, TypeError) as error:
-        text = f"Secret {namespace}/{SECRET} holds no authority ({_CERTIFICATE}, {_KEY}): {error}"
+        entries = {name: base64.b64decode(data[name]) for name in ENTRIES if name in data}
+        return read_authority(entries, clock=clock)
+    except ValueError as error:
+        text = f"Secret {namespace}/{SECRET} holds no authority that can be used: {error}"
         raise NoAuthority(text) from error
 
 

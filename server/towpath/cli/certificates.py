@@ -46,7 +46,7 @@ def server(*, folder: Path, osm_namespace: str, kubeconfig: Path | None, context
 
     async def act(api: KubeApi) -> tuple[Pair, bytes]:
         authority = await mesh_authority(api, osm_namespace, clock=utc_now)
-        return serving_pair(authority, osm_namespace), authority.pair.certificate
+        return serving_pair(authority, osm_namespace), authority.trusted
 
     try:
         pair, trusted = on_cluster(kubeconfig, context, act)
@@ -137,7 +137,7 @@ def person(
     async def act(api: KubeApi) -> tuple[Pair, bytes]:
         authority = await mesh_authority(api, osm_namespace, clock=utc_now)
         pair = authority.issue("person", lifetime=timedelta(days=days), uris=[identity])
-        return pair, authority.pair.certificate
+        return pair, authority.trusted
 
     try:
         pair, trusted = on_cluster(kubeconfig, context, act)
