@@ -17,6 +17,7 @@ from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
 from towpath.access.caller import Context
 from towpath.admin.node_matcher import node_matcher
 from towpath.admin.times import timestamp
+from towpath.encode.shown import shown
 from towpath.hub.hub import Hub
 from towpath.model.snapshot import Resource, ResourceSet, Snapshot
 from towpath.rollout.records import Delivery, Holding, Response, StreamRecord
@@ -108,7 +109,7 @@ def _of_type(
             type_url=current.type_url, name=name, version_info=version, config_status=status
         )
         if contents and resource is not None:
-            config.xds_config.ParseFromString(resource.packed)
+            config.xds_config.CopyFrom(shown(resource))
         if delivery.sent is not None and name in just_sent:
             config.last_updated.CopyFrom(timestamp(delivery.sent.at))
         if delivery.rejected is not None and name in blamed:

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable
 from typing import NoReturn
 
 import grpc
-from google.protobuf.any_pb2 import Any as AnyMessage
 
 from towpath.access.caller import Context
 from towpath.admin.times import timestamp
 from towpath.answers.explain import Explanation, read_question
 from towpath.answers.status import PolicyStatus
+from towpath.encode.shown import shown
 from towpath.hub.hub import Hub
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.problem import Problem
@@ -196,7 +196,7 @@ def _type(of_type: ResourceSet) -> pb.TypeSnapshot:
         pb.SnapshotResource(
             name=name,
             version=of_type[name].version,
-            resource=AnyMessage.FromString(of_type[name].packed),
+            resource=shown(of_type[name]),
         )
         for name in sorted(of_type)
     ]

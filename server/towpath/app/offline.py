@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from towpath.admin.inspector import answer
+from towpath.app.placeholders import placeholders
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.model.names import ClientKind, Kind, SidecarId
@@ -14,7 +15,7 @@ from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
 from towpath.model.workloads import Pod
 from towpath.rollout.records import StreamRecords
-from towpath.settings import MeshSettings, RolloutSettings
+from towpath.settings import AccessSettings, MeshSettings, RolloutSettings
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
@@ -22,11 +23,15 @@ from towpath_api.v1.inspector_pb2 import ExplainRequest, ExplainResponse
 
 
 class Offline:
-    """Answers about a folder of manifests as it is now; SourceError if it cannot be read."""
+    """Answers about a folder of manifests as it is now; SourceError if it cannot be read.
+
+    They are those of a server that has an authority.
+    """
 
     def __init__(self, folder: Path, mesh: MeshSettings) -> None:
         store = Store(mesh.scope, on_change=lambda: None)
         FilesSource(folder, store).load()
+        store.identify(placeholders(AccessSettings().tls_trust_domain))
         self._hub = Hub(
             store,
             Debounce(quiet=0, longest=0, clock=time.monotonic),

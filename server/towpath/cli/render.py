@@ -15,6 +15,7 @@ from towpath.cli.folder import MESH, offline
 from towpath.cli.options import ClientKindType, refuse_beside
 from towpath.cli.settings import SettingsCommand, setting_options
 from towpath.encode.pack import unpack
+from towpath.encode.shown import shown
 from towpath.model.names import ClientKind, SidecarId
 from towpath.model.snapshot import ResourceSet, Snapshot
 from towpath.model.types import SHORT_NAMES, SIDECAR
@@ -117,7 +118,7 @@ def _in_full(resources: ResourceSet) -> dict[str, Any]:
     return {
         "version": resources.version,
         "resources": {
-            name: {"version": resource.version, **MessageToDict(unpack(resource))}
+            name: {"version": resource.version, **MessageToDict(shown(resource))}
             for name, resource in resources.items()
         },
     }

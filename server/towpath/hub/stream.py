@@ -6,6 +6,7 @@ import asyncio
 
 from towpath.model.names import Account
 from towpath.model.snapshot import Snapshot
+from towpath.model.types import SECRET
 from towpath.rollout.clients import ClientRecord
 from towpath.rollout.content import ClientBuild
 from towpath.rollout.quarantine import Quarantine
@@ -56,6 +57,9 @@ class Stream:
         """
         if not self.admits(account):
             return
+        if self._subscriber is None:
+            # Nobody has proved who that is.
+            snapshot = snapshot.without(SECRET)
         if self._client is None:
             self._client = self._quarantine.client(self.record.node_id, self._build, account)
             self._client.open(self)

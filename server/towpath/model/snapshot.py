@@ -206,6 +206,12 @@ class Snapshot:
         resources = self.sets.get(type_url)
         return ResourceSet(type_url) if resources is None else resources
 
+    def without(self, type_url: str) -> Snapshot:
+        """The same without any resource of that type; itself if there is none."""
+        if type_url not in self.sets:
+            return self
+        return Snapshot({t: of for t, of in self.sets.items() if t != type_url}, self.vocabulary)
+
     def left(self, before: Resource | None, type_url: str, name: str) -> Resource | None:
         """What a client is to hold of a resource that is gone; None if it is to be left out.
 

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY.*?(?:-----END [A-Z ]*-----|$)", re.DOTALL)
+_ENCODED = re.compile(r"[A-Za-z0-9+/]{32,}={0,2}")
+"""A line of PEM, but for a short last one."""
+
 
 def printable(text: str) -> str:
     r"""*text* with what would move a terminal's cursor, end its line or turn its direction written
@@ -18,3 +24,8 @@ def shorten(text: str, longest: int) -> str:
         return text
     head = (longest - 3) // 2
     return f"{text[:head]} … {text[head + 3 - longest :]}"
+
+
+def without_keys(text: str) -> str:
+    """The text without what may be a part of a key or certificate in it, whole or cut."""
+    return _ENCODED.sub("[left out]", _PRIVATE_KEY.sub("[left out]", text))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 
 from towpath.summary.endpoints import hosts
 from towpath.summary.layout import ARROW, Block, duration
+from towpath.summary.secrets import client_tls
 
 _HTTP = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 _LIMITS = ("max_connections", "max_pending_requests", "max_requests", "max_retries")
@@ -31,6 +33,8 @@ def cluster(data: bytes) -> Block:
         *_look_ups(message),
         *_protocol(message),
         *_limits(message),
+        *client_tls(message.transport_socket),
+        *_by_mark(message),
     )
     return Block(", ".join(parts) + _endpoints(message))
 
@@ -67,6 +71,14 @@ def _protocol(message: Any) -> Iterator[str]:
     common = options.common_http_protocol_options
     if common.HasField("max_requests_per_connection"):
         yield f"max_requests_per_connection {common.max_requests_per_connection.value}"
+
+
+def _by_mark(message: Any) -> Iterator[str]:
+    """How endpoints are connected to that have certain metadata."""
+    for one in message.transport_socket_matches:
+        metadata = ", ".join(f"{name} {json.dumps(value)}" for name, value in one.match.items())
+        for tls in client_tls(one.transport_socket):
+            yield f"{tls} where {metadata}"
 
 
 def _limits(message: Any) -> Iterator[str]:

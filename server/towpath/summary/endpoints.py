@@ -8,6 +8,8 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
 from towpath.summary.layout import Block, address, share
 
+_TRANSPORT = "envoy.transport_socket_match"
+
 
 def endpoints(data: bytes) -> Block:
     """A line for each address."""
@@ -20,6 +22,12 @@ def hosts(assignment: Any) -> list[str]:
     endpoints = [one for locality in assignment.endpoints for one in locality.lb_endpoints]
     weights = [one.load_balancing_weight.value for one in endpoints]
     return [
-        address(one.endpoint.address) + share(weight, weights)
+        address(one.endpoint.address) + share(weight, weights) + _mark(one)
         for one, weight in zip(endpoints, weights, strict=True)
     ]
+
+
+def _mark(endpoint: Any) -> str:
+    """What Envoy chooses the transport by."""
+    metadata = endpoint.metadata.filter_metadata
+    return " (mtls)" if _TRANSPORT in metadata and metadata[_TRANSPORT]["mtls"] else ""

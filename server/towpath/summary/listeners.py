@@ -12,8 +12,9 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 )
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
-from towpath.summary.layout import ARROW, Block, address, columns, indented
+from towpath.summary.layout import ARROW, Block, address, columns, duration, indented
 from towpath.summary.routes import virtual_hosts
+from towpath.summary.secrets import server_tls
 
 _LISTENER_FILTER = "envoy.filters.listener."
 
@@ -40,8 +41,10 @@ def _inspection(message: Any) -> Iterator[str]:
         kind = one.name.removeprefix(_LISTENER_FILTER).removesuffix("_inspector")
         if one.name == f"{_LISTENER_FILTER}{kind}_inspector":
             by_ports.setdefault(_ports(one), []).append(kind)
+    gives_up = message.continue_on_listener_filters_timeout
+    until = f", for {duration(message.listener_filters_timeout)} at most" if gives_up else ""
     for ports, kinds in by_ports.items():
-        yield f"inspects {', '.join(kinds)} on {ports}"
+        yield f"inspects {', '.join(kinds)} on {ports}{until}"
 
 
 def _ports(inspector: Any) -> str:
@@ -93,7 +96,8 @@ def _cidr(value: Any) -> str:
 
 def _leads(chain: Any) -> str:
     """`-> filter -> cluster`; a chain without filters closes the connection."""
-    parts = list(_filters(chain.filters)) or ["close"]
+    filters = list(_filters(chain.filters)) or ["close"]
+    parts = [*server_tls(chain.transport_socket), *filters]
     return "-> " + ARROW.join(parts)
 
 

@@ -22,6 +22,7 @@ from towpath.summary.endpoints import endpoints
 from towpath.summary.layout import Block, indented
 from towpath.summary.listeners import listener
 from towpath.summary.routes import routes
+from towpath.summary.secrets import secret
 from towpath.summary.sidecar import sidecar
 
 _ORDER = (LISTENER, ROUTES, CLUSTER, ENDPOINTS, SECRET, SIDECAR)
@@ -30,6 +31,7 @@ _FORMS: dict[str, Callable[[bytes], Block]] = {
     ROUTES: routes,
     CLUSTER: cluster,
     ENDPOINTS: endpoints,
+    SECRET: secret,
     SIDECAR: sidecar,
 }
 
@@ -37,8 +39,8 @@ _FORMS: dict[str, Callable[[bytes], Block]] = {
 def summarize(resources: Iterable[Resource]) -> str:
     """The resources as text, by type and name; `""` if there are none.
 
-    Of a type whose form is not known, and of secrets, the name and the version are all that is
-    shown. ValueError (DecodeError) if a resource's bytes are not those of its type.
+    Of a type whose form is not known the name and the version are all that is shown. ValueError
+    (DecodeError) if a resource's bytes are not those of its type.
     """
     by_place = sorted(resources, key=lambda one: (_place(one.type_url), one.type_url, one.name))
     return "".join(f"{printable(line)}\n" for one in by_place for line in _lines(one))

@@ -30,8 +30,8 @@ MAKERS = (CLUSTER, ENDPOINTS)
 USERS = (LISTENER, ROUTES)
 """What uses clusters."""
 
-ALONE = (SECRET, SIDECAR)
-"""What waits for nothing."""
+ALONE = (SIDECAR,)
+"""What waits for nothing, and nothing waits for."""
 
 
 class Session:
@@ -43,7 +43,8 @@ class Session:
 
     A change is made before it breaks anything: what uses clusters waits until the client has
     acknowledged them and their endpoints, and clusters go when it has acknowledged what no longer
-    uses them (XP, «Eventual consistency considerations»). What is taken away waits for neither.
+    uses them (XP, «Eventual consistency considerations»). Secrets come first of all: they say who
+    may answer at an endpoint, so endpoints wait for them. What is taken away waits for nothing.
     """
 
     def __init__(
@@ -151,10 +152,17 @@ class Session:
     def _advance(self) -> list[Event]:
         """Send whatever may be sent now."""
         self._kept = False
-        makers = [reply for t in MAKERS for reply in self._push(t, keep=self._must_keep)]
+        over = self._waits.over(MAKE)
+        makers = [*self._push(SECRET), *self._push(CLUSTER, keep=self._must_keep)]
+        await_secrets = not over and self._any_unanswered([SECRET])
+        if await_secrets:
+            makers += self._narrowed([ENDPOINTS])
+        else:
+            makers += self._push(ENDPOINTS, keep=self._must_keep)
         makers += [reply for t in ALONE for reply in self._push(t)]
+        await_secrets = await_secrets and self._outdated(ENDPOINTS)
         narrowed: list[Reply] = []
-        must_wait = self._must_wait()
+        must_wait = self._must_wait(over=over) or await_secrets
         if must_wait:
             # Routes first: a live connection then is refused on its next request.
             narrowed = list(self._replies(reversed(USERS), lambda s: s.narrow()))
@@ -163,11 +171,19 @@ class Session:
         else:
             users = [reply for t in USERS for reply in self._push(t)]
         waiting = must_wait and any(self._outdated(t) or self._searches(t) for t in USERS)
+        waiting = waiting or await_secrets
         waits = [
             *self._waits.update(MAKE, waiting=waiting),
             *self._waits.update(BREAK, waiting=self._kept),
         ]
         return [*narrowed, *makers, *users, *waits]
+
+    def _narrowed(self, types: Iterable[str]) -> list[Reply]:
+        """What must not wait of types that have to: what is taken away, and what was asked for."""
+        types = tuple(types)
+        narrowed = list(self._replies(types, lambda s: s.narrow()))
+        asking = (t for t in types if self._asks(t))
+        return [*narrowed, *self._replies(asking, lambda s: s.push(owed_only=True))]
 
     def _replies(
         self, types: Iterable[str], step: Callable[[Substream[Any]], Reply | None]
@@ -224,8 +240,8 @@ class Session:
         same = resources is self._view.sets.get(type_url)
         return same and revision == self._view.client.revisions[type_url]
 
-    def _must_wait(self) -> bool:
-        if self._waits.over(MAKE):
+    def _must_wait(self, *, over: bool) -> bool:
+        if over:
             self._new_clusters.clear()
             return False
         return self._any_unanswered(MAKERS) or self._awaits_endpoints()

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from typing import Generic, TypeVar
 
 from towpath.model.snapshot import Resource, ResourceSet
-from towpath.model.types import CLUSTER, LISTENER, SIDECAR
+from towpath.model.text import without_keys
+from towpath.model.types import CLUSTER, LISTENER, SECRET, SIDECAR
 from towpath.rollout.records import Holding
 from towpath.xds.messages import Ack, Event, Nack, Reply, Request
 from towpath.xds.subscription import Subscription
@@ -166,8 +167,10 @@ class Substream(ABC, Generic[R]):
         """Remember what a NACK speaks of: with no names while they are still searched for; and the
         names of which the client may not have taken what was new.
 
-        A bad one keeps Envoy from applying those beside it, but for listeners and clusters.
+        A bad one keeps Envoy from applying those beside it, but for listeners and clusters. What it
+        says of a secret may quote it.
         """
+        text = without_keys(text) if self.type_url == SECRET else text
         names: tuple[str, ...] = ()
         if not sent.untried:
             names = self._view.client.rejected(

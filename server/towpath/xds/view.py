@@ -72,13 +72,14 @@ class View:
         """What a client that holds *before* gets in place of a resource that is blocked for it.
 
         Never more than *resource* lets through: what *before* has of it, else nothing at all. A
-        resource that is only blocked for a while is left out where there was none before.
+        resource that is only blocked for a while is left out where there was none before. Of types
+        that lead to nothing the client keeps what it holds.
         """
+        vocabulary, present = self._snapshot.vocabulary, before
         if before is None or not before.packed:
             before = self.client.base(resource)
         if before is None and not self.client.refuses(resource):
             return None
-        vocabulary = self._snapshot.vocabulary
         both = before and self.client.intersection(vocabulary, before, resource)
         # If all of *before* is let through, the answer is the same should it be the closed one.
         if both is not None and both == before and not self.client.refuses(both):
@@ -86,6 +87,8 @@ class View:
         closed = vocabulary.closed(resource.type_url, resource.name)
         if both is not None and before != closed and not self.client.refuses(both):
             return both
+        if closed is None and resource.type_url in vocabulary.kept:
+            return present
         return self.unless_refused(closed)
 
     def faults(self, type_url: str, names: Iterable[str]) -> tuple[Fault, ...]:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from support.objects import mesh_config, namespace, pod
+from support.identities import identity
+from support.marked import marked_pod
+from support.objects import mesh_config, namespace, pod, service
 from support.running_hub import RunningHub, newest
 from towpath.hub.stream import NotItsPodError
 from towpath.model.names import Account, Kind
+from towpath.model.types import CLUSTER, SECRET
 from towpath.rollout.records import State
 
 BUYER, DEFAULT = Account("shop", "buyer"), Account("shop", "default")
@@ -82,3 +85,22 @@ async def test_a_stream_once_refused_stays_so(running: RunningHub) -> None:
 
     with pytest.raises(NotItsPodError):
         await stream.next()
+
+
+async def test_secrets_are_for_who_has_proved_to_be_the_account_and_for_nobody_else(
+    running: RunningHub,
+) -> None:
+    running.store.identify(identity())
+    await running.holds(*MESH, service("web"), marked_pod("web-1"))
+    proved = await newest(running.attach("web-1", subscriber=DEFAULT))
+    nobody = await newest(running.attach("web-1"))
+
+    assert proved is not None
+    assert nobody is not None
+    assert {"service-cert:shop/default", "root-cert-for-mtls-inbound:shop/default"} == set(
+        proved.of(SECRET)
+    )
+    assert (set(), proved.of(CLUSTER).version) == (
+        set(nobody.of(SECRET)),
+        nobody.of(CLUSTER).version,
+    )

@@ -15,14 +15,23 @@ from towpath.encode.envoy import (
     inbound_clusters,
     inbound_listener,
     inbound_routes,
+    mtls_clusters,
     outbound_clusters,
     outbound_listener,
     outbound_routes,
 )
 from towpath.model.egress import ConnectionSettings
 from towpath.model.egress_plan import EgressTargets
-from towpath.model.names import Protocol
-from towpath.model.plan import Destination, Destinations, Inbound, InboundPort, Outbound, Request
+from towpath.model.names import Account, Protocol
+from towpath.model.plan import (
+    Destination,
+    Destinations,
+    Inbound,
+    InboundPort,
+    Outbound,
+    Request,
+    ServerMtls,
+)
 from towpath.model.snapshot import Layer
 from towpath.planning.egress.plan import egress_plan
 from towpath.planning.egress.rules import Rule
@@ -73,6 +82,13 @@ ports = st.builds(
 )
 
 
+accounts = st.sampled_from((Account("shop", "web"), Account("shop", "db")))
+probed = st.builds(
+    InboundPort, st.just(80), st.just(Protocol.HTTP), st.just(("shop/web",)), st.just(PROBE)
+)
+servers = st.builds(ServerMtls, accounts, st.booleans(), st.tuples(probed) | st.just(()))
+
+
 @given(
     some=st.lists(rules(), max_size=4),
     setting=st.sampled_from(SETTINGS),
@@ -94,15 +110,21 @@ def test_policies_that_read_alike_are_alike(
     )
 
 
-@given(st.lists(destinations, max_size=2, unique_by=lambda one: one.name), ports)
+@given(
+    st.lists(destinations, max_size=2, unique_by=lambda one: one.name),
+    ports,
+    accounts,
+    st.none() | servers,
+)
 def test_in_mesh_traffic_that_reads_alike_is_alike(
-    some: list[Destination], port: InboundPort
+    some: list[Destination], port: InboundPort, account: Account, mtls: ServerMtls | None
 ) -> None:
-    to, let_in = Destinations(tuple(some)), Inbound((port,))
+    to, let_in = Destinations(tuple(some)), Inbound((port,), mtls)
 
     READINGS.add(
         outbound_listener(Outbound(to, passthrough=False)),
         outbound_clusters(to),
+        mtls_clusters(account, to),
         outbound_routes(to),
         inbound_listener(let_in),
         inbound_clusters(let_in),

@@ -61,14 +61,14 @@ def test_they_come_in_the_order_in_which_a_connection_meets_them() -> None:
     assert ["listener l, :0", "routes r", "cluster c1, static", "cluster c2, static"] == headings[
         :4
     ]
-    assert ["endpoints e", "sds s"] == headings[4:]
+    assert ["endpoints e", "secret s, empty"] == headings[4:]
 
 
-def test_a_secret_is_named_and_nothing_more() -> None:
+def test_a_secret_is_shown_by_its_name_and_kind_alone() -> None:
     secret = Secret(name="tls")
     secret.tls_certificate.private_key.inline_string = "the key"
 
-    assert ["sds tls"] == lines(resource("tls", secret))
+    assert ["secret tls, certificate and key"] == lines(resource("tls", secret))
 
 
 def test_a_chain_shows_its_match_its_filters_and_its_cluster() -> None:
