@@ -6,6 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from towpath.model.identity import MtlsMode
+from towpath.model.injection import SidecarDefaults
 from towpath.model.names import Kind, Stamp
 
 MESH_CONFIG_NAME = "osm-mesh-config"
@@ -31,6 +32,7 @@ class MeshConfig:
     sidecar_timeout: int = 60
     http1_per_request_load_balancing: bool = False
     http2_per_request_load_balancing: bool = False
+    injection: SidecarDefaults = SidecarDefaults()
     stamp: Stamp = Stamp()
 
     kind = Kind.MESH_CONFIG

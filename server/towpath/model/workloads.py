@@ -16,15 +16,23 @@ Labels = tuple[tuple[str, str], ...]
 class Namespace:
     """A namespace; it joins the mesh named by its `openservicemesh.io/monitored-by` label.
 
-    `mtls` is what it says of itself, in place of the MeshConfig.
+    `mtls` is what it says of itself, in place of the MeshConfig;
+    `annotations` are those of Open Service Mesh (`openservicemesh.io/…`) alone; one that is
+    `ignored` has the label by which no pod of it gets a sidecar.
     """
 
     name: str
     mesh: str | None
     mtls: MtlsMode | None = None
+    annotations: Labels = ()
+    ignored: bool = False
 
     kind = Kind.NAMESPACE
     namespace = ""
+
+    def annotation(self, name: str) -> str | None:
+        """The value of an annotation; None if there is none of that name."""
+        return dict(self.annotations).get(name)
 
     def groups(self) -> tuple[Hashable, ...]:
         return (("mesh", self.mesh),)

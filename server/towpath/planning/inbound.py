@@ -9,7 +9,7 @@ from towpath.model.identity import MtlsMode
 from towpath.model.mesh import Mesh
 from towpath.model.names import ObjectRef, Protocol
 from towpath.model.plan import Inbound, InboundPort, Request, ServerMtls
-from towpath.model.ports import SIDECAR_PORTS
+from towpath.model.ports import PROBE_PORTS, SIDECAR_PORTS
 from towpath.model.problem import Problem, Reason
 from towpath.model.workloads import Pod, Probe, Service, ServicePort
 from towpath.planning.config import config
@@ -71,7 +71,7 @@ def _of_services(mesh: Mesh, pod: Pod) -> Iterable[InboundPort]:
 def _probed(pod: Pod) -> Iterable[InboundPort]:
     by_port: dict[int, set[Request]] = {}
     for probe in pod.probes:
-        if probe.port not in SIDECAR_PORTS and not probe.tls:
+        if probe.port not in SIDECAR_PORTS | PROBE_PORTS and not probe.tls:
             requests = by_port.setdefault(probe.port, set())
             if probe.path:
                 requests.add(Request(probe.method, probe.path))

@@ -127,6 +127,7 @@ PROBED = replace(
         Probe(9000),
         Probe(9443, "GET", "/", tls=True),
         Probe(15010),
+        Probe(15901, "GET", "/osm-liveness-probe/web"),
     ),
 )
 HEALTH = (Request("GET", "/health"), Request("GET", "/ready"))

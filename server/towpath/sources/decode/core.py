@@ -15,6 +15,8 @@ from towpath.sources.decode.probes import probes
 MONITORED_BY = "openservicemesh.io/monitored-by"
 MONITORED_BY_FSM = "flomesh.io/monitored-by"
 MTLS = "openservicemesh.io/mtls"
+IGNORED = "openservicemesh.io/ignore"
+_OF_THE_MESH = "openservicemesh.io/"
 
 ENDED = ("Succeeded", "Failed")
 """The phases of a pod whose containers have all ended, for good: it has no sidecar any more."""
@@ -28,7 +30,10 @@ def namespace(seen: structs.Namespace, findings: Findings) -> workloads.Namespac
         findings.add(Reason.NOT_SUPPORTED, f"metadata.labels[{MONITORED_BY_FSM}]", message)
     annotations = (seen.metadata.annotations if seen.metadata else None) or {}
     mtls = _mtls(annotations.get(MTLS), findings)
-    return workloads.Namespace(name=findings.ref.name, mesh=mesh, mtls=mtls)
+    ours = {name: text for name, text in annotations.items() if name.startswith(_OF_THE_MESH)}
+    return workloads.Namespace(
+        findings.ref.name, mesh, mtls, annotations=pairs(ours), ignored=IGNORED in labels
+    )
 
 
 def _mtls(text: str | None, findings: Findings) -> MtlsMode | None:

@@ -72,12 +72,21 @@ class Reader:
     def texts_at(self, name: str) -> tuple[tuple[str, str], ...]:
         """The same, each behind the path at which it stands."""
         texts = []
-        for path, item in self._items(name):
+        for path, item in self.items(name):
             if isinstance(item, str):
                 texts.append((path, item))
             else:
                 self._findings.invalid(path, item, allowed="a string", effect="it is left out")
         return tuple(texts)
+
+    def items(self, name: str) -> Iterator[tuple[str, object]]:
+        """The items of a list as they are, each behind the path at which it stands."""
+        value, path = self._raw.get(name), self.path(name)
+        if isinstance(value, list):
+            for index, item in enumerate(value):
+                yield f"{path}[{index}]", item
+        elif value is not None:
+            self._findings.invalid(path, value, allowed="a list", effect="it is not used")
 
     def stamp(self) -> Stamp:
         """The metadata's uid and generation, for a whole object's reader."""
@@ -95,7 +104,7 @@ class Reader:
     def sections(self, name: str) -> tuple[Reader, ...]:
         """A list of mappings; an item that is not one is left out."""
         readers = []
-        for path, item in self._items(name):
+        for path, item in self.items(name):
             if isinstance(item, dict):
                 readers.append(self._below(name, item, path))
             else:
@@ -157,14 +166,6 @@ class Reader:
             if near is not None and near not in self._raw:
                 self._raw = {**self._raw, near: self._raw[name]}
                 self._written[near] = shortened(name)
-
-    def _items(self, name: str) -> Iterator[tuple[str, object]]:
-        value, path = self._raw.get(name), self.path(name)
-        if isinstance(value, list):
-            for index, item in enumerate(value):
-                yield f"{path}[{index}]", item
-        elif value is not None:
-            self._findings.invalid(path, value, allowed="a list", effect="it is not used")
 
     def _wrong(self, name: str, value: object, *, allowed: str, default: T) -> T:
         effect = f"{show(default)} is used"

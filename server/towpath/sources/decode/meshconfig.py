@@ -12,6 +12,7 @@ from towpath.model.identity import MODES, MtlsMode
 from towpath.model.meshconfig import MESH_CONFIG_NAME, MeshConfig
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
+from towpath.sources.decode.injection import sidecar_defaults
 from towpath.sources.decode.meshconfig_table import report_unsupported, schema
 from towpath.sources.decode.schema import Schema, shortened
 
@@ -57,6 +58,7 @@ def mesh_config(raw: Mapping[str, object], findings: Findings) -> MeshConfig | N
         sidecar_timeout=_timeout(sidecar),
         http1_per_request_load_balancing=traffic.flag("http1PerRequestLoadBalancing"),
         http2_per_request_load_balancing=traffic.flag("http2PerRequestLoadBalancing"),
+        injection=sidecar_defaults(sidecar, traffic, findings),
         stamp=top.stamp(),
     )
     given = raw.get("spec")

@@ -50,7 +50,7 @@ FIELDS = (
     Field("clusterSet.properties.name", "Name of the property.", WITH_ITS_SECTION),
     Field("clusterSet.properties.value", "Its value.", WITH_ITS_SECTION),
     Field("sidecar", "The sidecars of the mesh.", SECTION),
-    Field("sidecar.enablePrivilegedInitContainer", "Run the init container privileged.", (False,)),
+    Field("sidecar.enablePrivilegedInitContainer", "Run the init container privileged.", USED),
     Field("sidecar.logLevel", "How much sidecars log.", USED),
     Field(
         "sidecar.maxDataPlaneConnections",
@@ -66,15 +66,15 @@ FIELDS = (
         "sidecar.sidecarTimeout", "Seconds after which a Pipy sidecar gives a connection up.", USED
     ),
     Field("sidecar.sidecarClass", "Which kind of sidecar pods get.", ("", "envoy", "pipy")),
-    Field("sidecar.sidecarImage", "Image of the sidecar.", IMAGES),
+    Field("sidecar.sidecarImage", "Image of the sidecar.", USED),
     Field("sidecar.sidecarWindowsImage", "Image of the sidecar on Windows.", IMAGES),
-    Field("sidecar.envoyImage", "Image of the sidecar, as older manifests name it.", IMAGES),
+    Field("sidecar.envoyImage", "Image of the sidecar, as older manifests name it.", USED),
     Field(
         "sidecar.envoyWindowsImage",
         "Image of the sidecar on Windows, as older manifests name it.",
         IMAGES,
     ),
-    Field("sidecar.initContainerImage", "Image of the init container.", IMAGES),
+    Field("sidecar.initContainerImage", "Image of the init container.", USED),
     Field("sidecar.sidecarDrivers", "Settings for each kind of sidecar.", SECTION),
     Field(
         "sidecar.sidecarDrivers.sidecarName", "Kind of sidecar that is meant.", ("pipy", "envoy")
@@ -93,10 +93,10 @@ FIELDS = (
         (False,),
     ),
     Field("sidecar.sidecarDisabledMTLS", "Sidecars speak to each other without TLS.", (False,)),
-    Field("sidecar.resources", "What a sidecar's container may use.", ()),
-    Field("sidecar.resources.limits", "Limits.", WITH_ITS_SECTION),
-    Field("sidecar.resources.requests", "Requests.", WITH_ITS_SECTION),
-    Field("sidecar.resources.claims", "Claims on resources.", WITH_ITS_SECTION),
+    Field("sidecar.resources", "What a sidecar's container may use.", SECTION),
+    Field("sidecar.resources.limits", "Limits of cpu, memory and ephemeral-storage.", USED),
+    Field("sidecar.resources.requests", "Requests of the same.", USED),
+    Field("sidecar.resources.claims", "Claims on resources.", ()),
     Field("sidecar.tlsMinProtocolVersion", "Oldest TLS inside the mesh.", ("", "TLSv1_2")),
     Field("sidecar.tlsMaxProtocolVersion", "Newest TLS inside the mesh.", ("", "TLSv1_3")),
     Field("sidecar.cipherSuites", "Ciphers inside the mesh.", ()),
@@ -118,18 +118,24 @@ FIELDS = (
     Field("repoServer.ipaddr", "Address of the server.", ("", "127.0.0.1")),
     Field("repoServer.codebase", "Prefix of its paths.", ("",)),
     Field("traffic", "What happens to traffic.", SECTION),
-    Field("traffic.interceptionMode", "How connections reach the sidecar.", ("", "iptables")),
+    Field(
+        "traffic.interceptionMode",
+        "How connections reach the sidecar: iptables, or none where a CNI plugin redirects them.",
+        USED,
+    ),
     Field("traffic.enableEgress", "Everything that no policy governs may leave the mesh.", USED),
-    Field("traffic.outboundIPRangeExclusionList", "IPv4 ranges that pass by the sidecar.", ()),
+    Field("traffic.outboundIPRangeExclusionList", "IPv4 ranges that pass by the sidecar.", USED),
     Field(
         "traffic.outboundIPRangeInclusionList",
         "The only IPv4 ranges that go through the sidecar.",
-        (),
+        USED,
     ),
-    Field("traffic.outboundPortExclusionList", "Ports outside that pass by the sidecar.", ()),
-    Field("traffic.inboundPortExclusionList", "Own ports that pass by the sidecar.", ()),
+    Field("traffic.outboundPortExclusionList", "Ports outside that pass by the sidecar.", USED),
+    Field("traffic.inboundPortExclusionList", "Own ports that pass by the sidecar.", USED),
     Field(
-        "traffic.networkInterfaceExclusionList", "Network interfaces that pass by the sidecar.", ()
+        "traffic.networkInterfaceExclusionList",
+        "Network interfaces that pass by the sidecar.",
+        USED,
     ),
     Field(
         "traffic.enablePermissiveTrafficPolicyMode",
