@@ -72,7 +72,7 @@ def sidecar(image: str, *, log_level: str, resources: Mapping[str, Mapping[str, 
             *("--drain-time-s", str(DRAIN_S)),
         ],
         "env": [_field("POD_NAME", "metadata.name"), _field("POD_NAMESPACE", "metadata.namespace")],
-        "ports": [{"name": "metrics", "containerPort": PROMETHEUS_PORT, "protocol": "TCP"}],
+        "ports": [{"name": "envoy-metrics", "containerPort": PROMETHEUS_PORT, "protocol": "TCP"}],
         # The port is open once the sidecar has taken what the control plane sent.
         "startupProbe": {**open_port, "failureThreshold": _STARTS_WITHIN_S},
         "readinessProbe": {**open_port, "periodSeconds": 10},

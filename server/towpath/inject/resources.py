@@ -12,7 +12,9 @@ from towpath.sources.decode.findings import show
 from towpath.sources.decode.injection import RESOURCE_NAMES
 from towpath.sources.decode.quantity import QUANTITY_WORDS, quantity
 
-DEFAULTS = Resources(requests=(("cpu", "100m"), ("memory", "96Mi")), limits=(("memory", "512Mi"),))
+DEFAULTS = Resources(
+    requests=(("cpu", "100m"), ("memory", "96Mi")), limits=(("cpu", "2"), ("memory", "512Mi"))
+)
 _KINDS = ("requests", "limits")
 
 Section = dict[str, str]
