@@ -13,10 +13,12 @@ from hypothesis import settings
 
 from support.alerts import needs as alerts
 from support.clients import needs as clients
+from support.cpu_limit import cpu_limit
 from support.dataplane import needs as dataplane
 from support.dataplane.hosts import Hosts
 from support.dataplane.network import Network, open_network
 from support.kube import needs as kube
+from support.longest_first import sort_longest_first
 from support.pipy import needs as pipy
 from support.suggestions import explain_and_apply
 from towpath.telemetry.logs import OURS
@@ -71,6 +73,10 @@ LIMITS_S = {"hypothesis": 300, "dataplane": 300, "kube": 300}
 
 They end what hangs, and are many times what a test takes: a machine may be busy.
 """
+
+UNIT = Path(__file__).parent / "unit"
+UNIT_CPU_S = 10.0
+"""Seconds of CPU time that a test in `unit` may take which is not of properties."""
 
 
 class Golden:
@@ -144,7 +150,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # With --no-loadscope-reorder xdist hands files out as they were collected.
+    if not config.getoption("loadscopereorder", default=True):
+        sort_longest_first(items)
     for item in items:
         limits = [s for mark, s in LIMITS_S.items() if item.get_closest_marker(mark)]
         if limits and not item.get_closest_marker("timeout"):
@@ -156,6 +165,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if marked and (reason := need.unmet()):
             for item in marked:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    if item.path.is_relative_to(UNIT) and not item.get_closest_marker("hypothesis"):
+        with cpu_limit(UNIT_CPU_S):
+            return (yield)
+    return (yield)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -89,6 +89,7 @@ fi
 export TOWPATH_TEST_PYTHON=$PWD/build/wheel/venv/bin/python
 echo "== tests"
 # Many tests wait for other processes, so one worker more than cores. A file's tests stay together,
-# as they share what they start.
+# as they share what they start; the longest files come first (tests/support/longest_first.py), not
+# those with most tests.
 exec "$BIN/python" -m pytest --numprocesses "${JOBS:-$(($(nproc) + 1))}" --dist loadfile \
-  --durations=5 --durations-min=2 </dev/null
+  --no-loadscope-reorder --durations=5 --durations-min=2 </dev/null

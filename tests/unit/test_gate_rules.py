@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from support.longest_first import SECONDS
+
 TESTS = Path(__file__).resolve().parents[1]
+COLLECT = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--collect-only")
 SKIPPED = """
 import pytest
 @pytest.mark.dataplane
@@ -37,6 +40,12 @@ def test_envoy(): pytest.skip("no tunnel here")
 def test_own(): pytest.skip("no tunnel here")
 def test_it(): pass
 """
+IN_UNIT = """
+import time
+def test_busy():
+    while True: pass
+def test_idle(): time.sleep(0.3)
+"""
 PRINT_LIMITS = """
 def pytest_collection_finish(session):
     for item in session.items:
@@ -57,8 +66,10 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(project: Path, test: str, *options: str, require: str = "0") -> tuple[int, str]:
-    (project / "test_it.py").write_text(test)
+def run(
+    project: Path, test: str, *options: str, require: str = "0", file: str = "test_it.py"
+) -> tuple[int, str]:
+    (project / file).write_text(test)
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *options],
         cwd=project,
@@ -136,3 +147,35 @@ def test_each_kind_of_test_has_its_time_limit_and_a_test_may_have_another(projec
 
     said = dict(line.split(" = ") for line in output.splitlines() if " = " in line)
     assert {"test_property": "300", "test_envoy": "300", "test_own": "7", "test_it": ""} == said
+
+
+def test_a_test_of_a_unit_may_take_so_much_cpu_time_and_wait_longer(project: Path) -> None:
+    shorter = (project / "conftest.py").read_text() + "\nUNIT_CPU_S = 0.2\n"
+    (project / "conftest.py").write_text(shorter)
+    (project / "unit").mkdir()
+    status, output = run(project, IN_UNIT, file="unit/test_it.py")
+
+    assert pytest.ExitCode.TESTS_FAILED == status
+    assert "test_busy - Failed: it took more than 0.2 s of CPU time" in output
+    assert "1 failed, 1 passed" in output
+
+
+def test_the_gate_hands_out_the_longest_files_first_and_no_other_run_does() -> None:
+    files = ["unit/test_prose.py", "dataplane/test_parity.py", "kube/test_page.py"]
+    orders = [
+        subprocess.run(
+            [*COLLECT, *options, *(str(TESTS / file) for file in files)],
+            env=os.environ | {f"TOWPATH_REQUIRE_{mark}": "0" for mark in ("DATAPLANE", "KUBE")},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for options in ([], ["--no-loadscope-reorder"])
+    ]
+
+    in_order = [sorted(files, key=output.index) for output in orders]
+    assert [files, files[::-1]] == in_order
+
+
+def test_each_file_of_which_the_gate_knows_how_long_it_takes_is_there() -> None:
+    assert [] == [name for name in SECONDS if not (TESTS / name).exists()]
