@@ -45,7 +45,8 @@ class Stream:
         self._refused: Account | None = None
         self._snapshot: Snapshot | None = None
         self._changed_at: float | None = None
-        self._new = asyncio.Event()
+        self._taken = True  # what there is for the reader
+        self._woken = asyncio.Event()
 
     def publish(
         self, snapshot: Snapshot, *, account: Account, revision: int, changed_at: float | None
@@ -71,9 +72,10 @@ class Stream:
             self.record.acknowledged_through = revision - 1
         self._snapshot = snapshot
         self._client.show(self, snapshot)
-        if not self._new.is_set():
+        if self._taken:
             self._changed_at = changed_at
-        self._new.set()
+        self._taken = False
+        self._woken.set()
 
     def close(self) -> None:
         """Its reader is gone."""
@@ -84,7 +86,7 @@ class Stream:
         """True for a pod of *account*; for any other than the subscriber's the stream is over."""
         if self._subscriber not in (None, account):
             self._refused = self._subscriber
-            self._new.set()
+            self._woken.set()
         return self._refused is None
 
     @property
@@ -105,15 +107,34 @@ class Stream:
 
     def nudge(self) -> None:
         """Have the reader take the snapshot again: the client's client has changed."""
-        if self._snapshot is not None and not self._new.is_set():
+        if self._snapshot is not None and self._taken:
             self._changed_at = None
-            self._new.set()
+            self._taken = False
+            self._woken.set()
+
+    def wake(self) -> None:
+        """Have the reader look, though there may be nothing to take."""
+        self._woken.set()
+
+    async def woken(self) -> None:
+        """Wait until there may be something to take, or the reader is woken."""
+        await self._woken.wait()
+
+    def take(self) -> tuple[Snapshot, float | None] | None:
+        """A snapshot that was not taken yet, and its change's time; None if there is none."""
+        self._woken.clear()
+        if self._refused is not None:
+            raise NotItsPodError(self._refused)
+        if self._taken:
+            return None
+        self._taken = True
+        assert self._snapshot is not None
+        return self._snapshot, self._changed_at
 
     async def next(self) -> tuple[Snapshot, float | None]:
         """Wait for a snapshot that was not taken yet; gives it and its change's time."""
-        await self._new.wait()
-        if self._refused is not None:
-            raise NotItsPodError(self._refused)
-        self._new.clear()
-        assert self._snapshot is not None
-        return self._snapshot, self._changed_at
+        while True:
+            await self.woken()
+            taken = self.take()
+            if taken is not None:
+                return taken

@@ -93,7 +93,26 @@ class StreamRecord:
         return any(delivery.rejected for delivery in self.types.values())
 
     def of(self, type_url: str) -> Delivery:
-        return self.types.setdefault(type_url, Delivery())
+        delivery = self.types.get(type_url)
+        if delivery is None:
+            delivery = self.types[type_url] = Delivery()
+        return delivery
+
+    def introduce(self, node: bytes) -> None:
+        """The client has said who it is."""
+        self.node = node
+
+    def ask(self, holding: Callable[[str], Holding | None]) -> None:
+        """What is known of each resource is to be asked of *holding*."""
+        self.holding = holding
+
+    def step_to(self, version: str) -> None:
+        """The stream goes by the snapshot of that version now."""
+        self.snapshot = version
+
+    def subscribe(self, type_url: str, count: int) -> None:
+        """The client asks for so many names of a type; 0: for all."""
+        self.of(type_url).subscribed = count
 
 
 class StreamRecords:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from towpath.model.types import SHORT_NAMES
+from towpath.telemetry.plain import PlainCounter, PlainHistogram
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
@@ -34,28 +35,35 @@ class Metrics:
         self.sidecars = Gauge(
             "towpath_connected_sidecars", "Open streams.", ["kind"], registry=registry
         )
-        self.responses = Counter(
-            "towpath_xds_responses", "Responses sent.", ["type"], registry=registry
+        self.responses = PlainCounter(
+            "towpath_xds_responses", "Responses sent.", "type", TYPES, registry=registry
         )
-        self.acks = Counter(
+        self.acks = PlainCounter(
             "towpath_xds_acks",
             "Responses that a sidecar accepted (ACK).",
-            ["type"],
+            "type",
+            TYPES,
             registry=registry,
         )
-        self.nacks = Counter(
+        self.nacks = PlainCounter(
             "towpath_xds_nacks",
             "Responses that a sidecar rejected (NACK).",
-            ["type"],
+            "type",
+            TYPES,
             registry=registry,
         )
-        self.bytes = Counter(
-            "towpath_xds_sent_bytes", "Bytes of the responses sent.", ["type"], registry=registry
+        self.bytes = PlainCounter(
+            "towpath_xds_sent_bytes",
+            "Bytes of the responses sent.",
+            "type",
+            TYPES,
+            registry=registry,
         )
-        self.resources = Counter(
+        self.resources = PlainCounter(
             "towpath_xds_sent_resources",
             "Resources in the responses sent.",
-            ["type"],
+            "type",
+            TYPES,
             registry=registry,
         )
         self.wait_seconds = Histogram(
@@ -113,13 +121,13 @@ class Metrics:
             "When the server's certificate expires, in seconds since the epoch; 0 without TLS.",
             registry=registry,
         )
-        self.push_seconds = Histogram(
+        self.push_seconds = PlainHistogram(
             "towpath_xds_push_seconds",
             "Time from a change in a source until the response is written.",
             buckets=_FAST,
             registry=registry,
         )
-        self.ack_seconds = Histogram(
+        self.ack_seconds = PlainHistogram(
             "towpath_xds_ack_seconds",
             "Time from a written response to its acknowledgement.",
             buckets=_FAST,
@@ -197,9 +205,6 @@ class Metrics:
         )
         # A counter has no samples before it counts, and a rate is between two samples: who watches
         # would never see the first burst.
-        _begin(self.responses, TYPES)
-        _begin(self.acks, TYPES)
-        _begin(self.nacks, TYPES)
         _begin(self.limited, LIMITS)
         _begin(self.access_refused, ((a, r) for a in AUDIENCES for r in REFUSALS))
         _begin(self.tls_reloads, RELOADS)

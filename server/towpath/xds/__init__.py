@@ -4,7 +4,8 @@ It knows the protocol and nothing of what the bytes of a resource mean. What one
 from the wire inwards; each part knows only those below it:
 
     service        the gRPC methods: who may open a stream, and what ends it
-    conversation   one stream's task: reads requests, takes snapshots, steps the session, writes
+    conversation   one stream's tasks: read requests, take snapshots, step the session, write
+    watchdog       what ends streams whose clients read nothing
     session        one stream without I/O: its types, and the order between them
     variant        which of the two variants of the protocol it speaks, as one value
     sotw, delta    one type of one stream: what is due, and what was learnt

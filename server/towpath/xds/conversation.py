@@ -1,4 +1,5 @@
-"""One stream's task: read requests, take the newest snapshot, step the session, write what it says.
+"""One stream's tasks: one reads requests, the other takes the newest snapshot; each in its turn
+steps the session and writes what it says.
 
 A sidecar that does not read is never written ahead of: it holds up only itself, and gets the
 newest state when it reads again.
@@ -32,6 +33,7 @@ from towpath.xds.messages import (
 )
 from towpath.xds.session import Session
 from towpath.xds.variant import Variant
+from towpath.xds.watchdog import ReadWatchdog
 from towpath.xds.wire import nonce_field
 
 log = logging.getLogger(__name__)
@@ -93,6 +95,7 @@ class Conversation:
         metrics: Metrics,
         clock: Callable[[], float],
         limits: StreamLimits,
+        watchdog: ReadWatchdog,
         spending: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._spending = spending  # what the stream's opening still costs: see OpeningBudget
@@ -100,59 +103,75 @@ class Conversation:
         self._rate = RequestRate(limits, clock)
         self._stream = stream
         self._session = session
-        stream.record.holding = session.holding
+        stream.record.ask(session.holding)
         self._context = context
         self._records = records
         self._metrics = metrics
         self._clock = clock
+        self._watchdog = watchdog
         self._written_at: dict[str, float] = {}
+        self._turn = asyncio.Lock()  # to step the session, and to write
+        self._timer: asyncio.TimerHandle | None = None
 
     def begin(self, snapshot: Snapshot, first: Request) -> list[Event]:
         """Take the first request with the first snapshot: what comes of it, to be carried out."""
         self._rate.take(first.name_count)
-        self._stream.record.snapshot = snapshot.version
+        self._stream.record.step_to(snapshot.version)
         events = [*self._session.on_snapshot(snapshot), *self._session.on_request(first)]
         self._note_names(first.type_url)
         return events
 
     async def go_on(self, reader: AsyncIterator[bytes], variant: Variant) -> None:
         """Answer requests and push snapshots until the client ends the stream."""
-        reading = asyncio.ensure_future(anext(reader))
-        pushing = asyncio.ensure_future(self._stream.next())
+        reading = asyncio.create_task(self._answer(reader, variant))
+        reading.add_done_callback(lambda _: self._stream.wake())
+        self._set_timer()
         try:
             while True:
-                done, _ = await asyncio.wait(
-                    {reading, pushing},
-                    timeout=self._time_left(),
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                # Requests first: a client that has asked may be unable to start without answer.
+                await self._stream.woken()
                 if reading.done():
-                    try:
-                        request = await parsed(variant, reading.result(), self._limits)
-                    except StopAsyncIteration:
-                        return
-                    await self._take(request)
-                    reading = asyncio.ensure_future(anext(reader))
-                if pushing.done():
-                    snapshot, changed_at = pushing.result()
-                    pushing = asyncio.ensure_future(self._stream.next())
-                    await self._step_to(snapshot, changed_at=changed_at)
-                if not done:
-                    with self._spending():
-                        events = self._session.on_time()
-                    await self.carry_out(events)
+                    reading.result()
+                    return
+                async with self._turn:
+                    await self._look()
+                    self._set_timer()
         finally:
+            if self._timer is not None:
+                self._timer.cancel()
             reading.cancel()
-            pushing.cancel()
-            await asyncio.gather(reading, pushing, return_exceptions=True)
+            await asyncio.gather(reading, return_exceptions=True)
 
-    def _time_left(self) -> float | None:
+    async def _answer(self, reader: AsyncIterator[bytes], variant: Variant) -> None:
+        """Take what the client says, for as long as it says something."""
+        async for data in reader:
+            request = await parsed(variant, data, self._limits)
+            async with self._turn:
+                await self._take(request)
+                self._set_timer()
+
+    async def _look(self) -> None:
+        """Step to a new snapshot, or go on with what had to wait until now."""
+        pushed = self._stream.take()
+        if pushed is not None:
+            snapshot, changed_at = pushed
+            await self._step_to(snapshot, changed_at=changed_at)
+        elif (deadline := self._session.deadline) is not None and deadline <= self._clock():
+            with self._spending():
+                events = self._session.on_time()
+            await self.carry_out(events)
+
+    def _set_timer(self) -> None:
+        """Have the stream looked at when a wait ends."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         deadline = self._session.deadline
-        return None if deadline is None else max(deadline - self._clock(), 0.0)
+        if deadline is not None:
+            left = max(deadline - self._clock(), 0.0)
+            self._timer = asyncio.get_running_loop().call_later(left, self._stream.wake)
 
     async def _step_to(self, snapshot: Snapshot, *, changed_at: float | None) -> None:
-        self._stream.record.snapshot = snapshot.version
+        self._stream.record.step_to(snapshot.version)
         await self.carry_out(self._session.on_snapshot(snapshot), changed_at=changed_at)
 
     async def _take(self, request: Request) -> None:
@@ -163,7 +182,7 @@ class Conversation:
     def _note_names(self, type_url: str) -> None:
         if (names := self._session.subscribed(type_url)) is not None:
             self._check_names(names)
-            self._stream.record.of(type_url).subscribed = names
+            self._stream.record.subscribe(type_url, names)
 
     def _check_names(self, count: int) -> None:
         """Each name costs work with each change: one client must not take all there is."""
@@ -188,12 +207,8 @@ class Conversation:
 
     async def _write(self, reply: Reply, *, changed_at: float | None) -> None:
         message = reply.body + nonce_field(reply.nonce)
-        try:
-            async with asyncio.timeout(self._limits.read_wait):
-                await self._context.write(message)
-        except TimeoutError as error:
-            text = f"nothing was read for {self._limits.read_wait:g} s"
-            raise LimitExceeded("read-wait", text) from error
+        with self._watchdog.write():
+            await self._context.write(message)
         kind = short_name(reply.type_url)
         self._records.sent(
             self._stream.record,
@@ -206,15 +221,16 @@ class Conversation:
         self._metrics.resources.labels(kind).inc(len(reply.names))
         now = self._clock()
         self._written_at[reply.type_url] = now
-        log.debug(
-            "%s was sent %s version %s: %d resources, %d bytes",
-            self._stream.record.node_id,
-            kind,
-            reply.version,
-            len(reply.names),
-            len(message),
-            extra=self._fields(kind, reply.version),
-        )
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "%s was sent %s version %s: %d resources, %d bytes",
+                self._stream.record.node_id,
+                kind,
+                reply.version,
+                len(reply.names),
+                len(message),
+                extra=self._fields(kind, reply.version),
+            )
         if changed_at is not None:
             self._metrics.push_seconds.observe(now - changed_at)
 
@@ -224,13 +240,14 @@ class Conversation:
         self._records.acknowledged(record, ack.type_url, version=ack.version, whole=whole)
         kind = short_name(ack.type_url)
         self._metrics.acks.labels(kind).inc()
-        log.debug(
-            "%s accepted %s version %s",
-            record.node_id,
-            kind,
-            ack.version,
-            extra=self._fields(kind, ack.version),
-        )
+        if log.isEnabledFor(logging.DEBUG):
+            log.debug(
+                "%s accepted %s version %s",
+                record.node_id,
+                kind,
+                ack.version,
+                extra=self._fields(kind, ack.version),
+            )
         written = self._written_at.get(ack.type_url)
         if written is not None:
             self._metrics.ack_seconds.observe(self._clock() - written)

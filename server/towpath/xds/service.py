@@ -30,6 +30,7 @@ from towpath.xds.messages import Node, ProtocolError, Request
 from towpath.xds.session import Session
 from towpath.xds.variant import DELTA, SOTW, Variant
 from towpath.xds.waits import Waits
+from towpath.xds.watchdog import ReadWatchdog
 from towpath.xds.wire import Composer
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class AdsService:
         self._limits = limits
         self._admission = Admission(limits)
         self._silent = Admission(limits, silent=True)
+        self._watchdog = ReadWatchdog(limits.read_wait)
         self._budget = OpeningBudget(limits.opening_budget, clock)
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
@@ -192,7 +194,7 @@ class AdsService:
                 subscriber=subscriber,
                 software=(node.user_agent, node.version),
             )
-        stream.record.node = node.encoded
+        stream.record.introduce(node.encoded)
         fields = {
             "node": node.id,
             "client": str(kind),
@@ -220,6 +222,7 @@ class AdsService:
                     metrics=self._metrics,
                     clock=self._clock,
                     limits=self._limits,
+                    watchdog=self._watchdog,
                     spending=partial(self._budget.spending, payer),
                 )
                 with self._budget.spending(payer):
