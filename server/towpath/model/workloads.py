@@ -114,7 +114,8 @@ class Pod:
     """A pod: whose it is, its labels, its container ports by name, its IPv4 addresses, and how the
     kubelet probes it.
 
-    Several pods have one address where they are in the network of their node.
+    Several pods have one address where they are in the network of their node; no two ever have the
+    same `uid`, "" in a file.
     """
 
     namespace: str
@@ -124,6 +125,7 @@ class Pod:
     ports: tuple[tuple[str, int], ...]
     addresses: tuple[str, ...] = ()
     probes: tuple[Probe, ...] = ()
+    uid: str = ""
 
     kind = Kind.POD
 

@@ -68,7 +68,13 @@ def pod(seen: structs.Pod, findings: Findings) -> workloads.Pod | None:
         ports=tuple(sorted(ports.items())),
         addresses=_addresses(status),
         probes=probes((container for _, container in _long_running(spec)), ports),
+        uid=_uid(seen),
     )
+
+
+def _uid(seen: structs.Core) -> str:
+    uid = seen.metadata.uid if seen.metadata else None
+    return uid if isinstance(uid, str) else ""
 
 
 def pairs(labels: Mapping[str, str] | None) -> workloads.Labels:

@@ -20,7 +20,8 @@ class Metadata(msgspec.Struct, frozen=True):
     name: str | None = None
     namespace: str | None = None
     labels: dict[str, str] | None = None
-    # Only an API server's counts; a file may say what it likes.
+    # Only an API server's count; a file may say what it likes.
+    uid: object = None
     resource_version: object = msgspec.field(default=None, name="resourceVersion")
 
 
