@@ -47,15 +47,15 @@ def test_nobody_comes_in_but_the_kubelet(probed: Rig, closing: Mapping[str, Any]
     with node.connect(POD, APP_PORT) as living:
         first = ask(living)
         switch(probed, closing)
-        until_status(probed, "/", 404)
+        until_status(probed, "/", 403)
         second = ask(living)
     statuses = {path: status(probed, path) for path in ("/health", "/health?x=1", "/health/x")}
     put = curl(node, f"http://{POD}:{APP_PORT}/health", "--request", "PUT").status
     in_mesh = curl(probed.client, "http://10.96.0.20/").status
 
-    assert (first, second) == (b"HTTP/1.1 200 OK", b"HTTP/1.1 404 Not Found")
-    assert statuses == {"/health": 200, "/health?x=1": 200, "/health/x": 404}
-    assert (put, in_mesh) == (404, 0 if closing is NOT_PERMISSIVE else 404)
+    assert (first, second) == (b"HTTP/1.1 200 OK", b"HTTP/1.1 403 Forbidden")
+    assert statuses == {"/health": 200, "/health?x=1": 200, "/health/x": 403}
+    assert (put, in_mesh) == (403, 0 if closing is NOT_PERMISSIVE else 403)
     assert greeting(node, (POD, APP_BANNER_PORT)) == b""
 
 

@@ -28,6 +28,7 @@ from google.protobuf.message import Message
 
 from towpath.encode.envoy.inspection import asks, inspect_as, inspected, port_of
 from towpath.encode.envoy.names import INBOUND_MESH, INBOUND_PLAIN, OUTBOUND_MESH
+from towpath.encode.envoy.rbac import RBAC_FILTER, common
 from towpath.encode.pack import resource, unpack
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
@@ -84,20 +85,26 @@ def _listener(previous: Listener, new: Listener) -> Listener | None:
 
 
 def _same_service(one: FilterChain, other: FilterChain) -> bool:
-    """True if both lead to one service of the mesh, and neither asks who may."""
+    """True if both lead to one service of the mesh, and *one* asks all that *other* does."""
     return (
         _in_mesh(one)
         and str(one.name) == other.name
         and one.transport_socket == other.transport_socket
-        and all(map(_asks_nothing, (*one.filters, *other.filters)))
+        and _questions(other) <= _questions(one)
     )
 
 
-def _asks_nothing(one: Filter) -> bool:
-    http = hcm.HttpConnectionManager()
-    if one.typed_config.Unpack(http):
-        return all(str(each.name) in _ASKS_NOTHING for each in http.http_filters)
-    return bool(one.typed_config.Is(TcpProxy.DESCRIPTOR))
+def _questions(chain: FilterChain) -> set[bytes]:
+    """The filters, of the network or of HTTP, that may refuse what the chain has caught."""
+    questions: set[bytes] = set()
+    for one in chain.filters:
+        http = hcm.HttpConnectionManager()
+        if one.typed_config.Unpack(http):
+            asked = (each for each in http.http_filters if str(each.name) not in _ASKS_NOTHING)
+            questions.update(map(_key, asked))
+        elif not one.typed_config.Is(TcpProxy.DESCRIPTOR):
+            questions.add(_key(one))
+    return questions
 
 
 def _in_mesh(chain: FilterChain) -> bool:
@@ -152,11 +159,29 @@ def _routes(previous: RouteConfiguration, new: RouteConfiguration) -> RouteConfi
             kept = VirtualHost()
             kept.CopyFrom(before)
             del kept.routes[:]
-            kept.routes.extend(_common(before.routes, host.routes))
+            if _keep_common_access(kept, host):
+                kept.routes.extend(_common(before.routes, host.routes))
             result.virtual_hosts.append(kept)
         elif before is not None or wide:
             result.virtual_hosts.append(VirtualHost(name=host.name, domains=host.domains))
     return result
+
+
+def _keep_common_access(host: VirtualHost, new: VirtualHost) -> bool:
+    """Leave of what the virtual host says to filters only what both allow; False if that cannot be
+    said. Of a virtual host that says nothing, RBAC allows nothing.
+    """
+    configs, wanted = host.typed_per_filter_config, new.typed_per_filter_config
+    for name in set(configs) | set(wanted):
+        if name in configs and name in wanted and configs[name] == wanted[name]:
+            continue
+        if name != RBAC_FILTER:
+            return False
+        if name in configs and name in wanted:
+            configs[name].CopyFrom(common(configs[name], wanted[name]))
+        else:
+            configs.pop(name, None)
+    return True
 
 
 def _each_domain_once(hosts: Iterable[VirtualHost]) -> Iterable[VirtualHost]:
@@ -181,7 +206,7 @@ def _common(previous: Iterable[Route], new: Iterable[Route]) -> Iterable[Route]:
     left_out: set[bytes] = set()
     for route in new:
         before = old.get(_key(route.match))
-        same = before is not None and _action(before) == _action(route)
+        same = before is not None and _action(before) == _action(route) and _told(before, route)
         refuses = route.HasField("direct_response")
         if not same:
             if refuses:
@@ -201,6 +226,11 @@ def _action(route: Route) -> bytes:
     if route.HasField("direct_response"):
         return _key(route.direct_response)
     return _key(route)
+
+
+def _told(one: Route, other: Route) -> bool:
+    """True if both say the same to filters."""
+    return dict(one.typed_per_filter_config) == dict(other.typed_per_filter_config)
 
 
 def _cluster(previous: Cluster, new: Cluster) -> Cluster | None:

@@ -18,6 +18,7 @@ from towpath.encode.envoy import names
 from towpath.encode.envoy.access_log import connection_log
 from towpath.encode.envoy.egress_chains import Chains, egress_chains
 from towpath.encode.envoy.filters import http_by_rds, http_with, tcp_proxy
+from towpath.encode.envoy.inbound_http import http_inbound
 from towpath.encode.envoy.inspection import (
     asks,
     inspectors,
@@ -163,7 +164,7 @@ def _inbound_filters(name: str, port: InboundPort, routes: str) -> list[Filter]:
         # Who only connects is content with that; anything more is closed.
         return []
     if port.protocol is Protocol.HTTP or port.probes is not None:
-        return [http_by_rds(name, routes)]
+        return [http_inbound(name, routes)]
     return [tcp_proxy(name, port.cluster_name)]
 
 

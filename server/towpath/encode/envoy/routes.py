@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from envoy.config.route.v3.route_components_pb2 import (
     HeaderMatcher,
     Route,
@@ -13,6 +15,7 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from towpath.encode.envoy import names
+from towpath.encode.envoy.rbac import RBAC_FILTER, allow, everything
 from towpath.encode.pack import resource, seconds
 from towpath.model.names import Protocol
 from towpath.model.plan import Destinations, Inbound, Request
@@ -26,7 +29,7 @@ def outbound_routes(destinations: Destinations) -> Layer:
     """
     return Layer(
         tuple(
-            _whole(names.outbound_routes_of(d), d.name)
+            _outbound(names.outbound_routes_of(d), d.name)
             for d in destinations
             if d.protocol is Protocol.HTTP
         )
@@ -40,14 +43,12 @@ def inbound_routes(plan: Inbound) -> Layer:
     listener is there, and as long as its old chain drains.
     """
     of_ports = (
-        _whole(names.inbound_routes_of(p), p.cluster_name)
-        if p.probes is None
-        else _probes(names.inbound_routes_of(p), p.cluster_name, p.probes)
+        _inbound(names.inbound_routes_of(p), p.cluster_name, p.probes)
         for p in plan.ports
         if p.probes is None or p.protocol is Protocol.HTTP
     )
     beside_mtls = (
-        _probes(names.probe_routes_of(p), p.cluster_name, p.probes or ())
+        _inbound(names.probe_routes_of(p), p.cluster_name, p.probes or ())
         for p in (plan.mtls.probes if plan.mtls else ())
     )
     return Layer((*of_ports, *beside_mtls))
@@ -62,26 +63,33 @@ def prometheus_routes() -> RouteConfiguration:
     return _configuration("prometheus", route)
 
 
-def _whole(name: str, cluster: str) -> Resource:
+def _outbound(name: str, cluster: str) -> Resource:
+    return resource(name, _configuration(name, *_whole(cluster)))
+
+
+def _inbound(name: str, cluster: str, probes: tuple[Request, ...] | None) -> Resource:
+    """What may be asked of the application, by anyone: everything, or these requests alone."""
+    routes = _whole(cluster) if probes is None else _probes(cluster, probes)
+    configuration = _configuration(name, *routes)
+    (host,) = configuration.virtual_hosts
+    host.typed_per_filter_config[RBAC_FILTER].CopyFrom(allow(everything()))
+    return resource(name, configuration)
+
+
+def _whole(cluster: str) -> Iterable[Route]:
     """Everything to one cluster; CONNECT has no path, and needs a match of its own."""
     connect = RouteMatch(connect_matcher=RouteMatch.ConnectMatcher())
-    routes = (
-        Route(match=match, route=RouteAction(cluster=cluster, timeout=seconds(0)))
-        for match in (connect, RouteMatch(prefix="/"))
-    )
-    return resource(name, _configuration(name, *routes))
+    for match in (connect, RouteMatch(prefix="/")):
+        yield Route(match=match, route=RouteAction(cluster=cluster, timeout=seconds(0)))
 
 
-def _probes(name: str, cluster: str, requests: tuple[Request, ...]) -> Resource:
-    """Nothing but these requests; any other gets 404."""
-    routes = [
-        Route(
+def _probes(cluster: str, requests: tuple[Request, ...]) -> Iterable[Route]:
+    """Nothing but these requests; any other gets 403."""
+    for request in requests:
+        yield Route(
             match=RouteMatch(path=request.path, headers=[_method(request.method)]),
             route=RouteAction(cluster=cluster, timeout=seconds(0)),
         )
-        for request in requests
-    ]
-    return resource(name, _configuration(name, *routes))
 
 
 def _method(method: str) -> HeaderMatcher:
