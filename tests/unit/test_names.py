@@ -27,6 +27,7 @@ GIVEN_UP = {
     "Target": "ProxylessTarget",
     "Targets": "ProxylessTargets",
     "Ways": "EgressPlan",
+    "ask": "Mesh.query",
     "Zone": "AddressRange",
     "external": "target",
     "externals": "targets",

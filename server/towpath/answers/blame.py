@@ -68,7 +68,7 @@ def _sources(
     policies = {
         rule.policy
         for account in named
-        for rule in mesh.ask(rules, account)
+        for rule in mesh.query(rules, account)
         if rule.port == port or name in (OUTBOUND_LISTENER, *_clusters(rule))
     }
     if policies:

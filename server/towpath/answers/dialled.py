@@ -42,7 +42,7 @@ def _endpoint(mesh: Mesh, account: Account, service: Service, port: int) -> str 
     wanted = (service.namespace, service.name, port)
     addresses = (
         address
-        for destination in mesh.ask(outbound, account).destinations
+        for destination in mesh.query(outbound, account).destinations
         if (destination.namespace, destination.service, destination.port) == wanted
         for address in destination.addresses
     )

@@ -118,7 +118,7 @@ def explain(
     dialled = attempt
     if attempt.address is None:
         dialled = replace(attempt, address=address_of(mesh, account, attempt))
-    plan = mesh.ask(outbound, account)
+    plan = mesh.query(outbound, account)
     decision = decide(plan, dialled)
     if dialled.address is None:
         _settled(by_range(plan, dialled), decision, dialled)

@@ -105,14 +105,14 @@ def effect(mesh: Mesh, namespace: str, name: str) -> tuple[Rule, ...]:
     return tuple(
         rule
         for account in policy.sources
-        for rule in mesh.ask(_opened_by, account).get(policy.label, ())
+        for rule in mesh.query(_opened_by, account).get(policy.label, ())
     )
 
 
 def _opened_by(mesh: Mesh, account: Account) -> dict[str, list[Rule]]:
     """What each policy opens to the account."""
     by_policy: dict[str, list[Rule]] = {}
-    for rule in mesh.ask(admission, account).rules:
+    for rule in mesh.query(admission, account).rules:
         by_policy.setdefault(rule.policy, []).append(rule)
     return by_policy
 

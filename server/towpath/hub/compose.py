@@ -41,13 +41,13 @@ def snapshot(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | Non
     """What the sidecar is to hold; None for a pod that does not exist."""
     if kind is ClientKind.GRPC:
         pod = mesh.pod(sidecar)
-        return mesh.ask(_grpc, mesh.ask(proxyless, pod.account)) if pod else None
+        return mesh.query(_grpc, mesh.query(proxyless, pod.account)) if pod else None
     sidecar_plan = plan(mesh, sidecar)
     if sidecar_plan is None:
         return None
     if kind is ClientKind.PIPY:
-        return mesh.ask(_pipy, sidecar, sidecar_plan)
-    return mesh.ask(_envoy, sidecar_plan)
+        return mesh.query(_pipy, sidecar, sidecar_plan)
+    return mesh.query(_envoy, sidecar_plan)
 
 
 def withheld(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> tuple[Problem, ...]:
@@ -55,7 +55,7 @@ def withheld(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> tuple[Problem,
     pod = mesh.pod(sidecar)
     if pod is None or kind is not ClientKind.PIPY:
         return ()
-    return mesh.ask(_withheld_from_pipy, mesh.ask(outbound, pod.account))
+    return mesh.query(_withheld_from_pipy, mesh.query(outbound, pod.account))
 
 
 def _envoy(mesh: Mesh, sidecar_plan: Plan) -> Snapshot:
@@ -65,20 +65,20 @@ def _envoy(mesh: Mesh, sidecar_plan: Plan) -> Snapshot:
     layers: dict[str, tuple[Layer, ...]] = {
         CLUSTER: (
             *_mesh_clusters(mesh, reachable, client),
-            mesh.ask(_encoded, envoy.egress_clusters, let_out.egress),
-            mesh.ask(_encoded, envoy.inbound_clusters, let_in),
-            mesh.ask(_encoded, envoy.common_clusters),
+            mesh.query(_encoded, envoy.egress_clusters, let_out.egress),
+            mesh.query(_encoded, envoy.inbound_clusters, let_in),
+            mesh.query(_encoded, envoy.common_clusters),
         ),
-        ENDPOINTS: (mesh.ask(_assignments, reachable),),
+        ENDPOINTS: (mesh.query(_assignments, reachable),),
         LISTENER: (
-            mesh.ask(_outbound_listener, let_out),
-            mesh.ask(_encoded, envoy.inbound_listener, let_in),
-            mesh.ask(_encoded, envoy.prometheus_listener),
+            mesh.query(_outbound_listener, let_out),
+            mesh.query(_encoded, envoy.inbound_listener, let_in),
+            mesh.query(_encoded, envoy.prometheus_listener),
         ),
         ROUTES: (
-            mesh.ask(_encoded, envoy.outbound_routes, reachable),
-            mesh.ask(_encoded, envoy.egress_routes, let_out.egress),
-            mesh.ask(_encoded, envoy.inbound_routes, let_in),
+            mesh.query(_encoded, envoy.outbound_routes, reachable),
+            mesh.query(_encoded, envoy.egress_routes, let_out.egress),
+            mesh.query(_encoded, envoy.inbound_routes, let_in),
         ),
     }
     if client or let_in.mtls:
@@ -91,11 +91,11 @@ def _mesh_clusters(
 ) -> tuple[Layer, ...]:
     """Those of mutual TLS name the account that calls; all others are shared by all accounts."""
     if client is None:
-        return (mesh.ask(_encoded, envoy.outbound_clusters, reachable),)
-    plain = mesh.ask(_without, reachable, client.destinations)
+        return (mesh.query(_encoded, envoy.outbound_clusters, reachable),)
+    plain = mesh.query(_without, reachable, client.destinations)
     return (
-        mesh.ask(_encoded, envoy.outbound_clusters, plain),
-        mesh.ask(_encoded, envoy.mtls_clusters, client.account, client.destinations),
+        mesh.query(_encoded, envoy.outbound_clusters, plain),
+        mesh.query(_encoded, envoy.mtls_clusters, client.account, client.destinations),
     )
 
 
@@ -107,11 +107,11 @@ def _without(_: Mesh, destinations: Destinations, others: Destinations) -> Desti
 def _secrets(mesh: Mesh, client: ClientMtls | None, server: ServerMtls | None) -> tuple[Layer, ...]:
     """Every secret that a cluster or a chain of the snapshot names."""
     accounts = {one.account for one in (client, server) if one}
-    layers = [mesh.ask(_own_certificate, account) for account in accounts]
+    layers = [mesh.query(_own_certificate, account) for account in accounts]
     if server:
-        layers.append(mesh.ask(_trust_of_server, server.account))
+        layers.append(mesh.query(_trust_of_server, server.account))
     if client:
-        layers.append(mesh.ask(_trust_of_client, client.destinations))
+        layers.append(mesh.query(_trust_of_client, client.destinations))
     return tuple(layers)
 
 
@@ -127,12 +127,12 @@ def _trust_of_server(mesh: Mesh, account: Account) -> Layer:
 
 def _trust_of_client(mesh: Mesh, destinations: Destinations) -> Layer:
     services = sorted({(one.namespace, one.service) for one in destinations})
-    secrets = (mesh.ask(_trust_of_service, *service) for service in services)
+    secrets = (mesh.query(_trust_of_service, *service) for service in services)
     return Layer(tuple(secret for secret in secrets if secret))
 
 
 def _trust_of_service(mesh: Mesh, namespace: str, service: str) -> Resource | None:
-    roots, accounts = mesh.roots(), mesh.ask(accounts_behind, namespace, service)
+    roots, accounts = mesh.roots(), mesh.query(accounts_behind, namespace, service)
     return envoy.trust_of_client(namespace, service, roots, accounts) if roots else None
 
 
@@ -140,10 +140,10 @@ def _grpc(mesh: Mesh, proxyless_plan: ProxylessPlan) -> Snapshot:
     """What a gRPC client is offered; one snapshot for all that may call the same."""
     targets = proxyless_plan.targets
     layers = {
-        CLUSTER: (mesh.ask(_encoded, grpc.clusters, targets),),
-        ENDPOINTS: (mesh.ask(_assignments, targets),),
-        LISTENER: (mesh.ask(_encoded, grpc.listeners, targets),),
-        ROUTES: (mesh.ask(_encoded, grpc.routes, targets),),
+        CLUSTER: (mesh.query(_encoded, grpc.clusters, targets),),
+        ENDPOINTS: (mesh.query(_assignments, targets),),
+        LISTENER: (mesh.query(_encoded, grpc.listeners, targets),),
+        ROUTES: (mesh.query(_encoded, grpc.routes, targets),),
     }
     return Snapshot(_sets(layers), grpc.GrpcVocabulary(proxyless_plan.refusal))
 
@@ -153,10 +153,10 @@ def _pipy(mesh: Mesh, sidecar: SidecarId, sidecar_plan: Plan) -> Snapshot:
     let_out, let_in = sidecar_plan.outbound, sidecar_plan.inbound
     whole = pipy.config(
         str(sidecar),
-        mesh.ask(_pipy_spec, let_out.passthrough),
-        mesh.ask(_pipy_part, pipy.inbound, let_in),
-        mesh.ask(_pipy_outbound, let_out),
-        mesh.ask(_pipy_part, pipy.access_and_chains, let_in),
+        mesh.query(_pipy_spec, let_out.passthrough),
+        mesh.query(_pipy_part, pipy.inbound, let_in),
+        mesh.query(_pipy_outbound, let_out),
+        mesh.query(_pipy_part, pipy.access_and_chains, let_in),
     )
     return Snapshot(_sets({SIDECAR: (Layer((whole,)),)}), pipy.VOCABULARY)
 
@@ -172,7 +172,7 @@ def _pipy_part(_: Mesh, encoder: Callable[[Inbound], bytes], let_in: Inbound) ->
 def _pipy_outbound(mesh: Mesh, let_out: Outbound) -> bytes:
     """Encoded once for all service accounts that may reach the same."""
     clusters = {
-        one.name: mesh.ask(_pipy_cluster, one.namespace, one.service, one.port)
+        one.name: mesh.query(_pipy_cluster, one.namespace, one.service, one.port)
         for one in let_out.destinations
         if not one.direct
     }
@@ -180,7 +180,7 @@ def _pipy_outbound(mesh: Mesh, let_out: Outbound) -> bytes:
 
 
 def _pipy_cluster(mesh: Mesh, namespace: str, service: str, port: int) -> pipy.ClusterConfig:
-    return pipy.cluster(mesh.ask(endpoints, namespace, service, port))
+    return pipy.cluster(mesh.query(endpoints, namespace, service, port))
 
 
 def _withheld_from_pipy(mesh: Mesh, let_out: Outbound) -> tuple[Problem, ...]:
@@ -198,7 +198,7 @@ def _encoded(mesh: Mesh, encoder: Callable[[*Ts], Layer], *planned: *Ts) -> Laye
 
 def _outbound_listener(mesh: Mesh, let_out: Outbound) -> Layer:
     """In-mesh destinations change more often than policies, whose chains are kept meanwhile."""
-    chains = mesh.ask(_egress_chains, let_out.egress)
+    chains = mesh.query(_egress_chains, let_out.egress)
     return mesh.work(_size(let_out), _layer, envoy.outbound_listener, let_out, chains)
 
 
@@ -236,7 +236,7 @@ def _assignments(mesh: Mesh, reachable: Destinations | ProxylessTargets) -> Laye
     """Endpoints, but of what is dialled at the very address that the application chose."""
     return Layer(
         tuple(
-            mesh.ask(_assignment, one.namespace, one.service, one.port)
+            mesh.query(_assignment, one.namespace, one.service, one.port)
             for one in reachable
             if not (isinstance(one, Destination) and one.direct)
         )
@@ -244,5 +244,5 @@ def _assignments(mesh: Mesh, reachable: Destinations | ProxylessTargets) -> Laye
 
 
 def _assignment(mesh: Mesh, namespace: str, service: str, port: int) -> Resource:
-    behind = mesh.ask(endpoints, namespace, service, port)
+    behind = mesh.query(endpoints, namespace, service, port)
     return load_assignment(destination_name(namespace, service, port), behind)

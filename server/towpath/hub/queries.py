@@ -327,8 +327,8 @@ class _RecordingMesh(Mesh):
         self.queries.add_read(self.memo, key)
         return super().part(key)
 
-    def ask(self, query: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
-        key = (query, cast("tuple[Hashable, ...]", args))
+    def query(self, function: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
+        key = (function, cast("tuple[Hashable, ...]", args))
         return cast("R", self.queries.add_dependency(self.memo, key, next(self.before, None)))
 
     def work(self, size: int, function: Callable[[*Ts], R], *args: *Ts) -> R:

@@ -99,9 +99,9 @@ class Mesh:
             case _, int() as slot:
                 return self.identity.windows.get(slot)
 
-    def ask(self, question: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
-        """Answer a question about this mesh; a recording mesh remembers the answer."""
-        return question(self, *args)
+    def query(self, function: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
+        """What a pure function gives for this mesh; a recording mesh remembers it."""
+        return function(self, *args)
 
     def work(self, size: int, function: Callable[[*Ts], R], *args: *Ts) -> R:
         """The value of a pure function of *args* alone, all immutable.
@@ -152,7 +152,7 @@ class Mesh:
 
     def leaf(self, account: Account) -> Leaf | None:
         """The certificate that sidecars of *account* show now; None if there is no authority."""
-        return self.ask(_leaf, account)
+        return self.query(_leaf, account)
 
 
 def _leaf(mesh: Mesh, account: Account) -> Leaf | None:

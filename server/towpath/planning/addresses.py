@@ -52,7 +52,7 @@ def _counts(mesh: Mesh, namespace: str, address: str, *, outside: bool) -> bool:
 
 def strangers(mesh: Mesh, slice_: EndpointSlice) -> tuple[Problem, ...]:
     """What a slice of a monitored namespace says that does not count."""
-    addresses = mesh.ask(present, slice_).strangers if mesh.monitored(slice_.namespace) else ()
+    addresses = mesh.query(present, slice_).strangers if mesh.monitored(slice_.namespace) else ()
     if not addresses:
         return ()
     more = f" and {len(addresses) - _LISTED} more" if len(addresses) > _LISTED else ""

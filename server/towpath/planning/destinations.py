@@ -31,7 +31,7 @@ def directory(mesh: Mesh) -> Directory:
     destinations = [
         destination
         for namespace in mesh.monitored_namespaces()
-        for destination in mesh.ask(destinations_in, namespace)
+        for destination in mesh.query(destinations_in, namespace)
     ]
     claims = Claims(destinations)
     own = map(claims.without_lost, destinations)
@@ -45,7 +45,7 @@ def destinations_in(mesh: Mesh, namespace: str) -> tuple[Destination, ...]:
     return tuple(
         destination
         for service in mesh.services(namespace)
-        for destination in mesh.ask(destinations_of, service)
+        for destination in mesh.query(destinations_of, service)
     )
 
 
@@ -75,7 +75,7 @@ def endpoints(mesh: Mesh, namespace: str, service: str, port: int) -> tuple[Endp
     for slice_ in mesh.slices(namespace, service) if names else ():
         for name, number in slice_.ports:
             if name in names:
-                there, marks = mesh.ask(present, slice_), dict(mesh.ask(marked, slice_))
+                there, marks = mesh.query(present, slice_), dict(mesh.query(marked, slice_))
                 ready.update(Endpoint(a, number, a in marks) for a in there.ready)
                 ending.update(Endpoint(a, number, a in marks) for a in there.ending)
     return tuple(sorted(ready or ending))
@@ -89,14 +89,14 @@ def encrypted(mesh: Mesh) -> Destinations:
     """
     return Destinations(
         one
-        for one in mesh.ask(directory).reachable
-        if mesh.ask(_takes_mtls, one.namespace, one.service, one.port, one.direct)
+        for one in mesh.query(directory).reachable
+        if mesh.query(_takes_mtls, one.namespace, one.service, one.port, one.direct)
     )
 
 
 def _takes_mtls(mesh: Mesh, namespace: str, service: str, port: int, direct: bool) -> bool:  # noqa: FBT001 (a question's argument)
     if not direct:
-        return any(one.mtls for one in mesh.ask(endpoints, namespace, service, port))
+        return any(one.mtls for one in mesh.query(endpoints, namespace, service, port))
     marks = tuple(_marks_of_direct(mesh, namespace, service, port))
     return all(marks) and bool(marks)
 
@@ -105,7 +105,7 @@ def mixed(mesh: Mesh, service: Service) -> tuple[Problem, ...]:
     """A headless service that is called in plaintext although some of its pods are marked."""
     if not service.headless or not mesh.monitored(service.namespace):
         return ()
-    numbers = {one.port for one in mesh.ask(destinations_of, service)}
+    numbers = {one.port for one in mesh.query(destinations_of, service)}
     marks = [
         mark
         for number in sorted(numbers)
@@ -124,7 +124,7 @@ def _marks_of_direct(mesh: Mesh, namespace: str, service: str, number: int) -> I
     """Of each endpoint of a headless service that is dialled on that port, whether it is marked."""
     record = mesh.service(namespace, service)
     for port in record.ports if record else ():
-        for endpoint in mesh.ask(endpoints, namespace, service, port.port):
+        for endpoint in mesh.query(endpoints, namespace, service, port.port):
             if endpoint.port == number:
                 yield endpoint.mtls
 
@@ -136,7 +136,7 @@ def _direct(mesh: Mesh, service: Service) -> tuple[Destination, ...]:
     """
     by_number: dict[int, tuple[Protocol, set[str]]] = {}
     for port in service.ports:
-        for endpoint in mesh.ask(endpoints, service.namespace, service.name, port.port):
+        for endpoint in mesh.query(endpoints, service.namespace, service.name, port.port):
             if endpoint.port not in SIDECAR_PORTS:
                 _, addresses = by_number.setdefault(endpoint.port, (port.protocol, set()))
                 addresses.add(endpoint.address)

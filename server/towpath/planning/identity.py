@@ -31,7 +31,7 @@ def identity_of(mesh: Mesh, pod: Pod) -> Account | None:
     """As whom the pod's sidecar calls and answers by mutual TLS; None if it does neither."""
     if MARK not in pod.labels or not mesh.monitored(pod.namespace):
         return None
-    return pod.account if mesh.ask(_has_certificate, pod.account) else None
+    return pod.account if mesh.query(_has_certificate, pod.account) else None
 
 
 def marked(mesh: Mesh, slice_: EndpointSlice) -> Marked:
@@ -39,7 +39,7 @@ def marked(mesh: Mesh, slice_: EndpointSlice) -> Marked:
 
     One that several pods have, as in the network of a node, is one only if all of them are marked.
     """
-    if not mesh.ask(has_authority) or mesh.ask(mode, slice_.namespace) is MtlsMode.DISABLED:
+    if not mesh.query(has_authority) or mesh.query(mode, slice_.namespace) is MtlsMode.DISABLED:
         return ()
     answering = (
         (address, account)
@@ -55,7 +55,7 @@ def accounts_behind(mesh: Mesh, namespace: str, service: str) -> tuple[Account, 
     Those of its pods that end are among them: connections to these are still made meanwhile.
     """
     slices = mesh.slices(namespace, service)
-    accounts = {account for one in slices for _, account in mesh.ask(marked, one)}
+    accounts = {account for one in slices for _, account in mesh.query(marked, one)}
     return tuple(sorted(accounts))
 
 
@@ -71,4 +71,4 @@ def has_authority(mesh: Mesh) -> bool:
 
 
 def _has_certificate(mesh: Mesh, account: Account) -> bool:
-    return mesh.ask(has_authority) and mesh.leaf(account) is not None
+    return mesh.query(has_authority) and mesh.leaf(account) is not None

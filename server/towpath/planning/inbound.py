@@ -38,7 +38,7 @@ def _mtls(mesh: Mesh, pod: Pod, open_ports: Mapping[int, InboundPort]) -> Server
     account = identity_of(mesh, pod) if open_ports else None
     if account is None:
         return None
-    strict = mesh.ask(mode, pod.namespace) is MtlsMode.STRICT
+    strict = mesh.query(mode, pod.namespace) is MtlsMode.STRICT
     probed = [port for port in _probed(pod) if strict and port.port in open_ports and port.probes]
     probes = (replace(open_ports[port.port], probes=port.probes) for port in probed)
     return ServerMtls(account, strict=strict, probes=tuple(probes))

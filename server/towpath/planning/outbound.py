@@ -20,25 +20,25 @@ def outbound(mesh: Mesh, account: Account) -> Outbound:
     """
     if not mesh.monitored(account.namespace):
         return Outbound(destinations=Destinations(), passthrough=False)
-    egress = mesh.ask(policies_open, account)
+    egress = mesh.query(policies_open, account)
     reachable, taken = Destinations(), frozenset[tuple[int, str]]()
     if config(mesh).permissive:
-        mesh_directory = mesh.ask(directory)
+        mesh_directory = mesh.query(directory)
         reachable, taken = mesh_directory.reachable, egress.single & mesh_directory.dialled
     return Outbound(
         destinations=reachable,
-        egress=mesh.ask(_outside, egress, taken),
-        passthrough=mesh.ask(admission, account).passthrough,
+        egress=mesh.query(_outside, egress, taken),
+        passthrough=mesh.query(admission, account).passthrough,
     )
 
 
 def policies_open(mesh: Mesh, account: Account) -> EgressPlan:
     """What policies open for the account: nothing of it depends on what the mesh holds."""
-    return mesh.ask(_egress_plan, account.namespace, mesh.ask(speaking, account))
+    return mesh.query(_egress_plan, account.namespace, mesh.query(speaking, account))
 
 
 def _egress_plan(mesh: Mesh, namespace: str, policies: Speaking) -> EgressPlan:
-    admitted = mesh.ask(admission_of, namespace, policies)
+    admitted = mesh.query(admission_of, namespace, policies)
     return mesh.work(size(admitted.rules), _hashed, admitted.rules, admitted.passthrough)
 
 

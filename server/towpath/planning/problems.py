@@ -25,17 +25,17 @@ _LISTED = 3
 def problems(mesh: Mesh) -> tuple[Problem, ...]:
     """Every Problem that planning finds, sorted, each once."""
     result = {
-        *mesh.ask(policy_problems),
-        *mesh.ask(directory).problems,
+        *mesh.query(policy_problems),
+        *mesh.query(directory).problems,
     }
     for namespace in mesh.monitored_namespaces():
-        result |= {*mesh.ask(_unreachable, namespace), *mesh.ask(_reserved, namespace)}
-        result |= {*mesh.ask(_mixed, namespace)}
+        result |= {*mesh.query(_unreachable, namespace), *mesh.query(_reserved, namespace)}
+        result |= {*mesh.query(_mixed, namespace)}
     for slice_ in cast("tuple[EndpointSlice, ...]", mesh.group(Kind.ENDPOINT_SLICE, "all")):
-        result |= {*mesh.ask(_orphan, slice_), *mesh.ask(strangers, slice_)}
+        result |= {*mesh.query(_orphan, slice_), *mesh.query(strangers, slice_)}
     for pod in cast("tuple[Pod, ...]", mesh.group(Kind.POD, "all")):
-        result |= {*mesh.ask(disagreements, pod), *mesh.ask(unprobed, pod)}
-    result |= {*mesh.ask(_open)}
+        result |= {*mesh.query(disagreements, pod), *mesh.query(unprobed, pod)}
+    result |= {*mesh.query(_open)}
     return tuple(sorted(result))
 
 
@@ -44,8 +44,8 @@ def policy_problems(mesh: Mesh) -> tuple[Problem, ...]:
     result = {
         *_elsewhere(mesh),
         *_switches(mesh),
-        *mesh.ask(egress_problems),
-        *mesh.ask(unused),
+        *mesh.query(egress_problems),
+        *mesh.query(unused),
     }
     return tuple(sorted(result))
 
@@ -127,27 +127,29 @@ def _orphan(mesh: Mesh, slice_: EndpointSlice) -> tuple[Problem, ...]:
 
 def _mixed(mesh: Mesh, namespace: str) -> tuple[Problem, ...]:
     services = mesh.services(namespace)
-    return tuple(problem for one in services for problem in mesh.ask(mixed, one))
+    return tuple(problem for one in services for problem in mesh.query(mixed, one))
 
 
 def _open(mesh: Mesh) -> tuple[Problem, ...]:
     """Where plaintext comes in although it is meant to be refused."""
-    strict = [one for one in mesh.monitored_namespaces() if mesh.ask(mode, one) is MtlsMode.STRICT]
+    strict = [
+        one for one in mesh.monitored_namespaces() if mesh.query(mode, one) is MtlsMode.STRICT
+    ]
     if not strict:
         return ()
-    if not mesh.ask(has_authority):
+    if not mesh.query(has_authority):
         text = "mutual TLS is strict here, but there is no certificate authority: all is plaintext"
         refs = [ObjectRef(Kind.NAMESPACE, "", name) for name in strict]
         return tuple(Problem(ref, "", Reason.NOT_ENFORCEABLE, text) for ref in refs)
     names: dict[str, list[str]] = {}
     for pod in cast("tuple[Pod, ...]", mesh.group(Kind.POD, "all")):
-        if pod.namespace in strict and mesh.ask(_takes_plaintext, pod):
+        if pod.namespace in strict and mesh.query(_takes_plaintext, pod):
             names.setdefault(pod.namespace, []).append(pod.name)
     return tuple(_unmarked(namespace, pods) for namespace, pods in names.items())
 
 
 def _takes_plaintext(mesh: Mesh, pod: Pod) -> bool:
-    let_in = mesh.ask(inbound, pod)
+    let_in = mesh.query(inbound, pod)
     return let_in.mtls is None and any(port.probes is None for port in let_in.ports)
 
 

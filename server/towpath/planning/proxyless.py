@@ -30,7 +30,7 @@ def proxyless(mesh: Mesh, account: Account) -> ProxylessPlan:
             refusal="permissive mode is off (spec.traffic.enablePermissiveTrafficPolicyMode of "
             "MeshConfig), and no policy can be left to a client without a sidecar"
         )
-    return ProxylessPlan(mesh.ask(targets))
+    return ProxylessPlan(mesh.query(targets))
 
 
 def targets(mesh: Mesh) -> ProxylessTargets:

@@ -21,14 +21,14 @@ def plan(mesh: Mesh, sidecar: SidecarId) -> Plan | None:
     pod = mesh.pod(sidecar)
     if pod is None:
         return None
-    account, let_out = identity_of(mesh, pod), mesh.ask(outbound, pod.account)
+    account, let_out = identity_of(mesh, pod), mesh.query(outbound, pod.account)
     if account is not None:
-        let_out = mesh.ask(_calling_as, account, let_out)
-    return Plan(outbound=let_out, inbound=mesh.ask(inbound, pod))
+        let_out = mesh.query(_calling_as, account, let_out)
+    return Plan(outbound=let_out, inbound=mesh.query(inbound, pod))
 
 
 def _calling_as(mesh: Mesh, account: Account, let_out: Outbound) -> Outbound:
     """The same, by mutual TLS wherever that is taken."""
     reachable = set(let_out.destinations)
-    destinations = Destinations(one for one in mesh.ask(encrypted) if one in reachable)
+    destinations = Destinations(one for one in mesh.query(encrypted) if one in reachable)
     return replace(let_out, mtls=ClientMtls(account, destinations)) if destinations else let_out

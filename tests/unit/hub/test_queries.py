@@ -40,7 +40,7 @@ class World:
 
     def total(self, mesh: Mesh, *names: str) -> tuple[int, ...]:
         self.answered["total"] += 1
-        return (sum(sum(mesh.ask(self.ports_of, name)) for name in names),)
+        return (sum(sum(mesh.query(self.ports_of, name)) for name in names),)
 
     def key_of(self, mesh: Mesh, name: str) -> bytes | None:
         self.answered[f"key_of {name}"] += 1
@@ -191,7 +191,7 @@ def test_a_dependency_is_not_looked_up_again(world: World, name: str) -> None:
         return mesh.service("shop", "verified") is not None
 
     def outer(mesh: Mesh) -> object:
-        return mesh.service("shop", "asked again"), mesh.ask(inner, counted)
+        return mesh.service("shop", "asked again"), mesh.query(inner, counted)
 
     world.store.apply(service("verified"))
     world.advance()
@@ -233,7 +233,7 @@ def test_forgetting_what_was_never_asked_is_no_error(world: World) -> None:
 
 def test_what_a_new_answer_no_longer_uses_is_dropped(world: World) -> None:
     def of_all(mesh: Mesh) -> tuple[tuple[int, ...], ...]:
-        return tuple(mesh.ask(world.ports_of, s.name) for s in mesh.services("shop"))
+        return tuple(mesh.query(world.ports_of, s.name) for s in mesh.services("shop"))
 
     for name in ("a", "b"):
         world.store.apply(service(name))
@@ -258,7 +258,7 @@ class Failing:
         return tuple(p.port for p in found.ports) if found else ()
 
     def outer(self, mesh: Mesh) -> tuple[tuple[int, ...], ...]:
-        return tuple(mesh.ask(self.inner, s.name) for s in mesh.services("shop"))
+        return tuple(mesh.query(self.inner, s.name) for s in mesh.services("shop"))
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ class Made:
         return number
 
     def whole(self, mesh: Mesh) -> int:
-        return sum(mesh.ask(self.part, number) for number in range(PARTS))
+        return sum(mesh.query(self.part, number) for number in range(PARTS))
 
     def piece(self, number: int) -> int:
         self.pieces.append(threading.get_ident())

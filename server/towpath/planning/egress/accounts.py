@@ -30,8 +30,8 @@ def unknown_sources(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
         account
         for account in policy.sources
         if mesh.monitored(account.namespace)
-        and not mesh.ask(exists, account)
-        and mesh.ask(names_in, account.namespace)
+        and not mesh.query(exists, account)
+        and mesh.query(names_in, account.namespace)
     ]
     problems = [_problem(policy, _text(mesh, account)) for account in unknown[:LISTED]]
     if len(unknown) > LISTED:
@@ -57,7 +57,7 @@ def names_in(mesh: Mesh, namespace: str) -> tuple[str, ...]:
 
 
 def _text(mesh: Mesh, account: Account) -> str:
-    names = mesh.ask(names_in, account.namespace)
+    names = mesh.query(names_in, account.namespace)
     near = mesh.work(len(names), _nearest, account.name, names)
     hint = f"; did you mean {near}?" if near else ""
     return f"ServiceAccount {account} does not exist: the Egress selects no sidecar by it{hint}"

@@ -42,12 +42,12 @@ class Admission:
 
 def admission(mesh: Mesh, account: Account) -> Admission:
     """What is planned for the account of all that policies say."""
-    return mesh.ask(admission_of, account.namespace, mesh.ask(speaking, account))
+    return mesh.query(admission_of, account.namespace, mesh.query(speaking, account))
 
 
 def admission_of(mesh: Mesh, namespace: str, policies: Speaking) -> Admission:
     """What is planned of these policies for any service account of that namespace."""
-    all_rules = mesh.ask(rules_of, policies)
+    all_rules = mesh.query(rules_of, policies)
     return mesh.work(size(all_rules), admit, all_rules, namespace, config(mesh).enable_egress)
 
 

@@ -27,11 +27,11 @@ def egress_problems(mesh: Mesh) -> tuple[Problem, ...]:
     """The Problems of every policy, and of settings that contradict each other."""
     policies = cast("tuple[Egress, ...]", mesh.group(Kind.EGRESS, "all"))
     accounts = sorted({source for policy in policies for source in policy.sources})
-    problems = {problem for policy in policies for problem in mesh.ask(of_policy, policy)}
+    problems = {problem for policy in policies for problem in mesh.query(of_policy, policy)}
     closed: dict[str, list[Account]] = {}
     for account in accounts:
-        problems |= {*mesh.ask(_contested, account), *mesh.ask(_waited_for, account)}
-        for policy in mesh.ask(admission, account).closed:
+        problems |= {*mesh.query(_contested, account), *mesh.query(_waited_for, account)}
+        for policy in mesh.query(admission, account).closed:
             closed.setdefault(policy, []).append(account)
     problems |= {_too_large(mesh, policy, closed_to) for policy, closed_to in closed.items()}
     return tuple(sorted(problems))
@@ -41,7 +41,7 @@ def _too_large(mesh: Mesh, policy: str, accounts: list[Account]) -> Problem:
     namespace, _, name = policy.partition("/")
     first, others = accounts[0], len(accounts) - 1
     whom = f"{first} and {others} other service accounts" if others else str(first)
-    effect = "; its hosts stay named" if mesh.ask(admission, first).passthrough else ""
+    effect = "; its hosts stay named" if mesh.query(admission, first).passthrough else ""
     if config(mesh).enable_egress and not effect:
         effect = ", and neither does passthrough"
     text = (
@@ -114,13 +114,13 @@ def _contested(mesh: Mesh, account: Account) -> tuple[Problem, ...]:
             f"for {contest.target}, used by {account}, UpstreamTrafficSetting "
             f"{contest.winner.namespace}/{contest.winner.name} holds instead",
         )
-        for contest in mesh.ask(_contests_of, account.namespace, mesh.ask(speaking, account))
+        for contest in mesh.query(_contests_of, account.namespace, mesh.query(speaking, account))
         for loser in contest.losers
     )
 
 
 def _contests_of(mesh: Mesh, namespace: str, policies: Speaking) -> tuple[Contest, ...]:
-    admitted = mesh.ask(admission_of, namespace, policies).rules
+    admitted = mesh.query(admission_of, namespace, policies).rules
     return mesh.work(size(admitted), contests, admitted)
 
 
@@ -129,7 +129,7 @@ def _waited_for(mesh: Mesh, account: Account) -> tuple[Problem, ...]:
     the client says.
     """
     by_port: dict[int, list[Rule]] = {}
-    for rule in mesh.ask(rules, account):
+    for rule in mesh.query(rules, account):
         by_port.setdefault(rule.port, []).append(rule)
     problems = []
     for number, port_rules in by_port.items():

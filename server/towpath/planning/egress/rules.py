@@ -41,7 +41,7 @@ class Rule:
 
 def rules(mesh: Mesh, account: Account) -> tuple[Rule, ...]:
     """Everything that policies allow the account, by policy and port; none if they are off."""
-    return mesh.ask(rules_of, mesh.ask(speaking, account))
+    return mesh.query(rules_of, mesh.query(speaking, account))
 
 
 def by_ranges(rules: Iterable[Rule]) -> tuple[list[Rule], dict[tuple[str, ...], list[Rule]]]:
@@ -92,7 +92,7 @@ def rules_of(mesh: Mesh, policies: Speaking) -> tuple[Rule, ...]:
         for namespace, name, opens in policies
         for policy in (cast("Egress | None", mesh.get(Kind.EGRESS, namespace, name)),)
         if policy is not None
-        for rule in mesh.ask(_opened if opens else _named, policy)
+        for rule in mesh.query(_opened if opens else _named, policy)
     )
 
 
@@ -128,7 +128,7 @@ def _opened(mesh: Mesh, policy: Egress) -> tuple[Rule, ...]:
     # Whoever asked for limits must not have anything opened without them.
     limited = policy.setting is None or (setting is not None and not setting.closed)
     if policy.closed or not limited:
-        return mesh.ask(_named, policy)
+        return mesh.query(_named, policy)
     matches = _matches(mesh, policy)
     searched = tuple(host for host in policy.hosts or () if _is_searched(mesh, host))
     opened = (
