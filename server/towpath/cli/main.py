@@ -10,6 +10,7 @@ from towpath.cli.certificates import certificates
 from towpath.cli.check import check
 from towpath.cli.demo_certs import demo_certs
 from towpath.cli.explain import explain
+from towpath.cli.injection import injection
 from towpath.cli.install import install
 from towpath.cli.namespace import namespace
 from towpath.cli.problems import problems
@@ -29,7 +30,7 @@ def main() -> None:
 
 
 for command in (
-    *(serve, render, explain, problems, status, sidecars),
+    *(serve, render, injection, explain, problems, status, sidecars),
     *(install, upgrade, uninstall, namespace, check, version),
     *(bootstrap, certificates, demo_certs),
 ):

@@ -65,29 +65,29 @@ class ProbeRewrite:
     ) -> dict[str, Any] | None:
         """The httpGet that takes the place of what is asked; None if it stays."""
         for handler in _HANDLERS:
-            asked = probe.get(handler)
-            if asked is None:
+            question = probe.get(handler)
+            if question is None:
                 continue
-            if asked.get("host"):
+            if question.get("host"):
                 where = f"{field}.{handler} of container {container['name']}"
-                self.skipped.append(f"{where} asks another host, {show(asked['host'])}")
+                self.skipped.append(f"{where} asks another host, {show(question['host'])}")
                 return None
-            port, timeout_s = _port(container, f"{field}.{handler}", asked), _timeout(probe)
+            port, timeout_s = _port(container, f"{field}.{handler}", question), _timeout(probe)
             if handler == "httpGet":
-                return self._http_question(container["name"], field, asked, port, timeout_s)
-            service = None if handler == "tcpSocket" else str(asked.get("service") or "")
+                return self._http_question(container["name"], field, question, port, timeout_s)
+            service = None if handler == "tcpSocket" else str(question.get("service") or "")
             return self._health_question(port, service, timeout_s)
         return None
 
     def _http_question(
-        self, container: str, field: str, asked: Mapping[str, Any], port: int, timeout_s: int
+        self, container: str, field: str, question: Mapping[str, Any], port: int, timeout_s: int
     ) -> dict[str, Any]:
         word, own_port = KINDS[field]
         path = f"/osm-{word}-probe/{container}"
-        tls = str(asked.get("scheme") or "").upper() == "HTTPS"
-        target_path = _target_path(asked.get("path") or "/")
+        tls = str(question.get("scheme") or "").upper() == "HTTPS"
+        target_path = _target_path(question.get("path") or "/")
         self._http.add(HttpProbe(own_port, path, port, target_path, tls, timeout_s))
-        headers = {"httpHeaders": asked["httpHeaders"]} if asked.get("httpHeaders") else {}
+        headers = {"httpHeaders": question["httpHeaders"]} if question.get("httpHeaders") else {}
         return {"path": path, "port": own_port, **headers}
 
     def _health_question(self, port: int, service: str | None, timeout_s: int) -> dict[str, Any]:
@@ -112,9 +112,9 @@ def restored(container: Container, original: Mapping[str, Any]) -> dict[str, Any
     return changed
 
 
-def _port(container: Container, where: str, asked: Mapping[str, Any]) -> int:
+def _port(container: Container, where: str, question: Mapping[str, Any]) -> int:
     """The number of a port. Raises Refused for the name of none, and what is no port."""
-    port = asked.get("port")
+    port = question.get("port")
     ports = {one.get("name"): one.get("containerPort") for one in container.get("ports") or ()}
     number = int(port) if isinstance(port, str) and port.isdecimal() else port
     number = ports.get(number) if isinstance(number, str) else number

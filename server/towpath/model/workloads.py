@@ -17,7 +17,7 @@ class Namespace:
     """A namespace; it joins the mesh named by its `openservicemesh.io/monitored-by` label.
 
     `mtls` is what it says of itself, in place of the MeshConfig;
-    `annotations` are those of Open Service Mesh (`openservicemesh.io/…`) alone; one that is
+    `annotations` are all others of Open Service Mesh (`openservicemesh.io/…`) alone; one that is
     `ignored` has the label by which no pod of it gets a sidecar.
     """
 

@@ -30,7 +30,11 @@ def namespace(seen: structs.Namespace, findings: Findings) -> workloads.Namespac
         findings.add(Reason.NOT_SUPPORTED, f"metadata.labels[{MONITORED_BY_FSM}]", message)
     annotations = (seen.metadata.annotations if seen.metadata else None) or {}
     mtls = _mtls(annotations.get(MTLS), findings)
-    ours = {name: text for name, text in annotations.items() if name.startswith(_OF_THE_MESH)}
+    ours = {
+        name: text
+        for name, text in annotations.items()
+        if name.startswith(_OF_THE_MESH) and name != MTLS
+    }
     return workloads.Namespace(
         findings.ref.name, mesh, mtls, annotations=pairs(ours), ignored=IGNORED in labels
     )

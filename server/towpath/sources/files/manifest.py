@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from towpath.sources.decode import Decoded, decode, expand
@@ -23,14 +24,16 @@ class Entry:
 
 def read_manifest(name: str, data: bytes) -> tuple[Entry, ...]:
     """The objects in the file *name*, in order. Raises Unreadable."""
+    return tuple(Entry(decode(raw, source), source) for raw, source in read_objects(name, data))
+
+
+def read_objects(name: str, data: bytes) -> Iterator[tuple[object, str]]:
+    """The same before they are decoded, each with the place where it stands. Raises Unreadable."""
     if len(data) > LARGEST_FILE:
         raise Unreadable(1, f"larger than {LARGEST_FILE:,} bytes")
-    entries = []
     for document in _documents(name, data):
         for raw in expand(document.value):
-            source = place(name, document.line_of(raw))
-            entries.append(Entry(decode(raw, source), source))
-    return tuple(entries)
+            yield raw, place(name, document.line_of(raw))
 
 
 def _documents(name: str, data: bytes) -> list[Document]:
