@@ -189,7 +189,7 @@ def _yaml(value: object) -> str:
 
 def _below(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
-        raise click.ClickException(f"--manifests {folder} is no folder")
+        raise click.ClickException(f"--manifests {folder} is not a folder")
     seen = walk(folder)
     for name, reason in sorted(seen.failed.items()):
         click.echo(printable(f"{folder / name}: {reason}"), err=True)

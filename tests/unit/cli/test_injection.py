@@ -121,7 +121,7 @@ def test_roots_stand_in_the_bootstrap(tmp_path: Path) -> None:
         ),
         (("-f", "-"), "kind: Job\nspec: {}\n", "refused: spec.template is null"),
         (("-f", "/no/such"), "", "/no/such: No such file or directory"),
-        (("--manifests", "/no/such"), "", "--manifests /no/such is no folder"),
+        (("--manifests", "/no/such"), "", "--manifests /no/such is not a folder"),
         (("-f", "-", "--roots", "/"), "kind: Pod", "/: Is a directory"),
     ],
 )
