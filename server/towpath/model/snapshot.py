@@ -138,8 +138,36 @@ class ResourceSet(Mapping[str, Resource]):
         if self is old or self.layers == old.layers:
             return frozenset()
         mine, theirs = set(self.layers), set(old.layers)
-        touched = {n for layer in mine ^ theirs for n in layer}
-        return frozenset(n for n in touched if self.get(n) != old.get(n))
+        return _differences.between(frozenset(mine - theirs), frozenset(theirs - mine))
+
+
+class _Differences:
+    """Names that differ between two groups of layers, of which many sets may be made: the latest
+    pairs are remembered by the layers' versions, and none of their resources is.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._names: dict[tuple[frozenset[str], frozenset[str]], frozenset[str]] = {}
+
+    def between(self, new: frozenset[Layer], old: frozenset[Layer]) -> frozenset[str]:
+        pair = frozenset([one.version for one in new]), frozenset([one.version for one in old])
+        names = self._names.get(pair)
+        if names is None:
+            if len(self._names) >= self._most:
+                del self._names[next(iter(self._names))]
+            names = self._names[pair] = _differing(new, old)
+        return names
+
+
+def _differing(new: frozenset[Layer], old: frozenset[Layer]) -> frozenset[str]:
+    after = {name: resource for layer in new for name, resource in layer.items()}
+    before = {name: resource for layer in old for name, resource in layer.items()}
+    names = after.keys() | before.keys()
+    return frozenset([name for name in names if after.get(name) != before.get(name)])
+
+
+_differences = _Differences(most=256)
 
 
 class Vocabulary(Protocol):

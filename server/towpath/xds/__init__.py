@@ -12,6 +12,7 @@ from the wire inwards; each part knows only those below it:
     substream      what these two have in common
       subscription   what the client asks for
       unanswered     what it was sent and has not answered
+      holdings       what it holds, told by what differs from a set
       view           the snapshot as the client may be sent it: without what is blocked
 
 A step is a call of the session with an event (a request, a snapshot, the end of a wait). It gives

@@ -10,6 +10,7 @@ from towpath.model.snapshot import Resource, ResourceSet
 from towpath.rollout.records import Holding
 from towpath.xds.absence import MOST_TOLD, Fault
 from towpath.xds.difference import NOTHING, Difference
+from towpath.xds.holdings import Holdings
 from towpath.xds.messages import DeltaRequest, Event, Reply
 from towpath.xds.subscription import WILDCARD
 from towpath.xds.substream import FOLDED, FULL_STATE, Substream, never
@@ -31,7 +32,6 @@ class DeltaSubstream(Substream[DeltaRequest]):
     ) -> None:
         most = 2 * MOST_UNANSWERED  # some that take access away besides
         super().__init__(type_url, view, composer=composer, nonce=nonce, most_unanswered=most)
-        self.resources: dict[str, Resource] = {}
         self._owed: set[str] = set()
         self._compared: ResourceSet | None = None  # what `resources` was last brought up to …
         self._behind: set[str] = set()  # … but for these names
@@ -44,8 +44,11 @@ class DeltaSubstream(Substream[DeltaRequest]):
 
     def begin(self, request: DeltaRequest, *, leading: Set[str]) -> None:
         brought = request.initial_versions
-        there = [name for name in self._view.of(self.type_url) if name in brought]
-        self.resources = {n: Resource(self.type_url, n, brought[n], b"") for n in there}
+        target = self._view.of(self.type_url)
+        there = [name for name in brought if name in target]
+        self.resources = Holdings.of(
+            self.type_url, {n: Resource(self.type_url, n, brought[n], b"") for n in there}
+        )
         self.brought = [item for item in brought.items() if item[0] not in self.resources]
         self._owed = {n for n in request.subscribe if n not in brought or n in leading}
         self.returned = bool(brought)
@@ -86,7 +89,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
             for name, version in batch
             if self.subscription.wants(name) and name not in self.resources
         }
-        self.resources.update(new)
+        self.resources = self.resources.changed(new)
         self._behind |= new.keys()
         self._batch = frozenset(new)
         self._change()
@@ -151,6 +154,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
         later = due.later
         owed, self._owed = self._owed, {n for n in self._owed & later if n not in target}
         self._compared, self._behind = target, set(later)
+        self.resources = self.resources.over(target)
         self._change()
         first = not self._responded and self.subscription.wildcard and not self.resources
         if not (due.new or due.removed or first):
@@ -173,9 +177,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
 
     def _recall(self) -> None:
         """What a client says it holds is known in full if it is what there is now."""
-        target = self._view.of(self.type_url)
-        there = ((n, r, target.find(n)) for n, r in self.resources.items())
-        self.resources = {n: t if t is not None and t == r else r for n, r, t in there}
+        self.resources = self.resources.over(self._view.of(self.type_url))
         self._change()
 
     def _take_answer(self, request: DeltaRequest) -> list[Event]:
@@ -195,9 +197,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
         self._change()
         later = [other.new.get(name) for other in others] if sent.untried else []
         if self.resources.get(name) == rejected and rejected not in later:
-            self.resources.pop(name)
-            if name in sent.before:
-                self.resources[name] = sent.before[name]
+            self.resources = self.resources.changed({name: sent.before.get(name)})
             self._behind.add(name)
             self._doubtful.add(name)
         for other in others:
@@ -217,13 +217,13 @@ class DeltaSubstream(Substream[DeltaRequest]):
         if self.subscription.wildcard:
             # XP, «Unsubscribing»: the client cannot know whether the wildcard covers them.
             self._owed |= (unsubscribe & before.names) | (unsubscribe & subscribe)
+            self.resources = self.resources.unlimited()
             return
-        gone = (unsubscribe | self.resources.keys()) - self.subscription.names
-        for name in gone:
-            self.resources.pop(name, None)
-        self._owed -= gone
-        self._behind -= gone
-        self._doubtful &= self.subscription.names
+        names = self.subscription.names
+        self.resources = self.resources.limited(names)
+        self._owed &= names
+        self._behind &= names
+        self._doubtful &= names
 
     def _difference(self) -> Difference:
         """What differs from what the client holds, and what must be sent anyhow; worked out once
@@ -240,7 +240,8 @@ class DeltaSubstream(Substream[DeltaRequest]):
         if not candidates:
             return NOTHING
         blocked = candidates & names
-        unknown = target.missing(candidates).difference(self.resources)
+        missing = target.missing(candidates)
+        unknown = missing - self.resources.among(missing)
         absent = sorted(self._told(unknown))
         new, removed = list[Resource](), absent[:MOST_TOLD]
         for name in sorted(candidates - unknown):
@@ -292,10 +293,9 @@ class DeltaSubstream(Substream[DeltaRequest]):
     ) -> Reply:
         version = self._target.version
         by_name = {resource.name: resource for resource in resources}
-        for name in removed:
-            self.resources.pop(name, None)
-        sent = Sent.of(version, by_name, by_name, self.resources)
-        self.resources.update(by_name)
+        left = self.resources.changed(dict.fromkeys(removed))
+        sent = Sent.of(version, by_name, by_name, left)
+        self.resources = left.changed(by_name).over(self._target)
         self._change()
         self._doubtful -= by_name.keys() | set(removed)
         if self.type_url in FOLDED:

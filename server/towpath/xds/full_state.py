@@ -4,9 +4,10 @@ hold, and what it leaves out is deleted (XP, «Deleting resources»).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
-from towpath.model.snapshot import Resource, ResourceSet
+from towpath.model.snapshot import Resource
+from towpath.xds.holdings import Holdings
 from towpath.xds.messages import Reply
 from towpath.xds.sotw import SotwSubstream
 from towpath.xds.substream import never
@@ -28,12 +29,12 @@ class FullState(SotwSubstream):
         if self.asks:
             return None  # it is given all of it anyhow
         target = self._view.of(self.type_url)
-        narrowed = self._left()
-        for name, before in self.resources.items():
-            after = target.get(name)
-            resource = after if after == before else after and self._view.stand_in(before, after)
-            if resource is not None:
-                narrowed[name] = resource
+        changes: dict[str, Resource | None] = {}
+        for name in self.resources.differing(target):
+            before, after = self.resources.find(name), target.find(name)
+            if before is not None and before != after:
+                changes[name] = after and self._view.stand_in(before, after)
+        narrowed = self.resources.changed(changes | self._left())
         if narrowed == self.resources:
             return None
         return self._reply_all(narrowed, self._version_of(narrowed))
@@ -46,7 +47,11 @@ class FullState(SotwSubstream):
         self.keeps = bool(gone)
         visible = self._visible(gone)
         version = self._due(visible)
-        return None if version is None else self._reply_all(visible, version)
+        reply = None if version is None else self._reply_all(visible, version)
+        if not gone and self.resources == visible:
+            self.resources = visible
+            self._begin_rest()
+        return reply
 
     def _recall(self, version: str) -> None:
         """If the client holds just this, nothing needs to be said."""
@@ -56,11 +61,11 @@ class FullState(SotwSubstream):
         target = self._view.of(self.type_url)
         recalled = self._composer.recall(self.type_url, version)
         if version == target.version:
-            self._version, self.resources = version, target
+            self._version, self.resources = version, Holdings(target)
         elif recalled is not None:
-            self._version, self.resources = version, recalled
+            self._version, self.resources = version, Holdings.of(self.type_url, dict(recalled))
 
-    def _fall_back(self, resources: Mapping[str, Resource]) -> None:
+    def _fall_back(self, resources: Holdings) -> None:
         super()._fall_back(resources)
         self._version = self._version_of(resources)
 
@@ -68,83 +73,64 @@ class FullState(SotwSubstream):
         """What the client holds and asks for, and is gone: of what it may not hold, after it has
         rejected a later response, no bytes are there to be sent.
         """
-        target = self._view.of(self.type_url)
-        if self.resources is target:
-            return {}
-        wants = self.subscription.wants
-        candidates = ((n, r) for n, r in self.resources.items() if r.packed and wants(n))
-        return {name: resource for name, resource in candidates if name not in target}
+        target, gone = self._view.of(self.type_url), dict[str, Resource]()
+        for name in self.resources.differing(target):
+            resource = self.resources.find(name)
+            if resource is None or not resource.packed or name in target:
+                continue
+            if self.subscription.wants(name):
+                gone[name] = resource
+        return gone
 
-    def _visible(self, kept: Mapping[str, Resource]) -> Mapping[str, Resource]:
+    def _visible(self, kept: Mapping[str, Resource]) -> Holdings:
         """All that the client is to hold; *kept* of what is gone."""
-        target = self._view.of(self.type_url)
+        target, subscription = self._view.of(self.type_url), self.subscription
         blocked = self._view.blocked(self.type_url)
-        left = self._left()
-        if self.subscription.wildcard and not (blocked or kept or left):
-            return target
-        subscription = self.subscription
-        names = target if subscription.wildcard else subscription.names - self._missing()
-        visible: dict[str, Resource] = {}
-        for name in sorted(names):
-            resource = self._given(target[name], blocked)
-            if resource is not None:
-                visible[name] = resource
-        return visible | dict(kept) | left
+        own: dict[str, Resource | None] = {
+            name: self._given(target[name], blocked) for name in blocked if subscription.wants(name)
+        }
+        own |= kept
+        own |= self._left()
+        return Holdings(target, None if subscription.wildcard else subscription.names, own)
 
     def _left(self) -> dict[str, Resource]:
         """What the client is to hold of names that are gone."""
         gone = self._missing()
         left: dict[str, Resource] = {}
-        for name in sorted(self._held(gone) | (gone & self._brought)):
-            before = self.resources.get(name)
+        for name in sorted(self.resources.among(gone) | (gone & self._brought)):
+            before = self.resources.find(name)
             after = self._view.unless_refused(self._view.left(before, self.type_url, name))
             if after is not None:
                 left[name] = after
         return left
 
-    def _due(self, visible: Mapping[str, Resource]) -> str | None:
+    def _due(self, visible: Holdings) -> str | None:
         """The version of the response that is due; None if none is."""
         if self.subscription.empty:
             return None  # nobody would answer it
-        version = self._version_of(visible)
-        if not (self._differs(visible, version) or self._has_news_of_absence()):
+        if not (self._differs(visible) or self._has_news_of_absence()):
             return None
+        version = self._version_of(visible)
         rejected = self._view.client.response_rejected(self.type_url, version)
         return None if rejected else version
 
-    def _differs(self, visible: Mapping[str, Resource], version: str) -> bool:
+    def _differs(self, visible: Holdings) -> bool:
         if any(name in visible for name in self._owed):
             return True
         if self._latest_nonce and self._view.client.distrusts(self.type_url):
             # What stands in for rejected content may be what the client holds anyhow.
-            return self._doubtful or not _same(visible, self.resources)
-        if version == self._version:
-            return False
-        # All that there is has another version than the same by its names.
-        return not (self._latest_nonce and self._version and _same(visible, self.resources))
-
-    def _has_news_of_absence(self) -> bool:
-        return self._view.absence.faults and bool(self._absent() - self._reported)
+            return self._doubtful or visible != self.resources
+        if self._latest_nonce and self._version:
+            # All that there is has another version than the same by its names.
+            return visible != self.resources
+        return self._version_of(visible) != self._version
 
     def _absent(self) -> frozenset[str]:
         return self._missing().difference(self._left())
 
-    def _reply_all(self, visible: Mapping[str, Resource], version: str) -> Reply:
-        sent = Sent.of(version, _changed(visible, self.resources), visible, self.resources)
-        self.resources = visible
+    def _reply_all(self, visible: Holdings, version: str) -> Reply:
+        changed = visible.changed_since(self.resources)
+        sent = Sent.of(version, changed, visible, self.resources)
+        self.resources = visible.over(self._view.of(self.type_url))
         self._owed = frozenset()
         return self._reply(visible, sent, self._faults())
-
-
-def _same(one: Mapping[str, Resource], other: Mapping[str, Resource]) -> bool:
-    """True if the contents are equal; those of two sets are when their versions are."""
-    if isinstance(one, ResourceSet) and isinstance(other, ResourceSet):
-        return one.version == other.version
-    return len(one) == len(other) and all(other.get(n) == r for n, r in one.items())
-
-
-def _changed(after: Mapping[str, Resource], before: Mapping[str, Resource]) -> Iterable[str]:
-    """Names of which something may be new in *after*."""
-    if isinstance(after, ResourceSet) and isinstance(before, ResourceSet):
-        return after.changed_since(before)
-    return after

@@ -9,9 +9,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Set
 
-from towpath.model.snapshot import Resource, ResourceSet, content_hash
+from towpath.model.snapshot import Resource, content_hash
 from towpath.rollout.records import Holding
 from towpath.xds.absence import MOST_TOLD, Fault
+from towpath.xds.holdings import Holdings
 from towpath.xds.messages import Event, Nack, Reply, SotwRequest
 from towpath.xds.substream import FOLDED, FULL_STATE, Substream
 from towpath.xds.unanswered import MOST_UNANSWERED, Sent
@@ -53,7 +54,7 @@ class SotwSubstream(Substream[SotwRequest]):
         elif self._latest_nonce and not request.version:
             # The first request of a client that had lost all interest, and did not say so.
             self.subscription = self.subscription.forgotten()
-            self._version, self._reported = "", frozenset()
+            self._version, self._reported, self.rest = "", frozenset(), None
         self._change_subscription(request)
         return events
 
@@ -73,7 +74,9 @@ class SotwSubstream(Substream[SotwRequest]):
         return not (self._latest_nonce or self._version) or bool(self._owed)
 
     def follow(self, names: Set[str]) -> None:
-        self._owed |= self.subscription.names & names
+        owed = self.subscription.names & names
+        if owed:
+            self._owed, self.rest = self._owed | owed, None
 
     def holding(self) -> Holding:
         latest = self._unanswered.latest
@@ -118,28 +121,32 @@ class SotwSubstream(Substream[SotwRequest]):
         nack, names = self._rejected(sent, text)
         if sent.untried:
             return nack
-        lost = {name for name in names if self.resources.get(name) == sent.new[name]}
+        lost = {name for name in names if self.resources.find(name) == sent.new[name]}
         if lost:
-            kept = {name: r for name, r in self.resources.items() if name not in lost}
-            kept |= {name: sent.before[name] for name in lost if name in sent.before}
             self._doubtful = sent.unsure or not nack.names
-            self._fall_back(kept)
+            before = {name: sent.before.get(name) for name in lost}
+            self._fall_back(self.resources.changed(before))
         return nack
 
-    def _fall_back(self, resources: Mapping[str, Resource]) -> None:
+    def _fall_back(self, resources: Holdings) -> None:
         """The client did not take the last response, and holds *resources*."""
-        self.resources = resources
+        self.resources, self.rest = resources, None
 
     def _change_subscription(self, request: SotwRequest) -> None:
         legacy_wildcard = self.type_url in FULL_STATE
         before = self.subscription
         after = before.restated(request.names, legacy_wildcard=legacy_wildcard)
-        if not after.wildcard and not self.resources.keys() <= after.names:
-            # Also what only the wildcard had covered: the client may forget what it does not want.
-            self.resources = {n: r for n, r in self.resources.items() if n in after.names}
-            self._version = ""
         if after is before:
             return
+        self.rest = None
+        if after.wildcard:
+            self.resources = self.resources.unlimited()
+        else:
+            # Also what only the wildcard had covered: the client may forget what it does not want.
+            count = len(self.resources)
+            self.resources = self.resources.limited(after.names)
+            if len(self.resources) < count:
+                self._version = ""
         if after.wildcard and not before.wildcard:
             self._version = ""  # what is asked for anew is sent anew: XP, «Subscribing»
         # A name that is new is always sent, even if it had been sent before: XP, «Subscribing».
@@ -158,11 +165,14 @@ class SotwSubstream(Substream[SotwRequest]):
         self._reported = (self._reported & absent).union(news)
         return self._view.faults(self.type_url, news)
 
+    def _has_news_of_absence(self) -> bool:
+        return self._view.absence.faults and bool(self._absent() - self._reported)
+
     def _given(self, resource: Resource, blocked: frozenset[str]) -> Resource | None:
         """The resource, or what stands in for it if it is *blocked*."""
         if resource.name not in blocked:
             return resource
-        return self._view.stand_in(self.resources.get(resource.name), resource)
+        return self._view.stand_in(self.resources.find(resource.name), resource)
 
     def _reply(
         self, resources: Mapping[str, Resource], sent: Sent, faults: tuple[Fault, ...]
@@ -178,16 +188,23 @@ class SotwSubstream(Substream[SotwRequest]):
         body = self._composer.sotw(
             self.type_url, sent.version, resources, whole=whole, faults=faults
         )
-        names = resources.names if isinstance(resources, ResourceSet) else tuple(resources)
+        names = resources.all_names if isinstance(resources, Holdings) else tuple(resources)
         return Reply(self.type_url, sent.version, self._latest_nonce, names, body, fresh)
 
-    def _version_of(self, resources: Mapping[str, Resource]) -> str:
+    def _begin_rest(self) -> None:
+        """The client was sent what it is to hold, and nothing is left for later."""
+        target = self._view.of(self.type_url)
+        if not self._latest_nonce or self._owed or self._doubtful:
+            return
+        if not (self._view.blocked(self.type_url) or self._has_news_of_absence()):
+            self.rest = target, self._view.client.revisions[self.type_url]
+
+    def _version_of(self, resources: Holdings) -> str:
         """Changes with what this client sees, and only then (XP, «Resource updates»)."""
         target = self._view.of(self.type_url)
-        if resources is target or (
-            len(resources) == len(target)
-            and all(target.get(name) == resource for name, resource in resources.items())
-        ):
+        if resources.is_all_of(target):
             return target.version
-        parts = (f"{name}\0{resources[name].version}".encode() for name in sorted(resources))
+        if len(resources) == len(target) and not resources.over(target).exceptions:
+            return target.version
+        parts = (f"{name}\0{one.version}".encode() for name, one in sorted(resources.items()))
         return content_hash(self.type_url.encode(), *parts)

@@ -38,11 +38,13 @@ class Subscription:
         """After a request of the state of the world, which lists all that is asked for;
         *legacy_wildcard*: of this type, listing nothing may mean everything.
         """
-        if self.explicit and not self.wildcard and listed == self.names:
+        if self.explicit and not self.wildcard and (listed is self.names or listed == self.names):
             return self
         explicit = self.explicit or bool(listed)
-        everything = WILDCARD in listed or (legacy_wildcard and not explicit)
-        return Subscription(listed - {WILDCARD}, everything, explicit)
+        named = WILDCARD in listed
+        everything = named or (legacy_wildcard and not explicit)
+        after = Subscription(listed - {WILDCARD} if named else listed, everything, explicit)
+        return self if after == self else after
 
     def changed(self, subscribe: Set[str], unsubscribe: Set[str]) -> Subscription:
         """After a delta request, which lists what is new and what has ended; of a name in both
@@ -51,7 +53,9 @@ class Subscription:
         if not (subscribe or unsubscribe):
             return self if self.explicit else replace(self, wildcard=True)
         wildcard = (self.wildcard or WILDCARD in subscribe) and WILDCARD not in unsubscribe
-        names = (self.names | subscribe) - unsubscribe - {WILDCARD}
+        names = self.names | subscribe if self.names else frozenset(subscribe)
+        if unsubscribe or WILDCARD in names:
+            names = names - unsubscribe - {WILDCARD}
         return Subscription(names, wildcard, explicit=True)
 
     def forgotten(self) -> Subscription:

@@ -7,13 +7,14 @@ knows its own subscription, responses and answers. The order between types is th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Generic, TypeVar
 
-from towpath.model.snapshot import Resource, ResourceSet
+from towpath.model.snapshot import ResourceSet
 from towpath.model.text import without_keys
 from towpath.model.types import CLUSTER, LISTENER, SECRET, SIDECAR
 from towpath.rollout.records import Holding
+from towpath.xds.holdings import Holdings
 from towpath.xds.messages import Ack, Event, Nack, Reply, Request
 from towpath.xds.subscription import Subscription
 from towpath.xds.unanswered import Sent, Unanswered
@@ -61,7 +62,7 @@ class Substream(ABC, Generic[R]):
     ) -> None:
         self.type_url = type_url
         self.subscription = Subscription()
-        self.resources: Mapping[str, Resource] = {}
+        self.resources = Holdings(ResourceSet(type_url))
         """As last sent, or as the client says that it holds them from before this stream."""
         self.returned = False
         """True if the client says that it holds resources from before this stream."""
@@ -146,12 +147,6 @@ class Substream(ABC, Generic[R]):
         if self._looked_up[0] is not target or self._looked_up[1] is not names:
             self._looked_up = (target, names, target.missing(names))
         return self._looked_up[2]
-
-    def _held(self, names: frozenset[str]) -> frozenset[str]:
-        """Those of *names* under which the client holds something."""
-        if isinstance(self.resources, ResourceSet):
-            return names - self.resources.missing(names)
-        return names.intersection(self.resources)
 
     def _holding(self, pending: Iterable[str]) -> Holding:
         versions = {name: resource.version for name, resource in self.resources.items()}

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from support.resources import Contents, resource
-from support.xds_peer import DeltaPeer, new_client
+from support.xds.told import Told
+from support.xds_peer import DeltaPeer, SotwPeer, new_client
 from towpath.model.snapshot import ResourceSet
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 from towpath.rollout.clients import ClientRecord
@@ -21,12 +22,27 @@ CONTENTS: Contents = {
 NAMES = {ENDPOINTS: ("a", "b"), ROUTES: ("r",)}
 
 
-def _peer(client: ClientRecord) -> DeltaPeer:
+Peer = SotwPeer | DeltaPeer
+
+
+@pytest.fixture(params=[SotwPeer, DeltaPeer])
+def peer(request: pytest.FixtureRequest, client: ClientRecord) -> Peer:
     """One that has accepted all that it asked for."""
-    peer = DeltaPeer(CONTENTS, client)
+    new: Peer = request.param(CONTENTS, client)
     for type_url in CONTENTS:
-        peer.ack(peer.ask_one(type_url, *NAMES.get(type_url, ("*",))))
-    return peer
+        _ack(new, new.ask_one(type_url, *_names(type_url)))
+    return new
+
+
+def _names(type_url: str) -> tuple[str, ...]:
+    return NAMES.get(type_url, ("*",))
+
+
+def _ack(peer: Peer, response: Told[str]) -> None:
+    if isinstance(peer, SotwPeer):
+        peer.ack(response, *_names(response.type_url))
+    else:
+        peer.ack(response)
 
 
 @pytest.fixture
@@ -48,8 +64,7 @@ def asked(client: ClientRecord, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return types
 
 
-def test_a_snapshot_asks_only_of_what_it_changes(client: ClientRecord, asked: list[str]) -> None:
-    peer = _peer(client)
+def test_a_snapshot_asks_only_of_what_it_changes(peer: Peer, asked: list[str]) -> None:
     asked.clear()
 
     replies = peer.publish({**CONTENTS, ENDPOINTS: {"a": "2", "b": "1"}})
@@ -58,53 +73,55 @@ def test_a_snapshot_asks_only_of_what_it_changes(client: ClientRecord, asked: li
     assert [ENDPOINTS] == asked
 
 
-def test_the_same_snapshot_again_asks_nothing(client: ClientRecord, asked: list[str]) -> None:
-    peer = _peer(client)
+def test_the_same_snapshot_again_asks_nothing(peer: Peer, asked: list[str]) -> None:
     asked.clear()
 
     assert [] == peer.publish(CONTENTS)
     assert [] == asked
 
 
-def test_an_answer_asks_nothing_of_the_other_types(client: ClientRecord, asked: list[str]) -> None:
-    peer = _peer(client)
+def test_an_answer_asks_nothing_of_the_other_types(peer: Peer, asked: list[str]) -> None:
     (reply,) = peer.publish({**CONTENTS, ENDPOINTS: {"a": "2", "b": "1"}})
     asked.clear()
 
-    peer.ack(reply)
+    _ack(peer, reply)
 
     assert peer.session.settled
     assert {ENDPOINTS} >= set(asked)
 
 
-def _asks_again(peer: DeltaPeer, _: ClientRecord) -> bool:
-    return [ENDPOINTS] == [reply.type_url for reply in peer.ask(ENDPOINTS, "a")]
+def _asks_again(peer: Peer, _: ClientRecord) -> bool:
+    if isinstance(peer, SotwPeer):
+        peer.request(ENDPOINTS)  # it forgets them, and asks again
+        asked = peer.ask(ENDPOINTS, "a")
+    else:
+        asked = peer.ask(ENDPOINTS, "a")
+    return [ENDPOINTS] == [reply.type_url for reply in asked]
 
 
-def _has_its_cluster_changed(peer: DeltaPeer, _: ClientRecord) -> bool:
+def _has_its_cluster_changed(peer: Peer, _: ClientRecord) -> bool:
     replies = peer.publish({**CONTENTS, CLUSTER: {"a": "2", "b": "1"}})
     return [CLUSTER, ENDPOINTS] == [reply.type_url for reply in replies]
 
 
-def _loses_a_name(peer: DeltaPeer, _: ClientRecord) -> bool:
-    replies = peer.publish({**CONTENTS, ENDPOINTS: {"a": "1"}})
-    return [ENDPOINTS] == [reply.type_url for reply in replies]
+def _loses_a_name(peer: Peer, _: ClientRecord) -> bool:
+    replies = peer.publish({**CONTENTS, LISTENER: {}})
+    return [LISTENER] == [reply.type_url for reply in replies]
 
 
-def _rejects_it_elsewhere(peer: DeltaPeer, client: ClientRecord) -> bool:
+def _rejects_it_elsewhere(peer: Peer, client: ClientRecord) -> bool:
     content = resource(ENDPOINTS, "a", "1")
     client.rejected(ENDPOINTS, "v", {"a": content}, {}, "a: no")
     return peer.session.lacks(ENDPOINTS) and not peer.session.settled
 
 
-Step = Callable[[DeltaPeer, ClientRecord], bool]
+Step = Callable[[Peer, ClientRecord], bool]
 
 
 @pytest.mark.parametrize(
     "step", [_asks_again, _has_its_cluster_changed, _loses_a_name, _rejects_it_elsewhere]
 )
-def test_what_ends_the_rest(client: ClientRecord, step: Step) -> None:
-    peer = _peer(client)
+def test_what_ends_the_rest(peer: Peer, client: ClientRecord, step: Step) -> None:
     assert peer.session.settled
 
     assert step(peer, client)
