@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -59,6 +60,20 @@ class ServerTls:
         self._used = contents
         self._failure = LogOnce(log, logging.ERROR)
         self._handed_out = self._configuration
+        self._contexts: list[ssl.SSLContext] = []
+
+    @property
+    def client_authorities(self) -> bytes:
+        """The authorities (PEM) in use."""
+        return self._used.client_ca
+
+    def context(self) -> ssl.SSLContext:
+        """What an HTTPS port needs, which asks for no certificate; it follows the files too."""
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(self._certificate, self._key)
+        self._contexts.append(context)
+        return context
 
     def credentials(self) -> grpc.ServerCredentials:
         """What a port needs: every client must have a certificate of the client authorities."""
@@ -81,7 +96,9 @@ class ServerTls:
                 return
             # What was refused before is looked at again: it may only not have been valid yet.
             self._configuration = self._checked(contents)
-        except ValueError as error:
+            for context in self._contexts:
+                context.load_cert_chain(self._certificate, self._key)
+        except (ValueError, OSError) as error:
             self._failed(str(error))
         else:
             self._used = contents

@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import ssl
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -27,8 +29,19 @@ STOP_S = 1.0
 MOST_CONNECTIONS = 64
 LONGEST_LINE = 4096
 """Bytes of a request's line, or of one header."""
-PORT = "http"
-"""The port's name in metrics."""
+TLS_WAIT_S = 5.0
+"""How long a TLS handshake may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortName:
+    """What a port is called in metrics, and by which flag its address is set."""
+
+    metric: str
+    flag: str
+
+
+HTTP = PortName("http", "--http-address")
 
 
 @contextlib.asynccontextmanager
@@ -37,14 +50,19 @@ async def http_port(
     address: str,
     *,
     metrics: Metrics,
+    name: PortName = HTTP,
+    tls: ssl.SSLContext | None = None,
+    most_connections: int = MOST_CONNECTIONS,
     request_wait_s: float = REQUEST_WAIT_S,
 ) -> AsyncIterator[asyncio.Server]:
-    """Serve at HOST:PORT. Raises OSError if that cannot be bound."""
+    """Serve at HOST:PORT, with *tls* by HTTPS. Raises OSError if that cannot be bound."""
     host, port = split_address(address)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=STOP_S)
     await runner.setup()
     assert runner.server is not None
-    crowd, manager, loop = _Crowd(metrics), runner.server, asyncio.get_running_loop()
+    crowd = _Crowd(metrics, name.metric, most_connections)
+    manager, loop = runner.server, asyncio.get_running_loop()
+    wait_s = None if tls is None else TLS_WAIT_S
 
     def connection() -> _Connection:
         return _Connection(
@@ -60,9 +78,11 @@ async def http_port(
 
     try:
         try:
-            server = await loop.create_server(connection, host, port)
+            server = await loop.create_server(
+                connection, host, port, ssl=tls, ssl_handshake_timeout=wait_s
+            )
         except OSError as error:
-            raise OSError(f"--http-address {address} cannot be bound: {error.strerror}") from error
+            raise OSError(f"{name.flag} {address} cannot be bound: {error.strerror}") from error
         async with contextlib.AsyncExitStack() as open_:
             open_.callback(server.close)
             yield server
@@ -74,28 +94,30 @@ async def http_port(
 class _Crowd:
     """The connections that are open, oldest first."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, port: str, most: int) -> None:
         self._ended = metrics.connections_ended
+        self._port = port
+        self._most = most
         self._open: dict[asyncio.Transport, str] = {}
         for reason in ("crowd", "malformed"):
-            self._ended.labels(PORT, reason)
+            self._ended.labels(self._port, reason)
 
     def join(self, transport: asyncio.Transport) -> None:
         """One more; if it is one too many, another ends."""
         peer = transport.get_extra_info("peername") or ("",)
         self._open[transport] = str(peer[0])
-        if len(self._open) > MOST_CONNECTIONS:
+        if len(self._open) > self._most:
             address, _ = Counter(self._open.values()).most_common(1)[0]
             oldest = next(one for one, its in self._open.items() if its == address)
             del self._open[oldest]
             oldest.abort()
-            self._ended.labels(PORT, "crowd").inc()
+            self._ended.labels(self._port, "crowd").inc()
 
     def leave(self, transport: asyncio.Transport) -> None:
         self._open.pop(transport, None)
 
     def malformed(self) -> None:
-        self._ended.labels(PORT, "malformed").inc()
+        self._ended.labels(self._port, "malformed").inc()
 
     def disperse(self) -> None:
         """End all of them."""

@@ -22,6 +22,7 @@ from towpath.admin.http import HttpEndpoints
 from towpath.admin.http_port import http_port
 from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import LARGEST, RULES, Ports, start_grpc
+from towpath.app.injection import injection_port
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.hub.journal import Journal
@@ -140,6 +141,7 @@ async def serve(
             await served.enter_async_context(
                 http_port(pages.application(), settings.access.http_address, metrics=metrics)
             )
+            await served.enter_async_context(injection_port(settings, hub, tls, metrics=metrics))
             ports = Ports(
                 settings.access.ads_address,
                 tls.credentials() if tls else None,

@@ -23,6 +23,7 @@ from towpath.inject.workloads import PLACES, pod_of, with_pod
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.text import printable
 from towpath.model.workloads import Namespace
+from towpath.settings import InjectionSettings
 from towpath.sources.decode import decode
 from towpath.sources.files.document import Unreadable
 from towpath.sources.files.manifest import read_objects
@@ -111,7 +112,7 @@ def injection(
     if not seen.workloads:
         kinds = ", ".join(PLACES)
         raise click.ClickException(f"there is nothing that could be injected ({kinds})")
-    given = installation(osm_namespace, _read(roots) if roots else NO_ROOTS)
+    given = installation(osm_namespace, _read(roots) if roots else NO_ROOTS, InjectionSettings())
     refused = False
     for workload in seen.workloads:
         try:

@@ -9,6 +9,7 @@ group. Nothing here does I/O, or knows of the command line.
 from towpath.settings.access import AccessSettings
 from towpath.settings.addresses import split_address
 from towpath.settings.declaration import Group, Setting, SettingsError, declared
+from towpath.settings.injection import InjectionSettings
 from towpath.settings.limits import ConnectionLimits, StreamLimits
 from towpath.settings.process import ProcessSettings
 from towpath.settings.push import DebounceSettings, RolloutSettings
@@ -20,6 +21,7 @@ __all__ = [
     "ConnectionLimits",
     "DebounceSettings",
     "Group",
+    "InjectionSettings",
     "MeshSettings",
     "ProcessSettings",
     "RolloutSettings",

@@ -11,6 +11,7 @@ from typing import Any
 
 from towpath.settings.access import AccessSettings
 from towpath.settings.declaration import Group, Setting, declared
+from towpath.settings.injection import InjectionSettings
 from towpath.settings.limits import ConnectionLimits, StreamLimits
 from towpath.settings.process import ProcessSettings
 from towpath.settings.push import DebounceSettings, RolloutSettings
@@ -24,6 +25,7 @@ class Settings:
     source: SourceSettings = SourceSettings()
     mesh: MeshSettings = MeshSettings()
     access: AccessSettings = AccessSettings()
+    injection: InjectionSettings = InjectionSettings()
     debounce: DebounceSettings = DebounceSettings()
     rollout: RolloutSettings = RolloutSettings()
     streams: StreamLimits = StreamLimits()

@@ -25,6 +25,7 @@ LIMITS = (
 )
 RESULTS = ("written", "failed")
 RELOADS = ("ok", "failed")
+INJECTIONS = ("injected", "skipped", "refused", "unavailable", "malformed")
 
 
 class Metrics:
@@ -108,6 +109,18 @@ class Metrics:
             "Calls and streams denied with PERMISSION_DENIED, by the audience of the method "
             "and the reason.",
             ["audience", "reason"],
+            registry=registry,
+        )
+        self.injections = Counter(
+            "towpath_injections",
+            "Pods that an API server asked to inject, by outcome.",
+            ["result"],
+            registry=registry,
+        )
+        self.injection_seconds = Histogram(
+            "towpath_injection_seconds",
+            "Time from a request to inject a pod until its answer.",
+            buckets=_FAST,
             registry=registry,
         )
         self.tls_reloads = Counter(
@@ -208,6 +221,7 @@ class Metrics:
         _begin(self.limited, LIMITS)
         _begin(self.access_refused, ((a, r) for a in AUDIENCES for r in REFUSALS))
         _begin(self.tls_reloads, RELOADS)
+        _begin(self.injections, INJECTIONS)
         _begin(self.checkpoint_writes, RESULTS)
         self.info = Gauge(
             "towpath_build_info",
