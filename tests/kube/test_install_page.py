@@ -20,7 +20,7 @@ from support.dataplane.mesh import CURL_ALONE
 from support.dataplane.network import Network
 from support.deploy import DEPLOY
 from support.kube.cluster import Cluster, kubectl_binary
-from support.kube.deployed import DeployedPod, example_sidecar
+from support.kube.deployed import DeployedPod, example_sidecar, with_own_sidecar
 from support.kube.passage import passage
 
 pytestmark = [pytest.mark.kube, pytest.mark.dataplane]
@@ -87,7 +87,7 @@ class Reader:
     def _run_client(self) -> None:
         for document in yaml.safe_load_all((CURL_ALONE / "curl.yaml").read_text()):
             if document["kind"] == "Pod":
-                assert self._cluster.apply(document).exit_code == 0
+                assert self._cluster.apply(with_own_sidecar(document)).exit_code == 0
                 status = yaml.safe_dump({"status": document["status"]})
                 patch = ("--subresource=status", "--type=merge", "-p", status)
                 done = self._cluster.kubectl("patch", "pod", "curl", "-n", "curl", *patch)

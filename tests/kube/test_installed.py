@@ -24,7 +24,13 @@ from support.dataplane.policy import REFUSED, egress
 from support.deploy import DEPLOY
 from support.kube.cluster import Cluster
 from support.kube.command import towpath
-from support.kube.deployed import PYTHON, DeployedPod, account_kubeconfig, example_sidecar
+from support.kube.deployed import (
+    PYTHON,
+    DeployedPod,
+    account_kubeconfig,
+    example_sidecar,
+    with_own_sidecar,
+)
 from support.kube.passage import passage
 from support.pages import ANYTHING, commands
 
@@ -96,7 +102,7 @@ def installed(
         done = towpath(cluster, *arguments)
         assert done.exit_code == 0, done.error
     for document in yaml.safe_load_all((CURL_ALONE / "curl.yaml").read_text()):
-        assert cluster.apply(document).exit_code == 0
+        assert cluster.apply(with_own_sidecar(document)).exit_code == 0
         if status := document.get("status"):  # what the kubelet would write
             patch = (
                 "--subresource=status",

@@ -15,11 +15,13 @@ from typing import Any, NamedTuple
 import pytest
 import yaml
 
+from support.certificates import Certificates
 from support.dataplane.policy import egress
 from support.deploy import DEPLOY
 from support.kube.cluster import Cluster
 from support.kube.command import towpath as type_towpath
 from towpath.app.serve import serve
+from towpath.install.manifests import WEBHOOK
 from towpath.install.packaged import documents
 from towpath.kubeapi.lease import micro_time
 from towpath.settings import Settings
@@ -85,14 +87,18 @@ class Towpath:
 
     def __init__(self, cluster: Cluster, folder: Path) -> None:
         self.cluster = cluster
-        self._folder = folder
+        self._files = Certificates(folder).server()
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         settings = Settings.of(
             kubeconfig=self.cluster.kubeconfig("towpath"),
-            ads_address=f"unix:{self._folder / 'ads.sock'}",
+            ads_address="127.0.0.1:0",
             http_address="127.0.0.1:0",
+            injection_address="127.0.0.1:0",
+            tls_cert=self._files.certificate,
+            tls_key=self._files.key,
+            tls_client_ca=self._files.ca,
             shutdown_grace=0,
         )
         running = asyncio.create_task(serve(settings, announce=lambda: None))
@@ -127,6 +133,14 @@ class Towpath:
         applied = self.cluster.apply(lease)
         assert applied.exit_code == 0, applied.error
 
+    def no_bundle(self) -> None:
+        """Let API servers trust nobody as the webhook."""
+        webhook = ("mutatingwebhookconfiguration", "towpath")
+        self.cluster.kubectl("delete", *webhook, "--ignore-not-found")
+        (document,) = [one for one in documents("base") if one["kind"] == WEBHOOK]
+        applied = self.cluster.apply(document)
+        assert applied.exit_code == 0, applied.error
+
     def no_leases(self) -> None:
         deleted = self.cluster.kubectl("delete", "leases", "--all", "-n", "osm-system")
         assert deleted.exit_code == 0, deleted.error
@@ -147,8 +161,11 @@ def towpath(older: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     joined = {**namespace, "metadata": {"name": "curl", "labels": labels}}
     applied = older.apply(joined, config, preset, authority)
     assert applied.exit_code == 0, applied.error
-    yield Towpath(older, tmp_path_factory.mktemp("rbac"))
+    served = Towpath(older, tmp_path_factory.mktemp("rbac"))
+    served.no_bundle()
+    yield served
     older.apply(*ROLES)
+    older.kubectl("delete", "mutatingwebhookconfiguration", "towpath")
     gc.collect()  # while those warnings are still expected
 
 
@@ -170,9 +187,11 @@ async def test_with_all_that_is_granted_nothing_is_refused(
 ) -> None:
     caplog.set_level("INFO", logger="towpath")
     towpath.no_leases()
+    towpath.no_bundle()
     towpath.write("complete")
     async with towpath.serving():
         await _until(caplog, "holds the Lease osm-system/towpath-status")
+        await _until(caplog, "wrote caBundle of MutatingWebhookConfiguration towpath")
         for what in ("egress", "upstreamtrafficsetting"):
             waited = await asyncio.to_thread(
                 towpath.cluster.kubectl,
@@ -204,6 +223,7 @@ async def test_without_any_right_something_fails_that_names_it(
         towpath.lease_of_another()
     elif right.verb in ("create", "patch"):
         towpath.no_leases()
+        towpath.no_bundle()
         towpath.write(f"without-{GRANTED.index(right)}")
     applied = towpath.cluster.apply(*without(right))
     assert applied.exit_code == 0, applied.error

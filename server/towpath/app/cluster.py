@@ -6,7 +6,7 @@ import contextlib
 import socket
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from towpath.clock import utc_now
@@ -15,11 +15,13 @@ from towpath.hub.hub import Hub
 from towpath.kubeapi.client import KubeApi, KubeApiError
 from towpath.kubeapi.configuration import connect
 from towpath.kubeapi.lease import Lease, replica_name
+from towpath.kubeapi.names import cluster_wide_name
 from towpath.settings import Settings, SettingsError
 from towpath.sources.kube import KubeSource
 from towpath.sources.kube.checkpoint import Origin
 from towpath.sources.kube.keeper import Keeper
 from towpath.status import StatusWriter
+from towpath.status.ca_bundle import CaBundle
 from towpath.status.preset import Preset
 from towpath.status.reports import Reports
 from towpath.store import Store
@@ -27,14 +29,22 @@ from towpath.telemetry.metrics import Metrics
 
 LEASE = "towpath-status"
 
+Writer = StatusWriter | Preset | CaBundle
+
 
 @contextlib.asynccontextmanager
 async def cluster(
-    settings: Settings, store: Store, hub: Hub, *, status_debounce: Debounce, metrics: Metrics
-) -> AsyncIterator[tuple[KubeSource, tuple[StatusWriter | Preset, ...]]]:
+    settings: Settings,
+    store: Store,
+    hub: Hub,
+    *,
+    status_debounce: Debounce,
+    metrics: Metrics,
+    roots: Callable[[], bytes] | None = None,
+) -> AsyncIterator[tuple[KubeSource, tuple[Writer, ...]]]:
     """The source, and what writes to the cluster, not yet running; closed at the end.
 
-    Raises SettingsError.
+    With *roots*, API servers are told to trust them. Raises SettingsError.
     """
     try:
         api = await connect(settings.source.kubeconfig, settings.source.context)
@@ -59,8 +69,13 @@ async def cluster(
         now=utc_now,
     )
     try:
-        preset = Preset(api, lease=lease, namespace=namespace)
-        yield source, (writer, preset) if settings.source.write_status else ()
+        writers: list[Writer] = []
+        if settings.source.write_status:
+            writers += [writer, Preset(api, lease=lease, namespace=namespace)]
+        if settings.source.write_status and roots is not None:
+            name = cluster_wide_name(namespace)
+            writers.append(CaBundle(api, lease=lease, name=name, roots=roots))
+        yield source, tuple(writers)
     finally:
         await api.close()
 

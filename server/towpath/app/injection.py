@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
 
 from towpath.admin.http_port import PortName, http_port
@@ -22,6 +22,18 @@ MOST_CONNECTIONS = 512
 """An API server opens one for each pod that is created at a time."""
 
 
+def roots_to_trust(hub: Hub, tls: ServerTls) -> Callable[[], bytes]:
+    """Gives the certificates (PEM) by which the control plane is known: to sidecars, and to API
+    servers.
+    """
+
+    def trusted() -> bytes:
+        roots = hub.mesh.roots()
+        return tls.client_authorities if roots is None else roots.certificates
+
+    return trusted
+
+
 @contextlib.asynccontextmanager
 async def injection_port(
     settings: Settings, hub: Hub, tls: ServerTls | None, *, metrics: Metrics
@@ -37,10 +49,10 @@ async def injection_port(
             "--tls-key and --tls-client-ca"
         )
 
+    trusted = roots_to_trust(hub, tls)
+
     def begin() -> Installation:
-        roots = hub.mesh.roots()
-        trusted = tls.client_authorities if roots is None else roots.certificates
-        return installation(settings.mesh.osm_namespace, trusted, settings.injection)
+        return installation(settings.mesh.osm_namespace, trusted(), settings.injection)
 
     webhook = Webhook(lambda: hub.mesh if hub.ready else None, begin, metrics=metrics)
     async with http_port(

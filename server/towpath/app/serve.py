@@ -22,7 +22,7 @@ from towpath.admin.http import HttpEndpoints
 from towpath.admin.http_port import http_port
 from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import LARGEST, RULES, Ports, start_grpc
-from towpath.app.injection import injection_port
+from towpath.app.injection import injection_port, roots_to_trust
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.hub.journal import Journal
@@ -38,9 +38,8 @@ from towpath.xds.service import AdsService
 
 if TYPE_CHECKING:
     from towpath.access.tls import ServerTls
+    from towpath.app.cluster import Writer
     from towpath.sources.kube import KubeSource
-    from towpath.status import StatusWriter
-    from towpath.status.preset import Preset
 
 log = logging.getLogger(__name__)
 
@@ -121,7 +120,7 @@ async def serve(
     )
     async with contextlib.AsyncExitStack() as outer, asyncio.TaskGroup() as tasks:
         source, writers = await outer.enter_async_context(
-            _source(settings, store, hub, status_debounce=status_debounce, metrics=metrics)
+            _source(settings, store, hub, tls, status_debounce=status_debounce, metrics=metrics)
         )
         pages = HttpEndpoints(
             hub, metrics=metrics, version=__version__, stale_seconds=source.stale_seconds
@@ -211,8 +210,14 @@ def _tls(settings: Settings, metrics: Metrics) -> ServerTls | None:
 
 @contextlib.asynccontextmanager
 async def _source(
-    settings: Settings, store: Store, hub: Hub, *, status_debounce: Debounce, metrics: Metrics
-) -> AsyncIterator[tuple[FilesSource | KubeSource, tuple[StatusWriter | Preset, ...]]]:
+    settings: Settings,
+    store: Store,
+    hub: Hub,
+    tls: ServerTls | None,
+    *,
+    status_debounce: Debounce,
+    metrics: Metrics,
+) -> AsyncIterator[tuple[FilesSource | KubeSource, tuple[Writer, ...]]]:
     """The folder if one is given, else the cluster, to which status may be written."""
     if settings.source.manifests is not None:
         folder = FilesSource(settings.source.manifests, store)
@@ -222,8 +227,14 @@ async def _source(
     # The Kubernetes client takes a second to import: a folder is served without it.
     from towpath.app.cluster import cluster
 
+    injects = settings.injection.injection_address != ""
     async with cluster(
-        settings, store, hub, status_debounce=status_debounce, metrics=metrics
+        settings,
+        store,
+        hub,
+        status_debounce=status_debounce,
+        metrics=metrics,
+        roots=roots_to_trust(hub, tls) if tls and injects else None,
     ) as parts:
         yield parts
 

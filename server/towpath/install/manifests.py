@@ -12,10 +12,13 @@ from towpath import __version__
 from towpath.install.ownership import NAME
 from towpath.install.packaged import Document, documents
 from towpath.install.values import Values
+from towpath.kubeapi.names import cluster_wide_name
 from towpath.kubeapi.preset import KEY, PRESET, first_mesh_config
 
 NAMESPACE = "osm-system"
 """The namespace that the packaged manifests name."""
+WEBHOOK = "MutatingWebhookConfiguration"
+MONITORED = "openservicemesh.io/monitored-by"
 
 
 def manifests(values: Values) -> list[Document]:
@@ -25,6 +28,8 @@ def manifests(values: Values) -> list[Document]:
         _move(document, values.osm_namespace)
         if document["kind"] == "Deployment":
             _deployment(document["spec"], values)
+        elif document["kind"] == WEBHOOK:
+            _webhooks(document["webhooks"], values)
         elif document["kind"] == "ConfigMap" and document["metadata"]["name"] == PRESET:
             document["data"][KEY] = _preset(document["data"][KEY], values)
     return objects
@@ -65,12 +70,27 @@ def _move(document: Document, namespace: str) -> None:
         metadata["name"] = namespace
     elif "namespace" in metadata:
         metadata["namespace"] = namespace
-    elif document["kind"] in ("ClusterRole", "ClusterRoleBinding"):
-        metadata["name"] = f"{NAME}-{namespace}"
+    elif document["kind"] in ("ClusterRole", "ClusterRoleBinding", WEBHOOK):
+        metadata["name"] = cluster_wide_name(namespace)
+    for rule in document.get("rules", ()):
+        if rule["resources"] == ["mutatingwebhookconfigurations"]:
+            rule["resourceNames"] = [cluster_wide_name(namespace)]
     for subject in document.get("subjects", ()):
         subject["namespace"] = namespace
     if document["kind"] == "ClusterRoleBinding":
-        document["roleRef"]["name"] = f"{NAME}-{namespace}"
+        document["roleRef"]["name"] = cluster_wide_name(namespace)
+
+
+def _webhooks(webhooks: list[Document], values: Values) -> None:
+    """Of the pods of that mesh, and never of the control plane itself."""
+    for webhook in webhooks:
+        webhook["clientConfig"]["service"]["namespace"] = values.osm_namespace
+        selector = webhook["namespaceSelector"]
+        selector["matchLabels"][MONITORED] = values.mesh_name
+        for expression in selector["matchExpressions"]:
+            names = expression.get("values", [])
+            if NAMESPACE in names:
+                names[names.index(NAMESPACE)] = values.osm_namespace
 
 
 def _deployment(spec: Document, values: Values) -> None:
@@ -85,6 +105,8 @@ def _deployment(spec: Document, values: Values) -> None:
         for variable in container.get("env", ()):
             if variable["name"] == "TOWPATH_MESH_NAME":
                 variable["value"] = values.mesh_name
+            elif variable["name"] == "TOWPATH_INIT_CONTAINER_IMAGE":
+                variable["value"] = container["image"]
             elif variable["name"] == "TOWPATH_LOG_LEVEL" and values.log_level:
                 variable["value"] = values.log_level
 

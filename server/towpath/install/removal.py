@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from towpath.install.installed import deployment, mesh_config
-from towpath.install.manifests import manifests
+from towpath.install.manifests import WEBHOOK, manifests
 from towpath.install.objects import listed, read, stub
 from towpath.install.others import ControlPlane
 from towpath.install.ownership import INSTANCE, LABEL, NAME, other_owner
@@ -61,7 +61,10 @@ async def removal(
     if definitions:
         _check_definitions(others)
     removal = Removal()
-    for document in (deployment(namespace), mesh_config(namespace)):
+    # First what would have pods refused that nobody injects any more.
+    applied = manifests(Values(osm_namespace=namespace))
+    webhooks = [document for document in applied if document["kind"] == WEBHOOK]
+    for document in (*webhooks, deployment(namespace), mesh_config(namespace)):
         removal.add(await read(api, document))
     for lease in await _leases(api, namespace):
         removal.add(lease, labelled=False)
@@ -72,9 +75,9 @@ async def removal(
     except NoRightError as error:
         removal.unknown.append(f"certificates in other namespaces: {error}")
     # Definitions come first when all is applied, and the server that reads them last.
-    for document in reversed(manifests(Values(osm_namespace=namespace))):
+    for document in reversed(applied):
         kind = document["kind"]
-        if kind == "Deployment" or (kind == DEFINITION and not definitions):
+        if kind in ("Deployment", WEBHOOK) or (kind == DEFINITION and not definitions):
             continue
         if kind != "Namespace":
             removal.add(await read(api, document))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from types import MappingProxyType
@@ -125,10 +125,17 @@ class KubeApi:
         query = {"fieldManager": manager}
         return await self._patch(path, body, "application/merge-patch+json", query, WRITE_S)
 
+    async def json_patch(
+        self, path: str, operations: Sequence[Mapping[str, Any]], *, manager: str
+    ) -> bytes:
+        """Change by these operations (RFC 6902), all or none, as *manager*."""
+        query = {"fieldManager": manager}
+        return await self._patch(path, operations, "application/json-patch+json", query, WRITE_S)
+
     async def _patch(
         self,
         path: str,
-        body: Mapping[str, Any],
+        body: Mapping[str, Any] | Sequence[Mapping[str, Any]],
         form: str,
         query: Mapping[str, str],
         timeout_s: float,
@@ -157,7 +164,7 @@ class KubeApi:
         query: Mapping[str, str],
         limits: aiohttp.ClientTimeout,
         *,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         form: str = "",
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         # Compression would cost both ends more time than it saves inside a cluster.

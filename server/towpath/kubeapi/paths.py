@@ -53,6 +53,7 @@ _PLURALS = {
     "HTTPRouteGroup": "httproutegroups",
     "Lease": "leases",
     "MeshConfig": "meshconfigs",
+    "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
     "Namespace": "namespaces",
     "NetworkPolicy": "networkpolicies",
     "Pod": "pods",
@@ -96,3 +97,4 @@ DEPLOYMENTS = collection("apps/v1", "Deployment")
 EVENTS = collection("events.k8s.io/v1", "Event")
 LEASES = collection("coordination.k8s.io/v1", "Lease")
 SECRETS = collection("v1", "Secret")
+WEBHOOKS = collection("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration")

@@ -29,6 +29,12 @@ PYTHON = os.environ.get("TOWPATH_TEST_PYTHON") or sys.executable
 """Whose `towpath` runs: the gate names that of an environment with the wheel."""
 
 
+def with_own_sidecar(pod: Mapping[str, Any]) -> dict[str, Any]:
+    """The pod as `deploy/demo/sidecar` has it: no API server asks to inject it."""
+    annotations = {"openservicemesh.io/sidecar-injection": "disabled"}
+    return {**pod, "metadata": {**pod["metadata"], "annotations": annotations}}
+
+
 def account_kubeconfig(cluster: Cluster, folder: Path) -> Path:
     """A kubeconfig with a token of the ServiceAccount that the Deployment runs as."""
     token = cluster.kubectl("create", "token", "towpath", "-n", "osm-system")

@@ -56,6 +56,7 @@ def test_every_object_is_labelled_or_rights_and_stays_in_its_namespace() -> None
         metadata = document["metadata"]
         cluster_wide = document["kind"] in (
             *("Namespace", "CustomResourceDefinition", "ClusterRole", "ClusterRoleBinding"),
+            "MutatingWebhookConfiguration",
         )
         assert metadata.get("namespace") == (None if cluster_wide else "osm-system"), metadata
         assert metadata["labels"]["app.kubernetes.io/name"] == "towpath", metadata
@@ -75,8 +76,8 @@ def test_the_service_the_budget_and_the_network_policy_select_the_pods() -> None
     )
 
     assert all(selector.items() <= labels.items() for selector in selectors)
-    assert {"ads": 15128, "http": 9091} == ports
-    assert [15128, 9091] == [port["port"] for port in objects["Service"]["spec"]["ports"]]
+    assert {"ads": 15128, "http": 9091, "injection": 10250} == ports
+    assert [15128, 9091, 443] == [port["port"] for port in objects["Service"]["spec"]["ports"]]
 
 
 def test_each_definition_is_part_of_the_base() -> None:
