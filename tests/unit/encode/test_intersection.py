@@ -21,7 +21,7 @@ from towpath.encode.envoy.inspection import inspected
 from towpath.encode.pack import resource
 from towpath.model.egress import RequestMatch
 from towpath.model.names import Protocol
-from towpath.model.plan import Destinations, Outbound
+from towpath.model.plan import Destination, Destinations, Outbound
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 from towpath.planning.egress.plan import egress_plan
@@ -81,6 +81,20 @@ def test_what_a_new_chain_would_restrict_is_closed_and_not_let_through_as_before
     assert restricting
     assert [] == [f for name in restricting for f in chains(met)[name].filters]
     assert met.HasField("default_filter_chain")
+
+
+def _headless(*addresses: str) -> Resource:
+    db = Destination("shop", "db", 5432, Protocol.TCP, addresses, direct=True)
+    return outbound_listener(Outbound(Destinations((db,)), passthrough=False))["outbound-listener"]
+
+
+def test_of_a_headless_service_the_addresses_that_stay_are_reachable_all_the_while() -> None:
+    one, two, three = "10.1.0.1", "10.1.0.2", "10.1.0.3"
+
+    assert _headless(two) == _met(_headless(one, two), _headless(two, three))
+    assert _headless(one) == _met(_headless(one), _headless(one, two))
+    assert _headless(one) == _met(_headless(one, two), _headless(one))
+    assert "outbound-mesh" not in str(chains(listener(_met(_headless(one), _headless(two)))))
 
 
 @pytest.mark.parametrize("before", [(), (SILENT,), (HTTP,)])

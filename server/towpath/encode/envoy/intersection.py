@@ -16,6 +16,7 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_components_pb2 import (
     Filter,
     FilterChain,
+    FilterChainMatch,
 )
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
@@ -63,11 +64,14 @@ def _listener(previous: Listener, new: Listener) -> Listener | None:
     first bytes, they are then read where the new listener reads them.
     """
     old = {_key(chain.filter_chain_match): chain for chain in previous.filter_chains}
+    by_name = {str(chain.name): chain for chain in previous.filter_chains}
     chains = []
     for chain in new.filter_chains:
         before = old.get(_key(chain.filter_chain_match))
         if before is not None and (_same_service(before, chain) or _same_way(before, chain)):
             chains.append(before)
+        elif before is None and (common := _of_common_addresses(by_name.get(chain.name), chain)):
+            chains.append(common)
         elif before is not None or (_catches(previous, chain) and not _in_mesh(chain)):
             chains.append(FilterChain(name=chain.name, filter_chain_match=chain.filter_chain_match))
     result = Listener()
@@ -82,6 +86,27 @@ def _listener(previous: Listener, new: Listener) -> Listener | None:
     ):
         result.ClearField("default_filter_chain")
     return result if chains or result.HasField("default_filter_chain") else None
+
+
+def _of_common_addresses(before: FilterChain | None, chain: FilterChain) -> FilterChain | None:
+    """The previous chain to a service of the mesh, at those of its addresses that both have.
+
+    Those of a headless service are its pods', which come and go: the others stay reachable.
+    """
+    if before is None or not _same_service(before, chain):
+        return None
+    old, new = before.filter_chain_match, chain.filter_chain_match
+    ranges = {_key(one) for one in new.prefix_ranges}
+    match = FilterChainMatch()
+    match.CopyFrom(new)
+    del match.prefix_ranges[:]
+    match.prefix_ranges.extend(one for one in old.prefix_ranges if _key(one) in ranges)
+    if not match.prefix_ranges or old.destination_port != new.destination_port:
+        return None
+    common = FilterChain()
+    common.CopyFrom(before)
+    common.filter_chain_match.CopyFrom(match)
+    return common
 
 
 def _same_service(one: FilterChain, other: FilterChain) -> bool:
