@@ -189,6 +189,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
         nack, names = self._rejected(sent, request.error)
         for name in names:
             self._fall_back(name, sent)
+        self._owed |= self._to_restore(nack.names, sent)
         return [nack]
 
     def _fall_back(self, name: str, sent: Sent) -> None:

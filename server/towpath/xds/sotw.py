@@ -126,6 +126,7 @@ class SotwSubstream(Substream[SotwRequest]):
             self._doubtful = sent.unsure or not nack.names
             before = {name: sent.before.get(name) for name in lost}
             self._fall_back(self.resources.changed(before))
+            self._owed |= self._to_restore(nack.names, sent)
         return nack
 
     def _fall_back(self, resources: Holdings) -> None:

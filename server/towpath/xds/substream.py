@@ -158,6 +158,16 @@ class Substream(ABC, Generic[R]):
             self._view.client.accepted(self.type_url, sent.new)
         return Ack(self.type_url, sent.version, frozenset(sent.new.keys() - sent.before.keys()))
 
+    def _to_restore(self, names: Iterable[str], sent: Sent) -> frozenset[str]:
+        """Of rejected names those of which the client is to be sent again what it accepted last.
+
+        Envoy goes on with that, but has the rejected secret at hand, and until it is given another
+        rejects every listener and cluster that would use it.
+        """
+        if self.type_url != SECRET:
+            return frozenset()
+        return frozenset(n for n in names if n in sent.before and sent.before[n].packed)
+
     def _rejected(self, sent: Sent, text: str) -> tuple[Nack, Iterable[str]]:
         """Remember what a NACK speaks of: with no names while they are still searched for; and the
         names of which the client may not have taken what was new.

@@ -96,15 +96,16 @@ def test_endpoints_that_are_gone_go_at_once(variant: type[SotwPeer] | type[Delta
 
 
 @VARIANTS
-def test_check_47_a_rejected_secret_stays_what_it_was_and_endpoints_go_on(
+def test_check_47_what_was_accepted_before_a_rejected_secret_is_sent_again_and_stays(
     variant: type[SotwPeer] | type[DeltaPeer],
 ) -> None:
     peer = _settled(variant, _snapshot())
     (first,) = peer.publish(_snapshot("bad", endpoints="1|2"))
 
     restated = NAMES[SECRET] if isinstance(peer, SotwPeer) else ()
-    events = peer.nack(first, "trust: no such certificate", *restated)
-    assert [(ENDPOINTS, {"web": "1|2"})] == _contents(told(events))
+    (again,) = told(peer.nack(first, "trust: no such certificate", *restated))
+    assert (SECRET, {"trust": "a"}) == (again.type_url, again.contents)
+    assert [(ENDPOINTS, {"web": "1|2"})] == _contents(_ack(peer, again))
     assert [] == peer.publish(_snapshot("bad", endpoints="1|2"))
     assert (SECRET, {"trust": "good"}) in _contents(peer.publish(_snapshot("good", "1|2")))
 
