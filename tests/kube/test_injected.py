@@ -1,0 +1,201 @@
+"""Injection by a real API server, with its own admission: what is stored, refused, and said."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import ssl
+from collections.abc import Iterator
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from support.dataplane import wait
+from support.dataplane.network import Network
+from support.kube.cluster import ADMIN, Cluster
+from support.kube.command import towpath
+from support.kube.injecting import WEBHOOK, Injecting, account, installed, pod
+
+pytestmark = [pytest.mark.kube, pytest.mark.dataplane]
+
+MANY = 100
+LEVELS = ("privileged", "baseline", "restricted")
+
+
+@pytest.fixture(scope="module")
+def injecting(tmp_path_factory: pytest.TempPathFactory, network: Network) -> Iterator[Injecting]:
+    with installed(tmp_path_factory.mktemp("injecting"), network) as injecting:
+        yield injecting
+
+
+@pytest.mark.parametrize("mode", ["iptables", "none"])
+def test_pod_security_decides_about_the_init_container(injecting: Injecting, mode: str) -> None:
+    injecting.patch({"spec": {"traffic": {"interceptionMode": mode}}})
+    results = {}
+    for level in LEVELS:
+        namespace = f"{level}-{mode}"
+        injecting.join(namespace, enforce=level)
+        wanted = 2 if mode == "iptables" else 1
+
+        def create(namespace: str = namespace) -> Any:
+            return injecting.cluster.kubectl(
+                *("create", "--dry-run=server", "-o", "json", "-f", "-"),
+                stdin=yaml.safe_dump(pod("web", namespace)),
+            )
+
+        def is_of_mode(done: Any, wanted: int = wanted) -> bool:
+            if done.exit_code:
+                return "violates PodSecurity" in done.error
+            return len(json.loads(done.out)["spec"]["initContainers"]) == wanted
+
+        done = wait.until(create, is_of_mode, what=f"{namespace}: the MeshConfig has arrived")
+        results[level] = done.exit_code == 0
+    injecting.patch({"spec": {"traffic": {"interceptionMode": "iptables"}}})
+
+    allowed = {"iptables": {"privileged"}, "none": set(LEVELS)}[mode]
+    assert {level: level in allowed for level in LEVELS} == results
+
+
+def test_a_limit_range_and_a_quota_let_the_sidecar_in(injecting: Injecting) -> None:
+    injecting.join("tight")
+    limits = [
+        {"type": "Container", "max": {"cpu": "2", "memory": "1Gi"}, "min": {"cpu": "5m"}},
+    ]
+    hard = {
+        f"{kind}.{name}": amount
+        for kind in ("requests", "limits")
+        for name, amount in (("cpu", "4"), ("memory", "2Gi"))
+    }
+    metadata = {"name": "tight", "namespace": "tight"}
+    applied = injecting.cluster.apply(
+        account("default", "tight"),
+        {
+            "apiVersion": "v1",
+            "kind": "LimitRange",
+            "metadata": metadata,
+            "spec": {"limits": limits},
+        },
+        {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": metadata, "spec": {"hard": hard}},
+    )
+    assert applied.exit_code == 0, applied.error
+    # What the quota's controller would count.
+    status = {"status": {"hard": hard, "used": dict.fromkeys(hard, "0")}}
+    quota = ("patch", "resourcequota", "tight", "-n", "tight", "--subresource=status")
+    patched = injecting.cluster.kubectl(*quota, "--type=merge", "-p", json.dumps(status))
+    assert patched.exit_code == 0, patched.error
+
+    created = injecting.cluster.apply(pod("web", "tight"))
+
+    assert created.exit_code == 0, created.error
+
+
+def test_kubectl_prints_why_a_pod_is_refused_and_what_is_left_out(injecting: Injecting) -> None:
+    injecting.join("words")
+    injecting.cluster.apply(account("default", "words"))
+    ports = "openservicemesh.io/outbound-port-exclusion-list"
+    ranges = "openservicemesh.io/outbound-ip-range-exclusion-list"
+    refused = injecting.cluster.apply(pod("web", "words", **{ports: "80,$(id)"}))
+    warned = injecting.cluster.apply(pod("web", "words", **{ranges: "10.0.0.5/24"}))
+
+    assert 0 != refused.exit_code
+    assert f'annotation {ports} has "$(id)": allowed: a port from 1 to 65535' in refused.error
+    assert (0, True) == (warned.exit_code, f"Warning: towpath: annotation {ranges}" in warned.error)
+
+
+def test_a_stored_pod_comes_again_as_it_is(injecting: Injecting) -> None:
+    """A copy, as `kubectl debug` makes it; also by generateName, and twice the same."""
+    injecting.join("copies")
+    injecting.cluster.apply(account("default", "copies"))
+    first = pod("web", "copies")
+    first["spec"]["containers"][0]["livenessProbe"] = {"tcpSocket": {"port": 80}}
+    stored = injecting.cluster.kubectl(
+        *("create", "-o", "json", "-f", "-"), stdin=yaml.safe_dump(first)
+    ).json()
+    metadata = {**stored["metadata"], "name": "copy"}
+    copy = {
+        **stored,
+        "metadata": {name: metadata[name] for name in ("namespace", "annotations", "labels")},
+        "status": {},
+    }
+    copy["metadata"]["generateName"] = "copy-"
+    again = injecting.cluster.kubectl(
+        *("create", "-o", "json", "-f", "-"), stdin=yaml.safe_dump(copy)
+    ).json()
+
+    assert stored["spec"] == again["spec"]
+    assert stored["metadata"]["annotations"] == again["metadata"]["annotations"]
+    mounting = [
+        container["name"]
+        for container in (*stored["spec"]["initContainers"], *stored["spec"]["containers"])
+        if any(mount["name"] == "towpath" for mount in container.get("volumeMounts", ()))
+    ]
+    assert ["osm-init", "envoy"] == mounting
+    assert "PRIVATE KEY" not in json.dumps(stored)
+
+
+def test_the_bundle_is_repaired_whoever_breaks_it(injecting: Injecting) -> None:
+    right = injecting.bundle()
+    patch = '[{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": "Zm9v"}]'
+    broken = injecting.cluster.kubectl("patch", *WEBHOOK, "--type=json", "-p", patch)
+    assert broken.exit_code == 0, broken.error
+
+    assert right == injecting.wait_trusted(unlike="Zm9v")
+    upgraded = towpath(injecting.cluster, "upgrade")
+    assert upgraded.exit_code == 0, upgraded.error
+    assert right == injecting.bundle()
+
+
+def test_many_pods_at_once(injecting: Injecting) -> None:
+    injecting.join("many")
+    injecting.cluster.apply(account("default", "many"))
+    answers = asyncio.run(create_at_once(injecting.cluster, "many", MANY))
+
+    assert [201] * MANY == [status for status, _ in answers]
+    assert all(len(one["spec"]["initContainers"]) == 2 for _, one in answers)
+
+
+async def create_at_once(cluster: Cluster, namespace: str, count: int) -> list[tuple[int, Any]]:
+    """Each pod by a connection of its own."""
+    trusted = ssl.create_default_context(cafile=str(cluster.authority))
+    headers = {"Authorization": f"Bearer token-of-{ADMIN}"}
+    connector = aiohttp.TCPConnector(limit=count, ssl=trusted)
+    async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
+
+        async def create(number: int) -> tuple[int, Any]:
+            url = f"{cluster.url}/api/v1/namespaces/{namespace}/pods"
+            async with session.post(url, json=pod(f"web-{number}", namespace)) as answer:
+                return answer.status, await answer.json()
+
+        return await asyncio.gather(*map(create, range(count)))
+
+
+def test_without_the_control_plane_only_pods_of_the_mesh_are_refused(injecting: Injecting) -> None:
+    injecting.join("meshed")
+    injecting.cluster.kubectl("create", "namespace", "outside")
+    for namespace in ("meshed", "outside"):
+        injecting.cluster.apply(account("default", namespace))
+    injecting.server.process.kill()
+    disabled = pod("disabled", "meshed", **{"openservicemesh.io/sidecar-injection": "No"})
+    on_node = pod("on-node", "meshed")
+    on_node["spec"]["hostNetwork"] = True
+    try:
+        results = {
+            one["metadata"]["name"]: injecting.cluster.apply(one)
+            for one in (pod("web", "meshed"), pod("other", "outside"), disabled, on_node)
+        }
+    finally:
+        injecting.server.process.start()
+
+    assert "failed calling webhook" in results.pop("web").error
+    assert {"other": 0, "disabled": 0, "on-node": 0} == {
+        name: done.exit_code for name, done in results.items()
+    }
+    wait.until(
+        lambda: injecting.cluster.apply(pod("web", "meshed")).exit_code,
+        lambda code: code == 0,
+        what="pods of the mesh are created again",
+        within_s=60,
+        context=injecting.server.process.tail,
+    )
