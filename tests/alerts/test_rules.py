@@ -98,6 +98,26 @@ def test_slow_pushes_fire(tmp_path: Path) -> None:
     expect({"TowpathSlow"}, tmp_path, *phases)
 
 
+@pytest.mark.parametrize(
+    "series",
+    [
+        'envoy_http_downstream_cx_total{envoy_http_conn_manager_prefix="inbound-plain_8080"}',
+        'envoy_tcp_downstream_cx_total{envoy_tcp_prefix="inbound-plain_9000"}',
+    ],
+)
+def test_plaintext_that_goes_on_arriving_fires_and_mutual_tls_does_not(
+    tmp_path: Path, series: str
+) -> None:
+    quiet = page(of_a_cluster())
+    phases = [({**quiet, series: float(count)}, MINUTE) for count in range(25)]
+    mutual = [
+        ({**quiet, series.replace("plain", "mesh"): float(count)}, MINUTE) for count in range(25)
+    ]
+
+    expect({"TowpathPlaintextArrives"}, tmp_path, *phases)
+    expect(set(), tmp_path, *mutual)
+
+
 def test_a_server_that_nobody_reads_fires(tmp_path: Path) -> None:
     expect({"TowpathNotScraped"}, tmp_path, ({"up{}": 0.0}, 10 * MINUTE))
 

@@ -107,6 +107,14 @@ def test_who_is_no_sidecar_is_let_in_in_plaintext_and_counted(permissive: Encryp
 
     assert 200 == curl(control, f"http://{SERVER_ADDRESS}:{APP_PORT}/").status
     assert permissive.plaintext() == before + 1
+    page = curl(control, f"http://{SERVER_ADDRESS}:15010/stats/prometheus").body
+    series = (
+        'envoy_http_downstream_cx_total{envoy_http_conn_manager_prefix="inbound-plain_8080"}',
+        'envoy_http_downstream_cx_active{envoy_http_conn_manager_prefix="inbound-plain_8080"}',
+        'envoy_tcp_downstream_cx_total{envoy_tcp_prefix="inbound-plain_9000"}',
+        'envoy_listener_ssl_handshake{envoy_listener_address="0.0.0.0_15003"}',
+    )
+    assert [] == [one for one in series if one not in page]
 
 
 def test_check_50_strict_refuses_plaintext_and_its_log_says_so(strict: Encrypted) -> None:
