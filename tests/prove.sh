@@ -11,7 +11,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 BIN=$PWD/.venv/bin
-ALL=(properties searches egress silence xds clients pipy)
+ALL=(properties searches egress silence mtls xds clients pipy)
 left_out=()
 failed=()
 
@@ -25,6 +25,10 @@ silence() { # streams and connections that say nothing for longer than Envoy's d
   tests/system.sh dataplane
   TOWPATH_REQUIRE_DATAPLANE=1 "$BIN/python" -m pytest --quiet tests/dataplane/prove_silence.py
 }
+mtls() { # a running mesh moves to mutual TLS and back; certificates outlive the control plane
+  tests/system.sh dataplane
+  TOWPATH_REQUIRE_DATAPLANE=1 "$BIN/python" -m pytest --quiet -s tests/dataplane/prove_mtls.py
+}
 xds() { make --no-print-directory fuzz-xds TIME="${TIME:-3600}"; }
 clients() { make --no-print-directory clients; }
 pipy() { TOWPATH_REQUIRE_PIPY=1 "$BIN/python" -m pytest --quiet tests/pipy; }
@@ -32,7 +36,7 @@ pipy() { TOWPATH_REQUIRE_PIPY=1 "$BIN/python" -m pytest --quiet tests/pipy; }
 missing() { # missing PHASE: what this machine lacks for it, in words; nothing if it lacks nothing
   local tool
   case $1 in
-    egress | silence) [ "$(id -u)" = 0 ] || echo "it needs root" ;;
+    egress | silence | mtls) [ "$(id -u)" = 0 ] || echo "it needs root" ;;
     clients)
       for tool in go mvn npm cargo; do
         command -v "$tool" >/dev/null || { echo "there is no $tool"; return; }
