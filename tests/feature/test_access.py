@@ -22,8 +22,9 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from support.calls import call
 from support.certificates import Certificates, spiffe_id
-from support.control_plane import ControlPlane, control_plane
+from support.control_plane import ControlPlane, bearer, control_plane, with_uid
 from support.samples import sample
+from support.tokens import Issuer
 from towpath.access import Audience
 from towpath.app.grpc_server import RULES
 from towpath.model.types import CLUSTER, LISTENER
@@ -89,13 +90,20 @@ def _question(method: str) -> bytes:
 
 
 async def _answers(
-    plane: ControlPlane, methods: Iterable[str], tls: TlsFiles | None
+    plane: ControlPlane,
+    methods: Iterable[str],
+    tls: TlsFiles | None,
+    *,
+    token: str | None = None,
 ) -> dict[str, grpc.StatusCode]:
-    """What becomes of a call of each method; an answer counts as OK."""
+    """What becomes of a call of each method; an answer counts as OK. A *token*, "" for none, is
+    shown on the port for those.
+    """
     results = {}
-    async with plane.channel(tls) as channel:
+    shown = bearer(token or None)
+    async with plane.channel(tls, by_token=token is not None) as channel:
         for method in sorted(methods):
-            answer = await call(channel, method, _question(method))
+            answer = await call(channel, method, _question(method), metadata=shown)
             results[method] = grpc.StatusCode.OK if isinstance(answer, bytes) else answer
     return results
 
@@ -126,7 +134,10 @@ async def test_every_method_refuses_whom_it_is_not_for(
     foreign = certificates.issue("f", uris=(spiffe_id("curl", "curl", trust_domain="other.local"),))
     stranger = Certificates(tmp_path, name="strangers").sidecar("curl", "stranger")
     untrusted = TlsFiles(certificates.ca, stranger.certificate, stranger.key)
-    async with control_plane(tmp_path, tls=certificates.server(), people=frozenset({JO})) as plane:
+    issuer, people = Issuer(), frozenset({JO})
+    async with control_plane(
+        tmp_path, tls=certificates.server(), people=people, issuer=issuer, edit=with_uid("uid-1")
+    ) as plane:
         methods = registered.methods
         seen = {
             "without TLS": await _answers(plane, methods, None),
@@ -136,7 +147,18 @@ async def test_every_method_refuses_whom_it_is_not_for(
             "other": await _answers(plane, methods, other),
             "curl": await _answers(plane, methods, curl),
             "jo": await _answers(plane, methods, jo),
+            "token": await _answers(plane, methods, curl, token=issuer.token()),
+            "other's token": await _answers(
+                plane, methods, curl, token=issuer.token("other", account="other")
+            ),
         }
+        without = await _answers(plane, methods, curl, token="")
+        wrong = await _answers(plane, methods, curl, token=Issuer().token())
+        async with plane.channel(no_id) as channel:  # on the port for certificates it is nothing
+            beside = {
+                m: await call(channel, m, _question(m), metadata=bearer(issuer.token()))
+                for m in methods
+            }
         async with grpc.aio.insecure_channel(f"unix:{plane.local_socket}") as local:
             by_socket = {m: await call(local, m, _question(m)) for m in methods}
             reflected = await _reflected(local)
@@ -156,7 +178,11 @@ async def test_every_method_refuses_whom_it_is_not_for(
         "other": sidecars | people,
         "curl": people,
         "jo": sidecars,
+        "token": people,
+        "other's token": sidecars | people,
     } == denied
+    assert {grpc.StatusCode.UNAUTHENTICATED} == {*without.values(), *wrong.values()}
+    assert sidecars | people == {m for m, s in beside.items() if s is PERMISSION_DENIED}
     # These do not even get a connection.
     assert {UNAVAILABLE} == {*seen["without TLS"].values(), *seen["untrusted"].values()}
     assert sidecars == {m for m, answer in by_socket.items() if answer is PERMISSION_DENIED}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any, cast
 
 import grpc
@@ -11,7 +12,11 @@ WITHIN_S = 30.0
 
 
 async def call(
-    channel: grpc.aio.Channel, method: str, message: bytes = b""
+    channel: grpc.aio.Channel,
+    method: str,
+    message: bytes = b"",
+    *,
+    metadata: Sequence[tuple[str, str]] = (),
 ) -> bytes | grpc.StatusCode:
     """Send one message and no more; gives the first answer, or the status of the end before it.
 
@@ -19,7 +24,7 @@ async def call(
     """
     # As one write: where the server ends a call while a stream's message is being written, grpc.aio
     # can say INTERNAL instead of its status (https://github.com/grpc/grpc/issues/36066).
-    answers: Any = cast("Any", channel.unary_stream(method))(message)
+    answers: Any = cast("Any", channel.unary_stream(method))(message, metadata=tuple(metadata))
     try:
         answer = await asyncio.wait_for(answers.read(), WITHIN_S)
     except grpc.aio.AioRpcError as error:

@@ -13,13 +13,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import grpc
+import yaml
 
 from support.kube.cluster import free_ports
 from support.running_hub import hub_that
 from support.serving import DEFAULTS, serving
+from support.tokens import AUDIENCE, Issuer
 from support.xds.stream import RawStream
+from towpath.access.keys import KeyRing
+from towpath.access.login import TokenLogin
 from towpath.access.tls import ServerTls
 from towpath.app.grpc_server import Ports
+from towpath.clock import utc_now
 from towpath.hub.compose import snapshot
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Compose, Hub
@@ -44,6 +49,8 @@ class ControlPlane:
     metrics: Metrics
     local_socket: Path
     tls: ServerTls | None
+    token_address: str
+    ring: KeyRing
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -52,14 +59,21 @@ class ControlPlane:
         *,
         service: str = SERVICE,
         tls: TlsFiles | None = None,
+        token: str | None = None,
     ) -> AsyncIterator[RawStream]:
         """A stream on which a test says exactly what it wants, bytes included."""
-        async with self.channel(tls) as channel:
-            yield RawStream(channel, f"/{service}/{method}")
+        async with self.channel(tls, by_token=token is not None) as channel:
+            yield RawStream(channel, f"/{service}/{method}", metadata=bearer(token))
 
-    def channel(self, tls: TlsFiles | None = None) -> grpc.aio.Channel:
-        """A connection of its own to the ADS address."""
+    def channel(self, tls: TlsFiles | None = None, *, by_token: bool = False) -> grpc.aio.Channel:
+        """A connection of its own to the ADS address; *by_token* to that for tokens, for which of
+        the files only the authority counts.
+        """
         options = (("grpc.use_local_subchannel_pool", 1),)
+        if by_token:
+            assert tls is not None
+            trusting = grpc.ssl_channel_credentials(tls.ca.read_bytes())
+            return grpc.aio.secure_channel(self.token_address, trusting, options=options)
         if tls is None:
             return grpc.aio.insecure_channel(self.address, options=options)
         return grpc.aio.secure_channel(self.address, tls.credentials(), options=options)
@@ -88,11 +102,13 @@ async def control_plane(
     people: frozenset[str] = frozenset(),
     limits: StreamLimits = DEFAULTS,
     socket: Path | None = None,
+    issuer: Issuer | None = None,
     edit: Callable[[Path], None] = lambda _: None,
 ) -> AsyncIterator[ControlPlane]:
     """Serve a copy of the demo mesh; with *follow* off nothing is ever listed, and *compose* may
     serve other resources than those of the mesh. With *tls*, the server's files, it is served on
-    loopback, and *people* may call the Inspector. *socket* is where another has listened before,
+    loopback, and *people* may call the Inspector; there too, on another port, log in those who have
+    a token of *issuer*. *socket* is where another has listened before,
     and *edit* changes the folder before anything is read.
     """
     folder = tmp_path / "mesh"
@@ -118,7 +134,16 @@ async def control_plane(
         else f"localhost:{free_ports(1)[0]}"
     )
     local_socket = tmp_path / "local.sock"
-    ports = Ports(address, server_tls.credentials() if server_tls else None, local_socket)
+    token_address = f"localhost:{free_ports(1)[0]}"
+    ports = Ports(
+        address,
+        server_tls.credentials() if server_tls else None,
+        local_socket,
+        token_address,
+        server_tls.token_credentials() if server_tls else None,
+    )
+    ring = _ring(issuer)
+    login = TokenLogin(ring, audience=AUDIENCE, metrics=metrics, now=utc_now, clock=time.monotonic)
     running = [asyncio.create_task(hub.run())]
     if follow:
         source.load()
@@ -130,16 +155,51 @@ async def control_plane(
             metrics=metrics,
             people=people,
             limits=limits,
+            login=login,
         ):
             if follow:
                 async with asyncio.timeout(30):
                     while not hub.ready:
                         await asyncio.sleep(0.005)
-            yield ControlPlane(address, folder, hub, metrics, local_socket, server_tls)
+            yield ControlPlane(
+                address, folder, hub, metrics, local_socket, server_tls, token_address, ring
+            )
     finally:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def bearer(token: str | None) -> tuple[tuple[str, str], ...]:
+    """The metadata of a call that shows a token; none without one."""
+    return () if token is None else (("authorization", f"Bearer {token}"),)
+
+
+def with_uid(uid: str) -> Callable[[Path], None]:
+    """An edit of the folder that gives the pod `curl` a uid, as an API server would."""
+
+    def edit(folder: Path) -> None:
+        path = folder / "curl.yaml"
+        documents = [one for one in yaml.safe_load_all(path.read_text()) if one]
+        for document in documents:
+            if document["kind"] == "Pod":
+                document["metadata"]["uid"] = uid
+        fresh = path.with_suffix(".new")
+        fresh.write_text(yaml.safe_dump_all(documents))
+        fresh.replace(path)
+
+    return edit
+
+
+def _ring(issuer: Issuer | None) -> KeyRing:
+    """The keys that the issuer publishes, whenever it is asked; no keys without an issuer."""
+
+    async def ask() -> None:
+        if issuer is not None:
+            ring.publish(issuer.published)
+
+    ring = KeyRing(ask, clock=time.monotonic)
+    return ring
 
 
 def _server_tls(files: TlsFiles, metrics: Metrics) -> ServerTls:

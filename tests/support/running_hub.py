@@ -14,6 +14,7 @@ from towpath.hub.compose import snapshot
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Compose, Hub
 from towpath.hub.stream import Stream
+from towpath.model.credentials import Credential, Subscriber
 from towpath.model.mesh import Object
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.snapshot import Snapshot
@@ -41,8 +42,10 @@ class RunningHub:
         *,
         namespace: str = "shop",
         variant: str = "sotw",
-        subscriber: Account | None = None,
+        subscriber: Account | Subscriber | None = None,
     ) -> Stream:
+        if isinstance(subscriber, Account):
+            subscriber = Subscriber(subscriber, Credential.CERTIFICATE)
         return self.hub.attach(
             peer="test",
             node_id=f"{pod}.{namespace}",

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from support.certificates import TRUST_DOMAIN
 from towpath.access import Gate
 from towpath.access.doorkeeper import Room
+from towpath.access.login import TokenLogin
 from towpath.admin.csds import ClientStatus
 from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import LARGEST, RULES, Ports, start_grpc
@@ -28,8 +29,11 @@ async def serving(
     metrics: Metrics,
     people: frozenset[str] = frozenset(),
     limits: StreamLimits = DEFAULTS,
+    login: TokenLogin | None = None,
 ) -> AsyncIterator[None]:
-    """Serve *hub* on *ports*; with credentials, *people* may call the Inspector."""
+    """Serve *hub* on *ports*; with credentials, *people* may call the Inspector, and *login* takes
+    tokens.
+    """
     gate = Gate(
         RULES,
         plaintext=ports.credentials is None,
@@ -37,6 +41,7 @@ async def serving(
         people=people,
         metrics=metrics,
         largest=LARGEST,
+        login=login,
     )
     ads = AdsService(
         hub,

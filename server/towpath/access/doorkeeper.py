@@ -1,6 +1,6 @@
-"""Doorkeeper: keeps room on the ADS port for those whom the gate lets in.
+"""Doorkeeper: keeps room on the ADS ports for those whom the gate lets in.
 
-Who has no certificate can connect all the same; what he can have of the server is a few connections
+Who has no credential can connect all the same; what he can have of the server is a few connections
 for a few seconds.
 """
 
@@ -27,7 +27,7 @@ HANG_UP_S = 0.5
 """How long what was said last has to get through before a connection is ended."""
 
 PORT = "ads"
-"""The port's name in metrics."""
+"""What both ports are called in metrics."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,9 @@ class Doorkeeper:
         if (key := parse_peer(peer)) is not None:
             self._leaving.setdefault(key, self._clock() + HANG_UP_S)
 
-    async def keep(self, port: int) -> None:
-        """Look after a port of this process until cancelled."""
-        self._sockets = Sockets(port, clock=self._clock)
+    async def keep(self, *ports: int) -> None:
+        """Look after ports of this process until cancelled."""
+        self._sockets = Sockets(*ports, clock=self._clock)
         while True:
             try:
                 crowded = self.look()
@@ -99,7 +99,7 @@ class Doorkeeper:
         return self._end("per-address", self._too_many(connections)) + crowd > 0
 
     def end_all(self) -> None:
-        """End every connection of the port."""
+        """End every connection of the ports."""
         if self._sockets is not None:
             self._sockets.end(self._sockets.look().values())
 

@@ -8,23 +8,27 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from enum import StrEnum
 from inspect import isasyncgen
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import grpc
 
 from towpath.access.caller import Caller, Context, Transport
 from towpath.access.expiry import seconds_left
 from towpath.access.requests import Calls, each, only, released
-from towpath.model.names import Account
+from towpath.model.credentials import Subscriber
 from towpath.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 Continuation: TypeAlias = "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]"
+
+_LET_IN: ContextVar[Caller] = ContextVar("_LET_IN")
+"""The caller of the call that this task serves."""
 
 
 class Audience(StrEnum):
@@ -38,6 +42,13 @@ class Audience(StrEnum):
     """Any authenticated caller."""
 
 
+class Login(Protocol):
+    """Takes callers' tokens: see `access.login`."""
+
+    async def take(self, caller: Caller, context: Context) -> Caller:
+        """The caller with what its token proves; it ends the call if that proves nobody."""
+
+
 class Gate(grpc.aio.ServerInterceptor):
     """Lets calls in by *rules*, which say by a service's full name for whom it is.
 
@@ -45,7 +56,7 @@ class Gate(grpc.aio.ServerInterceptor):
     stream may be any pod's. Without, a caller in plaintext is refused everything. *people* are
     SPIFFE ids. *largest* is how many bytes a request to a service may have, and *let_in* is told
     the peer of each call that is let in; *hang_up* ends the connection of a peer in a moment.
-    *now* is when certificates have to be valid.
+    *now* is when certificates have to be valid. Without a *login* tokens count for nothing.
     """
 
     def __init__(
@@ -60,6 +71,7 @@ class Gate(grpc.aio.ServerInterceptor):
         let_in: Callable[[str], None] = lambda _: None,
         hang_up: Callable[[str], None] = lambda _: None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        login: Login | None = None,
     ) -> None:
         self._rules = rules
         self._plaintext = plaintext
@@ -69,25 +81,30 @@ class Gate(grpc.aio.ServerInterceptor):
         self._largest = largest or {}
         self._let_in = let_in
         self._now = now
+        self._login = login
         self.hang_up = hang_up
         self._calls = Calls()
 
-    def subscriber(self, context: Context) -> Account | None:
-        """The service account that a stream is opened for; None: nobody is authenticated.
+    def caller(self, context: Context) -> Caller:
+        """Who makes the call of that context: the one who was let in, inside of a method."""
+        caller = _LET_IN.get(None)
+        return Caller.of(context) if caller is None else caller
+
+    def subscriber(self, context: Context) -> Subscriber | None:
+        """In whose name a stream is opened; None: nobody is authenticated.
 
         PermissionError for a caller who is none: the gate lets no such one in.
         """
-        caller = Caller.of(context)
+        caller = self.caller(context)
         if caller.transport is Transport.PLAINTEXT and self._plaintext:
             return None
-        account = caller.account(self._trust_domain)
-        if account is None or caller.transport is not Transport.TLS:
+        if (subscriber := caller.subscriber(self._trust_domain)) is None:
             raise PermissionError(f"{caller} is not a sidecar")
-        return account
+        return subscriber
 
     def seconds_left(self, context: Context) -> float | None:
-        """How long a call may last until its certificate ends; None: for ever."""
-        caller = Caller.of(context)
+        """How long a call may last until its credential ends; None: for ever."""
+        caller = self.caller(context)
         if caller.expires_at is None:
             return None
         return seconds_left(caller.expires_at, peer=caller.peer, now=self._now())
@@ -151,7 +168,7 @@ class Gate(grpc.aio.ServerInterceptor):
     async def _let_through(
         self, service: str, method: str, context: Context
     ) -> AsyncIterator[None]:
-        await self._check(service, method, context)
+        _LET_IN.set(await self._check(service, method, context))
         self._let_in(context.peer())
         if self._rules[service] is Audience.SIDECARS:  # which has limits of its own
             yield
@@ -159,8 +176,11 @@ class Gate(grpc.aio.ServerInterceptor):
         async with self._calls.one_more(context):
             yield
 
-    async def _check(self, service: str, method: str, context: Context) -> None:
+    async def _check(self, service: str, method: str, context: Context) -> Caller:
         caller = Caller.of(context)
+        anonymous = caller.transport is Transport.TLS and caller.credential is None
+        if anonymous and self._login is not None:
+            caller = await self._login.take(caller, context)
         refusal = self._refusal(service, caller)
         if refusal is not None:
             reason, details = refusal
@@ -173,6 +193,7 @@ class Gate(grpc.aio.ServerInterceptor):
                 extra={"method": method, "reason": reason, **caller.fields},
             )
             await context.abort(grpc.StatusCode.PERMISSION_DENIED, f"{caller}: {details}")
+        return caller
 
     def _refusal(self, service: str, caller: Caller) -> tuple[str, str] | None:
         """Why a caller may not call a service: for the metric and the log, and in words."""
@@ -185,8 +206,9 @@ class Gate(grpc.aio.ServerInterceptor):
             case Transport.LOCAL:
                 return self._refusal_of_local(service, audience)
             case Transport.TLS if caller.expires_at and caller.expires_at <= self._now():
-                return "expired", "the certificate has expired: connect again with a new one"
-            case Transport.TLS:
+                text = f"the {caller.credential} has expired: connect again with a new one"
+                return "expired", text
+            case Transport.TLS if caller.credential is not None:
                 return self._refusal_of_identity(service, audience, caller)
         return "transport", "only authenticated callers are served"
 

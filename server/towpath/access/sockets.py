@@ -1,4 +1,4 @@
-"""The connections of one TCP port of this process, found among its descriptors.
+"""The connections of TCP ports of this process, found among its descriptors.
 
 gRPC accepts connections itself and hands out nothing of them before a call; but a descriptor is
 anybody's in its process, and to shut one down is what its peer could do as well at any time.
@@ -39,10 +39,10 @@ class Connection:
 
 
 class Sockets:
-    """Those of *port*; *clock* is monotonic, in seconds."""
+    """Those of *ports*; *clock* is monotonic, in seconds."""
 
-    def __init__(self, port: int, *, clock: Callable[[], float]) -> None:
-        self._port = port
+    def __init__(self, *ports: int, clock: Callable[[], float]) -> None:
+        self._ports = frozenset(ports)
         self._clock = clock
         self._known: dict[int, Connection] = {}
 
@@ -80,7 +80,7 @@ class Sockets:
         with contextlib.suppress(OSError), _same(connection) as duplicate:
             if duplicate is not None and duplicate.family in (socket.AF_INET, socket.AF_INET6):
                 ours, others = duplicate.getsockname(), duplicate.getpeername()
-                if ours[1] == self._port:
+                if ours[1] in self._ports:
                     connection.peer = _peer(others[0], others[1])
         return connection
 

@@ -59,7 +59,7 @@ class ServerTls:
             raise SettingsError(str(error)) from error
         self._used = contents
         self._failure = LogOnce(log, logging.ERROR)
-        self._handed_out = self._configuration
+        self._news = self._for_a_port()
         self._contexts: list[ssl.SSLContext] = []
 
     @property
@@ -79,6 +79,12 @@ class ServerTls:
         """What a port needs: every client must have a certificate of the client authorities."""
         return grpc.dynamic_ssl_server_credentials(
             self._configuration, self._news, require_client_authentication=True
+        )
+
+    def token_credentials(self) -> grpc.ServerCredentials:
+        """What a port needs on which no client has a certificate, and so each call a token."""
+        return grpc.dynamic_ssl_server_credentials(
+            self._configuration, self._for_a_port(), require_client_authentication=False
         )
 
     async def follow(self) -> None:
@@ -112,12 +118,18 @@ class ServerTls:
         if self._failure.tell(text):
             self._metrics.tls_reloads.labels("failed").inc()
 
-    def _news(self) -> Any:
-        """Called by gRPC, in a thread of its own, before each handshake; None: as before."""
-        if self._handed_out is self._configuration:
-            return None
-        self._handed_out = self._configuration
-        return self._handed_out
+    def _for_a_port(self) -> Callable[[], Any]:
+        """What gRPC calls, in a thread of its own, before each handshake; None: as before."""
+        handed_out = self._configuration
+
+        def news() -> Any:
+            nonlocal handed_out
+            if handed_out is self._configuration:
+                return None
+            handed_out = self._configuration
+            return handed_out
+
+        return news
 
     def _read(self) -> _Contents:
         """The files' contents; ValueError if one cannot be read."""

@@ -54,7 +54,14 @@ async def cluster(
     namespace, clock = settings.mesh.osm_namespace, time.monotonic
     path = settings.source.checkpoint
     keeper = None if path is None else _keeper(settings, path, api, metrics)
-    source = KubeSource(api, store, osm_namespace=namespace, metrics=metrics, keeper=keeper)
+    source = KubeSource(
+        api,
+        store,
+        osm_namespace=namespace,
+        metrics=metrics,
+        keeper=keeper,
+        tokens=bool(settings.access.ads_token_address),
+    )
     identity = replica_name(socket.gethostname(), uuid.uuid4().hex)
     lease = Lease(api, namespace=namespace, name=LEASE, identity=identity, clock=clock, now=utc_now)
     writer = StatusWriter(

@@ -1,4 +1,4 @@
-"""The gRPC server of the ADS port: sidecars' streams; the Inspector, CSDS, reflection, health."""
+"""The gRPC server of the ADS ports: sidecars' streams; the Inspector, CSDS, reflection, health."""
 
 from __future__ import annotations
 
@@ -99,25 +99,25 @@ def connection_options(limits: ConnectionLimits, room: Room) -> list[tuple[str, 
 
 @dataclass(frozen=True, slots=True)
 class Ports:
-    """Where to listen: the ADS address (in plaintext without credentials), and the local socket."""
+    """Where to listen: the ADS address (in plaintext without credentials), that of those who log in
+    with a token (none without credentials), and the local socket.
+    """
 
     address: str
     credentials: grpc.ServerCredentials | None = None
     local_socket: Path | None = None
+    token_address: str = ""
+    token_credentials: grpc.ServerCredentials | None = None
 
-    def bind(self, server: grpc.aio.Server) -> int:
-        """The port of the ADS address, 0 if it has none. Raises OSError if one cannot be bound."""
-        _check_free(self.address)
-        try:
-            if self.credentials is None:
-                port = server.add_insecure_port(self.address)
-            else:
-                port = server.add_secure_port(self.address, self.credentials)
-        except RuntimeError as error:
-            raise OSError(f"--ads-address {self.address} cannot be bound: {error}") from error
+    def bind(self, server: grpc.aio.Server) -> tuple[int, ...]:
+        """The TCP ports of both ADS addresses. Raises OSError if one cannot be bound."""
+        numbers = [_bind(server, "--ads-address", self.address, self.credentials)]
+        if self.token_credentials is not None:
+            flag = "--ads-token-address"
+            numbers.append(_bind(server, flag, self.token_address, self.token_credentials))
         if self.local_socket is not None:
             _bind_local(server, self.local_socket)
-        return 0 if self.address.startswith("unix:") else port
+        return tuple(filter(None, numbers))
 
 
 @contextlib.asynccontextmanager
@@ -132,8 +132,8 @@ async def start_grpc(
     connections: ConnectionLimits,
     room: Room,
     end_all: Callable[[], None] = lambda: None,
-) -> AsyncIterator[int]:
-    """Serve on *ports*; gives the port of the ADS address, 0 if it has none.
+) -> AsyncIterator[tuple[int, ...]]:
+    """Serve on *ports*; gives the TCP ports of the ADS addresses.
 
     Streams that are open at the end get *grace* seconds; then *end_all* has to end every connection
     that is left. Raises OSError if a port cannot be bound.
@@ -156,12 +156,12 @@ async def start_grpc(
         ),
         server,
     )
-    port = ports.bind(server)
+    numbers = ports.bind(server)
     await server.start()
     for service in ("", *SERVICES, INSPECTOR, CLIENT_STATUS):
         await health.set(service, health_pb2.HealthCheckResponse.SERVING)
     try:
-        yield port
+        yield numbers
     finally:
         await _stop(server, health, grace=grace, end_all=end_all)
 
@@ -182,7 +182,22 @@ async def _stop(
         end_all()
 
 
-def _check_free(address: str) -> None:
+def _bind(
+    server: grpc.aio.Server, flag: str, address: str, credentials: grpc.ServerCredentials | None
+) -> int:
+    """The port of the address that the flag gives, 0 if it has none."""
+    _check_free(flag, address)
+    try:
+        if credentials is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, credentials)
+    except RuntimeError as error:
+        raise OSError(f"{flag} {address} cannot be bound: {error}") from error
+    return 0 if address.startswith("unix:") else port
+
+
+def _check_free(flag: str, address: str) -> None:
     """Raises OSError if HOST:PORT cannot be bound; gRPC would log it in words of its own."""
     if address.startswith("unix:"):
         return
@@ -196,7 +211,7 @@ def _check_free(address: str) -> None:
                 probe.bind(where)
     except OSError as error:
         reason = error.strerror or error
-        raise OSError(f"--ads-address {address} cannot be bound: {reason}") from error
+        raise OSError(f"{flag} {address} cannot be bound: {reason}") from error
 
 
 def _milliseconds(seconds: float) -> int:

@@ -23,6 +23,7 @@ from towpath.admin.http_port import http_port
 from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import LARGEST, RULES, Ports, start_grpc
 from towpath.app.injection import injection_port, roots_to_trust
+from towpath.clock import utc_now
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.hub.journal import Journal
@@ -37,6 +38,7 @@ from towpath.telemetry.metrics import Metrics
 from towpath.xds.service import AdsService
 
 if TYPE_CHECKING:
+    from towpath.access.login import TokenLogin
     from towpath.access.tls import ServerTls
     from towpath.app.cluster import Writer
     from towpath.sources.kube import KubeSource
@@ -73,16 +75,6 @@ async def serve(
     tls = _tls(settings, metrics)
     room = _room(settings)
     doorkeeper = Doorkeeper(room, metrics=metrics, clock=time.monotonic)
-    gate = Gate(
-        RULES,
-        plaintext=tls is None,
-        trust_domain=settings.access.tls_trust_domain,
-        people=settings.access.people,
-        metrics=metrics,
-        largest=LARGEST,
-        let_in=doorkeeper.let_in,
-        hang_up=doorkeeper.hang_up,
-    )
     debounce = Debounce(
         quiet=settings.debounce.settle_quiet,
         longest=settings.debounce.settle_max,
@@ -110,17 +102,28 @@ async def serve(
         on_publish=published,
         rollout=settings.rollout,
     )
-    ads = AdsService(
-        hub,
-        gate=gate,
-        metrics=metrics,
-        clock=time.monotonic,
-        limits=settings.streams,
-        identifier=f"towpath/{__version__}",
-    )
     async with contextlib.AsyncExitStack() as outer, asyncio.TaskGroup() as tasks:
         source, writers = await outer.enter_async_context(
             _source(settings, store, hub, tls, status_debounce=status_debounce, metrics=metrics)
+        )
+        gate = Gate(
+            RULES,
+            plaintext=tls is None,
+            trust_domain=settings.access.tls_trust_domain,
+            people=settings.access.people,
+            metrics=metrics,
+            largest=LARGEST,
+            let_in=doorkeeper.let_in,
+            hang_up=doorkeeper.hang_up,
+            login=_login(settings, source, doorkeeper, metrics),
+        )
+        ads = AdsService(
+            hub,
+            gate=gate,
+            metrics=metrics,
+            clock=time.monotonic,
+            limits=settings.streams,
+            identifier=f"towpath/{__version__}",
         )
         pages = HttpEndpoints(
             hub, metrics=metrics, version=__version__, stale_seconds=source.stale_seconds
@@ -145,10 +148,12 @@ async def serve(
                 settings.access.ads_address,
                 tls.credentials() if tls else None,
                 settings.access.local_socket,
+                settings.access.ads_token_address,
+                tls.token_credentials() if tls and settings.access.ads_token_address else None,
             )
             inspector, status = Inspector(hub), ClientStatus(hub)
             grace = settings.process.shutdown_grace
-            port = await served.enter_async_context(
+            numbers = await served.enter_async_context(
                 start_grpc(
                     ports,
                     ads,
@@ -161,8 +166,8 @@ async def serve(
                     end_all=doorkeeper.end_all,
                 )
             )
-            if port:
-                keeping = supervisor.keep("doorkeeper", partial(doorkeeper.keep, port))
+            if numbers:
+                keeping = supervisor.keep("doorkeeper", partial(doorkeeper.keep, *numbers))
                 running.append(tasks.create_task(keeping))
             announce()
             await _told_to_stop()
@@ -205,6 +210,28 @@ def _tls(settings: Settings, metrics: Metrics) -> ServerTls | None:
         client_ca=settings.access.tls_client_ca,
         metrics=metrics,
         clock=lambda: datetime.now(UTC),
+    )
+
+
+def _login(
+    settings: Settings, source: FilesSource | KubeSource, doorkeeper: Doorkeeper, metrics: Metrics
+) -> TokenLogin | None:
+    """What judges pods' tokens, by the keys that the source follows; None: nothing does."""
+    if isinstance(source, FilesSource) or source.issuer is None:
+        return None
+    # The library of signatures takes half a second to import.
+    from towpath.access.keys import KeyRing
+    from towpath.access.login import TokenLogin
+
+    ring = KeyRing(source.issuer.ask, clock=time.monotonic)
+    source.issuer.tell(ring.publish)
+    return TokenLogin(
+        ring,
+        audience=settings.access.token_audience,
+        metrics=metrics,
+        now=utc_now,
+        clock=time.monotonic,
+        hang_up=doorkeeper.hang_up,
     )
 
 

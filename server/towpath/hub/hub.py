@@ -20,6 +20,7 @@ from towpath.hub.queries import Queries, Query, QueryCounts
 from towpath.hub.stream import Stream
 from towpath.hub.turns import Turns
 from towpath.hub.watch import Watch
+from towpath.model.credentials import Subscriber
 from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, Kind, SidecarId
@@ -151,17 +152,22 @@ class Hub:
         sidecar: SidecarId,
         kind: ClientKind,
         variant: str,
-        subscriber: Account | None,
+        subscriber: Subscriber | None,
         software: tuple[str, str] = ("", ""),
     ) -> Stream:
         """Open a stream; it has a snapshot at once if its pod is known, or as soon as that can be
         worked out, else when the pod appears.
 
-        It never has that of a pod of another account than *subscriber* (None: of any).
-        *software* is the name and version of the client's.
+        It never has that of another pod than the *subscriber* may be (None: any), who alone is
+        authenticated. *software* is the name and version of the client's.
         """
         record = self.records.open(
-            peer=peer, node_id=node_id, sidecar=sidecar, kind=kind, variant=variant
+            peer=peer,
+            node_id=node_id,
+            sidecar=sidecar,
+            kind=kind,
+            variant=variant,
+            subscriber=subscriber,
         )
 
         build = ClientBuild(kind, *software)
@@ -324,21 +330,23 @@ class Hub:
             watch.offer(self.snapshot(watch.kind, watch.sidecar))
 
     def _offer(self, streams: Iterable[Stream], *, changed_at: float | None) -> None:
-        """Publish the present snapshot; a pod that is gone leaves its streams what they have.
+        """Publish the present snapshot; a pod that is gone leaves its streams what they have, and
+        ends those that were its alone.
 
         All that may take long is known before the first stream is told.
         """
         offers = []
         for stream in streams:
             record = stream.record
-            account = self.account_of(record.sidecar)
-            if account is not None and not stream.admits(account):
+            pod = self.mesh.pod(record.sidecar)
+            admitted = stream.admits(pod)
+            if stream.over:
                 continue
             current = self._queries.get(self._compose, record.kind, record.sidecar)
-            if account is not None and current is not None:
+            if pod is not None and admitted and current is not None:
                 old = stream.snapshot
                 changes = self._comparisons.between(old, current) if old is not None else ()
-                offers.append((stream, account, current, changes))
+                offers.append((stream, pod.account, current, changes))
         revision = self._queries.revision
         for stream, account, current, changes in offers:
             if changes:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from towpath.model.credentials import Subscriber
 from towpath.model.names import Account
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import SECRET
+from towpath.model.workloads import Pod
 from towpath.rollout.clients import ClientRecord
 from towpath.rollout.content import ClientBuild
 from towpath.rollout.quarantine import Quarantine
@@ -21,12 +23,16 @@ class NotItsPodError(Exception):
         self.subscriber = subscriber
 
 
+class PodGoneError(Exception):
+    """The one pod that the stream was for does not exist any more."""
+
+
 class Stream:
     """Where the hub puts a snapshot, and where its reader takes the newest one from.
 
     A reader that is busy skips what came in between; an equal snapshot wakes nobody. *subscriber*
-    is the only service account whose pod it is for; None: any. Its client, of that *build*, has a
-    record in *quarantine* from when it is known whose pod that is until `close`.
+    is whose pod it is for; None: anybody's. Its client, of that *build*, has a record in
+    *quarantine* from when it is known whose pod that is until `close`.
     """
 
     def __init__(
@@ -35,28 +41,29 @@ class Stream:
         *,
         quarantine: Quarantine,
         build: ClientBuild,
-        subscriber: Account | None,
+        subscriber: Subscriber | None,
     ) -> None:
         self.record = record
         self._quarantine = quarantine
         self._build = build
         self._client: ClientRecord | None = None
         self._subscriber = subscriber
-        self._refused: Account | None = None
+        self._refusal: NotItsPodError | PodGoneError | None = None
         self._snapshot: Snapshot | None = None
         self._changed_at: float | None = None
         self._taken = True  # what there is for the reader
         self._woken = asyncio.Event()
+        self.sees_another = False
+        """Its pod is not there, and another has its name."""
 
     def publish(
         self, snapshot: Snapshot, *, account: Account, revision: int, changed_at: float | None
     ) -> None:
-        """Offer the snapshot of a revision of the mesh to a pod of *account*.
+        """Offer the snapshot of a revision of the mesh to its pod, of *account*, that is admitted.
 
-        *changed_at* is the monotonic time of the change that led to it. If the account is not the
-        subscriber's, the stream is over: its reader gets NotItsPodError, and nothing else any more.
+        *changed_at* is the monotonic time of the change that led to it.
         """
-        if not self.admits(account):
+        if self._refusal is not None:
             return
         if self._subscriber is None:
             # Nobody has proved who that is.
@@ -82,12 +89,32 @@ class Stream:
         if self._client is not None:
             self._quarantine.close(self._client, self)
 
-    def admits(self, account: Account) -> bool:
-        """True for a pod of *account*; for any other than the subscriber's the stream is over."""
-        if self._subscriber not in (None, account):
-            self._refused = self._subscriber
-            self._woken.set()
-        return self._refused is None
+    def admits(self, pod: Pod | None) -> bool:
+        """True if it is for the pod that now has the name; None: there is none.
+
+        For a pod of another account than the subscriber's the stream is over: its reader gets
+        NotItsPodError, and nothing else any more. Whoever subscribed as one pod waits for that one,
+        and gets PodGoneError when it is gone.
+        """
+        if self._refusal is None and (subscriber := self._subscriber) is not None:
+            its = pod is not None and subscriber.means(pod)
+            self.sees_another = pod is not None and not its
+            if its and pod is not None and pod.account != subscriber.account:
+                self._refuse(NotItsPodError(subscriber.account))
+            elif not its and subscriber.uid and self.admitted:
+                self._refuse(PodGoneError())
+            elif not its:
+                return False
+        return self._refusal is None and pod is not None
+
+    @property
+    def over(self) -> bool:
+        """True once it has been refused: nothing is published to it any more."""
+        return self._refusal is not None
+
+    def _refuse(self, refusal: NotItsPodError | PodGoneError) -> None:
+        self._refusal = refusal
+        self._woken.set()
 
     @property
     def client(self) -> ClientRecord:
@@ -123,8 +150,8 @@ class Stream:
     def take(self) -> tuple[Snapshot, float | None] | None:
         """A snapshot that was not taken yet, and its change's time; None if there is none."""
         self._woken.clear()
-        if self._refused is not None:
-            raise NotItsPodError(self._refused)
+        if self._refusal is not None:
+            raise self._refusal
         if self._taken:
             return None
         self._taken = True

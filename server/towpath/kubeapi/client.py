@@ -93,10 +93,17 @@ class KubeApi:
         self.url = str(client.configuration.host)
         self.authority = _authority(client.configuration.ssl_ca_cert)
 
-    async def get(self, path: str, query: Mapping[str, str], *, timeout_s: float = 60.0) -> bytes:
-        """The body of a successful answer; KubeApiError otherwise."""
+    async def get(
+        self,
+        path: str,
+        query: Mapping[str, str],
+        *,
+        timeout_s: float = 60.0,
+        accept: str = "application/json",
+    ) -> bytes:
+        """The body of a successful answer, of the media type *accept*; KubeApiError otherwise."""
         limits = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_S)
-        async with self._request("GET", path, query, limits) as answer:
+        async with self._request("GET", path, query, limits, accept=accept) as answer:
             return bytes(await answer.read())
 
     async def write(
@@ -166,9 +173,10 @@ class KubeApi:
         *,
         body: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None = None,
         form: str = "",
+        accept: str = "application/json",
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         # Compression would cost both ends more time than it saves inside a cluster.
-        headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+        headers = {"Accept": accept, "Accept-Encoding": "identity"}
         if form:
             headers["Content-Type"] = form
         try:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from towpath.model.credentials import Subscriber
 from towpath.model.names import Account, ClientKind, SidecarId
 
 
@@ -64,7 +65,8 @@ class StreamRecord:
     """One stream, from the moment it said who it is until it ends.
 
     `node` is what it said of itself, an encoded envoy.config.core.v3.Node; `holding` gives, by type
-    URL, what is known of each resource, None for a type that was not asked for.
+    URL, what is known of each resource, None for a type that was not asked for. `subscriber` is who
+    its credential proved it to be; None: it showed none that counts.
     """
 
     stream: int
@@ -82,10 +84,16 @@ class StreamRecord:
     types: dict[str, Delivery] = field(default_factory=dict)
     node: bytes = b""
     holding: Callable[[str], Holding | None] = _nothing
+    subscriber: Subscriber | None = None
 
     def acknowledged(self, version: str) -> bool:
         """True if the sidecar has accepted all of the snapshot of that version."""
         return self.settled and self.snapshot == version and not self.rejects
+
+    @property
+    def authenticated(self) -> bool:
+        """True if a certificate or a token has proved, over TLS, whose sidecar it is."""
+        return self.subscriber is not None
 
     @property
     def rejects(self) -> bool:
@@ -130,10 +138,24 @@ class StreamRecords:
         self._open: dict[int, StreamRecord] = {}
 
     def open(
-        self, *, peer: str, node_id: str, sidecar: SidecarId, kind: ClientKind, variant: str
+        self,
+        *,
+        peer: str,
+        node_id: str,
+        sidecar: SidecarId,
+        kind: ClientKind,
+        variant: str,
+        subscriber: Subscriber | None = None,
     ) -> StreamRecord:
         record = StreamRecord(
-            next(self._numbers), peer, node_id, sidecar, kind, variant, self._clock()
+            next(self._numbers),
+            peer,
+            node_id,
+            sidecar,
+            kind,
+            variant,
+            self._clock(),
+            subscriber=subscriber,
         )
         self._open[record.stream] = record
         self._on_change()

@@ -15,6 +15,10 @@ SOCKET_PATH_BYTES = 107
 
 _TCP = Form("HOST:PORT with a port of 0 to 65535", is_tcp)
 _TCP_OR_UNIX = Form("HOST:PORT with a port of 0 to 65535, or unix:/PATH", is_tcp_or_unix)
+_TCP_OR_NONE = Form(
+    "HOST:PORT with a port of 0 to 65535, or nothing", lambda text: not text or is_tcp(text)
+)
+_AUDIENCE = Form("a text that is not empty", bool)
 _TRUST_DOMAIN = Form(
     "a name of lower-case letters, digits, '.', '-' and '_'",
     lambda text: re.fullmatch(r"[a-z0-9._-]+", text) is not None,
@@ -31,6 +35,15 @@ class AccessSettings(Group):
         "127.0.0.1:15128",
         "Where sidecars subscribe (gRPC).",
         form=_TCP_OR_UNIX,
+    )
+    ads_token_address: str = setting(
+        "",
+        "Where sidecars subscribe with the token of their pod (gRPC): TLS by --tls-cert, and no "
+        "client certificate. Empty: nowhere.",
+        form=_TCP_OR_NONE,
+    )
+    token_audience: str = setting(
+        "towpath", "The audience that a pod's token must be for.", form=_AUDIENCE
     )
     http_address: str = setting(
         "127.0.0.1:9091", "Where health, metrics and version are served (HTTP).", form=_TCP
@@ -85,6 +98,11 @@ class AccessSettings(Group):
                 "connection is plaintext: anyone who reaches it could read every sidecar's "
                 "configuration. Use a loopback address, set --tls-cert, --tls-key and "
                 "--tls-client-ca, or allow it with --plaintext"
+            )
+        if self.ads_token_address and not self.tls:
+            raise SettingsError(
+                f"--ads-token-address is {self.ads_token_address}, but there is no certificate for "
+                "it: set --tls-cert, --tls-key and --tls-client-ca"
             )
         for identity in sorted(self.people):
             if not identity.startswith("spiffe://"):

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from towpath.settings.access import AccessSettings
-from towpath.settings.declaration import Group, Setting, declared
+from towpath.settings.declaration import Group, Setting, SettingsError, declared
 from towpath.settings.injection import InjectionSettings
 from towpath.settings.limits import ConnectionLimits, StreamLimits
 from towpath.settings.process import ProcessSettings
@@ -31,6 +31,13 @@ class Settings:
     streams: StreamLimits = StreamLimits()
     connections: ConnectionLimits = ConnectionLimits()
     process: ProcessSettings = ProcessSettings()
+
+    def __post_init__(self) -> None:
+        if self.source.manifests is not None and self.access.ads_token_address:
+            raise SettingsError(
+                "--manifests and --ads-token-address: a folder has no API server, whose keys pods' "
+                "tokens are judged by"
+            )
 
     @classmethod
     def of(cls, **values: Any) -> Settings:

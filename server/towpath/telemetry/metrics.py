@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from towpath.model.credentials import TokenFault
 from towpath.model.types import SHORT_NAMES
 from towpath.telemetry.plain import PlainCounter, PlainHistogram
 
@@ -13,7 +14,17 @@ _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0,
 
 TYPES = (*SHORT_NAMES.values(), "other")
 AUDIENCES = ("sidecars", "people", "anyone", "nobody")
-REFUSALS = ("no-rule", "transport", "local", "no-account", "not-listed", "other-account", "expired")
+REFUSALS = (
+    "no-rule",
+    "transport",
+    "local",
+    "no-account",
+    "not-listed",
+    "other-account",
+    "other-pod",
+    "other-uid",
+    "expired",
+)
 LIMITS = (
     "fields",
     "first-request",
@@ -123,6 +134,12 @@ class Metrics:
             buckets=_FAST,
             registry=registry,
         )
+        self.tokens_refused = Counter(
+            "towpath_tokens_refused",
+            "Calls ended because the pod's token that was shown is absent or not accepted.",
+            ["reason"],
+            registry=registry,
+        )
         self.tls_reloads = Counter(
             "towpath_tls_reloads",
             "Reloads of changed TLS files: in use (ok), or broken and not used (failed).",
@@ -220,6 +237,7 @@ class Metrics:
         # would never see the first burst.
         _begin(self.limited, LIMITS)
         _begin(self.access_refused, ((a, r) for a in AUDIENCES for r in REFUSALS))
+        _begin(self.tokens_refused, TokenFault)
         _begin(self.tls_reloads, RELOADS)
         _begin(self.injections, INJECTIONS)
         _begin(self.checkpoint_writes, RESULTS)

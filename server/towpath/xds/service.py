@@ -15,10 +15,12 @@ from envoy.service.listener.v3 import lds_pb2
 from envoy.service.route.v3 import rds_pb2
 from envoy.service.secret.v3 import sds_pb2
 
-from towpath.access import Audience, Caller, Gate
+from towpath.access import Audience, Gate
 from towpath.hub.hub import Hub
-from towpath.hub.stream import NotItsPodError
+from towpath.hub.stream import NotItsPodError, PodGoneError, Stream
+from towpath.model.credentials import Credential, PodToken, Subscriber
 from towpath.model.names import Account, ClientKind, SidecarId
+from towpath.model.snapshot import Snapshot
 from towpath.model.text import shorten
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SIDECAR
 from towpath.settings import StreamLimits
@@ -133,7 +135,7 @@ class AdsService:
         # Not inside `except`: what gRPC raises would hold on to all that was asked for.
         if ended is not None:
             status, details = ended
-            caller = Caller.of(context)
+            caller = self._gate.caller(context)
             log.warning(
                 "stream of %s (node id %r) ended: %s: %s",
                 caller,
@@ -180,9 +182,11 @@ class AdsService:
         node, sidecar = _who(first)
         kind = _kind(node, first.type_url)
         subscriber = self._gate.subscriber(context)
-        if subscriber is not None and subscriber.namespace != sidecar.namespace:
-            raise self._not_its_pod(subscriber, sidecar)
-        payer = str(subscriber or self._hub.account_of(sidecar) or context.peer())
+        account = subscriber.account if subscriber else None
+        if account is not None and account.namespace != sidecar.namespace:
+            raise self._not_its_pod(account, sidecar)
+        self._check_token(self._gate.caller(context).token, sidecar)
+        payer = str(account or self._hub.account_of(sidecar) or context.peer())
         self._budget.check(payer)
         with self._budget.spending(payer):
             stream = self._hub.attach(
@@ -198,15 +202,15 @@ class AdsService:
         fields = {
             "node": node.id,
             "client": str(kind),
-            "account": str(subscriber or ""),
+            "account": str(account or ""),
             "peer": context.peer(),
         }
         log.info("%s (%s) connected from %s", node.id, kind, context.peer(), extra=fields)
         self._metrics.sidecars.labels(kind).inc()
-        certified = asyncio.timeout(self._gate.seconds_left(context))
+        proved = asyncio.timeout(self._gate.seconds_left(context))
         try:
-            async with certified:
-                snapshot = await first_snapshot(stream, wait=self._limits.unknown_pod_wait)
+            async with proved:
+                snapshot = await self._first_snapshot(stream)
                 session = Session(
                     variant,
                     composer=self._composer,
@@ -230,19 +234,49 @@ class AdsService:
                 await conversation.carry_out(events)
                 await conversation.go_on(reader, variant)
         except TimeoutError as error:
-            if not certified.expired():
+            if not proved.expired():
                 raise
-            self._gate.hang_up(context.peer())
-            text = "the certificate of this connection ends: connect again, with a new one"
-            raise Refused(grpc.StatusCode.UNAVAILABLE, text) from error
+            raise self._ended(context, subscriber) from error
         except ProtocolError as error:
             raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
         except NotItsPodError as error:
             raise self._not_its_pod(error.subscriber, sidecar) from error
+        except PodGoneError as error:
+            text = f"the Pod {sidecar.namespace}/{sidecar.pod} that this token was given to is gone"
+            raise Refused(grpc.StatusCode.PERMISSION_DENIED, text) from error
         finally:
             self._metrics.sidecars.labels(kind).dec()
             self._hub.detach(stream)
             log.info("%s (%s) disconnected", node.id, kind, extra=fields)
+
+    def _check_token(self, token: PodToken | None, sidecar: SidecarId) -> None:
+        """A token is for its own pod alone, whatever others run as its account."""
+        if token is not None and token.sidecar != sidecar:
+            self._gate.count_refusal(Audience.SIDECARS, "other-pod")
+            its = token.sidecar
+            raise Refused(
+                grpc.StatusCode.PERMISSION_DENIED,
+                f"the token of Pod {its.namespace}/{its.pod} may not subscribe as Pod "
+                f"{sidecar.namespace}/{sidecar.pod}",
+            )
+
+    async def _first_snapshot(self, stream: Stream) -> Snapshot:
+        try:
+            return await first_snapshot(stream, wait=self._limits.unknown_pod_wait)
+        except Refused:
+            if not stream.sees_another:
+                raise
+        self._gate.count_refusal(Audience.SIDECARS, "other-uid")
+        pod = stream.record.sidecar
+        text = f"the token is not of the Pod {pod.namespace}/{pod.pod} that exists, but of another"
+        raise Refused(grpc.StatusCode.PERMISSION_DENIED, f"{text} of this name (other uid)")
+
+    def _ended(self, context: Context, subscriber: Subscriber | None) -> Refused:
+        """The credential of the connection has come to its end, or nearly so."""
+        self._gate.hang_up(context.peer())
+        what = subscriber.credential if subscriber else Credential.CERTIFICATE
+        text = f"the {what} of this connection ends: connect again, with a new one"
+        return Refused(grpc.StatusCode.UNAVAILABLE, text)
 
     def _not_its_pod(self, subscriber: Account, sidecar: SidecarId) -> Refused:
         self._gate.count_refusal(Audience.SIDECARS, "other-account")

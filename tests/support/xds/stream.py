@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 import grpc
@@ -27,8 +28,10 @@ class Stream:
     tell the server to wait.
     """
 
-    def __init__(self, channel: grpc.aio.Channel, method: str) -> None:
-        self._call: Any = channel.stream_stream(method)()
+    def __init__(
+        self, channel: grpc.aio.Channel, method: str, *, metadata: Sequence[tuple[str, str]] = ()
+    ) -> None:
+        self._call: Any = channel.stream_stream(method)(metadata=tuple(metadata))
 
     async def say_bytes(self, data: bytes) -> None:
         """Send bytes; that the stream has ended is found out by hearing, or by its status."""

@@ -16,6 +16,7 @@ from support.access import AbortedError, call_context
 from support.calls import call
 from towpath.access import Audience, Gate
 from towpath.access.requests import MOST_CALLS
+from towpath.model.credentials import Credential
 from towpath.model.names import Account
 from towpath.telemetry.metrics import Metrics
 
@@ -150,7 +151,14 @@ async def test_a_refusal_is_counted_and_logged_in_one_line(
 
 
 def test_a_sidecar_subscribes_as_its_service_account() -> None:
-    assert Account("shop", "web") == _gate().subscriber(call_context("ssl", SIDECAR))
+    subscriber = _gate().subscriber(call_context("ssl", SIDECAR))
+
+    assert subscriber is not None
+    assert (Account("shop", "web"), Credential.CERTIFICATE, "") == (
+        subscriber.account,
+        subscriber.credential,
+        subscriber.uid,
+    )
 
 
 def test_without_tls_a_stream_may_be_any_pods() -> None:

@@ -6,6 +6,7 @@ import asyncio
 
 from support.resources import snapshot
 from towpath.hub.stream import Stream
+from towpath.model.credentials import Subscriber
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.types import CLUSTER
 from towpath.rollout.content import ClientBuild
@@ -19,7 +20,7 @@ SECOND = snapshot({CLUSTER: {"a": "2"}})
 THIRD = snapshot({CLUSTER: {"a": "3"}})
 
 
-def _stream(subscriber: Account | None = None) -> Stream:
+def _stream(subscriber: Subscriber | None = None) -> Stream:
     return Stream(
         StreamRecords(clock=lambda: 0.0).open(
             peer="test",

@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from towpath.model.credentials import TokenIssuer
 from towpath.model.egress import Egress, HTTPRouteGroup, UpstreamTrafficSetting
 from towpath.model.mesh import Object
 from towpath.model.meshconfig import MeshConfig
@@ -69,12 +70,14 @@ class Origin:
 class Picture:
     """What is held of a cluster: all objects of each kind, None if it is not installed.
 
-    It was what the API server had at `seen_at`, in seconds since 1970, or later.
+    It was what the API server had at `seen_at`, in seconds since 1970, or later. `issuer` is whose
+    tokens pods have, if that is known.
     """
 
     seen_at: float
     objects: Mapping[Kind, tuple[Object, ...] | None]
     problems: tuple[Problem, ...]
+    issuer: TokenIssuer | None = None
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -83,6 +86,7 @@ class _Document(msgspec.Struct, frozen=True):
     seen_at: float
     objects: dict[str, msgspec.Raw]
     problems: tuple[Problem, ...]
+    issuer: TokenIssuer | None = None
 
 
 def write(path: Path, origin: Origin, picture: Picture) -> None:
@@ -90,7 +94,9 @@ def write(path: Path, origin: Origin, picture: Picture) -> None:
     objects = {
         kind.value: msgspec.Raw(msgspec.json.encode(rows)) for kind, rows in picture.objects.items()
     }
-    document = _Document(shape(), origin, picture.seen_at, objects, picture.problems)
+    document = _Document(
+        shape(), origin, picture.seen_at, objects, picture.problems, picture.issuer
+    )
     body = msgspec.json.encode(document)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)  # what is there may be another's, and open to others
@@ -129,7 +135,7 @@ def read(path: Path, origin: Origin, *, now: float, max_age_s: float) -> Picture
         }
     except (KeyError, msgspec.MsgspecError) as error:
         raise CheckpointError(f"it cannot be read: {error}") from error
-    return Picture(document.seen_at, objects, document.problems)
+    return Picture(document.seen_at, objects, document.problems, document.issuer)
 
 
 def _document(path: Path) -> _Document:
@@ -170,7 +176,8 @@ def _check_ours(status: os.stat_result) -> None:
 @functools.cache
 def shape() -> str:
     """Differs where the values of two versions of Towpath have other fields, or other types."""
-    schemas, parts = msgspec.json.schema_components([ROWS[kind] for kind in Kind])
+    types = [*(ROWS[kind] for kind in Kind), TokenIssuer]
+    schemas, parts = msgspec.json.schema_components(types)
     return hashlib.sha256(repr(_bare([schemas, parts])).encode()).hexdigest()
 
 

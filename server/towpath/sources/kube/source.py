@@ -11,11 +11,13 @@ from functools import partial
 from typing import Protocol
 
 from towpath.kubeapi.client import KubeApi
+from towpath.model.credentials import TokenIssuer
 from towpath.model.mesh import Object
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem, Reason
 from towpath.sources.decode import Decoded
 from towpath.sources.kube.checkpoint import Picture
+from towpath.sources.kube.issuer import IssuerSource
 from towpath.sources.kube.keeper import Keeper
 from towpath.sources.kube.kinds import ApiResource, resources
 from towpath.sources.kube.outage import Outage
@@ -43,7 +45,8 @@ class ObjectStore(Protocol):
 class KubeSource:
     """One reflector for each kind; *clock* is monotonic, *now* since 1970, both in seconds.
 
-    A *keeper* keeps a checkpoint of what is held.
+    A *keeper* keeps a checkpoint of what is held. With *tokens*, `issuer` follows who signs those
+    of pods.
     """
 
     def __init__(
@@ -54,6 +57,7 @@ class KubeSource:
         osm_namespace: str,
         metrics: Metrics,
         keeper: Keeper | None = None,
+        tokens: bool = False,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
         dice: random.Random | None = None,
@@ -63,6 +67,9 @@ class KubeSource:
         self._metrics = metrics
         self._supervisor = Supervisor(metrics)
         self._keeper = keeper
+        self.issuer = IssuerSource(api, report=self._report_issuer) if tokens else None
+        if self.issuer is not None:
+            self.issuer.tell(self._issuer_changed)
         self._now = now
         self._outage = Outage(clock)
         self._seen: set[Kind] = set()  # kinds of which all objects have been seen once
@@ -88,6 +95,8 @@ class KubeSource:
         async with asyncio.TaskGroup() as tasks:
             for reflector in self._reflectors:
                 tasks.create_task(keep("reflector", reflector.run))
+            if self.issuer is not None:
+                tasks.create_task(keep("issuer", self.issuer.run))
             if (keeper := self._keeper) is not None:
                 tasks.create_task(keep("checkpoint", partial(keeper.write, self)))
                 tasks.create_task(keep("restore", partial(keeper.restore, self)))
@@ -147,6 +156,7 @@ class KubeSource:
             self._now() - self.stale_seconds(),
             {k: self._store.held(k) if k in self._seen else None for k in Kind},
             tuple(p for of in self._problems.values() for some in of.values() for p in some),
+            self.issuer.current if self.issuer else None,
         )
 
     def unheard(self) -> tuple[Kind, ...] | None:
@@ -158,6 +168,8 @@ class KubeSource:
 
     def restore(self, kinds: tuple[Kind, ...], picture: Picture) -> None:
         """Hold what a checkpoint has of these kinds, until the API server says what there is."""
+        if self.issuer is not None and self.issuer.current is None and picture.issuer is not None:
+            self.issuer.use(picture.issuer)
         for kind in kinds:
             self._outage.stale(kind, self._now() - picture.seen_at)
             objects = picture.objects[kind]
@@ -172,6 +184,12 @@ class KubeSource:
     def report(self, problem: Problem | None) -> None:
         """Say that the checkpoint is what is served, or (None) that it is not any more."""
         self._store.report((ORIGIN, "checkpoint"), () if problem is None else (problem,))
+
+    def _issuer_changed(self, _: TokenIssuer) -> None:
+        self._touch()
+
+    def _report_issuer(self, problems: Iterable[Problem]) -> None:
+        self._store.report((ORIGIN, "issuer"), problems)
 
     def _known(self, kind: Kind) -> None:
         """The API server has said which objects of the kind there are."""
