@@ -134,9 +134,9 @@ async def test_every_method_refuses_whom_it_is_not_for(
     foreign = certificates.issue("f", uris=(spiffe_id("curl", "curl", trust_domain="other.local"),))
     stranger = Certificates(tmp_path, name="strangers").sidecar("curl", "stranger")
     untrusted = TlsFiles(certificates.ca, stranger.certificate, stranger.key)
-    issuer, people = Issuer(), frozenset({JO})
+    issuer, server, edit = Issuer(), certificates.server(), with_uid("uid-1")
     async with control_plane(
-        tmp_path, tls=certificates.server(), people=people, issuer=issuer, edit=with_uid("uid-1")
+        tmp_path, tls=server, people=frozenset({JO}), issuer=issuer, edit=edit
     ) as plane:
         methods = registered.methods
         seen = {

@@ -74,7 +74,8 @@ async def _status(
 
     As one write: see `support.calls`.
     """
-    stream: Any = channel.unary_stream(f"/{SERVICE}/{BOTH[0]}")(question, metadata=shown)
+    method: Any = channel.unary_stream(f"/{SERVICE}/{BOTH[0]}")
+    stream = method(question, metadata=shown)
     async with asyncio.timeout(30):
         return await stream.code(), await stream.details()
 

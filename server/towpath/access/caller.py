@@ -86,8 +86,8 @@ class Caller:
     @property
     def fields(self) -> dict[str, str]:
         """What a line of the log about the caller names."""
-        named = {"peer": self.peer, "spiffe_id": self.spiffe_id}
-        return {**named, "pod": str(self.token.sidecar)} if self.token else named
+        fields = {"peer": self.peer, "spiffe_id": self.spiffe_id}
+        return {**fields, "pod": str(self.token.sidecar)} if self.token else fields
 
     def __str__(self) -> str:
         if self.token is not None:
