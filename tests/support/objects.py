@@ -11,6 +11,7 @@ from towpath.model.egress import (
     RequestMatch,
     UpstreamTrafficSetting,
 )
+from towpath.model.inmesh import RouteReference, TCPRoute, TrafficSplit, TrafficTarget
 from towpath.model.mesh import Mesh, Object
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import Account, Kind, Protocol
@@ -180,6 +181,51 @@ def route_group(
         name=name,
         matches=tuple(RequestMatch(path, tuple(methods)) for path in paths or ("/get",)),
     )
+
+
+def traffic_split(
+    name: str = "split",
+    *backends: tuple[str, int],
+    root: str = "web",
+    in_namespace: str = "shop",
+    created: str = "",
+    route_groups: Sequence[str] | None = None,
+    closed: bool = False,
+) -> TrafficSplit:
+    """All of what is sent to `web`, half and half to `v1` and `v2` unless told otherwise."""
+    return TrafficSplit(
+        namespace=in_namespace,
+        name=name,
+        created=created,
+        root=root,
+        backends=backends or (("v1", 50), ("v2", 50)),
+        route_groups=None if route_groups is None else tuple(route_groups),
+        closed=closed,
+    )
+
+
+def traffic_target(
+    name: str = "may",
+    *rules: RouteReference,
+    destination: str = "web",
+    sources: Sequence[Account] = (Account("shop", "curl"),),
+    in_namespace: str = "shop",
+    closed: bool = False,
+) -> TrafficTarget:
+    """`curl` may call the pods of `web` as the group `get` says, unless told otherwise."""
+    return TrafficTarget(
+        namespace=in_namespace,
+        name=name,
+        destination=Account(in_namespace, destination),
+        sources=tuple(sources),
+        rules=rules or (RouteReference(Kind.HTTP_ROUTE_GROUP, "get"),),
+        closed=closed,
+    )
+
+
+def tcp_route(name: str = "ports", *ports: int, in_namespace: str = "shop") -> TCPRoute:
+    """A route of these ports; of all of them if there are none."""
+    return TCPRoute(in_namespace, name, ports or None)
 
 
 def setting(

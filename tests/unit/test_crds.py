@@ -16,6 +16,9 @@ from towpath.sources.decode.egress import SCHEMA as EGRESS
 from towpath.sources.decode.meshconfig import SCHEMA as MESH_CONFIG
 from towpath.sources.decode.route_groups import SCHEMA as ROUTE_GROUP
 from towpath.sources.decode.schema import Schema
+from towpath.sources.decode.tcp_routes import SCHEMA as TCP_ROUTE
+from towpath.sources.decode.traffic_splits import SCHEMA as SPLIT
+from towpath.sources.decode.traffic_targets import SCHEMA as TARGET
 from towpath.sources.decode.upstream_traffic_settings import SCHEMA as SETTING
 
 TESTS = Path(__file__).parents[1]
@@ -34,11 +37,15 @@ KNOWN = {
     Kind.HTTP_ROUTE_GROUP: ROUTE_GROUP,
     Kind.UPSTREAM_TRAFFIC_SETTING: SETTING,
     Kind.MESH_CONFIG: MESH_CONFIG,
+    Kind.TRAFFIC_TARGET: TARGET,
+    Kind.TRAFFIC_SPLIT: SPLIT,
+    Kind.TCP_ROUTE: TCP_ROUTE,
 }
 
 
 def _spec(kind: str) -> Any:
-    (version,) = CRDS[kind]["spec"]["versions"]
+    version, *others = CRDS[kind]["spec"]["versions"]
+    assert all(version["schema"] == other["schema"] for other in others), kind
     return version["schema"]["openAPIV3Schema"]["properties"]["spec"]
 
 
@@ -69,11 +76,11 @@ def test_fields_that_are_not_known_are_kept_everywhere() -> None:
 
 @pytest.mark.parametrize("kind", [Kind.EGRESS, Kind.UPSTREAM_TRAFFIC_SETTING])
 def test_policies_have_a_status_subresource_and_columns(kind: Kind) -> None:
-    (version,) = CRDS[kind]["spec"]["versions"]
-    columns = {column["name"] for column in version["additionalPrinterColumns"]}
+    for version in CRDS[kind]["spec"]["versions"]:
+        columns = {column["name"] for column in version["additionalPrinterColumns"]}
 
-    assert version["subresources"] == {"status": {}}
-    assert {"Accepted", "Programmed", "Age"} <= columns
+        assert version["subresources"] == {"status": {}}
+        assert {"Accepted", "Programmed", "Age"} <= columns
 
 
 def test_every_rule_of_the_schema_has_a_message() -> None:

@@ -25,6 +25,9 @@ POLICIES = (
     Kind.EGRESS,
     Kind.HTTP_ROUTE_GROUP,
     Kind.UPSTREAM_TRAFFIC_SETTING,
+    Kind.TRAFFIC_TARGET,
+    Kind.TRAFFIC_SPLIT,
+    Kind.TCP_ROUTE,
 )
 """The kinds whose every change has a line."""
 

@@ -64,6 +64,9 @@ _PLURALS = {
     "Service": "services",
     "ServiceAccount": "serviceaccounts",
     "SubjectAccessReview": "subjectaccessreviews",
+    "TCPRoute": "tcproutes",
+    "TrafficSplit": "trafficsplits",
+    "TrafficTarget": "traffictargets",
     "UpstreamTrafficSetting": "upstreamtrafficsettings",
 }
 
@@ -84,6 +87,9 @@ _API_VERSIONS = {
     Kind.EGRESS: _POLICY,
     Kind.HTTP_ROUTE_GROUP: "specs.smi-spec.io/v1alpha4",
     Kind.UPSTREAM_TRAFFIC_SETTING: _POLICY,
+    Kind.TRAFFIC_TARGET: "access.smi-spec.io/v1alpha3",
+    Kind.TRAFFIC_SPLIT: "split.smi-spec.io/v1alpha4",
+    Kind.TCP_ROUTE: "specs.smi-spec.io/v1alpha4",
 }
 
 COLLECTIONS: Mapping[Kind, Collection] = {

@@ -51,11 +51,15 @@ class RequestMatch:
 
 @dataclass(frozen=True, slots=True)
 class HTTPRouteGroup:
-    """Named sets of requests; what was invalid in it has been left out."""
+    """Named sets of requests; what was invalid in it has been left out.
+
+    `names` are those of the matches, in the same order; of a group without them, none.
+    """
 
     namespace: str
     name: str
     matches: tuple[RequestMatch, ...]
+    names: tuple[str, ...] = ()
     stamp: Stamp = Stamp()
 
     kind = Kind.HTTP_ROUTE_GROUP
@@ -63,6 +67,13 @@ class HTTPRouteGroup:
     @property
     def ref(self) -> ObjectRef:
         return ObjectRef(self.kind, self.namespace, self.name)
+
+    def named(self, names: tuple[str, ...] | None) -> tuple[RequestMatch, ...]:
+        """The matches of these names; None: all of them."""
+        if names is None:
+            return self.matches
+        pairs = zip(self.names, self.matches, strict=True) if self.names else ()
+        return tuple(match for name, match in pairs if name in names)
 
     def groups(self) -> tuple[Hashable, ...]:
         return ()

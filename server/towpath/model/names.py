@@ -28,6 +28,9 @@ class Kind(StrEnum):
     EGRESS = "Egress"
     HTTP_ROUTE_GROUP = "HTTPRouteGroup"
     UPSTREAM_TRAFFIC_SETTING = "UpstreamTrafficSetting"
+    TRAFFIC_TARGET = "TrafficTarget"
+    TRAFFIC_SPLIT = "TrafficSplit"
+    TCP_ROUTE = "TCPRoute"
 
 
 @dataclass(frozen=True, slots=True, order=True)

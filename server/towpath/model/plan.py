@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from towpath.model.egress import RequestMatch
 from towpath.model.egress_plan import EgressPlan
 from towpath.model.hashed import HashedOnce
 from towpath.model.names import Account, Protocol
@@ -27,11 +28,29 @@ def destination_of(name: str) -> tuple[str, str, int] | None:
 
 
 @dataclass(frozen=True, slots=True, order=True)
+class Branch:
+    """A part of what is sent to a destination, and the destinations that share it.
+
+    `matches` are the requests that are meant, any of them (none: all, and bytes too). `shares` are
+    names of destinations and their weights, each above 0, sorted; without any it is refused.
+    `policy` is the policy that says so (`<namespace>/<name>`), "" for what no policy speaks of.
+    """
+
+    policy: str
+    matches: tuple[RequestMatch, ...]
+    shares: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
 class Destination:
     """One port of an in-mesh service, as a client reaches it.
 
     `addresses` are IPv4 addresses dialled by clients: the service's own, or, when `direct`, those
-    of its endpoints; a direct connection goes to the very address that was dialled.
+    of its endpoints; a direct connection goes to the very address that was dialled. One without
+    addresses is there for others that share with it.
+
+    `branches` say where what is sent to it goes, in the order in which they are tried, the last for
+    all that is left; without any it goes to the destination itself.
     """
 
     namespace: str
@@ -40,6 +59,7 @@ class Destination:
     protocol: Protocol
     addresses: tuple[str, ...]
     direct: bool
+    branches: tuple[Branch, ...] = ()
 
     @property
     def name(self) -> str:
@@ -61,6 +81,7 @@ class ProxylessTarget:
     service: str
     port: int
     names: tuple[str, ...]
+    branches: tuple[Branch, ...] = ()
 
     @property
     def name(self) -> str:

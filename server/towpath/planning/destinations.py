@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 from towpath.model.mesh import Mesh
 from towpath.model.names import Protocol
-from towpath.model.plan import Destination, Destinations, Endpoint
+from towpath.model.plan import Branch, Destination, Destinations, Endpoint
 from towpath.model.ports import SIDECAR_PORTS
 from towpath.model.problem import Problem, Reason
 from towpath.model.workloads import Service
 from towpath.planning.addresses import Claims, present
 from towpath.planning.identity import MARK, marked
+from towpath.planning.inmesh.splits import branches
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,9 @@ def directory(mesh: Mesh) -> Directory:
         for destination in mesh.query(destinations_in, namespace)
     ]
     claims = Claims(destinations)
-    own = map(claims.without_lost, destinations)
-    reachable = Destinations(one for one in own if one.addresses)
+    own = tuple(map(claims.without_lost, destinations))
+    shared = {name for one in own for branch in one.branches for name, _ in branch.shares}
+    reachable = Destinations(one for one in own if one.addresses or one.name in shared)
     dialled = frozenset((one.port, address) for one in reachable for address in one.addresses)
     return Directory(reachable, dialled, claims.problems)
 
@@ -57,7 +59,13 @@ def destinations_of(mesh: Mesh, service: Service) -> tuple[Destination, ...]:
         return ()
     return tuple(
         sorted(
-            _destination(service, port.port, port.protocol, service.cluster_ips)
+            _destination(
+                service,
+                port.port,
+                port.protocol,
+                service.cluster_ips,
+                branches=branches(mesh, service, port),
+            )
             for port in service.ports
         )
     )
@@ -147,7 +155,11 @@ def _direct(mesh: Mesh, service: Service) -> tuple[Destination, ...]:
 
 
 def _destination(
-    service: Service, number: int, protocol: Protocol, addresses: tuple[str, ...]
+    service: Service,
+    number: int,
+    protocol: Protocol,
+    addresses: tuple[str, ...],
+    branches: tuple[Branch, ...] = (),
 ) -> Destination:
     return Destination(
         namespace=service.namespace,
@@ -156,4 +168,5 @@ def _destination(
         protocol=protocol,
         addresses=addresses,
         direct=service.headless,
+        branches=branches,
     )

@@ -17,6 +17,8 @@ from towpath.planning.egress.problems import egress_problems
 from towpath.planning.egress.unused import unused
 from towpath.planning.identity import MARK, has_authority, mode
 from towpath.planning.inbound import disagreements, inbound, unprobed
+from towpath.planning.inmesh.problems import in_mesh_problems
+from towpath.planning.inmesh.splits import splits_of
 
 _LISTED = 3
 """How many pods a Problem names."""
@@ -46,6 +48,7 @@ def policy_problems(mesh: Mesh) -> tuple[Problem, ...]:
         *_switches(mesh),
         *mesh.query(egress_problems),
         *mesh.query(unused),
+        *mesh.query(in_mesh_problems),
     }
     return tuple(sorted(result))
 
@@ -113,7 +116,9 @@ def _unreachable(mesh: Mesh, namespace: str) -> tuple[Problem, ...]:
             "no selector, and no EndpointSlice names this Service: nothing can answer for it",
         )
         for service in mesh.services(namespace)
-        if not service.selector and not mesh.slices(namespace, service.name)
+        if not service.selector
+        and not mesh.slices(namespace, service.name)
+        and not mesh.query(splits_of, namespace, service.name)
     )
 
 

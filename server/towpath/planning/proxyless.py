@@ -12,6 +12,7 @@ from towpath.model.names import Account, Protocol
 from towpath.model.plan import ProxylessPlan, ProxylessTarget, ProxylessTargets
 from towpath.model.workloads import Service, ServicePort
 from towpath.planning.config import config
+from towpath.planning.inmesh.splits import branches
 
 CLUSTER_DOMAIN = "svc.cluster.local"
 GRPC_PORT = "grpc"
@@ -42,11 +43,11 @@ def targets(mesh: Mesh) -> ProxylessTargets:
         target
         for namespace in mesh.monitored_namespaces()
         for service in mesh.services(namespace)
-        for target in targets_of(service)
+        for target in mesh.query(targets_of, service)
     )
 
 
-def targets_of(service: Service) -> tuple[ProxylessTarget, ...]:
+def targets_of(mesh: Mesh, service: Service) -> tuple[ProxylessTarget, ...]:
     """The targets of one service, by port."""
     usable = [p for p in service.ports if p.protocol is not Protocol.TCP_SERVER_FIRST]
     short = f"{service.name}.{service.namespace}"
@@ -58,6 +59,7 @@ def targets_of(service: Service) -> tuple[ProxylessTarget, ...]:
             service=service.name,
             port=port.port,
             names=(*(hosts if port is default else ()), *(f"{h}:{port.port}" for h in hosts)),
+            branches=branches(mesh, service, port),
         )
         for port in sorted(usable, key=lambda p: p.port)
     )

@@ -21,6 +21,9 @@ _KINDS = (
     Kind.HTTP_ROUTE_GROUP,
     Kind.MESH_CONFIG,
     Kind.UPSTREAM_TRAFFIC_SETTING,
+    Kind.TRAFFIC_TARGET,
+    Kind.TRAFFIC_SPLIT,
+    Kind.TCP_ROUTE,
 )
 _TOLD = frozenset(Reason) - {Reason.NOT_ENABLED, Reason.NOT_IN_MESH}
 """A switch that is off, or a namespace that is not of the mesh, may be wanted so."""

@@ -105,7 +105,9 @@ def _filters(filters: Iterable[Any]) -> Iterator[str]:
     for one in filters:
         proxy, manager = TcpProxy(), hcm.HttpConnectionManager()
         if one.typed_config.Unpack(proxy):
-            yield f"tcp_proxy{ARROW}{proxy.cluster}"
+            weighted = proxy.weighted_clusters.clusters
+            shares = ", ".join(f"{one.name} (weight {one.weight})" for one in weighted)
+            yield f"tcp_proxy{ARROW}{shares or proxy.cluster}"
         elif one.typed_config.Unpack(manager):
             yield _http(manager)
         else:

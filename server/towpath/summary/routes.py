@@ -74,6 +74,9 @@ def _leads(route: Any) -> str:
 def _target(route: Any) -> str:
     if route.HasField("direct_response"):
         return str(route.direct_response.status)
+    weighted = route.route.weighted_clusters.clusters
+    if weighted:
+        return ", ".join(f"{one.name} (weight {one.weight.value})" for one in weighted)
     return str(route.route.cluster)
 
 

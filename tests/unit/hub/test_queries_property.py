@@ -21,11 +21,14 @@ from support.objects import (
     route_group,
     service,
     setting,
+    tcp_route,
+    traffic_split,
+    traffic_target,
 )
 from towpath.hub.compose import snapshot
 from towpath.hub.queries import Queries
 from towpath.model.mesh import Mesh, Object
-from towpath.model.names import ClientKind, Kind, Protocol, SidecarId
+from towpath.model.names import Account, ClientKind, Kind, Protocol, SidecarId
 from towpath.planning import plan, problems
 from towpath.store import Store
 
@@ -63,6 +66,22 @@ objects: st.SearchStrategy[Object] = st.one_of(
         setting=st.sampled_from((None, "limits")),
     ),
     st.builds(route_group, st.just("get"), st.sampled_from(("/a", "/b")), in_namespace=spaces),
+    st.builds(
+        traffic_split,
+        st.sampled_from(("one", "two")),
+        st.tuples(st.sampled_from(("web", "db")), st.integers(0, 2)),
+        in_namespace=spaces,
+        route_groups=st.sampled_from((None, ("get",))),
+        closed=st.booleans(),
+    ),
+    st.builds(
+        traffic_target,
+        destination=st.sampled_from(("default", "buyer")),
+        sources=st.sampled_from(((), (Account("shop", "default"),), (Account("bank", "buyer"),))),
+        in_namespace=spaces,
+        closed=st.booleans(),
+    ),
+    st.builds(tcp_route, st.just("ports"), st.sampled_from((8080, 8081)), in_namespace=spaces),
     st.builds(setting, in_namespace=spaces, max_connections=st.sampled_from((1, 2))),
     st.builds(
         service,
@@ -143,6 +162,7 @@ def test_every_kind_of_object_is_among_the_random_changes() -> None:
     made = {
         *(Kind.NAMESPACE, Kind.MESH_CONFIG, Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.POD),
         *(Kind.EGRESS, Kind.HTTP_ROUTE_GROUP, Kind.UPSTREAM_TRAFFIC_SETTING),
+        *(Kind.TRAFFIC_TARGET, Kind.TRAFFIC_SPLIT, Kind.TCP_ROUTE),
     }
 
     assert made == set(Kind) - {Kind.SERVICE_ACCOUNT}

@@ -66,6 +66,29 @@ OBJECTS: dict[Kind, dict[str, Any]] = {
         "metadata": META,
         "spec": {"matches": [{"name": "a", "pathRegex": "/", "methods": ["GET"]}]},
     },
+    Kind.TRAFFIC_TARGET: {
+        "apiVersion": "access.smi-spec.io/v1alpha3",
+        "metadata": META,
+        "spec": {
+            "destination": SOURCE,
+            "sources": [SOURCE],
+            "rules": [{"kind": "HTTPRouteGroup", "name": "a", "matches": ["a"]}],
+        },
+    },
+    Kind.TRAFFIC_SPLIT: {
+        "apiVersion": "split.smi-spec.io/v1alpha4",
+        "metadata": META,
+        "spec": {
+            "service": "a",
+            "backends": [{"service": "b", "weight": 1}],
+            "matches": [{"kind": "HTTPRouteGroup", "name": "a"}],
+        },
+    },
+    Kind.TCP_ROUTE: {
+        "apiVersion": "specs.smi-spec.io/v1alpha4",
+        "metadata": META,
+        "spec": {"matches": {"ports": [1]}},
+    },
     Kind.UPSTREAM_TRAFFIC_SETTING: {
         "apiVersion": "policy.openservicemesh.io/v1alpha1",
         "metadata": META,

@@ -9,16 +9,15 @@ from functools import lru_cache
 from envoy.config.core.v3.base_pb2 import Metadata
 from envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
-    HeaderMatcher,
     Route,
     RouteAction,
     RouteMatch,
     VirtualHost,
 )
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
-from envoy.type.matcher.v3.string_pb2 import StringMatcher
 from google.protobuf.duration_pb2 import Duration
 
+from towpath.encode.envoy.matches import header, request
 from towpath.encode.envoy.names import (
     EGRESS_ROUTES,
     INBOUND_ROUTES,
@@ -27,7 +26,6 @@ from towpath.encode.envoy.names import (
 )
 from towpath.encode.envoy.regex import expression
 from towpath.encode.pack import resource
-from towpath.model.egress import RequestMatch
 from towpath.model.egress_plan import EgressPlan, Host
 from towpath.model.egress_plan import Route as AllowedRoute
 from towpath.model.paths import ANY_PATH, FOLDABLE
@@ -104,7 +102,7 @@ def _tunnels(host: Host) -> Iterator[Route]:
     for route in host.routes:
         wanted = route.match
         if wanted.path == ANY_PATH and (not wanted.methods or "CONNECT" in wanted.methods):
-            headers = [_header(name, regex) for name, regex in wanted.headers]
+            headers = [header(name, regex) for name, regex in wanted.headers]
             match = RouteMatch(connect_matcher=connect, headers=headers)
             yield _leading(route, match)
             if not headers:
@@ -150,7 +148,7 @@ def _others(cluster: str) -> VirtualHost:
 
 
 def _allowed(route: AllowedRoute) -> Route:
-    return _leading(route, _match(route.match))
+    return _leading(route, request(route.match))
 
 
 def _leading(route: AllowedRoute, match: RouteMatch) -> Route:
@@ -161,15 +159,3 @@ def _leading(route: AllowedRoute, match: RouteMatch) -> Route:
 
 def _to(cluster: str, match: RouteMatch) -> Route:
     return Route(match=match, route=RouteAction(cluster=cluster, timeout=Duration()))
-
-
-def _match(match: RequestMatch) -> RouteMatch:
-    headers = [_header(name, regex) for name, regex in match.headers]
-    if match.methods:
-        headers.insert(0, _header(":method", "|".join(match.methods)))
-    return RouteMatch(safe_regex=expression(match.path), headers=headers)
-
-
-def _header(name: str, regex: str) -> HeaderMatcher:
-    header = ":authority" if name == "host" else name
-    return HeaderMatcher(name=header, string_match=StringMatcher(safe_regex=expression(regex)))

@@ -32,6 +32,20 @@ def tcp_proxy(stats: str, cluster: str) -> Filter:
     return Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
 
 
+def tcp_proxy_to(stats: str, shares: tuple[tuple[str, int], ...]) -> Filter:
+    """Each connection to one of several clusters, in proportion to their weights (above 0)."""
+    if len(shares) == 1:
+        return tcp_proxy(stats, shares[0][0])
+    weight = TcpProxy.WeightedCluster.ClusterWeight
+    clusters = [weight(name=name, weight=number) for name, number in shares]
+    proxy = TcpProxy(
+        stat_prefix=in_statistics(stats),
+        weighted_clusters=TcpProxy.WeightedCluster(clusters=clusters),
+        idle_timeout=seconds(0),
+    )
+    return Filter(name="envoy.filters.network.tcp_proxy", typed_config=pack(proxy))
+
+
 def http_by_rds(stats: str, route_config: str) -> Filter:
     """HTTP, by a route configuration that is subscribed to under its name."""
     return network_filter(manager_by_rds(stats, route_config))

@@ -28,7 +28,7 @@ from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from google.protobuf.message import Message
 
 from towpath.encode.envoy.inspection import asks, inspect_as, inspected, port_of
-from towpath.encode.envoy.names import INBOUND_MESH, INBOUND_PLAIN, OUTBOUND_MESH
+from towpath.encode.envoy.names import INBOUND_MESH, INBOUND_PLAIN, OUTBOUND_MESH, OUTBOUND_ROUTES
 from towpath.encode.envoy.rbac import RBAC_FILTER, common
 from towpath.encode.pack import resource, unpack
 from towpath.model.snapshot import Resource
@@ -125,8 +125,8 @@ def _questions(chain: FilterChain) -> set[bytes]:
     for one in chain.filters:
         http = hcm.HttpConnectionManager()
         if one.typed_config.Unpack(http):
-            asked = (each for each in http.http_filters if str(each.name) not in _ASKS_NOTHING)
-            questions.update(map(_key, asked))
+            filters = (each for each in http.http_filters if str(each.name) not in _ASKS_NOTHING)
+            questions.update(map(_key, filters))
         elif not one.typed_config.Is(TcpProxy.DESCRIPTOR):
             questions.add(_key(one))
     return questions
@@ -171,8 +171,13 @@ def _target(one: Filter) -> tuple[bytes, ...]:
 def _routes(previous: RouteConfiguration, new: RouteConfiguration) -> RouteConfiguration:
     """The virtual hosts of both, each with the routes of both.
 
+    Where requests go inside the mesh is not who may make them, which the servers' sidecars decide:
+    as with chains, the previous routes of a service stay.
+
     A domain that the new one gives to two of them, for which Envoy rejects it, is the first's.
     """
+    if new.name.startswith(OUTBOUND_ROUTES) and new.virtual_hosts:
+        return previous
     old = {host.name: host for host in previous.virtual_hosts}
     wide = any(domain.startswith("*") for host in previous.virtual_hosts for domain in host.domains)
     result = RouteConfiguration()

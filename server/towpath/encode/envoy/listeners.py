@@ -17,7 +17,7 @@ from envoy.config.listener.v3.listener_pb2 import Listener
 from towpath.encode.envoy import names
 from towpath.encode.envoy.access_log import connection_log
 from towpath.encode.envoy.egress_chains import Chains, egress_chains
-from towpath.encode.envoy.filters import http_by_rds, http_with, tcp_proxy
+from towpath.encode.envoy.filters import http_by_rds, http_with, tcp_proxy, tcp_proxy_to
 from towpath.encode.envoy.inbound_http import http_inbound
 from towpath.encode.envoy.inspection import (
     asks,
@@ -69,7 +69,7 @@ def outbound_listener(plan: Outbound, of_policies: Chains | None = None) -> Laye
     # A connection to the listener's own port would make the sidecar dial itself without end.
     guard = FilterChainMatch(destination_port={"value": OUTBOUND_PORT})
     listener.filter_chains.append(FilterChain(name=names.SELF_LOOP_GUARD, filter_chain_match=guard))
-    listener.filter_chains.extend(_outbound_chain(d) for d in plan.destinations)
+    listener.filter_chains.extend(_outbound_chain(d) for d in plan.destinations if d.addresses)
     listener.filter_chains.extend(of_policies)
     if plan.passthrough:
         listener.default_filter_chain.CopyFrom(
@@ -110,11 +110,18 @@ def _outbound_chain(destination: Destination) -> FilterChain:
         destination_port={"value": destination.port},
         prefix_ranges=[_host(address) for address in destination.addresses],
     )
+    return FilterChain(name=name, filter_chain_match=match, filters=_outbound_filters(destination))
+
+
+def _outbound_filters(destination: Destination) -> list[Filter]:
+    """Where a connection goes; without a backend that could have it, it is closed."""
+    name = names.outbound_chain(destination)
     if destination.protocol is Protocol.HTTP:
-        action = http_by_rds(name, names.outbound_routes_of(destination))
-    else:
-        action = tcp_proxy(name, destination.name)
-    return FilterChain(name=name, filter_chain_match=match, filters=[action])
+        return [http_by_rds(name, names.outbound_routes_of(destination))]
+    if not destination.branches:
+        return [tcp_proxy(name, destination.name)]
+    [branch] = destination.branches
+    return [tcp_proxy_to(name, branch.shares)] if branch.shares else []
 
 
 def _take_mtls(listener: Listener, ports: Iterable[InboundPort], mtls: ServerMtls) -> None:

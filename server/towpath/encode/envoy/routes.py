@@ -4,34 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.config.route.v3.route_components_pb2 import (
+    DirectResponseAction,
     HeaderMatcher,
     Route,
     RouteAction,
     RouteMatch,
     VirtualHost,
+    WeightedCluster,
 )
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
-from towpath.encode.envoy import names
+from towpath.encode.envoy import matches, names
 from towpath.encode.envoy.rbac import RBAC_FILTER, allow, everything
 from towpath.encode.pack import resource, seconds
 from towpath.model.names import Protocol
-from towpath.model.plan import Destinations, Inbound, Request
+from towpath.model.plan import Branch, Destination, Destinations, Inbound, Request
 from towpath.model.snapshot import Layer, Resource
 
 
 def outbound_routes(destinations: Destinations) -> Layer:
     """Routes of the in-mesh HTTP destinations.
 
-    The address that was dialled has chosen the destination, so the Host header is left alone.
+    The address that was dialled has chosen the destination, so the Host header is left alone. Those
+    of a destination that nobody dials are of no use, and left out.
     """
     return Layer(
         tuple(
-            _outbound(names.outbound_routes_of(d), d.name)
+            _outbound(names.outbound_routes_of(d), d)
             for d in destinations
-            if d.protocol is Protocol.HTTP
+            if d.protocol is Protocol.HTTP and d.addresses
         )
     )
 
@@ -63,8 +67,35 @@ def prometheus_routes() -> RouteConfiguration:
     return _configuration("prometheus", route)
 
 
-def _outbound(name: str, cluster: str) -> Resource:
-    return resource(name, _configuration(name, *_whole(cluster)))
+def _outbound(name: str, destination: Destination) -> Resource:
+    if not destination.branches:
+        return resource(name, _configuration(name, *_whole(destination.name)))
+    routes = (route for branch in destination.branches for route in _branch(branch))
+    return resource(name, _configuration(name, *routes))
+
+
+def _branch(branch: Branch) -> Iterable[Route]:
+    """What a branch is about, in proportion to the clusters that share it."""
+    for match in [matches.request(match) for match in branch.matches] or _everything():
+        route = Route(name=branch.policy, match=match)
+        if branch.shares:
+            route.route.CopyFrom(_shared(branch.shares))
+        else:
+            text = f"503: no backend of TrafficSplit {branch.policy} can be used\n"
+            body = DataSource(inline_string=text)
+            route.direct_response.CopyFrom(DirectResponseAction(status=503, body=body))
+        yield route
+
+
+def _shared(shares: tuple[tuple[str, int], ...]) -> RouteAction:
+    if len(shares) == 1:
+        [(cluster, _)] = shares
+        return RouteAction(cluster=cluster, timeout=seconds(0))
+    clusters = [
+        WeightedCluster.ClusterWeight(name=name, weight={"value": weight})
+        for name, weight in shares
+    ]
+    return RouteAction(weighted_clusters=WeightedCluster(clusters=clusters), timeout=seconds(0))
 
 
 def _inbound(name: str, cluster: str, probes: tuple[Request, ...] | None) -> Resource:
@@ -77,10 +108,15 @@ def _inbound(name: str, cluster: str, probes: tuple[Request, ...] | None) -> Res
 
 
 def _whole(cluster: str) -> Iterable[Route]:
-    """Everything to one cluster; CONNECT has no path, and needs a match of its own."""
-    connect = RouteMatch(connect_matcher=RouteMatch.ConnectMatcher())
-    for match in (connect, RouteMatch(prefix="/")):
+    """Everything to one cluster."""
+    for match in _everything():
         yield Route(match=match, route=RouteAction(cluster=cluster, timeout=seconds(0)))
+
+
+def _everything() -> Iterable[RouteMatch]:
+    """Any request; CONNECT has no path, and needs a match of its own."""
+    yield RouteMatch(connect_matcher=RouteMatch.ConnectMatcher())
+    yield RouteMatch(prefix="/")
 
 
 def _probes(cluster: str, requests: tuple[Request, ...]) -> Iterable[Route]:

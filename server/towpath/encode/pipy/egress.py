@@ -21,7 +21,7 @@ from towpath.model.egress_plan import (
     Route,
 )
 from towpath.model.names import Kind, ObjectRef, Protocol
-from towpath.model.plan import Outbound
+from towpath.model.plan import Destination, Outbound
 from towpath.model.problem import Problem, Reason
 from towpath_api.v1.sidecar_pb2 import OutboundHttpRoute, OutboundMatch
 
@@ -39,7 +39,17 @@ def withheld(let_out: Outbound) -> tuple[Problem, ...]:
                 ref = ObjectRef(Kind.EGRESS, namespace, name)
                 message = f"pipy sidecars {gap.message}"
                 problems.add(Problem(ref, gap.field, Reason.NOT_ENFORCEABLE, message))
-    return tuple(sorted(problems))
+    return tuple(sorted(problems | set(_undivided(let_out.destinations))))
+
+
+def _undivided(destinations: Iterable[Destination]) -> Iterable[Problem]:
+    """Conditional splits: all requests are divided as those that no group is about."""
+    for destination in destinations:
+        for branch in destination.branches[:-1]:
+            namespace, _, name = branch.policy.partition("/")
+            ref = ObjectRef(Kind.TRAFFIC_SPLIT, namespace, name)
+            message = "pipy sidecars do not tell requests apart here: the split divides nothing"
+            yield Problem(ref, "spec.matches", Reason.NOT_ENFORCEABLE, message)
 
 
 @dataclass(frozen=True, slots=True)

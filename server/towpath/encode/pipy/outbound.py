@@ -65,13 +65,18 @@ def _in_mesh(destinations: Iterable[Destination]) -> Iterable[OutboundMatch]:
     """
     direct: dict[int, set[str]] = {}
     for destination in destinations:
+        if not destination.addresses:
+            continue
         if destination.direct:
             direct.setdefault(destination.port, set()).update(destination.addresses)
         elif destination.protocol is Protocol.HTTP:
             yield _http(destination)
         else:
-            match = _match(destination.port, Protocol.TCP, destination.addresses)
-            match.tcp_service_route_rules.target_clusters[destination.name] = WEIGHT
+            # With passthrough on, bytes without a target would go out; HTTP to no host does not.
+            speaks = Protocol.TCP if shares(destination) else Protocol.HTTP
+            match = _match(destination.port, speaks, destination.addresses)
+            for name, weight in shares(destination):
+                match.tcp_service_route_rules.target_clusters[name] = weight
             yield match
     for port, addresses in direct.items():
         match = _match(port, Protocol.TCP, addresses)
@@ -91,8 +96,18 @@ def _http(destination: Destination) -> OutboundMatch:
         route = match.http_service_route_rules[key].route_rules.add(
             path=ANY_WITH_QUERY, type="Regex"
         )
-        route.target_clusters[destination.name] = WEIGHT
+        for name, weight in shares(destination):
+            route.target_clusters[name] = weight
     return match
+
+
+def shares(destination: Destination) -> tuple[tuple[str, int], ...]:
+    """The clusters among which all is divided: what a conditional split is about is not told from
+    the rest, which `withheld` says.
+    """
+    if not destination.branches:
+        return ((destination.name, WEIGHT),)
+    return destination.branches[-1].shares
 
 
 def _match(port: int, protocol: Protocol, addresses: Iterable[str]) -> OutboundMatch:

@@ -10,11 +10,11 @@ from towpath.model.names import Kind
 from towpath.model.problem import Problem, Reason
 
 _SETTING = "no Egress refers to it, and settings of in-mesh services are not supported: no effect"
-_GROUP = "no Egress refers to it, and traffic policies of SMI are not supported: no effect"
+_GROUP = "no Egress or TrafficSplit refers to it: no effect"
 
 
 def unused(mesh: Mesh) -> tuple[Problem, ...]:
-    """A Problem for each setting and each route group that no Egress beside it refers to."""
+    """A Problem for each setting and each route group that no policy beside it refers to."""
     settings = mesh.group(Kind.UPSTREAM_TRAFFIC_SETTING, "all")
     groups = mesh.group(Kind.HTTP_ROUTE_GROUP, "all")
     return (
@@ -26,6 +26,9 @@ def unused(mesh: Mesh) -> tuple[Problem, ...]:
         *(
             Problem(group.ref, "", Reason.NOT_SUPPORTED, _GROUP)
             for group in cast("tuple[HTTPRouteGroup, ...]", groups)
-            if not mesh.group(Kind.EGRESS, ("group", group.namespace, group.name))
+            if not any(
+                mesh.group(kind, ("group", group.namespace, group.name))
+                for kind in (Kind.EGRESS, Kind.TRAFFIC_SPLIT)
+            )
         ),
     )

@@ -23,6 +23,9 @@ from towpath.sources.decode.meshconfig import mesh_config
 from towpath.sources.decode.names import NameRule
 from towpath.sources.decode.route_groups import route_group
 from towpath.sources.decode.slips import meant, report_slips
+from towpath.sources.decode.tcp_routes import tcp_route
+from towpath.sources.decode.traffic_splits import traffic_split
+from towpath.sources.decode.traffic_targets import traffic_target
 from towpath.sources.decode.upstream_traffic_settings import upstream_traffic_setting
 
 S = TypeVar("S", bound=structs.Core)
@@ -110,6 +113,13 @@ _TABLE: Mapping[str, _Row] = {
     Kind.UPSTREAM_TRAFFIC_SETTING: _Row(
         ("policy.openservicemesh.io/v1alpha1",), NameRule.SUBDOMAIN, upstream_traffic_setting
     ),
+    Kind.TRAFFIC_TARGET: _Row(("access.smi-spec.io/v1alpha3",), NameRule.SUBDOMAIN, traffic_target),
+    Kind.TRAFFIC_SPLIT: _Row(
+        ("split.smi-spec.io/v1alpha4", "split.smi-spec.io/v1alpha2"),
+        NameRule.SUBDOMAIN,
+        traffic_split,
+    ),
+    Kind.TCP_ROUTE: _Row(("specs.smi-spec.io/v1alpha4",), NameRule.SUBDOMAIN, tcp_route),
 }
 
 _MESH_GROUPS = frozenset(

@@ -31,14 +31,20 @@ def route_group(raw: Mapping[str, object], findings: Findings) -> HTTPRouteGroup
     top = Reader(raw, "", findings, SCHEMA)
     spec = top.section("spec")
     expressions = Expressions(findings)
-    matches = [_match(match, expressions, findings) for match in spec.sections("matches")]
-    if not matches:
+    sections = spec.sections("matches")
+    matches = [
+        (section.text("name"), match)
+        for section in sections
+        if (match := _match(section, expressions, findings)) is not None
+    ]
+    if not sections:
         findings.add(Reason.INVALID, "spec.matches", "no match: the group allows no request")
-    closed = top.misspelt or spec.misspelt
+    usable = () if top.misspelt or spec.misspelt else matches
     return HTTPRouteGroup(
         namespace=findings.ref.namespace,
         name=findings.ref.name,
-        matches=() if closed else tuple(match for match in matches if match is not None),
+        matches=tuple(match for _, match in usable),
+        names=tuple(name for name, _ in usable),
         stamp=top.stamp(),
     )
 

@@ -20,6 +20,7 @@ import msgspec
 
 from towpath.model.credentials import TokenIssuer
 from towpath.model.egress import Egress, HTTPRouteGroup, UpstreamTrafficSetting
+from towpath.model.inmesh import TCPRoute, TrafficSplit, TrafficTarget
 from towpath.model.mesh import Object
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import Kind
@@ -44,6 +45,9 @@ ROWS: Mapping[Kind, Any] = {
     Kind.EGRESS: tuple[Egress, ...] | None,
     Kind.HTTP_ROUTE_GROUP: tuple[HTTPRouteGroup, ...] | None,
     Kind.UPSTREAM_TRAFFIC_SETTING: tuple[UpstreamTrafficSetting, ...] | None,
+    Kind.TRAFFIC_TARGET: tuple[TrafficTarget, ...] | None,
+    Kind.TRAFFIC_SPLIT: tuple[TrafficSplit, ...] | None,
+    Kind.TCP_ROUTE: tuple[TCPRoute, ...] | None,
 }
 """What the objects of each kind are in the model, and so in the file."""
 

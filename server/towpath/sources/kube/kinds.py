@@ -16,6 +16,9 @@ _CUSTOM = (
     Kind.HTTP_ROUTE_GROUP,
     Kind.MESH_CONFIG,
     Kind.UPSTREAM_TRAFFIC_SETTING,
+    Kind.TRAFFIC_TARGET,
+    Kind.TRAFFIC_SPLIT,
+    Kind.TCP_ROUTE,
 )
 """Kinds that are there once their CustomResourceDefinition is installed."""
 
@@ -56,4 +59,7 @@ def resources(osm_namespace: str) -> tuple[ApiResource, ...]:
         ApiResource(Kind.EGRESS),
         ApiResource(Kind.HTTP_ROUTE_GROUP),
         ApiResource(Kind.UPSTREAM_TRAFFIC_SETTING),
+        ApiResource(Kind.TRAFFIC_TARGET),
+        ApiResource(Kind.TRAFFIC_SPLIT),
+        ApiResource(Kind.TCP_ROUTE),
     )

@@ -29,6 +29,9 @@ HELD: dict[Kind, tuple[Object, ...] | None] = {
     Kind.EGRESS: (objects.egress("a"), objects.egress("b", hosts=None, ranges=())),
     Kind.HTTP_ROUTE_GROUP: (objects.route_group("g", "/a", methods=("GET",)),),
     Kind.UPSTREAM_TRAFFIC_SETTING: None,
+    Kind.TRAFFIC_TARGET: (objects.traffic_target("t"),),
+    Kind.TRAFFIC_SPLIT: (objects.traffic_split("s", route_groups=("g",)),),
+    Kind.TCP_ROUTE: (objects.tcp_route("r"), objects.tcp_route("p", 80)),
 }
 DAY_S = 86_400.0
 WRONG = Problem(ObjectRef("Egress", "shop", "c"), "spec.ports", Reason.INVALID, "é\n☃", "x:1")

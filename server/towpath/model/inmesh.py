@@ -1,0 +1,112 @@
+"""In-mesh policies as their authors write them: SMI's TrafficTarget, TCPRoute and TrafficSplit."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from towpath.model.names import Account, Kind, ObjectRef, Stamp
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class RouteReference:
+    """A rule of a TrafficTarget: a route object beside it, and of an HTTPRouteGroup the names of
+    the matches that are meant (None: all of them).
+    """
+
+    kind: Kind
+    name: str
+    matches: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficTarget:
+    """Which service accounts may call the pods of one, with which requests, on which ports.
+
+    One that is `closed` allows nothing: its author meant something that cannot be read.
+    """
+
+    namespace: str
+    name: str
+    destination: Account | None
+    sources: tuple[Account, ...]
+    rules: tuple[RouteReference, ...]
+    closed: bool = False
+    stamp: Stamp = Stamp()
+
+    kind = Kind.TRAFFIC_TARGET
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.namespace, self.name)
+
+    @property
+    def label(self) -> str:
+        """`<namespace>/<name>`, as people and statistics name it."""
+        return f"{self.namespace}/{self.name}"
+
+    def groups(self) -> tuple[Hashable, ...]:
+        to = self.destination
+        return (
+            *((("destination", to.namespace, to.name),) if to else ()),
+            *(("source", account.namespace, account.name) for account in self.sources),
+            *{("rule", rule.kind, self.namespace, rule.name) for rule in self.rules},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class TCPRoute:
+    """Ports of pods; None where its author gave none: all of them. An empty tuple is what is left
+    when every port was invalid.
+    """
+
+    namespace: str
+    name: str
+    ports: tuple[int, ...] | None
+    stamp: Stamp = Stamp()
+
+    kind = Kind.TCP_ROUTE
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.namespace, self.name)
+
+    def groups(self) -> tuple[Hashable, ...]:
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrafficSplit:
+    """Which Services of its namespace share what is sent to one of them, the *root*.
+
+    `backends` are names and weights, each name once, in the order in which they were given.
+    `route_groups` are the HTTPRouteGroups beside it whose requests it is for (None: all requests).
+    One that is `closed`, or has no root, divides nothing. `created` is the creation timestamp as
+    Kubernetes writes it, "" where there is none.
+    """
+
+    namespace: str
+    name: str
+    created: str
+    root: str
+    backends: tuple[tuple[str, int], ...]
+    route_groups: tuple[str, ...] | None = None
+    closed: bool = False
+    stamp: Stamp = Stamp()
+
+    kind = Kind.TRAFFIC_SPLIT
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.namespace, self.name)
+
+    @property
+    def label(self) -> str:
+        """`<namespace>/<name>`, as people and statistics name it."""
+        return f"{self.namespace}/{self.name}"
+
+    def groups(self) -> tuple[Hashable, ...]:
+        return (
+            ("root", self.namespace, self.root),
+            *(("group", self.namespace, name) for name in self.route_groups or ()),
+        )
