@@ -135,6 +135,21 @@ def test_a_stored_pod_comes_again_as_it_is(injecting: Injecting) -> None:
     assert "PRIVATE KEY" not in json.dumps(stored)
 
 
+def test_check_names_the_pods_that_have_no_sidecar(injecting: Injecting) -> None:
+    injecting.cluster.kubectl("create", "namespace", "late")
+    injecting.cluster.apply(account("default", "late"), pod("before", "late"))
+    injecting.join("late")
+    injecting.cluster.apply(
+        pod("after", "late"),
+        pod("never", "late", **{"openservicemesh.io/sidecar-injection": "no"}),
+    )
+    done = towpath(injecting.cluster, "check")
+
+    lines = [line.strip() for line in done.out.splitlines() if line.strip().startswith("late/")]
+    assert (1, ["late/before has no sidecar"]) == (done.exit_code, lines)
+    assert "pods are not injected by this version: create them again" in done.out
+
+
 def test_the_bundle_is_repaired_whoever_breaks_it(injecting: Injecting) -> None:
     right = injecting.bundle()
     patch = '[{"op": "replace", "path": "/webhooks/0/clientConfig/caBundle", "value": "Zm9v"}]'

@@ -29,15 +29,17 @@ _COLOURS = {"ok": "green", "FAIL": "red", "?": "yellow"}
 @namespace_option
 @server_option(default=None)
 def check(*, kubeconfig: Path, context: str, osm_namespace: str, server: Server | None) -> None:
-    """Check an installation: definitions, rights, replicas, switches; with --server, sidecars.
+    """Check an installation: definitions, rights, replicas, switches, injected pods; with --server,
+    sidecars.
 
     Exit code 0: healthy; 1: something is wrong, and the output names it.
     """
+    from towpath.inject.survey import survey
     from towpath.install.check import Verdict
     from towpath.install.check import check as look
 
     async def act(api: KubeApi) -> list[Finding]:
-        return await look(api, osm_namespace)
+        return [*await look(api, osm_namespace), await survey(api, osm_namespace)]
 
     findings = [*on_cluster(kubeconfig, context, act), _sidecars(server)]
     for finding in findings:

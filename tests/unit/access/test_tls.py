@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import shutil
 import ssl
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -238,3 +240,35 @@ def _reloads(metrics: Metrics) -> tuple[float, float]:
     """How many failed, and how many were taken into use."""
     failed, taken = (sample(metrics, RELOADS, result=result) for result in ("failed", "ok"))
     return failed, taken
+
+
+def test_an_https_port_shows_the_newest_certificate(tmp_path: Path) -> None:
+    """To whoever connects then, as its context follows the files."""
+    certificates = Certificates(tmp_path)
+    first, second = certificates.issue("first"), certificates.issue("second")
+    tls = _server(first)
+    context = tls.context()
+    assert "first" == _common_name(context, first.ca)
+    shutil.copy(second.certificate, first.certificate)
+    tls.look()
+    assert "first" == _common_name(context, first.ca)
+    shutil.copy(second.key, first.key)
+    tls.look()
+    assert "second" == _common_name(context, first.ca)
+
+
+def _common_name(context: ssl.SSLContext, trusted: Path) -> str:
+    """Of the certificate that a client is shown, without a network."""
+    client = ssl.create_default_context(cafile=str(trusted))
+    client.check_hostname = False
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ends = (
+        client.wrap_bio(to_client, to_server),
+        context.wrap_bio(to_server, to_client, server_side=True),
+    )
+    for _ in range(4):
+        for end in ends:
+            with contextlib.suppress(ssl.SSLWantReadError):
+                end.do_handshake()
+    subject = (ends[0].getpeercert() or {})["subject"]
+    return dict(pair for rdn in subject for pair in rdn)["commonName"]  # type: ignore[misc]
