@@ -1,11 +1,16 @@
-"""Injection by a real API server, with its own admission: what is stored, refused, and said."""
+"""Injection by a real API server, with its own admission: what is stored, refused, and said.
+
+The manual's demo runs with a pod exactly as it was stored.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import ssl
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -13,13 +18,20 @@ import pytest
 import yaml
 
 from support.dataplane import wait
-from support.dataplane.network import Network
+from support.dataplane.clients import curl_until
+from support.dataplane.envoy import binary
+from support.dataplane.hosts import Hosts
+from support.dataplane.iptables import redirect
+from support.dataplane.network import POD_ADDRESSES, Network
+from support.dataplane.policy import REFUSED
 from support.kube.cluster import ADMIN, Cluster
 from support.kube.command import towpath
 from support.kube.injecting import WEBHOOK, Injecting, account, installed, pod
+from support.kube.kubelet import Kubelet
 
 pytestmark = [pytest.mark.kube, pytest.mark.dataplane]
 
+HTTPS = "https://httpbin.org:443"
 MANY = 100
 LEVELS = ("privileged", "baseline", "restricted")
 
@@ -28,6 +40,57 @@ LEVELS = ("privileged", "baseline", "restricted")
 def injecting(tmp_path_factory: pytest.TempPathFactory, network: Network) -> Iterator[Injecting]:
     with installed(tmp_path_factory.mktemp("injecting"), network) as injecting:
         yield injecting
+
+
+@pytest.fixture
+def kubelet(injecting: Injecting) -> Iterator[Kubelet]:
+    network = injecting.network
+    # Nothing of the redirect is there but what the pod itself brings.
+    flushed = network.pods["curl"].run("iptables-restore", stdin="*nat\nCOMMIT\n")
+    assert flushed.returncode == 0, flushed.stderr
+    with tempfile.TemporaryDirectory(prefix="towpath-pod-") as folder:
+        Path(folder).chmod(0o755)
+        kubelet = Kubelet(
+            injecting.cluster,
+            node=network.control,
+            pod=network.pods["curl"],
+            address=POD_ADDRESSES["curl"],
+            folder=Path(folder),
+            programs={"envoyproxy/envoy": str(binary())},
+        )
+        try:
+            yield kubelet
+        finally:
+            kubelet.stop()
+            network.pods["curl"].run("iptables-restore", stdin="*nat\nCOMMIT\n")
+            redirect(network.pods["curl"])
+
+
+def test_the_manuals_demo_with_an_injected_pod(
+    injecting: Injecting, kubelet: Kubelet, hosts: Hosts
+) -> None:
+    injecting.join("curl")
+    client = pod("curl", "curl")
+    client["spec"]["serviceAccountName"] = "curl"
+    client["spec"]["containers"][0]["livenessProbe"] = {"httpGet": {"path": "/", "port": 8080}}
+    applied = injecting.cluster.apply(account("curl", "curl"), client)
+    assert applied.exit_code == 0, applied.error
+
+    stored = kubelet.run("curl", "curl")
+
+    containers = [one["name"] for one in stored["spec"]["initContainers"]]
+    assert ["osm-init", "envoy"] == containers
+    inside = injecting.network.pods["curl"]
+    known = ("--head", "--cacert", str(hosts.ca))
+    # The manual's pages: refused, let out, refused again.
+    for egress, exits, status in ((False, REFUSED, 0), (True, 0, 200), (False, REFUSED, 0)):
+        injecting.patch({"spec": {"traffic": {"enableEgress": egress}}})
+        curl_until(
+            *(inside, HTTPS, *known), exits=exits, status=status, context=kubelet.sidecar.tail
+        )
+    (app,) = stored["spec"]["containers"]
+    assert 15901 == app["livenessProbe"]["httpGet"]["port"]
+    assert 200 == kubelet.probe(app, "livenessProbe")
 
 
 @pytest.mark.parametrize("mode", ["iptables", "none"])

@@ -66,6 +66,7 @@ class DeployedPod:
         environment = {**self._environment(serve), **variables}
         # The other addresses of this namespace are the pods' way in.
         environment["TOWPATH_ADS_ADDRESS"] = f"{ROUTER}:15128"
+        environment["TOWPATH_ADS_TOKEN_ADDRESS"] = f"{ROUTER}:15129"
         environment["TOWPATH_HTTP_ADDRESS"] = f"{ROUTER}:9091"
         self.process = Process(
             control,
