@@ -28,6 +28,9 @@ def of_a_cluster(*, writes: bool = True, expires_in_s: float = 300 * DAY) -> Met
     metrics = of_a_folder()
     metrics.status_writer.labels(LEASE).set(writes)
     metrics.tls_expiry.set(expires_in_s)
+    metrics.authority_expiry.set(300 * DAY)
+    metrics.leaf_validity.set(DAY)
+    metrics.leaf_expiry.set(DAY)
     return metrics
 
 
@@ -54,6 +57,10 @@ def test_two_replicas_of_which_one_writes_are_quiet(tmp_path: Path) -> None:
     ("alert", "act"),
     [
         ("TowpathSidecarsReject", lambda m: m.nacks.labels("cds").inc(10)),
+        (
+            "TowpathAuthorityRefused",
+            lambda m: m.authority_reloads.labels("failed").inc(),
+        ),
         ("TowpathRefusesCallers", lambda m: m.access_refused.labels("people", "not-listed").inc()),
     ],
 )
@@ -76,6 +83,8 @@ def test_a_burst_is_over_after_ten_minutes(tmp_path: Path) -> None:
         ("TowpathNoStatusWriter", lambda m: m.status_writer.labels(LEASE).set(0), 7 * MINUTE),
         ("TowpathNoStatusWriter", lambda m: m.status_writer.labels(LEASE).set(2), 7 * MINUTE),
         ("TowpathCertificateExpires", lambda m: m.tls_expiry.set(29 * DAY), 5 * MINUTE),
+        ("TowpathAuthorityExpires", lambda m: m.authority_expiry.set(6 * DAY), 5 * MINUTE),
+        ("TowpathLeavesNotRenewed", lambda m: m.leaf_expiry.set(DAY), 15 * HOUR),
         ("TowpathProblems", lambda m: m.problems.labels("Missing").set(1), 2 * HOUR),
     ],
 )

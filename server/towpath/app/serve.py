@@ -27,6 +27,7 @@ from towpath.clock import utc_now
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.hub.journal import Journal
+from towpath.model.names import ObjectRef
 from towpath.rollout.records import StreamRecords
 from towpath.settings import Settings
 from towpath.sources.files import FilesSource
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from towpath.access.login import TokenLogin
     from towpath.access.tls import ServerTls
     from towpath.app.cluster import Writer
+    from towpath.ca.issuance import Issuance
     from towpath.sources.kube import KubeSource
 
 log = logging.getLogger(__name__)
@@ -83,7 +85,9 @@ async def serve(
     store = Store(
         settings.mesh.scope,
         on_change=debounce.touch,
+        needs_identity=settings.access.authority is not None,
     )
+    issuance = _issuance(settings, store, metrics)
     status_debounce = Debounce(quiet=STATUS_QUIET_S, longest=STATUS_LONGEST_S, clock=time.monotonic)
     journal_debounce = Debounce(
         quiet=STATUS_QUIET_S, longest=STATUS_LONGEST_S, clock=time.monotonic
@@ -138,6 +142,8 @@ async def serve(
         works += [("status", writer.run) for writer in writers]
         if tls is not None:
             works.append(("tls", tls.follow))
+        if issuance is not None:
+            works.append(("issuance", issuance.run))
         running = [tasks.create_task(supervisor.keep(*work)) for work in works]
         async with contextlib.AsyncExitStack() as served:
             await served.enter_async_context(
@@ -232,6 +238,30 @@ def _login(
         now=utc_now,
         clock=time.monotonic,
         hang_up=doorkeeper.hang_up,
+    )
+
+
+def _issuance(settings: Settings, store: Store, metrics: Metrics) -> Issuance | None:
+    """What keeps leaves up to date, if there is an authority for them."""
+    folder = settings.access.authority
+    if folder is None:
+        return None
+    # As for the TLS files.
+    from towpath.ca.issuance import Issuance
+    from towpath.ca.mesh_authority import SECRET
+
+    namespace = settings.mesh.osm_namespace
+    in_cluster = settings.source.manifests is None
+    secret = ObjectRef("Secret", namespace, SECRET)
+    return Issuance(
+        folder,
+        store,
+        ref=secret if in_cluster else ObjectRef("Folder", "", str(folder)),
+        osm_namespace=namespace,
+        trust_domain=settings.access.tls_trust_domain,
+        random_keys=settings.access.leaf_keys == "random",
+        metrics=metrics,
+        clock=utc_now,
     )
 
 

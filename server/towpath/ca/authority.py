@@ -97,6 +97,11 @@ class Authority:
         return b"".join(one.public_bytes(_PEM) for one in self._intermediates)
 
     @property
+    def chain(self) -> bytes:
+        """The certificate that signs, and what is sent behind it (PEM)."""
+        return self.certificate.public_bytes(_PEM) + self.intermediates
+
+    @property
     def key_identifier(self) -> x509.AuthorityKeyIdentifier:
         """What certificates say of who signed them."""
         own = self.certificate.extensions

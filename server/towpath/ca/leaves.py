@@ -33,22 +33,24 @@ _SECOND = timedelta(seconds=1)
 class LeafSigner:
     """Makes leaves of *authority*; equal ones make equal leaves.
 
-    `secret` is what their keys are derived from.
+    `chain` is what is sent behind a leaf and what signs it (PEM): whom else sidecars trust makes no
+    difference. `secret` is what the leaves' keys are derived from.
     """
 
-    authority: Authority
+    authority: Authority = field(repr=False, compare=False)
+    chain: bytes
     trust_domain: str
     secret: bytes = field(repr=False)
 
     @classmethod
     def derived(cls, authority: Authority, trust_domain: str) -> LeafSigner:
         """Its keys depend on the authority's key: every replica has the same."""
-        return cls(authority, trust_domain, key_bytes(authority.key))
+        return cls(authority, authority.chain, trust_domain, key_bytes(authority.key))
 
     @classmethod
     def random(cls, authority: Authority, trust_domain: str, secret: bytes) -> LeafSigner:
         """Its keys depend on a *secret* that nobody else has, such as `new_secret` gives."""
-        return cls(authority, trust_domain, secret)
+        return cls(authority, authority.chain, trust_domain, secret)
 
     def leaf(self, account: Account, window: Window) -> Leaf:
         """The leaf of one account in one window."""

@@ -18,7 +18,7 @@ class MeshConfig:
 
     The defaults are what holds when the object, or a field of it, is absent or invalid;
     `external_authorization` is true if somebody else should be asked about what comes in;
-    `sidecar_timeout` is in seconds.
+    `sidecar_timeout` and `certificate_validity` are in seconds.
     """
 
     namespace: str = ""
@@ -33,6 +33,7 @@ class MeshConfig:
     http1_per_request_load_balancing: bool = False
     http2_per_request_load_balancing: bool = False
     injection: SidecarDefaults = SidecarDefaults()
+    certificate_validity: int = 86_400
     stamp: Stamp = Stamp()
 
     kind = Kind.MESH_CONFIG
@@ -51,5 +52,6 @@ SWITCHES = {
     "sidecar_timeout": "spec.sidecar.sidecarTimeout",
     "http1_per_request_load_balancing": "spec.traffic.http1PerRequestLoadBalancing",
     "http2_per_request_load_balancing": "spec.traffic.http2PerRequestLoadBalancing",
+    "certificate_validity": "spec.certificate.serviceCertValidityDuration",
 }
 """Where in the object each attribute is said, as people know it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from towpath.settings.addresses import UNIX, is_loopback, is_tcp, is_tcp_or_unix
 from towpath.settings.declaration import Form, Group, SettingsError, setting
@@ -69,6 +69,16 @@ class AccessSettings(Group):
         "Trust domain of sidecars' SPIFFE ids: spiffe://DOMAIN/ns/NAMESPACE/sa/ACCOUNT.",
         form=_TRUST_DOMAIN,
     )
+    authority: Path | None = setting(
+        None,
+        "Folder with the authority of sidecars' certificates: the entries of its Secret as files. "
+        "They are read again when they change. It needs TLS on the ADS port.",
+    )
+    leaf_keys: Literal["derived", "random"] = setting(
+        "derived",
+        "How the keys of these certificates are made: derived from the authority's key, so that "
+        "all replicas send the same, or random.",
+    )
     inspector_identities: str = setting(
         "", "SPIFFE ids, comma-separated: who may call the Inspector, CSDS and reflection by TLS."
     )
@@ -88,6 +98,11 @@ class AccessSettings(Group):
         absent = [path is None for path in (self.tls_cert, self.tls_key, self.tls_client_ca)]
         if any(absent) and not all(absent):
             raise SettingsError("give --tls-cert, --tls-key and --tls-client-ca together, or none")
+        if self.authority is not None and not self.tls:
+            raise SettingsError(
+                "--authority needs --tls-cert, --tls-key and --tls-client-ca: sidecars are sent "
+                "private keys, which must not go over a plaintext connection"
+            )
         on_socket = self.ads_address.startswith(UNIX)
         if self.tls and (self.plaintext or on_socket):
             other = "--plaintext" if self.plaintext else f"--ads-address {self.ads_address}"

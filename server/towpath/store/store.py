@@ -51,6 +51,10 @@ class Store:
         """True once every kind has been listed: what is not held then really is not there."""
         return self._listed >= set(Kind) and not self._needs_identity
 
+    def has_listed(self, kind: Kind) -> bool:
+        """True once that kind has been listed."""
+        return kind in self._listed
+
     def held(self, kind: Kind) -> tuple[Object, ...]:
         """All objects of the kind, sorted by namespace and name."""
         members = self._members.get((kind, "all"), {})

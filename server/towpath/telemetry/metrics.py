@@ -151,6 +151,29 @@ class Metrics:
             "When the server's certificate expires, in seconds since the epoch; 0 without TLS.",
             registry=registry,
         )
+        self.authority_reloads = Counter(
+            "towpath_authority_reloads",
+            "Reloads of a changed authority: in use (ok), or broken and not used (failed).",
+            ["result"],
+            registry=registry,
+        )
+        self.authority_expiry = Gauge(
+            "towpath_authority_expiry_seconds",
+            "When the authority that signs expires, in seconds since the epoch; 0 without one.",
+            registry=registry,
+        )
+        self.leaf_expiry = Gauge(
+            "towpath_leaf_expiry_seconds",
+            "When the first of the certificates that sidecars are sent expires, in seconds since "
+            "the epoch; 0 without an authority.",
+            registry=registry,
+        )
+        self.leaf_validity = Gauge(
+            "towpath_leaf_validity_seconds",
+            "How long the certificates that sidecars are sent are valid; they are renewed when "
+            "half of it is over.",
+            registry=registry,
+        )
         self.push_seconds = PlainHistogram(
             "towpath_xds_push_seconds",
             "Time from a change in a source until the response is written.",
@@ -240,6 +263,7 @@ class Metrics:
         _begin(self.tokens_refused, TokenFault)
         _begin(self.tls_reloads, RELOADS)
         _begin(self.injections, INJECTIONS)
+        _begin(self.authority_reloads, RELOADS)
         _begin(self.checkpoint_writes, RESULTS)
         self.info = Gauge(
             "towpath_build_info",

@@ -163,6 +163,13 @@ def test_random_keys_last_as_long_as_their_secret() -> None:
     assert 3 == len(keys)
 
 
+def test_a_further_root_makes_no_other_leaves() -> None:
+    more = LeafSigner.derived(read_authority(ROOT.own(issuer()), clock=clock), "cluster.local")
+
+    assert _signer() == more
+    assert _signer().leaf(WEB, WINDOW) == more.leaf(WEB, WINDOW)
+
+
 def test_a_leaf_ends_with_its_authority() -> None:
     leaf = _signer(issuer(end=timedelta(hours=2))).leaf(WEB, WINDOW)
 

@@ -227,3 +227,39 @@ def test_a_misspelt_external_authorization_counts() -> None:
 
     assert isinstance(value, MeshConfig)
     assert value.external_authorization
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("10m", 600), ("24h", 86_400), ("1h30m0s", 5400), ("720h", 2_592_000), ("", 86_400)],
+)
+def test_certificates_are_valid_as_long_as_it_says(text: str, seconds: int) -> None:
+    result = config({"certificate": {"serviceCertValidityDuration": text}})
+
+    assert [] == [p for p in result.problems if "certificate" in p.field]
+    assert isinstance(result.value, MeshConfig)
+    assert seconds == result.value.certificate_validity
+
+
+@pytest.mark.parametrize("value", ["1s", "9m59s", "721h", "87600h", "1d", "forever", 24, "-24h"])
+def test_certificates_with_an_odd_validity_are_valid_for_a_day(value: object) -> None:
+    result = config({"certificate": {"serviceCertValidityDuration": value}})
+
+    (problem,) = [p for p in result.problems if "certificate" in p.field]
+    assert ("spec.certificate.serviceCertValidityDuration", Reason.INVALID) == (
+        problem.field,
+        problem.reason,
+    )
+    assert "allowed: a duration from 10m to 720h (30 days), such as 24h; 24h is used" in (
+        problem.message
+    )
+    assert isinstance(result.value, MeshConfig)
+    assert 86_400 == result.value.certificate_validity
+
+
+def test_the_size_of_keys_has_no_effect() -> None:
+    result = config({"certificate": {"certKeyBitSize": 4096}})
+
+    assert [("spec.certificate.certKeyBitSize", Reason.NOT_SUPPORTED)] == [
+        (p.field, p.reason) for p in result.problems if "certificate" in p.field
+    ]

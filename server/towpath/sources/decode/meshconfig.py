@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from towpath.model.identity import MODES, MtlsMode
 from towpath.model.meshconfig import MESH_CONFIG_NAME, MeshConfig
+from towpath.sources.decode import durations
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.injection import sidecar_defaults
@@ -19,6 +20,9 @@ from towpath.sources.decode.schema import Schema, shortened
 LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
 
 DEFAULT_TIMEOUT_S = 60
+
+SHORTEST_VALIDITY_S, LONGEST_VALIDITY_S = 600, 30 * 86_400
+DEFAULT_VALIDITY_S = 86_400
 
 _PERMISSIVE = "enablePermissiveTrafficPolicyMode"
 _PASSTHROUGH = frozenset({"enableEgress", "enableEgressPolicy", "featureFlags"})
@@ -59,6 +63,7 @@ def mesh_config(raw: Mapping[str, object], findings: Findings) -> MeshConfig | N
         http1_per_request_load_balancing=traffic.flag("http1PerRequestLoadBalancing"),
         http2_per_request_load_balancing=traffic.flag("http2PerRequestLoadBalancing"),
         injection=sidecar_defaults(sidecar, traffic, findings),
+        certificate_validity=_validity(spec.section("certificate"), findings),
         stamp=top.stamp(),
     )
     given = raw.get("spec")
@@ -97,3 +102,16 @@ def _timeout(sidecar: Reader) -> int:
     highest = 2**31 - 1
     seconds = sidecar.number("sidecarTimeout", lowest=0, highest=highest, default=DEFAULT_TIMEOUT_S)
     return seconds or DEFAULT_TIMEOUT_S
+
+
+def _validity(certificate: Reader, findings: Findings) -> int:
+    """In whole seconds."""
+    name = "serviceCertValidityDuration"
+    value = certificate.value(name)
+    seconds = durations.seconds(value)
+    if seconds is not None and SHORTEST_VALIDITY_S <= seconds <= LONGEST_VALIDITY_S:
+        return int(seconds)
+    if value not in (None, ""):
+        allowed, effect = "a duration from 10m to 720h (30 days), such as 24h", "24h is used"
+        findings.invalid(certificate.path(name), value, allowed=allowed, effect=effect)
+    return DEFAULT_VALIDITY_S

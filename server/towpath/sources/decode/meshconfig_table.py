@@ -210,10 +210,14 @@ FIELDS = (
     Field("certificate", "Certificates inside the mesh.", SECTION),
     Field(
         "certificate.serviceCertValidityDuration",
-        "How long a workload's certificate is valid, such as 24h.",
-        ("", "24h"),
+        "How long a service account's certificate is valid, 10m to 720h; 24h if it is not said.",
+        USED,
     ),
-    Field("certificate.certKeyBitSize", "Length of keys, in bits.", (0, 2048)),
+    Field(
+        "certificate.certKeyBitSize",
+        "Length of RSA keys, in bits; keys are on the curve P-256.",
+        (0, 2048),
+    ),
     Field("certificate.ingressGateway", "The certificate of the gateway at the mesh's edge.", ()),
     Field("certificate.ingressGateway.subjectAltNames", "Names in it.", WITH_ITS_SECTION),
     Field("certificate.ingressGateway.validityDuration", "How long it is valid.", WITH_ITS_SECTION),

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 
 from towpath.model.egress import ConnectionSettings, UpstreamTrafficSetting
 from towpath.model.problem import Reason
+from towpath.sources.decode import durations
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.schema import Schema
 
 _HIGHEST = 2**32 - 1
-_UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9}
-_DURATION = re.compile(r"(?:\d+(?:\.\d+)?(?:h|ms|m|s|us|ns))+")
-_PART = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|ns)")
 
 _CLOSED = "an Egress that refers to the setting allows nothing"
 SCHEMA = Schema.of_object(
@@ -99,10 +96,9 @@ def _limit(reader: Reader, name: str, findings: Findings) -> int | None:
 
 def _seconds(reader: Reader, name: str, findings: Findings) -> float | None:
     value = reader.value(name)
-    if isinstance(value, str) and _DURATION.fullmatch(value):
-        seconds = sum(float(number) * _UNITS[unit] for number, unit in _PART.findall(value))
-        if 0.001 <= seconds <= 3600:
-            return seconds
+    seconds = durations.seconds(value)
+    if seconds is not None and 0.001 <= seconds <= 3600:
+        return seconds
     if value not in (None, ""):
         allowed = "a duration from 1ms to 1h, such as 5s or 1m30s"
         findings.invalid(reader.path(name), value, allowed=allowed, effect=_CLOSED)
