@@ -25,7 +25,7 @@ from towpath.access.login import TokenLogin
 from towpath.access.tls import ServerTls
 from towpath.app.grpc_server import Ports
 from towpath.clock import utc_now
-from towpath.hub.compose import snapshot
+from towpath.hub.compose import without_endpoints
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Compose, Hub
 from towpath.rollout.records import StreamRecords
@@ -97,7 +97,7 @@ async def control_plane(
     tmp_path: Path,
     *,
     follow: bool = True,
-    compose: Compose = snapshot,
+    compose: Compose = without_endpoints,
     tls: TlsFiles | None = None,
     people: frozenset[str] = frozenset(),
     limits: StreamLimits = DEFAULTS,

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from support.objects import fill
-from towpath.hub.compose import snapshot
+from towpath.hub.compose import without_endpoints
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Compose, Hub
 from towpath.hub.stream import Stream
@@ -43,10 +43,12 @@ class RunningHub:
         namespace: str = "shop",
         variant: str = "sotw",
         subscriber: Account | Subscriber | None = None,
+        endpoints: frozenset[str] | None = None,
     ) -> Stream:
+        """Open a stream whose client asks for these *endpoints*; None: for all there are."""
         if isinstance(subscriber, Account):
             subscriber = Subscriber(subscriber, Credential.CERTIFICATE)
-        return self.hub.attach(
+        stream = self.hub.attach(
             peer="test",
             node_id=f"{pod}.{namespace}",
             sidecar=SidecarId(pod=pod, namespace=namespace),
@@ -54,6 +56,8 @@ class RunningHub:
             variant=variant,
             subscriber=subscriber,
         )
+        stream.subscribe(endpoints)
+        return stream
 
     async def holds(self, *objects: Object) -> None:
         """Apply *objects*, mark every kind listed, and wait until all that is published."""
@@ -77,7 +81,7 @@ def hub_that(compose: Compose) -> type[Hub]:
 @contextlib.asynccontextmanager
 async def running_hub(
     *,
-    compose: Compose = snapshot,
+    compose: Compose = without_endpoints,
     clock: Callable[[], float] = time.monotonic,
     rollout: RolloutSettings | None = None,
 ) -> AsyncIterator[RunningHub]:

@@ -7,8 +7,8 @@ port's, the outbound listener a service account's, the inbound parts a set of se
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeVarTuple
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVarTuple, cast
 
 from towpath.encode import envoy, grpc, pipy
 from towpath.encode.endpoints import load_assignment
@@ -36,9 +36,20 @@ from towpath.planning.identity import accounts_behind
 
 Ts = TypeVarTuple("Ts")
 
+Layers = Mapping[str, tuple[Layer, ...]]
+"""Those of a snapshot, or of a part of one, by type URL."""
+
 
 def snapshot(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
     """What the sidecar is to hold; None for a pod that does not exist."""
+    without = without_endpoints(mesh, kind, sidecar)
+    if without is None or without.destinations is None:
+        return without
+    return without.with_endpoints(mesh.query(assignments, without.destinations))
+
+
+def without_endpoints(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
+    """The same, but its endpoints are apart: those of its destinations."""
     if kind is ClientKind.GRPC:
         pod = mesh.pod(sidecar)
         return mesh.query(_grpc, mesh.query(proxyless, pod.account)) if pod else None
@@ -48,6 +59,12 @@ def snapshot(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | Non
     if kind is ClientKind.PIPY:
         return mesh.query(_pipy, sidecar, sidecar_plan)
     return mesh.query(_envoy, sidecar_plan)
+
+
+def assignments(mesh: Mesh, destinations: Hashable) -> ResourceSet:
+    """The endpoints of a snapshot's destinations, one set for all sidecars that may reach these."""
+    layer = mesh.query(_assignments, cast("Destinations | ProxylessTargets", destinations))
+    return mesh.query(_set, ENDPOINTS, (layer,))
 
 
 def withheld(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> tuple[Problem, ...]:
@@ -61,29 +78,42 @@ def withheld(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> tuple[Problem,
 def _envoy(mesh: Mesh, sidecar_plan: Plan) -> Snapshot:
     """What an Envoy is sent; one snapshot for all that have the same plan."""
     let_out, let_in = sidecar_plan.outbound, sidecar_plan.inbound
-    reachable, client = let_out.destinations, let_out.mtls
-    layers: dict[str, tuple[Layer, ...]] = {
+    outward, inward = mesh.query(_outward, let_out), mesh.query(_inward, let_in)
+    layers = {type_url: (*outward[type_url], *inward[type_url]) for type_url in outward}
+    if let_out.mtls or let_in.mtls:
+        layers[SECRET] = _secrets(mesh, let_out.mtls, let_in.mtls)
+    return Snapshot(_sets(mesh, layers), envoy.VOCABULARY, let_out.destinations)
+
+
+def _outward(mesh: Mesh, let_out: Outbound) -> Layers:
+    """For what a sidecar lets out: layers of all accounts that may reach the same."""
+    reachable = let_out.destinations
+    return {
         CLUSTER: (
-            *_mesh_clusters(mesh, reachable, client),
+            *_mesh_clusters(mesh, reachable, let_out.mtls),
             mesh.query(_encoded, envoy.egress_clusters, let_out.egress),
-            mesh.query(_encoded, envoy.inbound_clusters, let_in),
-            mesh.query(_encoded, envoy.common_clusters),
         ),
-        ENDPOINTS: (mesh.query(_assignments, reachable),),
-        LISTENER: (
-            mesh.query(_outbound_listener, let_out),
-            mesh.query(_encoded, envoy.inbound_listener, let_in),
-            mesh.query(_encoded, envoy.prometheus_listener),
-        ),
+        LISTENER: (mesh.query(_outbound_listener, let_out),),
         ROUTES: (
             mesh.query(_encoded, envoy.outbound_routes, reachable),
             mesh.query(_encoded, envoy.egress_routes, let_out.egress),
-            mesh.query(_encoded, envoy.inbound_routes, let_in),
         ),
     }
-    if client or let_in.mtls:
-        layers[SECRET] = _secrets(mesh, client, let_in.mtls)
-    return Snapshot(_sets(layers), envoy.VOCABULARY)
+
+
+def _inward(mesh: Mesh, let_in: Inbound) -> Layers:
+    """For what a sidecar lets in, and what every sidecar has."""
+    return {
+        CLUSTER: (
+            mesh.query(_encoded, envoy.inbound_clusters, let_in),
+            mesh.query(_encoded, envoy.common_clusters),
+        ),
+        LISTENER: (
+            mesh.query(_encoded, envoy.inbound_listener, let_in),
+            mesh.query(_encoded, envoy.prometheus_listener),
+        ),
+        ROUTES: (mesh.query(_encoded, envoy.inbound_routes, let_in),),
+    }
 
 
 def _mesh_clusters(
@@ -141,11 +171,10 @@ def _grpc(mesh: Mesh, proxyless_plan: ProxylessPlan) -> Snapshot:
     targets = proxyless_plan.targets
     layers = {
         CLUSTER: (mesh.query(_encoded, grpc.clusters, targets),),
-        ENDPOINTS: (mesh.query(_assignments, targets),),
         LISTENER: (mesh.query(_encoded, grpc.listeners, targets),),
         ROUTES: (mesh.query(_encoded, grpc.routes, targets),),
     }
-    return Snapshot(_sets(layers), grpc.GrpcVocabulary(proxyless_plan.refusal))
+    return Snapshot(_sets(mesh, layers), grpc.GrpcVocabulary(proxyless_plan.refusal), targets)
 
 
 def _pipy(mesh: Mesh, sidecar: SidecarId, sidecar_plan: Plan) -> Snapshot:
@@ -158,7 +187,7 @@ def _pipy(mesh: Mesh, sidecar: SidecarId, sidecar_plan: Plan) -> Snapshot:
         mesh.query(_pipy_outbound, let_out),
         mesh.query(_pipy_part, pipy.access_and_chains, let_in),
     )
-    return Snapshot(_sets({SIDECAR: (Layer((whole,)),)}), pipy.VOCABULARY)
+    return Snapshot(_sets(mesh, {SIDECAR: (Layer((whole,)),)}), pipy.VOCABULARY)
 
 
 def _pipy_spec(mesh: Mesh, passthrough: bool) -> bytes:  # noqa: FBT001 (a question's argument)
@@ -187,8 +216,13 @@ def _withheld_from_pipy(mesh: Mesh, let_out: Outbound) -> tuple[Problem, ...]:
     return mesh.work(_size(let_out), pipy.withheld, let_out)
 
 
-def _sets(layers: Mapping[str, tuple[Layer, ...]]) -> dict[str, ResourceSet]:
-    return {type_url: ResourceSet(type_url, parts) for type_url, parts in layers.items()}
+def _sets(mesh: Mesh, layers: Layers) -> dict[str, ResourceSet]:
+    return {type_url: mesh.query(_set, type_url, parts) for type_url, parts in layers.items()}
+
+
+def _set(_: Mesh, type_url: str, layers: tuple[Layer, ...]) -> ResourceSet:
+    """One set for all snapshots that have it: what is worked out of it, is once."""
+    return ResourceSet(type_url, layers)
 
 
 def _encoded(mesh: Mesh, encoder: Callable[[*Ts], Layer], *planned: *Ts) -> Layer:

@@ -57,6 +57,10 @@ class Followers:
             self._watches.pop(query, None)
             self.forget_unused(query)
 
+    def __bool__(self) -> bool:
+        """True if anything is followed, or kept for those who may come back."""
+        return bool(self._streams or self._watches or self._left)
+
     def queries(self) -> Set[Query]:
         """All that is followed."""
         return self._streams.keys() | self._watches.keys()
@@ -75,6 +79,10 @@ class Followers:
     def streams(self) -> Iterator[Stream]:
         """All that are open."""
         return (stream for streams in self._streams.values() for stream in streams)
+
+    def watches(self) -> tuple[Watch, ...]:
+        """All who look on."""
+        return tuple(watch for watches in self._watches.values() for watch in watches)
 
     def forget_unused(self, query: Query) -> None:
         """Whoever asks of any name leaves no trace."""

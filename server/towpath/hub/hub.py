@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterable, Iterator
 from functools import partial
 from typing import TypeVar
 
@@ -13,11 +13,12 @@ from towpath.answers.blame import rejection_problems
 from towpath.answers.explain import Explanation, explain
 from towpath.answers.status import PolicyStatus, effect, policy_statuses
 from towpath.hub.comparison import Comparisons
-from towpath.hub.compose import snapshot, withheld
+from towpath.hub.compose import assignments, withheld, without_endpoints
 from towpath.hub.debounce import Debounce
 from towpath.hub.followers import Followers
 from towpath.hub.queries import Queries, Query, QueryCounts
 from towpath.hub.stream import Stream
+from towpath.hub.subscriptions import Subscriptions
 from towpath.hub.turns import Turns
 from towpath.hub.watch import Watch
 from towpath.model.credentials import Subscriber
@@ -39,7 +40,9 @@ from towpath.telemetry.metrics import Metrics
 log = logging.getLogger(__name__)
 
 Compose = Callable[[Mesh, ClientKind, SidecarId], Snapshot | None]
-"""What one sidecar is to hold, as a query about the mesh; None for an unknown pod."""
+"""What one sidecar is to hold, as a query about the mesh, its endpoints apart or not; None for an
+unknown pod.
+"""
 
 YIELD_SECONDS = 0.002
 """How long a rebuild of many small parts may keep the event loop before it lets others run."""
@@ -55,7 +58,7 @@ class Hub:
     first, and how long rejected content is kept from others.
     """
 
-    _compose: Compose = staticmethod(snapshot)
+    _compose: Compose = staticmethod(without_endpoints)
     """The query whose answers are published."""
 
     def __init__(
@@ -71,6 +74,7 @@ class Hub:
     ) -> None:
         self._times_changed = asyncio.Event()
         self._followers = Followers(clock=clock, forget=self._forget)
+        self._subscriptions = Subscriptions(forget=self._forget_endpoints)
         self.quarantine = Quarantine(
             rollout,
             clock=clock,
@@ -171,7 +175,13 @@ class Hub:
         )
 
         build = ClientBuild(kind, *software)
-        stream = Stream(record, quarantine=self.quarantine, build=build, subscriber=subscriber)
+        stream = Stream(
+            record,
+            quarantine=self.quarantine,
+            subscriptions=self._subscriptions,
+            build=build,
+            subscriber=subscriber,
+        )
         query = self._query(kind, sidecar)
         self._followers.add(query, stream)
         if not self._turns.begin(partial(self._offer, [stream], changed_at=None)):
@@ -221,6 +231,10 @@ class Hub:
     def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
         """What a sidecar is to hold now; None for a pod that does not exist."""
         current = self._queries.get(self._compose, kind, sidecar)
+        if current is not None and current.destinations is not None:
+            endpoints = self._queries.get(assignments, current.destinations)
+            self._subscriptions.keep_unused(current.destinations)
+            current = current.with_endpoints(endpoints)
         self._followers.forget_unused(self._query(kind, sidecar))
         return current
 
@@ -290,6 +304,9 @@ class Hub:
             if self._clock() - slice_began > YIELD_SECONDS:
                 await asyncio.sleep(0)
                 slice_began = self._clock()
+        # After the rest, which says who may answer there.
+        moved = {args[0] for query, args in changed if query is assignments}
+        await self._publish_endpoints(moved if whole else None, changed_at=changed_at)
         # What takes long keeps nobody waiting who has his already.
         async with asyncio.TaskGroup() as tasks:
             for query in late:
@@ -302,6 +319,21 @@ class Hub:
         self._synced.set()
         self._metrics.compute_seconds.observe(self._clock() - begun)
         self._on_publish()
+
+    async def _publish_endpoints(
+        self, moved: Collection[Hashable] | None, *, changed_at: float
+    ) -> None:
+        """Tell those that ask for endpoints that may have changed; None: any may have."""
+        slice_began = self._clock()
+        for destinations in self._subscriptions.used(moved):
+            endpoints = await self.in_turn(self._queries.get, assignments, destinations)
+            for stream in self._subscriptions.put(destinations, endpoints):
+                stream.push(changed_at)
+                if self._clock() - slice_began > YIELD_SECONDS:
+                    await asyncio.sleep(0)
+                    slice_began = self._clock()
+        for watch in self._followers.watches() if moved is None or moved else ():
+            watch.offer(await self.in_turn(self.snapshot, watch.kind, watch.sidecar))
 
     def _publish_at_once(self, query: Query, *, changed_at: float) -> bool:
         """False if that takes too long to be done at once."""
@@ -344,6 +376,9 @@ class Hub:
                 continue
             current = self._queries.get(self._compose, record.kind, record.sidecar)
             if pod is not None and admitted and current is not None:
+                if not self._subscriptions.in_use(current.destinations):
+                    endpoints = self._queries.get(assignments, current.destinations)
+                    self._subscriptions.put(current.destinations, endpoints)
                 old = stream.snapshot
                 changes = self._comparisons.between(old, current) if old is not None else ()
                 offers.append((stream, pod.account, current, changes))
@@ -355,6 +390,11 @@ class Hub:
 
     def _forget(self, query: Query) -> None:
         self._queries.forget(query[0], *query[1])
+        if not self._followers:
+            self._subscriptions.forget_unused()
+
+    def _forget_endpoints(self, destinations: Hashable) -> None:
+        self._queries.forget(assignments, destinations)
 
     def _query(self, kind: ClientKind, sidecar: SidecarId) -> Query:
         return self._compose, (kind, sidecar)

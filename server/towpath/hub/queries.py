@@ -238,7 +238,7 @@ class Queries:
         if self._slice is not None:
             self._slice.computed = True
         self._computed += 1
-        if not memo.computed or value != memo.value:
+        if not memo.computed or (value is not memo.value and value != memo.value):
             memo.value, memo.computed = value, True
             memo.changed_at = self._revision
 

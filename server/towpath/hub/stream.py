@@ -1,9 +1,11 @@
-"""Stream: the hub's end of one sidecar's subscription; only the newest snapshot is kept."""
+"""Stream: the hub's end of one sidecar's subscriptions; only the newest snapshot is kept."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Hashable
 
+from towpath.hub.subscriptions import Subscriptions
 from towpath.model.credentials import Subscriber
 from towpath.model.names import Account
 from towpath.model.snapshot import Snapshot
@@ -32,7 +34,8 @@ class Stream:
 
     A reader that is busy skips what came in between; an equal snapshot wakes nobody. *subscriber*
     is whose pod it is for; None: anybody's. Its client, of that *build*, has a record in
-    *quarantine* from when it is known whose pod that is until `close`.
+    *quarantine* from when it is known whose pod that is until `close`. *subscriptions* say what
+    endpoints its snapshot has, and note which of them it asks for.
     """
 
     def __init__(
@@ -40,21 +43,25 @@ class Stream:
         record: StreamRecord,
         *,
         quarantine: Quarantine,
+        subscriptions: Subscriptions,
         build: ClientBuild,
         subscriber: Subscriber | None,
     ) -> None:
         self.record = record
+        self._subscriptions = subscriptions
         self._quarantine = quarantine
         self._build = build
         self._client: ClientRecord | None = None
         self._subscriber = subscriber
         self._refusal: NotItsPodError | PodGoneError | None = None
-        self._snapshot: Snapshot | None = None
+        self._snapshot: Snapshot | None = None  # the newest; its endpoints may be older
+        self._read: Snapshot | None = None  # what the reader took last
         self._changed_at: float | None = None
         self._taken = True  # what there is for the reader
         self._woken = asyncio.Event()
         self.sees_another = False
         """Its pod is not there, and another has its name."""
+        self.subscribe(frozenset())
 
     def publish(
         self, snapshot: Snapshot, *, account: Account, revision: int, changed_at: float | None
@@ -73,19 +80,35 @@ class Stream:
             self._client.open(self)
         self.record.state = State.SERVING
         self.record.account = self._client.account = account
-        if snapshot == self._snapshot:
-            return
-        if self._snapshot is not None and self.record.acknowledged(self._snapshot.version):
+        before = self._snapshot
+        if before is not None and snapshot.same_but_endpoints(before):
+            apart = snapshot.destinations is not None  # endpoints: see `Subscriptions`
+            if snapshot.destinations == before.destinations if apart else snapshot == before:
+                return
+        if before is not None and self.record.acknowledged(before.version):
             self.record.acknowledged_through = revision - 1
-        self._snapshot = snapshot
-        self._client.show(self, snapshot)
+        self._replace(snapshot)
+        self.push(changed_at)
+
+    def push(self, changed_at: float | None = None) -> None:
+        """Have the reader take the snapshot: it, its endpoints, or what its client may be sent of
+        it has changed. *changed_at* as for `publish`.
+        """
+        if self._snapshot is None:
+            return
         if self._taken:
             self._changed_at = changed_at
         self._taken = False
         self._woken.set()
 
+    def subscribe(self, names: frozenset[str] | None) -> None:
+        """Its client asks for these endpoints now; None: for all there are."""
+        self._subscriptions.subscribe(self, names)
+
     def close(self) -> None:
         """Its reader is gone."""
+        self._subscriptions.remove(self)
+        self._subscriptions.move(self.destinations, None)
         if self._client is not None:
             self._quarantine.close(self._client, self)
 
@@ -130,14 +153,16 @@ class Stream:
     @property
     def snapshot(self) -> Snapshot | None:
         """The newest snapshot, taken or not."""
-        return self._snapshot
+        return None if self._snapshot is None else self._subscriptions.complete(self._snapshot)
+
+    @property
+    def destinations(self) -> Hashable:
+        """Whose endpoints its snapshot has; None: they are not apart, or there is no snapshot."""
+        return None if self._snapshot is None else self._snapshot.destinations
 
     def nudge(self) -> None:
-        """Have the reader take the snapshot again: the client's client has changed."""
-        if self._snapshot is not None and self._taken:
-            self._changed_at = None
-            self._taken = False
-            self._woken.set()
+        """What its client may be sent of the snapshot has changed."""
+        self.push()
 
     def wake(self) -> None:
         """Have the reader look, though there may be nothing to take."""
@@ -155,8 +180,31 @@ class Stream:
         if self._taken:
             return None
         self._taken = True
+        return self._newest(), self._changed_at
+
+    def overtaken(self) -> Snapshot | None:
+        """A newer snapshot than was taken, of which the reader was not told as its client did not
+        ask for what has changed: the reader must take it before the client is given more.
+        """
+        before = self._read
+        if not self._taken or before is None:
+            return None
+        newest = self._newest()
+        return None if newest is before else newest
+
+    def _newest(self) -> Snapshot:
+        """What the reader goes by from now on."""
         assert self._snapshot is not None
-        return self._snapshot, self._changed_at
+        self._replace(self._snapshot)
+        self._read = self._snapshot
+        return self._read
+
+    def _replace(self, snapshot: Snapshot) -> None:
+        """Take a snapshot, with its present endpoints, for the newest."""
+        before, self._snapshot = self._snapshot, self._subscriptions.complete(snapshot)
+        if self._snapshot is not before:
+            self._subscriptions.move(before and before.destinations, snapshot.destinations)
+            self.client.show(self, self._snapshot)
 
     async def next(self) -> tuple[Snapshot, float | None]:
         """Wait for a snapshot that was not taken yet; gives it and its change's time."""

@@ -6,11 +6,13 @@ layers: a layer is encoded, hashed and compared once, however many snapshots hol
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
 from typing import Protocol
+
+from towpath.model.types import ENDPOINTS
 
 
 def content_hash(*parts: bytes) -> str:
@@ -85,7 +87,7 @@ class Layer(Mapping[str, Resource]):
         return hash(self.version)
 
 
-class ResourceSet(Mapping[str, Resource]):
+class ResourceSet(Mapping[str, Resource]):  # noqa: PLW1641 (no Mapping has a hash)
     """All resources of one type that one sidecar is to hold, as layers without common names."""
 
     def __init__(self, type_url: str, layers: tuple[Layer, ...] = ()) -> None:
@@ -132,6 +134,11 @@ class ResourceSet(Mapping[str, Resource]):
 
     def __len__(self) -> int:
         return sum(map(len, self.layers))
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, ResourceSet) and self.layers == other.layers:
+            return True
+        return super().__eq__(other)
 
     def changed_since(self, old: ResourceSet) -> frozenset[str]:
         """Names whose resource was added, removed, or has another version than in *old*."""
@@ -223,22 +230,44 @@ class Silence:
 SILENCE = Silence()
 
 
+@dataclass(slots=True)
+class _Whole:
+    """The latest of a snapshot with other endpoints."""
+
+    endpoints: ResourceSet | None = None
+    latest: Snapshot | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """What one sidecar is to hold, by type URL, and the vocabulary of its kind of client."""
+    """What one sidecar is to hold, by type URL, and the vocabulary of its kind of client.
+
+    Endpoints come and go all the time, and many sidecars share them: they may be apart, as those of
+    these *destinations*, and are added by `with_endpoints`.
+    """
 
     sets: Mapping[str, ResourceSet]
     vocabulary: Vocabulary = SILENCE
+    destinations: Hashable = None
 
     def of(self, type_url: str) -> ResourceSet:
         resources = self.sets.get(type_url)
         return ResourceSet(type_url) if resources is None else resources
 
     def without(self, type_url: str) -> Snapshot:
-        """The same without any resource of that type; itself if there is none."""
+        """The same without any resource of that type, one object; itself if there is none."""
         if type_url not in self.sets:
             return self
-        return Snapshot({t: of for t, of in self.sets.items() if t != type_url}, self.vocabulary)
+        other = self._without.get(type_url)
+        if other is None:
+            sets = {t: of for t, of in self.sets.items() if t != type_url}
+            other = Snapshot(sets, self.vocabulary, self.destinations)
+            self._without[type_url] = other
+        return other
+
+    @cached_property
+    def _without(self) -> dict[str, Snapshot]:
+        return {}
 
     def left(self, before: Resource | None, type_url: str, name: str) -> Resource | None:
         """What a client is to hold of a resource that is gone; None if it is to be left out.
@@ -250,15 +279,42 @@ class Snapshot:
             return revoked
         return before if before.packed or revoked is None else revoked
 
+    def with_endpoints(self, endpoints: ResourceSet) -> Snapshot:
+        """This with just these endpoints: the same object for the same ones, if asked again."""
+        if self.sets.get(ENDPOINTS) is endpoints:
+            return self
+        whole = self._whole
+        if whole.endpoints is not endpoints:
+            sets = {**self.sets, ENDPOINTS: endpoints}
+            whole.endpoints, whole.latest = (
+                endpoints,
+                Snapshot(sets, self.vocabulary, self.destinations),
+            )
+            # Its version is the same, and each with other endpoints has the latest with these.
+            whole.latest.__dict__.update(version=self.version, _whole=whole)
+        assert whole.latest is not None
+        return whole.latest
+
+    @cached_property
+    def _whole(self) -> _Whole:
+        return _Whole()
+
     @cached_property
     def version(self) -> str:
-        """Hash of every type's version."""
-        return content_hash(*(f"{t}\0{s.version}".encode() for t, s in sorted(self.sets.items())))
+        """Hash of every type's version but the endpoints'."""
+        sets = sorted(item for item in self.sets.items() if item[0] != ENDPOINTS)
+        return content_hash(*(f"{t}\0{s.version}".encode() for t, s in sets))
+
+    def same_but_endpoints(self, other: Snapshot) -> bool:
+        """True if all but the endpoints is equal."""
+        return self.version == other.version and self.vocabulary == other.vocabulary
 
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Snapshot):
+        if self is other:
+            return True
+        if not isinstance(other, Snapshot) or not self.same_but_endpoints(other):
             return False
-        return (self.version, self.vocabulary) == (other.version, other.vocabulary)
+        return self.of(ENDPOINTS).layers == other.of(ENDPOINTS).layers
 
     def __hash__(self) -> int:
         return hash(self.version)

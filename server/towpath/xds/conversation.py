@@ -17,7 +17,7 @@ import grpc
 from towpath.hub.stream import Stream
 from towpath.model.snapshot import Snapshot
 from towpath.model.text import printable, shorten
-from towpath.model.types import short_name
+from towpath.model.types import ENDPOINTS, short_name
 from towpath.rollout.clients import LONGEST_TEXT
 from towpath.rollout.records import StreamRecords
 from towpath.settings import StreamLimits
@@ -176,6 +176,8 @@ class Conversation:
 
     async def _take(self, request: Request) -> None:
         self._rate.take(request.name_count)
+        if (newer := self._stream.overtaken()) is not None:
+            await self._step_to(newer, changed_at=None)
         await self.carry_out(self._session.on_request(request))
         self._note_names(request.type_url)
 
@@ -183,6 +185,8 @@ class Conversation:
         if (names := self._session.subscribed(type_url)) is not None:
             self._check_names(names)
             self._stream.record.subscribe(type_url, names)
+        if type_url == ENDPOINTS:
+            self._stream.subscribe(self._session.names(ENDPOINTS))
 
     def _check_names(self, count: int) -> None:
         """Each name costs work with each change: one client must not take all there is."""

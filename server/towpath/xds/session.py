@@ -128,6 +128,13 @@ class Session:
         substream = self._substreams.get(type_url)
         return None if substream is None else len(substream.subscription.names)
 
+    def names(self, type_url: str) -> frozenset[str] | None:
+        """The names that the client asks for; None: all, by the wildcard."""
+        substream = self._substreams.get(type_url)
+        if substream is None:
+            return frozenset()
+        return None if substream.subscription.wildcard else substream.subscription.names
+
     def holding(self, type_url: str) -> Holding | None:
         """What is known of each resource of that type; None: not subscribed."""
         substream = self._substreams.get(type_url)

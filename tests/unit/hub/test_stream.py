@@ -6,6 +6,7 @@ import asyncio
 
 from support.resources import snapshot
 from towpath.hub.stream import Stream
+from towpath.hub.subscriptions import Subscriptions
 from towpath.model.credentials import Subscriber
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.types import CLUSTER
@@ -30,6 +31,7 @@ def _stream(subscriber: Subscriber | None = None) -> Stream:
             variant="sotw",
         ),
         quarantine=Quarantine(RolloutSettings(), clock=lambda: 0.0),
+        subscriptions=Subscriptions(forget=lambda _: None),
         build=ClientBuild(ClientKind.ENVOY),
         subscriber=subscriber,
     )

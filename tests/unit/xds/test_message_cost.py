@@ -14,6 +14,7 @@ from support.resources import snapshot
 from support.xds.told import read_sotw
 from support.xds_peer import NODE, sotw_session
 from towpath.hub.stream import Stream
+from towpath.hub.subscriptions import Subscriptions
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.types import CLUSTER
 from towpath.rollout.content import ClientBuild
@@ -54,7 +55,11 @@ async def _conversation() -> AsyncIterator[tuple[Stream, FakeContext, asyncio.Qu
     )
     quarantine = Quarantine(RolloutSettings(), clock=clock)
     stream = Stream(
-        record, quarantine=quarantine, build=ClientBuild(ClientKind.ENVOY), subscriber=None
+        record,
+        quarantine=quarantine,
+        subscriptions=Subscriptions(forget=lambda _: None),
+        build=ClientBuild(ClientKind.ENVOY),
+        subscriber=None,
     )
     first = snapshot({CLUSTER: {"a": "0"}})
     stream.publish(first, account=SOURCE, revision=0, changed_at=None)

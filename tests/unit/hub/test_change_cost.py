@@ -1,0 +1,175 @@
+"""What a change costs the hub follows the change, not the mesh: values computed, resources encoded
+and streams woken, in meshes of several sizes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from support.objects import endpoint_slice, mesh_config, namespace, pod, port, service
+from support.running_hub import RunningHub, running_hub
+from towpath.encode.endpoints import load_assignment
+from towpath.hub.stream import Stream
+from towpath.model.mesh import Object
+from towpath.model.names import Protocol
+from towpath.model.snapshot import Snapshot
+from towpath.model.types import ENDPOINTS
+
+SIZES = [(10, 50), (100, 50), (10, 500)]
+"""Sidecars and services: each of them alone is ten times as many."""
+
+FIRST = "shop/s0|80"
+
+
+@dataclass
+class Encodings:
+    """How many assignments were encoded."""
+
+    count: int = 0
+
+
+@pytest.fixture
+def encodings(monkeypatch: pytest.MonkeyPatch) -> Encodings:
+    counted = Encodings()
+
+    def noted(*args: Any) -> Any:
+        counted.count += 1
+        return load_assignment(*args)
+
+    monkeypatch.setattr("towpath.hub.compose.load_assignment", noted)
+    return counted
+
+
+def picture(sidecars: int, services: int) -> list[Object]:
+    """Services of one port with a pod each, and sidecars of as many accounts."""
+    objects: list[Object] = [namespace("shop"), mesh_config()]
+    for number in range(services):
+        address, cluster_ip = f"10.0.{number >> 8}.{number & 255}", f"10.96.{number >> 8}"
+        objects += [
+            service(f"s{number}", _port(80), ips=[f"{cluster_ip}.{number & 255}"]),
+            endpoint_slice(f"s{number}", address),
+            pod(f"behind-{number}", app=f"s{number}", addresses=[address]),
+        ]
+    return objects + [pod(f"p{n}", account=f"a{n}", app="client") for n in range(sidecars)]
+
+
+def _port(number: int) -> Any:
+    return port(number, Protocol.TCP)
+
+
+async def woken(streams: list[Stream]) -> int:
+    """How many readers have something to take; they take it."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+    ready = [stream for stream in streams if not stream._taken]
+    for stream in ready:
+        await stream.next()
+    return len(ready)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one change."""
+
+    computed: int
+    encoded: int
+    woken: int
+
+
+async def cost_of(
+    running: RunningHub, streams: list[Stream], encodings: Encodings, change: Object
+) -> Cost:
+    computed, encoded = running.hub.query_counts.computed, encodings.count
+    running.store.apply(change)
+    await running.published()
+    return Cost(
+        running.hub.query_counts.computed - computed,
+        encodings.count - encoded,
+        await woken(streams),
+    )
+
+
+async def attached(running: RunningHub, count: int) -> list[Stream]:
+    """Streams that have all of theirs, the first of which alone asks for the first service."""
+    streams = [
+        running.attach(f"p{n}", endpoints=frozenset({FIRST} if n == 0 else {"shop/s1|80"}))
+        for n in range(count)
+    ]
+    for stream in streams:
+        await stream.next()
+    return streams
+
+
+async def test_one_endpoint_costs_as_much_in_any_mesh(encodings: Encodings) -> None:
+    costs = []
+    for sidecars, services in SIZES:
+        async with running_hub() as running:
+            await running.holds(*picture(sidecars, services))
+            streams = await attached(running, sidecars)
+            gone = endpoint_slice("s0")
+            costs.append(await cost_of(running, streams, encodings, gone))
+
+            assert FIRST in streams[1].snapshot.of(ENDPOINTS)  # type: ignore[union-attr]
+
+    assert [costs[0]] * len(SIZES) == costs
+    assert (1, 1) == (costs[0].encoded, costs[0].woken)
+    assert costs[0].computed < 10
+
+
+async def test_who_asks_for_all_endpoints_is_told_of_each(running: RunningHub) -> None:
+    await running.holds(*picture(2, 5))
+    streams = [running.attach("p0"), running.attach("p1", endpoints=frozenset())]
+    for stream in streams:
+        await stream.next()
+    running.store.apply(endpoint_slice("s0"))
+    await running.published()
+
+    assert 1 == await woken(streams)
+
+
+async def test_who_asks_for_more_has_the_newest_before_that(running: RunningHub) -> None:
+    await running.holds(*picture(1, 5))
+    stream = running.attach("p0", endpoints=frozenset())
+    before, _ = await stream.next()
+    running.store.apply(endpoint_slice("s0"))
+    await running.published()
+    newest = stream.overtaken()
+
+    assert newest is not None
+    assert newest.version == before.version
+    assert newest.of(ENDPOINTS)[FIRST] != before.of(ENDPOINTS)[FIRST]
+    assert stream.overtaken() is None
+
+
+async def test_a_switch_that_returns_leaves_endpoints_that_are_newer(running: RunningHub) -> None:
+    await running.holds(*picture(1, 5))
+    stream = running.attach("p0", endpoints=frozenset())
+    before, _ = await stream.next()
+    running.store.apply(mesh_config(egress=True))
+    running.store.apply(endpoint_slice("s0"))
+    await running.published()
+    after, _ = await stream.next()
+
+    assert after.version != before.version
+    assert after.of(ENDPOINTS)[FIRST] != before.of(ENDPOINTS)[FIRST]
+
+
+async def test_streams_that_never_look_keep_only_so_many_old_endpoints(
+    running: RunningHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("towpath.hub.subscriptions.MOST_OLD", 4)
+    sidecars, taken = 20, dict[Stream, Snapshot]()
+    await running.holds(*picture(sidecars, 5))
+    for number in range(sidecars):
+        stream = running.attach(f"p{number}", endpoints=frozenset())
+        taken[stream], _ = await stream.next()
+        running.store.apply(endpoint_slice("s0", *(["10.0.0.0"] if number % 2 else [])))
+        await running.published()
+        for one in [one for one in taken if not one._taken]:
+            taken[one], _ = await one.next()
+
+    assert len({id(snapshot.of(ENDPOINTS)) for snapshot in taken.values()}) < sidecars / 2
