@@ -8,7 +8,7 @@ export PY
 
 .DEFAULT_GOAL := help
 .PHONY: help image setup run demo demo-kube test unit check fmt golden tables protos docs lock bench-toggle bench-toggle-kube bench-kube bench-policy bench-push bench-mesh walks \
-	bench-hostile clients fuzz-egress fuzz-xds prove search-properties conformance-adapter clean
+	bench-hostile bench-mtls clients fuzz-egress fuzz-xds prove search-properties conformance-adapter clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -102,6 +102,10 @@ bench-push: setup ## CPU, time and memory of pushes to 1,000 sidecars, beside ba
 
 bench-mesh: setup ## CPU, time and memory of changes in meshes of several sizes, and how they grow
 	@PYTHONPATH=tests $(BIN)/python -m bench.mesh $(ARGS)
+
+bench-mtls: setup ## CPU of mutual TLS between real sidecars, beside plaintext (needs root; one part: ARGS=NAME)
+	@tests/system.sh dataplane
+	@PYTHONPATH=tests $(BIN)/python -m bench.mtls $(ARGS)
 
 bench-hostile: setup ## what an adversary can cost the server (one attack: ARGS=NAME)
 	@PYTHONPATH=tests $(BIN)/python -m bench.hostile $(ARGS)

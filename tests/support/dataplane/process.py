@@ -55,6 +55,12 @@ class Process:
             )
 
     @property
+    def pid(self) -> int:
+        """Of the command itself: what runs it in the namespace becomes it."""
+        assert self._child is not None, f"{self.name} was not started"
+        return self._child.pid
+
+    @property
     def exit_code(self) -> int | None:
         """None while it runs, or before its first start."""
         return None if self._child is None else self._child.poll()

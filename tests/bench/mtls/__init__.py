@@ -1,0 +1,1 @@
+"""What mutual TLS costs: `make bench-mtls`."""
