@@ -16,7 +16,7 @@ from itertools import product
 import pytest
 
 from support.dataplane.demo import ADDRESS, node_and_pod
-from support.dataplane.iptables import SIDECAR_UID
+from support.dataplane.iptables import SIDECAR_UID, flush
 from support.dataplane.netns import Namespace
 from support.dataplane.network import ROUTER
 from towpath.inject.redirect import redirect
@@ -100,8 +100,7 @@ def ends() -> Iterator[tuple[Namespace, Namespace]]:
 def outcomes(ends: tuple[Namespace, Namespace], rules: str, *, times: int = 1) -> dict[str, str]:
     """Where each connection ends up, with these rules alone."""
     node, pod = ends
-    flushed = pod.run("iptables-restore", stdin="*nat\nCOMMIT\n")
-    assert flushed.returncode == 0, flushed.stderr
+    flush(pod)
     for _ in range(times):
         loaded = pod.run("iptables-restore", "--noflush", "--wait=10", stdin=rules)
         assert loaded.returncode == 0, loaded.stderr

@@ -21,7 +21,7 @@ from support.dataplane import wait
 from support.dataplane.clients import curl_until
 from support.dataplane.envoy import binary
 from support.dataplane.hosts import Hosts
-from support.dataplane.iptables import redirect
+from support.dataplane.iptables import without_redirect
 from support.dataplane.network import POD_ADDRESSES, Network
 from support.dataplane.policy import REFUSED
 from support.kube.cluster import ADMIN, Cluster
@@ -45,10 +45,10 @@ def injecting(tmp_path_factory: pytest.TempPathFactory, network: Network) -> Ite
 @pytest.fixture
 def kubelet(injecting: Injecting) -> Iterator[Kubelet]:
     network = injecting.network
-    # Nothing of the redirect is there but what the pod itself brings.
-    flushed = network.pods["curl"].run("iptables-restore", stdin="*nat\nCOMMIT\n")
-    assert flushed.returncode == 0, flushed.stderr
-    with tempfile.TemporaryDirectory(prefix="towpath-pod-") as folder:
+    with (
+        without_redirect(network.pods["curl"]),
+        tempfile.TemporaryDirectory(prefix="towpath-pod-") as folder,
+    ):
         Path(folder).chmod(0o755)
         kubelet = Kubelet(
             injecting.cluster,
@@ -62,8 +62,6 @@ def kubelet(injecting: Injecting) -> Iterator[Kubelet]:
             yield kubelet
         finally:
             kubelet.stop()
-            network.pods["curl"].run("iptables-restore", stdin="*nat\nCOMMIT\n")
-            redirect(network.pods["curl"])
 
 
 def test_the_manuals_demo_with_an_injected_pod(

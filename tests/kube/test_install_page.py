@@ -15,13 +15,17 @@ import yaml
 
 from support.dataplane import wait
 from support.dataplane.clients import curl
+from support.dataplane.envoy import binary
 from support.dataplane.hosts import Hosts
-from support.dataplane.mesh import CURL_ALONE
-from support.dataplane.network import Network
+from support.dataplane.iptables import without_redirect
+from support.dataplane.network import POD_ADDRESSES, Network
 from support.deploy import DEPLOY
 from support.kube.cluster import Cluster, kubectl_binary
-from support.kube.deployed import DeployedPod, example_sidecar, with_own_sidecar
+from support.kube.deployed import DeployedPod
+from support.kube.injecting import WEBHOOK
+from support.kube.kubelet import Kubelet
 from support.kube.passage import passage
+from support.kube.routed import FLAGS, endpoints, way_in
 
 pytestmark = [pytest.mark.kube, pytest.mark.dataplane]
 
@@ -41,9 +45,13 @@ def commands() -> list[str]:
 class Reader:
     """Types what the page says; plays the kubelet where a command waits for one."""
 
-    def __init__(self, cluster: Cluster, network: Network, folder: Path, stack: ExitStack) -> None:
+    def __init__(
+        self, cluster: Cluster, network: Network, address: str, folder: Path, stack: ExitStack
+    ) -> None:
+        """*address* is where the API server reaches the control plane."""
         self._cluster = cluster
         self._network = network
+        self._address = address
         self._folder = folder
         self._stack = stack
         programs = f"{Path(sys.executable).parent}:{kubectl_binary().parent}"
@@ -82,18 +90,34 @@ class Reader:
             within_s=60,
             context=server.process.tail,
         )
+        endpoints(self._cluster, self._address)
+        wait.until(
+            lambda: self._cluster.kubectl("get", *WEBHOOK, "-o", "json").out,
+            lambda webhook: "caBundle" in webhook,
+            what="the first replica says whom to trust as the webhook",
+            within_s=60,
+            context=server.process.tail,
+        )
         self._rolled_out("towpath", "osm-system")
 
     def _run_client(self) -> None:
-        for document in yaml.safe_load_all((CURL_ALONE / "curl.yaml").read_text()):
-            if document["kind"] == "Pod":
-                assert self._cluster.apply(with_own_sidecar(document)).exit_code == 0
-                status = yaml.safe_dump({"status": document["status"]})
-                patch = ("--subresource=status", "--type=merge", "-p", status)
-                done = self._cluster.kubectl("patch", "pod", "curl", "-n", "curl", *patch)
-                assert done.exit_code == 0, done.error
-        envoy = example_sidecar(self._cluster, self._network.pods["curl"], self._folder)
-        self._stack.enter_context(envoy).wait_ready()
+        """A controller makes the pod, which is injected, and a kubelet runs it as it is stored."""
+        deployment = self._cluster.kubectl("get", "deployment", "curl", "-n", "curl", "-o", "json")
+        template = deployment.json()["spec"]["template"]
+        metadata = {**template["metadata"], "name": "curl", "namespace": "curl"}
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": template["spec"]}
+        created = self._cluster.kubectl("create", "-f", "-", stdin=yaml.safe_dump(pod))
+        assert created.exit_code == 0, created.error
+        kubelet = Kubelet(
+            self._cluster,
+            node=self._network.control,
+            pod=self._network.pods["curl"],
+            address=POD_ADDRESSES["curl"],
+            folder=self._folder,
+            programs={"envoyproxy/envoy": str(binary())},
+        )
+        self._stack.callback(kubelet.stop)
+        kubelet.run("curl", "curl")
         self._rolled_out("curl", "curl")
 
     def _rolled_out(self, name: str, namespace: str) -> None:
@@ -122,16 +146,19 @@ class Reader:
 
 
 def test_who_follows_the_page_reaches_the_first_enforced_policy(
-    bare: Cluster,
+    tmp_path: Path,
     network: Network,
     hosts: Hosts,  # noqa: ARG001 - they answer outside
 ) -> None:
     typed = commands()
     with ExitStack() as stack:
-        stack.enter_context(passage(network.control, bare.port))
+        cluster = stack.enter_context(Cluster(tmp_path, flags=FLAGS))
+        stack.enter_context(passage(network.control, cluster.port))
+        address = stack.enter_context(way_in(network.control))
+        stack.enter_context(without_redirect(network.pods["curl"]))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="towpath-page-")))
         folder.chmod(0o755)  # the sidecar's user must reach its files
-        reader = Reader(bare, network, folder, stack)
+        reader = Reader(cluster, network, address, folder, stack)
         for command in typed:
             reader.type(command)
 
