@@ -13,7 +13,6 @@ import pytest
 from support.longest_first import SECONDS
 
 TESTS = Path(__file__).resolve().parents[1]
-COLLECT = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--collect-only")
 SKIPPED = """
 import pytest
 @pytest.mark.dataplane
@@ -45,6 +44,11 @@ import time
 def test_busy():
     while True: pass
 def test_idle(): time.sleep(0.3)
+"""
+TEST_B_IS_LONG = """
+from support import longest_first
+longest_first.TESTS = Path(__file__).parent
+longest_first.SECONDS = {"test_b.py": 60}
 """
 PRINT_LIMITS = """
 def pytest_collection_finish(session):
@@ -160,21 +164,21 @@ def test_a_test_of_a_unit_may_take_so_much_cpu_time_and_wait_longer(project: Pat
     assert "1 failed, 1 passed" in output
 
 
-def test_the_gate_hands_out_the_longest_files_first_and_no_other_run_does() -> None:
-    files = ["unit/test_prose.py", "dataplane/test_parity.py", "kube/test_page.py"]
-    orders = [
-        subprocess.run(
-            [*COLLECT, *options, *(str(TESTS / file) for file in files)],
-            env=os.environ | {f"TOWPATH_REQUIRE_{mark}": "0" for mark in ("DATAPLANE", "KUBE")},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for options in ([], ["--no-loadscope-reorder"])
-    ]
+@pytest.mark.parametrize(
+    ("options", "order"),
+    [(("--no-loadscope-reorder",), ["test_b.py", "test_a.py"]), ((), ["test_a.py", "test_b.py"])],
+    ids=["gate", "other"],
+)
+def test_the_gate_hands_out_the_longest_files_first_and_no_other_run_does(
+    project: Path, options: tuple[str, ...], order: list[str]
+) -> None:
+    (project / "conftest.py").write_text((project / "conftest.py").read_text() + TEST_B_IS_LONG)
+    (project / "test_a.py").write_text("def test_it(): pass")
+    _, output = run(
+        project, "def test_it(): pass", "-p", "xdist", "--collect-only", *options, file="test_b.py"
+    )
 
-    in_order = [sorted(files, key=output.index) for output in orders]
-    assert [files, files[::-1]] == in_order
+    assert order == sorted(("test_a.py", "test_b.py"), key=output.index)
 
 
 def test_each_file_of_which_the_gate_knows_how_long_it_takes_is_there() -> None:

@@ -27,7 +27,6 @@ GIVEN_UP = {
     "Target": "ProxylessTarget",
     "Targets": "ProxylessTargets",
     "Ways": "EgressPlan",
-    "ask": "Mesh.query",
     "Zone": "AddressRange",
     "external": "target",
     "externals": "targets",
@@ -78,6 +77,9 @@ GIVEN_UP = {
     "Limits": "StreamLimits",
 }
 """The old name, and what to write."""
+
+MEMBERS_GIVEN_UP = {("Mesh", "ask"): "Mesh.query"}
+"""The same of names that others may have: the class, and what its member was called."""
 
 MODULES_GIVEN_UP = {
     "towpath.app.authority": "towpath.ca.mesh_authority",
@@ -178,6 +180,21 @@ def test_names_that_were_given_up_are_gone() -> None:
     }
 
     assert set() == names
+
+
+def test_members_that_were_given_up_are_gone() -> None:
+    members = {
+        (node.name, member.name): f"{file.relative_to(ROOT)}:{member.lineno}"
+        for file in _files(*SOURCES)
+        for node in ast.walk(_tree(file))
+        if isinstance(node, ast.ClassDef)
+        for member in node.body
+        if isinstance(member, ast.FunctionDef | ast.AsyncFunctionDef)
+    }
+
+    assert {} == {
+        at: MEMBERS_GIVEN_UP[one] for one, at in members.items() if one in MEMBERS_GIVEN_UP
+    }
 
 
 def test_modules_that_were_given_up_are_gone() -> None:
