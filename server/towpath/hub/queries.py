@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, TypeVar, TypeVarTuple, cast
 
 from towpath.model.identity import Roots, Signer, Window
@@ -296,9 +296,6 @@ class Queries:
         return job.value
 
 
-_MESH_FIELDS = tuple(one.name for one in fields(Mesh))
-
-
 @dataclass(frozen=True)
 class _RecordingMesh(Mesh):
     """A mesh that records what one memo depends on."""
@@ -311,8 +308,10 @@ class _RecordingMesh(Mesh):
     def of(
         cls, mesh: Mesh, *, queries: Queries, memo: _Memo, before: Iterator[_Memo]
     ) -> _RecordingMesh:
-        fields_of_mesh = {name: getattr(mesh, name) for name in _MESH_FIELDS}
-        return cls(**fields_of_mesh, queries=queries, memo=memo, before=before)
+        # As `__init__` would, which takes as long as many a query.
+        recording = object.__new__(cls)
+        recording.__dict__.update(mesh.__dict__, queries=queries, memo=memo, before=before)
+        return recording
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
         key = kind, namespace, name

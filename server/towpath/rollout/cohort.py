@@ -143,8 +143,10 @@ class Cohort:
 
     def accepted(self, resources: Iterable[Resource]) -> None:
         """A client accepted these: whoever waits for one of them gets it."""
-        for resource in resources:
-            of = content(resource)
+        accepted = self._concluded
+        # Most of what one client accepts, another has before.
+        news = [of for of in map(content, resources) if accepted.get(of) is not State.ACCEPTED]
+        for of in news:
             record = self._records.get(of)
             if record is not None and record.state is State.QUARANTINED:
                 record.accepted = True

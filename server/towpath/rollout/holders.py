@@ -22,8 +22,11 @@ class Holders(Generic[H]):
         sets_before = old.sets if old is not None else {}
         sets_after = new.sets if new is not None else {}
         for type_url in sets_before.keys() | sets_after.keys():
-            before = set(sets_before[type_url].layers if type_url in sets_before else ())
-            after = set(sets_after[type_url].layers if type_url in sets_after else ())
+            layers_before = sets_before[type_url].layers if type_url in sets_before else ()
+            layers_after = sets_after[type_url].layers if type_url in sets_after else ()
+            if layers_before == layers_after:
+                continue
+            before, after = set(layers_before), set(layers_after)
             layers = self._by_layer.setdefault(type_url, {})
             for layer in after - before:
                 layers.setdefault(layer, Counter())[holder] += 1

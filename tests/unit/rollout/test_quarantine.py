@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from support.fake_time import Clock
 from support.objects import mesh_of
 from support.resources import FakeVocabulary, resource, snapshot
@@ -12,7 +14,8 @@ from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import ENDPOINTS, ROUTES
 from towpath.rollout.changes import Change
 from towpath.rollout.clients import LONGEST_TEXT, ClientRecord
-from towpath.rollout.content import ClientBuild, content
+from towpath.rollout.cohort import Cohort
+from towpath.rollout.content import ClientBuild, Content, State, content
 from towpath.rollout.quarantine import MOST_BUILDS, Quarantine
 from towpath.settings import RolloutSettings
 
@@ -320,3 +323,19 @@ def test_a_canary_that_comes_back_is_still_one() -> None:
 
     assert back is not fleet.clients[0]
     assert sent(back, after)
+
+
+def test_what_others_have_accepted_is_not_noted_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    noted = list[Content]()
+    conclude = Cohort._conclude
+
+    def counted(cohort: Cohort, of: Content, state: State) -> None:
+        noted.append(of)
+        conclude(cohort, of, state)
+
+    monkeypatch.setattr(Cohort, "_conclude", counted)
+    resources = {f"r{n}": resource(ROUTES, f"r{n}", "1") for n in range(50)}
+    for client in Fleet(accounts=8).clients:
+        client.accepted(ROUTES, resources)
+
+    assert len(noted) == len(resources)
