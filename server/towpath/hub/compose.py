@@ -125,8 +125,17 @@ def _mesh_clusters(
     plain = mesh.query(_without, reachable, client.destinations)
     return (
         mesh.query(_encoded, envoy.outbound_clusters, plain),
-        mesh.query(_encoded, envoy.mtls_clusters, client.account, client.destinations),
+        mesh.query(_mtls_clusters, client.account, client.destinations),
     )
+
+
+def _mtls_clusters(mesh: Mesh, account: Account, destinations: Destinations) -> Layer:
+    """Each is remembered on its own: there are as many as accounts times services."""
+    return Layer(tuple(mesh.query(_mtls_cluster, account, one) for one in destinations))
+
+
+def _mtls_cluster(_: Mesh, account: Account, destination: Destination) -> Resource:
+    return envoy.mtls_cluster(account, destination)
 
 
 def _without(_: Mesh, destinations: Destinations, others: Destinations) -> Destinations:

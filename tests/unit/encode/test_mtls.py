@@ -65,8 +65,7 @@ def _server(chain: Any) -> DownstreamTlsContext:
 
 
 def _cluster(destination: Destination) -> Cluster:
-    (resource,) = envoy.mtls_clusters(CURL, Destinations((destination,))).values()
-    return _read(resource, Cluster())
+    return _read(envoy.mtls_cluster(CURL, destination), Cluster())
 
 
 def _destination(*, direct: bool = False) -> Destination:
@@ -254,7 +253,7 @@ def test_a_secret_never_stands_in_for_another_but_the_one_before() -> None:
 
 def test_until_mutual_tls_has_been_tried_a_cluster_stays_as_it_was() -> None:
     (plain,) = envoy.outbound_clusters(Destinations((_destination(),))).values()
-    (tls,) = envoy.mtls_clusters(CURL, Destinations((_destination(),))).values()
+    tls = envoy.mtls_cluster(CURL, _destination())
 
     assert plain == envoy.VOCABULARY.intersection(plain, tls)
     assert tls == envoy.VOCABULARY.intersection(tls, plain)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
     DownstreamTlsContext,
@@ -19,8 +20,10 @@ from support.decoded import cluster, listener
 from support.examples import examples
 from support.identities import identity
 from support.marked import config, encrypted_mesh, marked_pod, web, with_authority
-from support.objects import endpoint_slice, headless, mesh_of, namespace, service
+from support.objects import endpoint_slice, fill, headless, mesh_of, namespace, new_store, service
+from towpath.encode.envoy import mtls_cluster
 from towpath.hub.compose import snapshot
+from towpath.hub.queries import Queries
 from towpath.model.identity import MODES, NO_IDENTITY, MtlsMode, slot_of
 from towpath.model.mesh import Mesh
 from towpath.model.meshconfig import MeshConfig
@@ -183,6 +186,34 @@ def test_sidecars_of_two_accounts_share_all_but_the_clusters_and_secrets_of_mutu
     assert {"cds": {"shop/web|80"}, "sds": {"service-cert:shop/a"}} == {
         short: names for short, names in differing.items() if names
     }
+
+
+def test_a_newly_marked_service_is_encoded_alone_and_not_with_all_others() -> None:
+    names = [f"s{number}" for number in range(20)]
+    objects = [
+        one
+        for number, name in enumerate(names)
+        for one in (
+            service(name, ips=[f"10.96.1.{number}"]),
+            endpoint_slice(name, f"10.2.0.{number}"),
+        )
+    ]
+    pods = [
+        marked_pod(name, app=name, marked=name != "s7", addresses=[f"10.2.0.{number}"])
+        for number, name in enumerate(names)
+    ]
+    client = marked_pod("curl", app="curl", account="curl")
+    store = new_store()
+    store.identify(identity())
+    fill(store, namespace(), config(), *objects, *pods, client)
+    queries = Queries(store.drain()[0])
+    queries.get(snapshot, ClientKind.ENVOY, CURL)
+    with patch("towpath.encode.envoy.mtls_cluster", side_effect=mtls_cluster) as encoded:
+        store.apply(marked_pod("s7", app="s7", addresses=["10.2.0.7"]))
+        queries.update(*store.drain())
+        queries.get(snapshot, ClientKind.ENVOY, CURL)
+
+    assert ["s7"] == [call.args[1].service for call in encoded.call_args_list]
 
 
 def test_a_grpc_client_and_a_pipy_sidecar_are_sent_no_secret() -> None:

@@ -15,7 +15,7 @@ from towpath.encode.envoy import (
     inbound_clusters,
     inbound_listener,
     inbound_routes,
-    mtls_clusters,
+    mtls_cluster,
     outbound_clusters,
     outbound_listener,
     outbound_routes,
@@ -124,7 +124,7 @@ def test_in_mesh_traffic_that_reads_alike_is_alike(
     READINGS.add(
         outbound_listener(Outbound(to, passthrough=False)),
         outbound_clusters(to),
-        mtls_clusters(account, to),
+        Layer(tuple(mtls_cluster(account, one) for one in to)),
         outbound_routes(to),
         inbound_listener(let_in),
         inbound_clusters(let_in),

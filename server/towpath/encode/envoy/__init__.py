@@ -3,7 +3,7 @@
 from towpath.encode.envoy.clusters import (
     common_clusters,
     inbound_clusters,
-    mtls_clusters,
+    mtls_cluster,
     outbound_clusters,
 )
 from towpath.encode.envoy.egress_chains import Chains, egress_chains
@@ -29,7 +29,7 @@ __all__ = [
     "inbound_listener",
     "inbound_routes",
     "intersection",
-    "mtls_clusters",
+    "mtls_cluster",
     "outbound_clusters",
     "outbound_listener",
     "outbound_routes",

@@ -37,17 +37,15 @@ def outbound_clusters(destinations: Destinations) -> Layer:
     return Layer(tuple(finished(_to(one), protocol=one.protocol) for one in destinations))
 
 
-def mtls_clusters(account: Account, destinations: Destinations) -> Layer:
-    """The clusters of destinations that *account* calls by mutual TLS, where that is taken."""
-    clusters = []
-    for one in destinations:
-        cluster, socket = _to(one), client_socket(account, one.namespace, one.service)
-        if one.direct:
-            cluster.transport_socket.CopyFrom(socket)
-        else:
-            cluster.transport_socket_matches.extend(where_marked(socket))
-        clusters.append(finished(cluster, protocol=one.protocol))
-    return Layer(tuple(clusters))
+def mtls_cluster(account: Account, destination: Destination) -> Resource:
+    """The cluster of a destination that *account* calls by mutual TLS, where that is taken."""
+    cluster = _to(destination)
+    socket = client_socket(account, destination.namespace, destination.service)
+    if destination.direct:
+        cluster.transport_socket.CopyFrom(socket)
+    else:
+        cluster.transport_socket_matches.extend(where_marked(socket))
+    return finished(cluster, protocol=destination.protocol)
 
 
 def inbound_clusters(plan: Inbound) -> Layer:
