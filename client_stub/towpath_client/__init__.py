@@ -18,6 +18,7 @@ from towpath_client.resource_types import (
 )
 from towpath_client.subscription import Subscription
 from towpath_client.tls import TlsFiles
+from towpath_client.token_file import TokenFile
 from towpath_client.update import Resource, ResourceFault, SubscriptionRefused, Update
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "Subscription",
     "SubscriptionRefused",
     "TlsFiles",
+    "TokenFile",
     "Update",
     "subscribe",
 ]

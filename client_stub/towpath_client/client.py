@@ -20,6 +20,7 @@ from towpath_client.exchange import Exchange, Request, Response
 from towpath_client.sotw import SotwExchange
 from towpath_client.subscription import Subscription, checked_names
 from towpath_client.tls import TlsFiles
+from towpath_client.token_file import TokenFile
 from towpath_client.update import SubscriptionRefused, Update
 
 log = logging.getLogger(__name__)
@@ -58,8 +59,8 @@ class AdsClient:
     """One stream to a control plane, as an async context manager; leaving it ends everything.
 
     `address` is what gRPC takes as a target; without `credentials` the connection is plaintext.
-    A broken stream is opened again after `backoff`, and the server is told what is held. TLS files
-    that cannot be read are an OSError on entering, and later a reason to try again.
+    A broken stream is opened again after `backoff`, and the server is told what is held. Files that
+    cannot be read are an OSError on entering, and later a reason to try again.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class AdsClient:
         node_id: str,
         *,
         mode: Mode = "delta",
-        credentials: TlsFiles | grpc.ChannelCredentials | None = None,
+        credentials: TlsFiles | TokenFile | grpc.ChannelCredentials | None = None,
         user_agent: str = "towpath-client",
         metadata: Sequence[tuple[str, str]] = (),
         channel_options: Sequence[tuple[str, str | int]] = (),
@@ -117,8 +118,10 @@ class AdsClient:
             await self._call.code()
 
     async def __aenter__(self) -> AdsClient:
-        if isinstance(self._credentials, TlsFiles):
+        if isinstance(self._credentials, TlsFiles | TokenFile):
             self._credentials.credentials()
+        if isinstance(self._credentials, TokenFile):
+            self._credentials.metadata()
         self._task = asyncio.create_task(self._run(), name=f"ads client of {self._address}")
         return self
 
@@ -150,16 +153,19 @@ class AdsClient:
     async def _stream(self) -> str:
         """Run one stream to its end; returns why it ended if it may be tried again."""
         try:
+            metadata = self._metadata
+            if isinstance(self._credentials, TokenFile):
+                metadata += self._credentials.metadata()
             opened = self._channel()
         except OSError as error:
-            return f"the TLS files cannot be read: {error}"
+            return f"the files to log in with cannot be read: {error}"
         async with opened as channel:
             stub = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel)
             open_stream = {
                 "delta": stub.DeltaAggregatedResources,
                 "sotw": stub.StreamAggregatedResources,
             }[self._mode]
-            call = open_stream(metadata=self._metadata)
+            call = open_stream(metadata=metadata)
             self._call, outbox = call, asyncio.Queue[Request]()
             self._outbox = outbox
             try:
@@ -186,7 +192,7 @@ class AdsClient:
         credentials, options = self._credentials, self._options
         if credentials is None:
             return grpc.aio.insecure_channel(self._address, options=options)
-        if isinstance(credentials, TlsFiles):
+        if isinstance(credentials, TlsFiles | TokenFile):
             options = (*options, *credentials.channel_options())
             credentials = credentials.credentials()
         return grpc.aio.secure_channel(self._address, credentials, options=options)
@@ -236,7 +242,7 @@ async def subscribe(
     names: Iterable[str] = ("*",),
     *,
     mode: Mode = "delta",
-    credentials: TlsFiles | grpc.ChannelCredentials | None = None,
+    credentials: TlsFiles | TokenFile | grpc.ChannelCredentials | None = None,
     user_agent: str = "towpath-client",
     metadata: Sequence[tuple[str, str]] = (),
     channel_options: Sequence[tuple[str, str | int]] = (),

@@ -61,6 +61,7 @@ def test_two_replicas_of_which_one_writes_are_quiet(tmp_path: Path) -> None:
             "TowpathAuthorityRefused",
             lambda m: m.authority_reloads.labels("failed").inc(),
         ),
+        ("TowpathRefusesTokens", lambda m: m.tokens_refused.labels("audience").inc()),
         ("TowpathRefusesCallers", lambda m: m.access_refused.labels("people", "not-listed").inc()),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,11 @@ from support.agent_process import (
     until,
 )
 from support.certificates import Certificates
-from support.control_plane import control_plane
+from support.control_plane import control_plane, with_uid
+from support.tokens import Issuer, put_token
+from towpath.access.tokens import LEEWAY
+from towpath.model.credentials import Credential
+from towpath.rollout.records import State
 from towpath_client import TlsFiles
 
 
@@ -65,6 +70,32 @@ async def test_over_mutual_tls_only_its_own_account_is_served(tmp_path: Path, fo
                 )
             )
         assert not (other / "config.json").exists()
+
+
+async def test_with_a_token_file_it_logs_in_by_the_token_that_is_there_then(
+    tmp_path: Path, folder: Path
+) -> None:
+    tls, issuer, token = Certificates(tmp_path).server(), Issuer(), tmp_path / "volume" / "token"
+    put_token(token, issuer.token(expires_in=timedelta(seconds=5) - LEEWAY))
+    edit = with_uid("uid-1")
+    async with control_plane(tmp_path, tls=tls, issuer=issuer, edit=edit) as plane:
+        options = ("--tls-ca", str(tls.ca), "--token-file", str(token))
+        async with agent_process(plane.token_address, folder, *options) as agent:
+            await acknowledged(plane)
+            (record,) = plane.hub.records
+            first = record.subscriber
+            put_token(token, issuer.token())
+
+            def comes_again() -> bool:
+                others = [one.subscriber for one in plane.hub.records]
+                return bool(others) and first not in others
+
+            await until(comes_again)
+            await until(lambda: [State.SERVING] == [one.state for one in plane.hub.records])
+            assert 1 == len(agent.seen)
+
+    assert first is not None
+    assert ("curl/curl", Credential.TOKEN) == (str(first.account), first.credential)
 
 
 async def test_what_pipy_refuses_is_rejected_with_its_words_and_taken_back(

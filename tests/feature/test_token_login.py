@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
+from click.testing import CliRunner
+from cryptography import x509
 from envoy.config.core.v3.base_pb2 import Node
 from envoy.service.discovery.v3.discovery_pb2 import (
     DeltaDiscoveryRequest,
@@ -22,6 +24,7 @@ from support.samples import sample
 from support.tokens import Issuer, with_header
 from support.xds.stream import RawStream
 from towpath.access.tokens import LEEWAY
+from towpath.cli.main import main
 from towpath.model.credentials import TokenFault
 from towpath.model.types import CLUSTER, LISTENER
 from towpath.rollout.records import State
@@ -281,6 +284,38 @@ async def test_a_new_key_of_the_issuer_is_learnt_from_the_first_token_that_has_i
             async with plane.stream(tls=tls, token=issuer.token(uid=UID)) as stream:
                 await stream.say(LISTENER)
                 await stream.hear()
+
+
+async def test_people_see_who_logged_in_with_what_and_until_when(
+    tmp_path: Path, tls: TlsFiles, certificates: Certificates
+) -> None:
+    issuer, own = Issuer(), certificates.sidecar("curl", "curl")
+    exp = 2**32
+    token = issuer.token(uid=UID, claims={"exp": exp})
+    async with (
+        control_plane(tmp_path, tls=tls, issuer=issuer, edit=with_uid(UID)) as plane,
+        plane.stream(tls=tls, token=token) as by_token,
+        plane.stream(tls=own) as by_certificate,
+    ):
+        for stream in (by_token, by_certificate):
+            await stream.say(LISTENER)
+            await stream.hear()
+        command = ("sidecars", "--server", f"unix:{plane.local_socket}")
+        shown = await asyncio.to_thread(CliRunner().invoke, main, command)
+
+    assert 0 == shown.exit_code, shown.output
+    heading, *rows = (line.split() for line in shown.output.splitlines())
+    columns = [heading.index(name) for name in ("IDENTITY", "CREDENTIAL", "UNTIL")]
+    expires_at = certificate_of(own).not_valid_after_utc
+    until = f"{datetime.fromtimestamp(exp, UTC) + LEEWAY:%Y-%m-%dT%H:%M:%SZ}"
+    assert {
+        ("curl/curl", "token", until),
+        ("curl/curl", "certificate", f"{expires_at:%Y-%m-%dT%H:%M:%SZ}"),
+    } == {tuple(row[column] for column in columns) for row in rows}
+
+
+def certificate_of(files: TlsFiles) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(files.certificate.read_bytes())
 
 
 async def test_while_no_keys_are_known_a_caller_is_told_to_come_again(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -100,3 +102,18 @@ def _jwk(kid: str, algorithm: str, key: Private) -> dict[str, Any]:
     kind: Any = jwt.get_algorithm_by_name(algorithm)
     public = kind.to_jwk(key.public_key(), as_dict=True)
     return {**public, "kid": kid, "use": "sig", "alg": algorithm}
+
+
+def put_token(path: Path, token: str) -> None:
+    """Put it where the kubelet would: all files of a volume change with one link."""
+    volume = path.parent
+    volume.mkdir(exist_ok=True)
+    data = Path(tempfile.mkdtemp(prefix="..", dir=volume))
+    data.chmod(0o755)
+    (data / path.name).write_text(token)
+    (data / path.name).chmod(0o644)
+    fresh = volume / "..data_tmp"
+    fresh.symlink_to(data.name)
+    fresh.replace(volume / "..data")
+    if not path.is_symlink():
+        path.symlink_to(f"..data/{path.name}")

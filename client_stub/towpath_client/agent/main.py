@@ -14,7 +14,7 @@ import sys
 from collections.abc import AsyncGenerator, Sequence
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from towpath_client.agent.agent import Agent, PipyEnded
 from towpath_client.agent.child import Child
@@ -27,9 +27,13 @@ from towpath_client.backoff import Backoff
 from towpath_client.client import AdsClient
 from towpath_client.resource_types import SIDECAR_CONFIG
 from towpath_client.tls import TlsFiles
+from towpath_client.token_file import TokenFile
 from towpath_client.update import SubscriptionRefused
 
 log = logging.getLogger(__name__)
+
+Login: TypeAlias = "TlsFiles | TokenFile | None"
+"""What the agent shows and trusts; None: nothing, in plaintext."""
 
 FORWARDED = (
     signal.SIGTERM,
@@ -52,14 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     try:
         pipy = _pipy(options)
-        tls = _tls(options)
+        login = _login(options)
         if not options.node:
             raise ValueError("--node is not set, and POD_NAME and POD_NAMESPACE are not both there")
         address = _address(options.http_address)
     except ValueError as error:
         sys.exit(f"towpath-agent: {error}")
     try:
-        sys.exit(asyncio.run(run(options, pipy, tls, address)))
+        sys.exit(asyncio.run(run(options, pipy, login, address)))
     except OSError as error:
         sys.exit(f"towpath-agent: {error}")
 
@@ -70,7 +74,10 @@ def options_of(arguments: Sequence[str]) -> argparse.Namespace:
 
 
 async def run(
-    options: argparse.Namespace, pipy: Pipy, tls: TlsFiles | None, address: tuple[str, int]
+    options: argparse.Namespace,
+    pipy: Pipy,
+    login: Login,
+    address: tuple[str, int],
 ) -> int:
     """Everything at once; gives the exit status. OSError if something cannot be begun."""
     counters = Counters()
@@ -86,7 +93,7 @@ async def run(
     _take_signals(pipy, stopped)
     async with server:
         await agent.recover()
-        following = asyncio.create_task(_follow(options, agent, tls))
+        following = asyncio.create_task(_follow(options, agent, login))
         keeping = asyncio.create_task(agent.keep_sure())
         ending = asyncio.create_task(pipy.ended())
         tasks: tuple[asyncio.Future[Any], ...] = (following, keeping, ending)
@@ -106,12 +113,12 @@ async def run(
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def _follow(options: argparse.Namespace, agent: Agent, tls: TlsFiles | None) -> int:
+async def _follow(options: argparse.Namespace, agent: Agent, login: Login) -> int:
     """Subscribe, again and again; gives the status that Pipy ended with, if an update ended it."""
     backoff = Backoff()
     while True:
         try:
-            async with _client(options, tls) as client:
+            async with _client(options, login) as client:
                 await agent.follow(client.subscribe(SIDECAR_CONFIG, (options.node,)))
         except PipyEnded as ended:
             return ended.status
@@ -119,17 +126,15 @@ async def _follow(options: argparse.Namespace, agent: Agent, tls: TlsFiles | Non
             text = "%s refused the subscription: %s"
             log.warning(text, options.server, refused, extra={"peer": options.server})
         except OSError as error:
-            log.warning("the TLS files cannot be read: %s", error)
+            log.warning("the files to log in with cannot be read: %s", error)
         await backoff.wait()
 
 
 @contextlib.asynccontextmanager
-async def _client(
-    options: argparse.Namespace, tls: TlsFiles | None
-) -> AsyncGenerator[AdsClient, None]:
+async def _client(options: argparse.Namespace, login: Login) -> AsyncGenerator[AdsClient, None]:
     """A client whose last words reach the server when Pipy ends."""
     async with AdsClient(
-        options.server, options.node, credentials=tls, user_agent="towpath-agent"
+        options.server, options.node, credentials=login, user_agent="towpath-agent"
     ) as client:
         try:
             yield client
@@ -176,8 +181,15 @@ def _pipy(options: argparse.Namespace) -> Pipy:
     return ByCommand(shlex.split(options.reload_command), stop=stop, **times)
 
 
-def _tls(options: argparse.Namespace) -> TlsFiles | None:
+def _login(options: argparse.Namespace) -> Login:
     files = (options.tls_ca, options.tls_cert, options.tls_key)
+    if options.token_file:
+        if not options.tls_ca or options.tls_cert or options.tls_key:
+            raise ValueError(
+                "--token-file goes with --tls-ca, and without --tls-cert and --tls-key"
+            )
+        name = options.tls_server_name or ""
+        return TokenFile(Path(options.tls_ca), Path(options.token_file), name)
     if all(files):
         ca, certificate, key = map(Path, files)
         name = options.tls_server_name or ""
@@ -245,6 +257,11 @@ def _parser() -> argparse.ArgumentParser:
     option("--tls-ca", type=Path, help="certificates that the server's must come from (PEM)")
     option("--tls-cert", type=Path, help="the sidecar's own certificate (PEM)")
     option("--tls-key", type=Path, help="its key (PEM)")
+    option(
+        "--token-file",
+        type=Path,
+        help="the pod's token, in place of --tls-cert and --tls-key; read for each connection",
+    )
     option("--tls-server-name", help="name in the server's certificate, if --server is another")
     parser.add_argument(
         "command", nargs="*", metavar="-- COMMAND", help="Pipy, to be run here: -- pipy main.js"

@@ -134,7 +134,8 @@ def _policy(status: PolicyStatus) -> pb.PolicyStatus:
 
 def _sidecar(delivery: StreamRecord) -> pb.Sidecar:
     types = sorted(delivery.types.items())
-    return pb.Sidecar(
+    subscriber = delivery.subscriber
+    message = pb.Sidecar(
         stream_id=delivery.stream,
         peer=delivery.peer,
         node_id=delivery.node_id,
@@ -147,6 +148,12 @@ def _sidecar(delivery: StreamRecord) -> pb.Sidecar:
         connected_at=timestamp(delivery.connected_at),
         deliveries=[_delivery(type_url, delivery) for type_url, delivery in types],
     )
+    if subscriber is not None:
+        message.identity = str(subscriber.account)
+        message.credential = pb.Sidecar.Credential.Value(subscriber.credential.name)
+        if subscriber.expires_at is not None:
+            message.credential_expires_at.FromDatetime(subscriber.expires_at)
+    return message
 
 
 def _delivery(type_url: str, delivery: Delivery) -> pb.Delivery:

@@ -7,13 +7,17 @@ from datetime import UTC, datetime
 
 import click
 from google.protobuf.json_format import MessageToDict
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
 from towpath.cli.table import print_line, print_table
 from towpath.model.types import SHORT_NAMES, short_name
 from towpath_api.v1 import inspector_pb2 as pb
 
-HEADINGS = ("NODE", "KIND", "VARIANT", "STATE", "SINCE", *(n.upper() for n in SHORT_NAMES.values()))
+HEADINGS = (
+    *("NODE", "KIND", "VARIANT", "STATE", "SINCE", "IDENTITY", "CREDENTIAL", "UNTIL"),
+    *(n.upper() for n in SHORT_NAMES.values()),
+)
 
 
 @click.command()
@@ -23,7 +27,8 @@ def sidecars(server: Server, output: str) -> None:
     """List the sidecars connected to a running server.
 
     For each resource type: "ok" if the last response was acknowledged, "waiting" if it has not been
-    answered yet, "REJECTED" with the client's error message below the table.
+    answered yet, "REJECTED" with the client's error message below the table. IDENTITY is the
+    service account that the CREDENTIAL proves, a certificate or a token, UNTIL it expires.
     """
     with inspector(server) as stub:
         answer = stub.ListSidecars(pb.ListSidecarsRequest(), timeout=TIMEOUT_S)
@@ -42,15 +47,22 @@ def sidecars(server: Server, output: str) -> None:
 
 def _row(sidecar: pb.Sidecar) -> tuple[str, ...]:
     by_type = {delivery.type_url: _state(delivery) for delivery in sidecar.deliveries}
-    since = datetime.fromtimestamp(sidecar.connected_at.seconds, UTC)
+    expires_at = sidecar.credential_expires_at if sidecar.identity else None
     return (
         sidecar.node_id,
         pb.Sidecar.ClientKind.Name(sidecar.client_kind).lower(),
         pb.Sidecar.Variant.Name(sidecar.variant).lower(),
         pb.Sidecar.State.Name(sidecar.state).lower().replace("_", " "),
-        f"{since:%Y-%m-%dT%H:%M:%SZ}",
+        _time(sidecar.connected_at),
+        sidecar.identity or "-",
+        pb.Sidecar.Credential.Name(sidecar.credential).lower() if sidecar.identity else "none",
+        _time(expires_at) if expires_at else "-",
         *(by_type.get(type_url, "-") for type_url in SHORT_NAMES),
     )
+
+
+def _time(at: Timestamp) -> str:
+    return f"{datetime.fromtimestamp(at.seconds, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _state(delivery: pb.Delivery) -> str:

@@ -58,6 +58,7 @@ class Cluster:
         certificates = Certificates(folder)
         self._files = certificates.server()
         self._accounts = certificates.issue("accounts")
+        self._accounts_before: tuple[Path, ...] = ()
         self.authority = self._files.ca
         self._etcd_port, self._peer_port, self.port = free_ports(3)
         self._etcd: subprocess.Popen[bytes] | None = None
@@ -101,6 +102,12 @@ class Cluster:
         revision = json.loads(shown)[0]["Status"]["header"]["revision"]
         command = ["etcdctl", endpoint, "compact", str(revision)]
         subprocess.run(command, env=environment, check=True, capture_output=True)
+
+    def rotate_token_key(self, folder: Path) -> None:
+        """Sign tokens with a new key from the next start on, and publish those before too."""
+        self._accounts_before += (self._accounts.certificate,)
+        name = f"accounts-{len(self._accounts_before)}"
+        self._accounts = Certificates(folder, name=name).issue(name)
 
     def kubeconfig(self, identity: str = ADMIN) -> Path:
         """A kubeconfig with that identity's token."""
@@ -193,6 +200,7 @@ class Cluster:
             *("--authorization-mode=RBAC", "--anonymous-auth=false"),
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={self._accounts.certificate}",
+            *(f"--service-account-key-file={before}" for before in self._accounts_before),
             f"--service-account-signing-key-file={self._accounts.key}",
             *("--api-audiences=https://kubernetes.default.svc",),
             "--service-cluster-ip-range=10.96.0.0/16",

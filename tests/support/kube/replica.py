@@ -71,7 +71,8 @@ class Replica:
             within_s=READY_WITHIN_S,
             context=lambda: self.log,
         )
-        self.socket.chmod(0o777)
+        if self.socket.exists():  # an option may say another address
+            self.socket.chmod(0o777)
 
     def stop(self) -> int:
         """End it politely; its exit code."""

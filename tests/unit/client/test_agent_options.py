@@ -18,6 +18,7 @@ NODE = ("--node", "curl.curl")
         ((*NODE, "--", "no-such-pipy", "main.js"), "there is no program 'no-such-pipy'"),
         ((*NODE, "--reload-command", "no-such-thing x"), "there is no program 'no-such-thing'"),
         ((*NODE, "--reload-command", "true", "--tls-ca", "x"), "together, or none of them"),
+        ((*NODE, "--reload-command", "true", "--token-file", "x"), "goes with --tls-ca"),
         ((*NODE, "--reload-command", "true", "--http-address", "x"), "allowed is HOST:PORT"),
     ],
 )
