@@ -131,6 +131,29 @@ class Sidecar(_message.Message):
     DELTA: Sidecar.Variant.ValueType  # 2
     """Incremental: DeltaAggregatedResources."""
 
+    class _Credential:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _CredentialEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Sidecar._Credential.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        CREDENTIAL_UNSPECIFIED: Sidecar._Credential.ValueType  # 0
+        """Nothing: the server speaks plaintext, and believes every node id."""
+        CERTIFICATE: Sidecar._Credential.ValueType  # 1
+        """A client certificate."""
+        TOKEN: Sidecar._Credential.ValueType  # 2
+        """The token that Kubernetes gives a pod."""
+
+    class Credential(_Credential, metaclass=_CredentialEnumTypeWrapper):
+        """What proves whose sidecar it is."""
+
+    CREDENTIAL_UNSPECIFIED: Sidecar.Credential.ValueType  # 0
+    """Nothing: the server speaks plaintext, and believes every node id."""
+    CERTIFICATE: Sidecar.Credential.ValueType  # 1
+    """A client certificate."""
+    TOKEN: Sidecar.Credential.ValueType  # 2
+    """The token that Kubernetes gives a pod."""
+
     class _State:
         ValueType = _typing.NewType("ValueType", _builtins.int)
         V: _TypeAlias = ValueType  # noqa: Y015
@@ -165,6 +188,9 @@ class Sidecar(_message.Message):
     STATE_FIELD_NUMBER: _builtins.int
     CONNECTED_AT_FIELD_NUMBER: _builtins.int
     DELIVERIES_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_FIELD_NUMBER: _builtins.int
+    IDENTITY_FIELD_NUMBER: _builtins.int
+    CREDENTIAL_EXPIRES_AT_FIELD_NUMBER: _builtins.int
     stream_id: _builtins.int
     """Number of the stream, unique while this server process lives."""
     peer: _builtins.str
@@ -183,6 +209,10 @@ class Sidecar(_message.Message):
     """Which form of the protocol the stream speaks."""
     state: Global___Sidecar.State.ValueType
     """How far the stream has come."""
+    credential: Global___Sidecar.Credential.ValueType
+    """What the stream logged in with."""
+    identity: _builtins.str
+    """The service account that the credential proves, `<namespace>/<name>`; empty without one."""
     @_builtins.property
     def connected_at(self) -> _timestamp_pb2.Timestamp:
         """When the stream was opened."""
@@ -190,6 +220,10 @@ class Sidecar(_message.Message):
     @_builtins.property
     def deliveries(self) -> _containers.RepeatedCompositeFieldContainer[Global___Delivery]:
         """One entry for each resource type that the stream subscribed to, sorted by type URL."""
+
+    @_builtins.property
+    def credential_expires_at(self) -> _timestamp_pb2.Timestamp:
+        """Until when the credential is accepted; the stream ends then, or a moment before."""
 
     def __init__(
         self,
@@ -205,10 +239,13 @@ class Sidecar(_message.Message):
         state: Global___Sidecar.State.ValueType = ...,
         connected_at: _timestamp_pb2.Timestamp | None = ...,
         deliveries: _abc.Iterable[Global___Delivery] | None = ...,
+        credential: Global___Sidecar.Credential.ValueType = ...,
+        identity: _builtins.str = ...,
+        credential_expires_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["connected_at", b"connected_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["connected_at", b"connected_at", "credential_expires_at", b"credential_expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_kind", b"client_kind", "connected_at", b"connected_at", "deliveries", b"deliveries", "namespace", b"namespace", "node_id", b"node_id", "peer", b"peer", "pod", b"pod", "service_account", b"service_account", "state", b"state", "stream_id", b"stream_id", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_kind", b"client_kind", "connected_at", b"connected_at", "credential", b"credential", "credential_expires_at", b"credential_expires_at", "deliveries", b"deliveries", "identity", b"identity", "namespace", b"namespace", "node_id", b"node_id", "peer", b"peer", "pod", b"pod", "service_account", b"service_account", "state", b"state", "stream_id", b"stream_id", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
