@@ -156,6 +156,11 @@ class ClientRecord:
             stream.nudge()
 
     @property
+    def has_rejected(self) -> bool:
+        """True if what it may be sent hangs on more than its account, its build and its name."""
+        return bool(self.rejections or self._responses or self.bisections)
+
+    @property
     def connected(self) -> bool:
         """True if it has a stream."""
         return bool(self._streams)

@@ -132,6 +132,8 @@ class Cohort:
 
     def enrol(self, client: Member, resources: Iterable[Resource]) -> None:
         """The client is sent these: of what is on trial it is a canary."""
+        if not any(self._watched.values()):
+            return
         for resource in resources:
             if resource.name in self._watched.get(resource.type_url, ()):
                 record = self._records.get(content(resource))

@@ -110,7 +110,7 @@ class StreamRecord:
         """The client has said who it is."""
         self.node = node
 
-    def ask(self, holding: Callable[[str], Holding | None]) -> None:
+    def set_holding(self, holding: Callable[[str], Holding | None]) -> None:
         """What is known of each resource is to be asked of *holding*."""
         self.holding = holding
 

@@ -6,6 +6,9 @@ from the wire inwards; each part knows only those below it:
     service        the gRPC methods: who may open a stream, and what ends it
     conversation   one stream's tasks: read requests, take snapshots, step the session, write
     watchdog       what ends streams whose clients read nothing
+    requests       requests from bytes, remembered: a thousand streams acknowledge alike
+    shared         one session for all streams in the same state, and the steps from it
+      nonces         those of one stream
     session        one stream without I/O: its types, and the order between them
     variant        which of the two variants of the protocol it speaks, as one value
     sotw, delta    one type of one stream: what is due, and what was learnt

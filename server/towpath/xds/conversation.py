@@ -31,7 +31,9 @@ from towpath.xds.messages import (
     Request,
     Waited,
 )
+from towpath.xds.requests import RequestParser
 from towpath.xds.session import Session
+from towpath.xds.shared import SharedSession
 from towpath.xds.variant import Variant
 from towpath.xds.watchdog import ReadWatchdog
 from towpath.xds.wire import nonce_field
@@ -56,17 +58,6 @@ class Refused(Exception):
         self.details = printable(shorten(details, DETAILS_LENGTH))
 
 
-LARGE_REQUEST = 256 << 10
-"""In bytes; what is larger is read beside the event loop, which others wait for."""
-
-
-async def parsed(variant: Variant, data: bytes, limits: StreamLimits) -> Request:
-    """A request from its bytes; raises what `Variant.parse` does."""
-    if len(data) <= LARGE_REQUEST:
-        return variant.parse(data, limits)
-    return await asyncio.to_thread(variant.parse, data, limits)
-
-
 async def first_snapshot(stream: Stream, *, wait: float) -> Snapshot:
     """What the stream's pod is to hold, for which *wait* seconds are waited at most."""
     sidecar = stream.record.sidecar
@@ -88,13 +79,14 @@ class Conversation:
     def __init__(
         self,
         stream: Stream,
-        session: Session,
+        session: Session | SharedSession,
         context: Context,
         *,
         records: StreamRecords,
         metrics: Metrics,
         clock: Callable[[], float],
         limits: StreamLimits,
+        parser: RequestParser,
         watchdog: ReadWatchdog,
         spending: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
@@ -103,11 +95,12 @@ class Conversation:
         self._rate = RequestRate(limits, clock)
         self._stream = stream
         self._session = session
-        stream.record.ask(session.holding)
+        stream.record.set_holding(session.holding)
         self._context = context
         self._records = records
         self._metrics = metrics
         self._clock = clock
+        self._parser = parser
         self._watchdog = watchdog
         self._written_at: dict[str, float] = {}
         self._turn = asyncio.Lock()  # to step the session, and to write
@@ -144,7 +137,7 @@ class Conversation:
     async def _answer(self, reader: AsyncIterator[bytes], variant: Variant) -> None:
         """Take what the client says, for as long as it says something."""
         async for data in reader:
-            request = await parsed(variant, data, self._limits)
+            request = await self._parser.parse(variant, data)
             async with self._turn:
                 await self._take(request)
                 self._set_timer()

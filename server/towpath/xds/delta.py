@@ -4,7 +4,7 @@ xDS»).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Hashable, Set
 
 from towpath.model.snapshot import Resource, ResourceSet
 from towpath.rollout.records import Holding
@@ -63,6 +63,18 @@ class DeltaSubstream(Substream[DeltaRequest]):
         if self._compared is None and not self._batch:
             self.look_at_more()
         return events
+
+    def part(self, view: View) -> None:
+        super().part(view)
+        self._owed, self._behind = set(self._owed), set(self._behind)
+        self._doubtful = set(self._doubtful)
+
+    def signature(self) -> Hashable | None:
+        same = super().signature()
+        behind = self._behind or self._doubtful or self._blocked
+        if behind or self._compared is not self._view.of(self.type_url):
+            return None
+        return None if same is None else (same, self._responded)
 
     @property
     def asks(self) -> bool:
@@ -302,7 +314,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
         if self.type_url in FOLDED:
             for earlier in self._unanswered:
                 earlier.untried |= by_name.keys() | set(removed) >= earlier.new.keys()
-        self._view.client.enrol(resources)
+        self._view.enrol(resources)
         nonce = self._nonce()
         self._unanswered.add(nonce, sent)
         self._responded = True

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from towpath.xds.limits import LimitExceeded
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_VARINT, _FIXED64, BYTES, _FIXED32 = 0, 1, 2, 5
 _LONGEST_VARINT = 10
 
 
@@ -31,7 +31,7 @@ def fields(data: bytes, *, most: int) -> Iterator[tuple[int, bytes]]:
                 raise LimitExceeded("fields", f"a message of more than {most:,} fields")
             tag, at = _varint(data, at)
             wire_type = tag & 7
-            if wire_type == _BYTES:
+            if wire_type == BYTES:
                 length, at = _varint(data, at)
                 start, at = at, at + length
                 if at <= len(data):

@@ -104,13 +104,18 @@ class Holdings(Mapping[str, Resource]):
         return self._names is None or len(self) == len(resources)
 
     @property
-    def exceptions(self) -> frozenset[tuple[str, Resource | None]]:
-        """What differs from the base."""
-        return frozenset(self._own.items())
-
-    @property
     def base(self) -> ResourceSet:
         return self._base
+
+    @property
+    def own(self) -> Changes:
+        """What differs from the base."""
+        return self._own
+
+    @property
+    def limited_to(self) -> frozenset[str] | None:
+        """The only names of the base that count; None: all."""
+        return self._names
 
     @property
     def all_names(self) -> tuple[str, ...]:

@@ -20,9 +20,9 @@ from towpath.xds.messages import DeltaRequest, Node, ProtocolError, Request, Sot
 
 # Numbers of fields in
 # https://github.com/envoyproxy/envoy/blob/main/api/envoy/service/discovery/v3/discovery.proto
-_SOTW_VERSION, _SOTW_NODE, _SOTW_NAMES, _SOTW_TYPE_URL, _SOTW_NONCE, _SOTW_ERROR = 1, 2, 3, 4, 5, 6
+_SOTW_VERSION, _SOTW_NODE, _SOTW_NAMES, _SOTW_TYPE_URL, SOTW_NONCE, _SOTW_ERROR = 1, 2, 3, 4, 5, 6
 _DELTA_NODE, _DELTA_TYPE_URL, _SUBSCRIBE, _UNSUBSCRIBE, _INITIAL = 1, 2, 3, 4, 5
-_DELTA_NONCE, _DELTA_ERROR = 6, 7
+DELTA_NONCE, _DELTA_ERROR = 6, 7
 _KEY, _VALUE = 1, 2
 _ERROR_MESSAGE = 2  # of google.rpc.Status
 
@@ -95,7 +95,7 @@ def parse_sotw(data: bytes, limits: StreamLimits) -> SotwRequest:
     return SotwRequest(
         type_url=text(values.get(_SOTW_TYPE_URL, b"")),
         version=text(values.get(_SOTW_VERSION, b"")),
-        nonce=text(values.get(_SOTW_NONCE, b"")),
+        nonce=text(values.get(SOTW_NONCE, b"")),
         node=_node(node),
         names=frozenset(names.taken),
         error=_error(error),
@@ -128,7 +128,7 @@ def parse_delta(data: bytes, limits: StreamLimits) -> DeltaRequest:
             values[number] = value
     return DeltaRequest(
         type_url=text(values.get(_DELTA_TYPE_URL, b"")),
-        nonce=text(values.get(_DELTA_NONCE, b"")),
+        nonce=text(values.get(DELTA_NONCE, b"")),
         node=_node(node),
         subscribe=tuple(subscribe.taken),
         unsubscribe=tuple(unsubscribe.taken),

@@ -23,13 +23,16 @@ from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.model.text import shorten
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SIDECAR
+from towpath.rollout.clients import ClientRecord
 from towpath.settings import StreamLimits
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.budget import OpeningBudget
-from towpath.xds.conversation import Context, Conversation, Refused, first_snapshot, parsed
+from towpath.xds.conversation import Context, Conversation, Refused, first_snapshot
 from towpath.xds.limits import Admission, LimitExceeded
 from towpath.xds.messages import Node, ProtocolError, Request
+from towpath.xds.requests import RequestParser
 from towpath.xds.session import Session
+from towpath.xds.shared import SharedSession, SharedSessions
 from towpath.xds.variant import DELTA, SOTW, Variant
 from towpath.xds.waits import Waits
 from towpath.xds.watchdog import ReadWatchdog
@@ -86,6 +89,8 @@ class AdsService:
         self._limits = limits
         self._admission = Admission(limits)
         self._silent = Admission(limits, silent=True)
+        self._parser = RequestParser(limits)
+        self._sessions = SharedSessions()
         self._watchdog = ReadWatchdog(limits.read_wait)
         self._budget = OpeningBudget(limits.opening_budget, clock)
 
@@ -166,7 +171,7 @@ class AdsService:
                 # which status it did (https://github.com/grpc/grpc/issues/36066).
                 raise Refused(grpc.StatusCode.UNAVAILABLE, "not every kind of object is listed yet")
             try:
-                return await parsed(variant, data, self._limits)
+                return await self._parser.parse(variant, data)
             except ProtocolError as error:
                 raise Refused(grpc.StatusCode.INVALID_ARGUMENT, str(error)) from error
 
@@ -211,13 +216,7 @@ class AdsService:
         try:
             async with proved:
                 snapshot = await self._first_snapshot(stream)
-                session = Session(
-                    variant,
-                    composer=self._composer,
-                    client=stream.client,
-                    waits=Waits(clock=self._clock, longest=self._limits.answer_wait),
-                    only_type=only_type,
-                )
+                session = self._new_session(variant, stream.client, only_type=only_type)
                 conversation = Conversation(
                     stream,
                     session,
@@ -226,13 +225,17 @@ class AdsService:
                     metrics=self._metrics,
                     clock=self._clock,
                     limits=self._limits,
+                    parser=self._parser,
                     watchdog=self._watchdog,
                     spending=partial(self._budget.spending, payer),
                 )
                 with self._budget.spending(payer):
                     events = conversation.begin(snapshot, first)
-                await conversation.carry_out(events)
-                await conversation.go_on(reader, variant)
+                try:
+                    await conversation.carry_out(events)
+                    await conversation.go_on(reader, variant)
+                finally:
+                    session.close()
         except TimeoutError as error:
             if not proved.expired():
                 raise
@@ -277,6 +280,20 @@ class AdsService:
         what = subscriber.credential if subscriber else Credential.CERTIFICATE
         text = f"the {what} of this connection ends: connect again, with a new one"
         return Refused(grpc.StatusCode.UNAVAILABLE, text)
+
+    def _new_session(
+        self, variant: Variant, client: ClientRecord, *, only_type: str | None
+    ) -> SharedSession:
+        waits = Waits(clock=self._clock, longest=self._limits.answer_wait)
+        session = Session(
+            variant,
+            composer=self._composer,
+            client=client,
+            waits=waits,
+            only_type=only_type,
+            nonce=self._sessions.nonce,
+        )
+        return SharedSession(session, self._sessions, client=client, waits=waits)
 
     def _not_its_pod(self, subscriber: Account, sidecar: SidecarId) -> Refused:
         self._gate.count_refusal(Audience.SIDECARS, "other-account")

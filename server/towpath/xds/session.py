@@ -7,10 +7,11 @@ https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol (called XP in 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import replace
 from itertools import count
-from typing import Any
+from typing import Any, Self
 
 from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SHORT_NAMES, SIDECAR
@@ -20,7 +21,7 @@ from towpath.xds.absence import absence_policy
 from towpath.xds.messages import Ack, Event, Node, ProtocolError, Reply, Request
 from towpath.xds.substream import Substream, never
 from towpath.xds.variant import Variant
-from towpath.xds.view import View
+from towpath.xds.view import Effect, View
 from towpath.xds.waits import BREAK, MAKE, Waits
 from towpath.xds.wire import Composer
 
@@ -55,6 +56,7 @@ class Session:
         client: ClientRecord,
         waits: Waits,
         only_type: str | None = None,
+        nonce: Callable[[], str] | None = None,
     ) -> None:
         self._variant = variant
         self._composer = composer
@@ -64,14 +66,69 @@ class Session:
         self._node: Node | None = None
         self._substreams: dict[str, Substream[Any]] = {}
         # Unique over the stream, so that no type's nonce is ever taken for another's.
-        self._nonce = map(str, count(1)).__next__
+        self._nonce = nonce or map(str, count(1)).__next__
         self._kept = False  # clusters that are gone are kept for what still uses them
         self._led: set[str] = set()  # clusters sent before the client asked for endpoints
         self._new_clusters: set[str] = set()  # accepted, and perhaps without endpoints
         self._returned = False  # the client holds clusters from before this stream
+        self.waiting: tuple[bool, bool] | None = None
+        """What the last step found to be waiting, in both phases; None if it did not ask."""
+
+    def fork(self) -> Self:
+        """Another one in the same state, to be bound to a stream."""
+        other = copy(self)
+        other.part()
+        return other
+
+    def part(self) -> None:
+        """Share nothing that changes with the one that this is a copy of."""
+        self._view = self._view.fork()
+        self._substreams = {t: one.fork(self._view) for t, one in self._substreams.items()}
+        self._led, self._new_clusters = set(self._led), set(self._new_clusters)
+
+    def bind(self, client: ClientRecord, waits: Waits, node: Node | None) -> None:
+        """It is that stream's from now on."""
+        self._view.bind(client)
+        self._waits, self._node = waits, node
+
+    def note(self, call: Callable[[Session], list[Event]]) -> tuple[list[Event], list[Effect]]:
+        """What a step gives, and what it did to the client."""
+        self._view.effects = effects = list[Effect]()
+        try:
+            return call(self), effects
+        finally:
+            self._view.effects = None
+
+    def signature(self) -> Hashable | None:
+        """Equal for settled sessions that do the same from here on, whosever they are; None if that
+        cannot be told.
+        """
+        types = [substream.signature() for _, substream in sorted(self._substreams.items())]
+        if None in types or self._new_clusters or not self.settled:
+            return None
+        view, led = self._view, frozenset(self._led)
+        kind = self._variant.name, self._only_type, id(self._composer), id(view.client.revisions)
+        return *kind, view.snapshot, view.absence, led, self._returned, *types
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The newest one."""
+        return self._view.snapshot
+
+    @property
+    def types(self) -> Iterable[str]:
+        """Those that the client asks for."""
+        return self._substreams
+
+    @property
+    def latest_nonces(self) -> dict[str, str]:
+        """By type, those that say something after their responses were answered."""
+        nonces = {t: one.latest_nonce for t, one in self._substreams.items()}
+        return {type_url: nonce for type_url, nonce in nonces.items() if nonce}
 
     def on_request(self, request: Request) -> list[Event]:
         """Take one request. Raises ProtocolError if the peer broke the protocol."""
+        self.waiting = None
         self._check_node(request.node)
         if self._only_type is not None and request.type_url in ("", self._only_type):
             request = replace(request, type_url=self._only_type)
@@ -179,11 +236,8 @@ class Session:
             users = [reply for t in USERS for reply in self._push(t)]
         waiting = must_wait and any(self._outdated(t) or self._searches(t) for t in USERS)
         waiting = waiting or await_secrets
-        waits = [
-            *self._waits.update(MAKE, waiting=waiting),
-            *self._waits.update(BREAK, waiting=self._kept),
-        ]
-        return [*narrowed, *makers, *users, *waits]
+        self.waiting = waiting, self._kept
+        return [*narrowed, *makers, *users, *self._waits.update_both(self.waiting)]
 
     def _narrowed(self, types: Iterable[str]) -> list[Reply]:
         """What must not wait of types that have to: what is taken away, and what was asked for."""

@@ -7,7 +7,7 @@ What a response holds depends on the type: see `FullState` and `Partial`.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Hashable, Mapping, Set
 
 from towpath.model.snapshot import Resource, content_hash
 from towpath.rollout.records import Holding
@@ -64,6 +64,17 @@ class SotwSubstream(Substream[SotwRequest]):
         """
         return bool(self._latest_nonce and request.nonce) and request.nonce != self._latest_nonce
 
+    def signature(self) -> Hashable | None:
+        same = super().signature()
+        if same is None or self._doubtful:
+            return None
+        news = self._reported, self._brought
+        return same, bool(self._latest_nonce), self._version, *news
+
+    @property
+    def latest_nonce(self) -> str:
+        return self._latest_nonce
+
     @property
     def waits_for_answer(self) -> bool:
         """Who asks for nothing any more has nothing to answer."""
@@ -112,7 +123,7 @@ class SotwSubstream(Substream[SotwRequest]):
         if request.error is not None:
             return [self._take_rejection(sent, request.error)]
         if not sent.untried:
-            self._view.client.accepted(self.type_url, sent.new)
+            self._view.accept(self.type_url, sent.new)
         for other in self._unanswered:
             other.confirm(sent)
         return []
@@ -179,7 +190,7 @@ class SotwSubstream(Substream[SotwRequest]):
         self, resources: Mapping[str, Resource], sent: Sent, faults: tuple[Fault, ...]
     ) -> Reply:
         fresh = frozenset(sent.new)
-        self._view.client.enrol(sent.new.values())
+        self._view.enrol(sent.new.values())
         if latest := self._unanswered.latest:
             sent.rest_on(latest, resources)
             latest.untried = self.type_url in FOLDED
@@ -205,7 +216,7 @@ class SotwSubstream(Substream[SotwRequest]):
         target = self._view.of(self.type_url)
         if resources.is_all_of(target):
             return target.version
-        if len(resources) == len(target) and not resources.over(target).exceptions:
+        if len(resources) == len(target) and not resources.over(target).own:
             return target.version
         parts = (f"{name}\0{one.version}".encode() for name, one in sorted(resources.items()))
         return content_hash(self.type_url.encode(), *parts)

@@ -7,8 +7,9 @@ knows its own subscription, responses and answers. The order between types is th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence, Set
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable, Iterable, Sequence, Set
+from copy import copy
+from typing import Generic, Self, TypeVar
 
 from towpath.model.snapshot import ResourceSet
 from towpath.model.text import without_keys
@@ -96,6 +97,38 @@ class Substream(ABC, Generic[R]):
         """True if the client will say by a later request what it wants."""
         return False
 
+    def fork(self, view: View) -> Self:
+        """Another one in the same state, which sees *view*."""
+        other = copy(self)
+        other.part(view)
+        return other
+
+    def part(self, view: View) -> None:
+        """Share nothing that changes with the one that this is a copy of."""
+        self._view = view
+        self._unanswered = self._unanswered.fork()
+
+    def signature(self) -> Hashable | None:
+        """Equal for those that do the same from here on; None if that cannot be told: while the
+        client was not sent all that it is to hold, or holds what is not known in full.
+        """
+        target, resources = self._view.of(self.type_url), self.resources
+        differ = self.brought or self.keeps or self._owed or self._unanswered.responses
+        if differ or resources.base is not target:
+            return None
+        if not all(one.packed for one in resources.own.values() if one is not None):
+            return None
+        limited = resources.limited_to == self.subscription.names
+        if not limited and resources.limited_to is not None:
+            return None
+        own = frozenset(resources.own.items())
+        return self.type_url, self.subscription, limited, own, self.returned
+
+    @property
+    def latest_nonce(self) -> str:
+        """Of the latest response, if it says something after that was answered."""
+        return ""
+
     @property
     def waits_for_answer(self) -> bool:
         """True if the client was sent a response that it has not answered, and will."""
@@ -155,7 +188,7 @@ class Substream(ABC, Generic[R]):
 
     def _acknowledged(self, sent: Sent) -> Ack:
         if not sent.untried:
-            self._view.client.accepted(self.type_url, sent.new)
+            self._view.accept(self.type_url, sent.new)
         return Ack(self.type_url, sent.version, frozenset(sent.new.keys() - sent.before.keys()))
 
     def _to_restore(self, names: Iterable[str], sent: Sent) -> frozenset[str]:

@@ -39,6 +39,9 @@ class Sent:
         new = {n: resources[n] for n in names if n in resources and resources[n] != previous.get(n)}
         return cls(version, new, {n: previous[n] for n in new if n in previous})
 
+    def copy(self) -> Sent:
+        return Sent(self.version, dict(self.new), dict(self.before), self.unsure, self.untried)
+
     def rest_on(self, other: Sent, resources: Mapping[str, Resource]) -> None:
         """Take *other* into account, which is unanswered too and was overtaken by this response:
         the client may not hold what was new in it.
@@ -102,6 +105,13 @@ class Unanswered:
     def pop(self, nonce: str) -> Sent | None:
         """The response of that nonce, which is answered now; None if there is none."""
         return self.responses.pop(nonce, None)
+
+    def fork(self) -> Unanswered:
+        """Another one that is the same."""
+        other = Unanswered(self._most)
+        copies = ((nonce, sent.copy()) for nonce, sent in self.responses.items())
+        other.responses = OrderedDict(copies)
+        return other
 
     def clear(self) -> None:
         """The client has answered the latest: it will answer no earlier one."""

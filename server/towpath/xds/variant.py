@@ -10,9 +10,10 @@ from typing import Any
 
 from towpath.settings import StreamLimits
 from towpath.xds.delta import DeltaSubstream
+from towpath.xds.fields import BYTES
 from towpath.xds.full_state import FullState
 from towpath.xds.messages import Request
-from towpath.xds.parse import parse_delta, parse_sotw
+from towpath.xds.parse import DELTA_NONCE, SOTW_NONCE, parse_delta, parse_sotw
 from towpath.xds.partial import Partial
 from towpath.xds.sotw import SotwSubstream
 from towpath.xds.substream import FULL_STATE, Substream
@@ -29,6 +30,8 @@ class Variant:
     name: str
     method: str
     parse: Callable[[bytes, StreamLimits], Request]
+    nonce_tag: int
+    """What a nonce in a request's bytes begins with: its field's number and type."""
     substream: Callable[..., Substream[Any]]
     """Called as `Substream`, without the last of its arguments."""
 
@@ -40,5 +43,5 @@ def _sotw(
     return substream(type_url, view, composer=composer, nonce=nonce)
 
 
-SOTW = Variant("sotw", "Stream", parse_sotw, _sotw)
-DELTA = Variant("delta", "Delta", parse_delta, DeltaSubstream)
+SOTW = Variant("sotw", "Stream", parse_sotw, SOTW_NONCE << 3 | BYTES, _sotw)
+DELTA = Variant("delta", "Delta", parse_delta, DELTA_NONCE << 3 | BYTES, DeltaSubstream)

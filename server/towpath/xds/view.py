@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from functools import partial
+from typing import Self
 
 from towpath.model.snapshot import Resource, ResourceSet, Snapshot
 from towpath.rollout.clients import ClientRecord
 from towpath.xds.absence import DEFAULT, AbsencePolicy, Fault, faults
+
+Effect = Callable[[ClientRecord], None]
+"""What a step did to its client, to be done to others that take the same step."""
 
 
 class View:
@@ -25,6 +30,40 @@ class View:
         in them, stay the same, the same object from one snapshot to the next.
         """
         self._blocked: dict[str, tuple[int, frozenset[str]]] = {}  # as of a revision of the client
+
+        self.effects: list[Effect] | None = None
+        """Where they are noted, if they are to be."""
+
+    def fork(self) -> Self:
+        """Another one that is the same."""
+        other = copy(self)
+        other.part()
+        return other
+
+    def part(self) -> None:
+        """Share nothing that changes with the one that this is a copy of."""
+        self.sets, self._blocked = dict(self.sets), {}
+
+    def bind(self, client: ClientRecord) -> None:
+        """See it as that client may."""
+        if self.client is not client:
+            self.client = client
+            self._blocked.clear()
+
+    def enrol(self, resources: Iterable[Resource]) -> None:
+        """The client is about to be sent these."""
+        resources = tuple(resources)
+        self.client.enrol(resources)
+        if self.effects is not None:
+            self.effects.append(lambda client: client.enrol(resources))
+
+    def accept(self, type_url: str, resources: Mapping[str, Resource]) -> None:
+        """The client has accepted these; what is accepted once more changes nothing."""
+        revision = self.client.revisions[type_url]
+        self.client.accepted(type_url, resources)
+        if self.effects is not None and revision != self.client.revisions[type_url]:
+            resources = dict(resources)
+            self.effects.append(lambda client: client.accepted(type_url, resources))
 
     @property
     def snapshot(self) -> Snapshot:

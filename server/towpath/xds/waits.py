@@ -36,6 +36,17 @@ class Waits:
         expired = self.over(phase)
         return [Waited(phase, self._clock() - self._since.pop(phase), expired)]
 
+    def update_both(self, waiting: tuple[bool, bool]) -> list[Waited]:
+        """Say of both phases, in their order, whether something waits."""
+        make, end = waiting
+        return [*self.update(MAKE, waiting=make), *self.update(BREAK, waiting=end)]
+
+    @property
+    def any_over(self) -> bool:
+        """True if a wait has lasted long enough."""
+        deadline = self.deadline
+        return deadline is not None and self._clock() >= deadline
+
     @property
     def deadline(self) -> float | None:
         """When the first wait ends; None if nothing waits."""

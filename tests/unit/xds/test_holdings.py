@@ -79,6 +79,6 @@ def test_who_holds_all_that_there_is_keeps_nothing_but_a_reference_to_it() -> No
     before, after = _set({"a": "1", "b": "1"}), _set({"a": "1", "b": "2"})
     holdings = Holdings(before).changed({"b": after["b"]}).over(after)
 
-    assert not holdings.exceptions
+    assert not holdings.own
     assert holdings.is_all_of(after)
     assert holdings.all_names is after.names

@@ -24,6 +24,7 @@ from towpath.settings import RolloutSettings, StreamLimits
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.conversation import Context, Conversation
 from towpath.xds.messages import SotwRequest
+from towpath.xds.requests import RequestParser
 from towpath.xds.variant import SOTW
 from towpath.xds.watchdog import ReadWatchdog
 
@@ -73,6 +74,7 @@ async def _conversation() -> AsyncIterator[tuple[Stream, FakeContext, asyncio.Qu
         metrics=Metrics(),
         clock=clock,
         limits=limits,
+        parser=RequestParser(limits),
         watchdog=ReadWatchdog(limits.read_wait),
     )
 

@@ -1,0 +1,253 @@
+"""Sessions that streams share: where a thousand streams are in the same state, each step from there
+is worked out once, and looked up by the others.
+
+A session that streams share is never changed: a step from it leads to a fork of it, which is
+remembered with what the step gave. Who is alone has its session for itself, and steps that; once it
+has settled, it is shared with those that have come to the same state.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from itertools import count
+from weakref import WeakValueDictionary
+
+from towpath.model.snapshot import Snapshot
+from towpath.rollout.clients import ClientRecord
+from towpath.rollout.records import Holding
+from towpath.xds.absence import absence_policy
+from towpath.xds.messages import Event, Node, Request, SotwRequest, Waited
+from towpath.xds.nonces import Nonces
+from towpath.xds.session import Session
+from towpath.xds.view import Effect
+from towpath.xds.waits import Waits
+
+REMEMBERED_STEPS = 512
+"""The latest ones; what they led to is kept with them."""
+
+
+class State:
+    """A session, and the steps from it that are remembered.
+
+    `streams` counts those that are in it, if others may find it by its *signature*. It is *fixed*
+    if steps lead to it: whoever leaves it leaves it as it is.
+    """
+
+    __slots__ = ("__weakref__", "fixed", "session", "signature", "steps", "streams")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.signature: Hashable | None = None
+        self.streams = 0
+        self.fixed = False
+        self.steps: WeakValueDictionary[Hashable, Step] = WeakValueDictionary()
+
+
+@dataclass(eq=False)
+class Step:
+    """What one step gave but for waits that were over, what it did to the client, which of the
+    waits it began or ended, and the state it led to: one that has settled *elsewhere*, or not.
+    """
+
+    events: tuple[Event, ...]
+    effects: tuple[Effect, ...]
+    waiting: tuple[bool, bool] | None
+    state: State
+    elsewhere: bool
+
+
+class SharedSessions:
+    """The sessions of all streams of a server."""
+
+    def __init__(self) -> None:
+        self.nonce = map(str, count(1)).__next__
+        self._settled: WeakValueDictionary[Hashable, State] = WeakValueDictionary()
+        self._latest: deque[Step] = deque(maxlen=REMEMBERED_STEPS)
+
+    def remember(self, state: State, key: Hashable, step: Step) -> None:
+        """The latest steps are kept; a state has those of its own that are."""
+        step.state.fixed = True
+        state.steps[key] = step
+        self._latest.append(step)
+
+    def settle(self, state: State) -> State:
+        """The state that is just this one, if it has settled and there is such, else itself."""
+        signature = state.session.signature()
+        if signature is None:
+            return state
+        same = self._settled.setdefault(signature, state)
+        same.signature = signature
+        return same
+
+    def withdraw(self, state: State) -> None:
+        """Nobody is to find it any more."""
+        if self._settled.get(state.signature) is state:
+            del self._settled[state.signature]
+        state.signature = None
+
+
+class SharedSession:
+    """One stream's session, with the calls of `Session`.
+
+    What is the stream's own is its client, its waits, who it says it is, and its nonces.
+    """
+
+    def __init__(
+        self, session: Session, sessions: SharedSessions, *, client: ClientRecord, waits: Waits
+    ) -> None:
+        self._state = State(session)
+        self._shared = False
+        self._sessions = sessions
+        self._client = client
+        self._waits = waits
+        self._counted: State | None = None
+        self._node: Node | None = None
+        self._nonces = Nonces()
+
+    def on_request(self, request: Request) -> list[Event]:
+        """As `Session.on_request`."""
+        request = self._nonces.translate(request)
+        events = self._step(self._key(request), lambda session: session.on_request(request))
+        self._node = self._node or request.node
+        return events
+
+    def on_snapshot(self, snapshot: Snapshot) -> list[Event]:
+        """As `Session.on_snapshot`."""
+        key = (snapshot, *self._conditions(snapshot)) if self._shared else None
+        return self._step(key, lambda session: session.on_snapshot(snapshot))
+
+    def on_time(self) -> list[Event]:
+        """As `Session.on_time`."""
+        return self._step(None, lambda session: session.on_time())
+
+    @property
+    def deadline(self) -> float | None:
+        """As `Session.deadline`."""
+        return self._session.deadline
+
+    @property
+    def settled(self) -> bool:
+        """As `Session.settled`."""
+        return self._session.settled
+
+    def subscribed(self, type_url: str) -> int | None:
+        """As `Session.subscribed`."""
+        return self._session.subscribed(type_url)
+
+    def names(self, type_url: str) -> frozenset[str] | None:
+        """As `Session.names`."""
+        return self._state.session.names(type_url)
+
+    def holding(self, type_url: str) -> Holding | None:
+        """As `Session.holding`."""
+        return self._session.holding(type_url)
+
+    def lacks(self, type_url: str) -> bool:
+        """As `Session.lacks`."""
+        return self._session.lacks(type_url)
+
+    def close(self) -> None:
+        """The stream has ended."""
+        if self._counted is not None:
+            self._counted.streams -= 1
+            self._counted = None
+
+    @property
+    def _session(self) -> Session:
+        """This stream's, until another takes it up."""
+        session = self._state.session
+        session.bind(self._client, self._waits, self._node)
+        return session
+
+    def _key(self, request: Request) -> Hashable | None:
+        """What the step hangs on besides the session; None if on more than that can be told."""
+        node, policy = request.node, None
+        if not self._shared or request.error is not None:
+            return None
+        if node is not None and self._node is None:
+            policy = absence_policy(node) if node.id else None
+        if node is not None and policy is None and node != self._node:
+            return None
+        conditions = self._conditions(self._state.session.snapshot, request.type_url)
+        what = request.type_url, request.nonce, policy
+        if isinstance(request, SotwRequest):
+            return "sotw", *what, request.version, request.names, *conditions
+        if request.initial_versions:
+            return None
+        return "delta", *what, request.subscribe, request.unsubscribe, *conditions
+
+    def _conditions(self, snapshot: Snapshot, *others: str) -> list[Hashable]:
+        """Of each type: what the client may not be sent now."""
+        client = self._client
+        types = (*self._state.session.types, *others)
+        return [(client.revisions[t], client.blocked(snapshot.of(t))) for t in types]
+
+    def _step(self, key: Hashable | None, call: Callable[[Session], list[Event]]) -> list[Event]:
+        self._leave()
+        if key is None or not self._shared or self._client.has_rejected or self._waits.any_over:
+            return self._step_alone(call)
+        step = self._state.steps.get(key)
+        if step is None:
+            events = self._first_step(key, call)
+        else:
+            for effect in step.effects:
+                effect(self._client)
+            events = self._nonces.name(step.events)
+            if step.waiting is not None:
+                events += self._waits.update_both(step.waiting)
+            self._arrive(step)
+        return events
+
+    def _first_step(self, key: Hashable, call: Callable[[Session], list[Event]]) -> list[Event]:
+        before, state = self._state, State(self._state.session.fork())
+        self._state = state
+        events, effects = self._session.note(call)
+        given = tuple(event for event in events if not isinstance(event, Waited))
+        end = self._sessions.settle(state) if self._settles else state
+        step = Step(given, tuple(effects), state.session.waiting, end, end is not state)
+        self._sessions.remember(before, key, step)
+        named = self._nonces.name(events)
+        self._arrive(step)
+        return named
+
+    def _step_alone(self, call: Callable[[Session], list[Event]]) -> list[Event]:
+        if self._shared:
+            self._state, self._shared = State(self._state.session.fork()), False
+        events = self._nonces.name(call(self._session))
+        if self._settles:
+            state = self._sessions.settle(self._state)
+            if state.signature is not None:
+                self._enter(state, elsewhere=state is not self._state)
+        return events
+
+    @property
+    def _settles(self) -> bool:
+        """False if the stream cannot share its session for a reason that is not in the session."""
+        return not self._client.has_rejected and self._waits.deadline is None
+
+    def _arrive(self, step: Step) -> None:
+        self._enter(step.state, elsewhere=step.elsewhere)
+
+    def _enter(self, state: State, *, elsewhere: bool) -> None:
+        if elsewhere:
+            self._nonces.adopt(state.session.latest_nonces)
+        self._state, self._shared = state, True
+        if state.signature is not None:
+            state.streams += 1
+            self._counted = state
+
+    def _leave(self) -> None:
+        """Go on from the present state; who was alone there goes on alone."""
+        state = self._state
+        if self._counted is None:
+            return
+        self.close()
+        if state.streams > 0 or len(state.steps):
+            return  # others are there, or were just now
+        if state.fixed:
+            self._state = State(state.session.fork())
+        else:
+            self._sessions.withdraw(state)
+        self._shared = False
