@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from towpath.inject.names import (
@@ -35,8 +35,9 @@ class Former:
         self._pod = pod
         metadata, spec = pod.get("metadata") or {}, pod["spec"]
         annotations = metadata.get("annotations") or {}
-        self._parts = _own_parts(spec)
-        originals = _originals(annotations) if self._parts else {}
+        _refuse_others(spec)
+        self._injected = any(map(_is_own, spec.get("initContainers") or ()))
+        originals = _originals(annotations) if self._injected else {}
         self.metadata = {
             **metadata,
             "annotations": {n: text for n, text in annotations.items() if n not in _ADDED},
@@ -45,7 +46,7 @@ class Former:
             **spec,
             "containers": _former_containers(spec["containers"], originals),
             "initContainers": _former_containers(
-                [one for one in spec.get("initContainers") or () if one not in self._parts],
+                [one for one in spec.get("initContainers") or () if not _is_own(one)],
                 originals,
             ),
             "volumes": [one for one in spec.get("volumes") or () if one["name"] != VOLUME],
@@ -54,7 +55,7 @@ class Former:
 
     def settled(self, after: dict[str, Any]) -> dict[str, Any]:
         """*after*, with what the pod has already, and an API server has filled in, as it is."""
-        if not self._parts:
+        if not self._injected:
             return after
         before, spec = self._pod["spec"], after["spec"]
         for field in ("initContainers", "containers", "volumes"):
@@ -63,27 +64,28 @@ class Former:
         return after
 
 
-def _own_parts(spec: Part) -> list[Part]:
-    """The init containers that were injected."""
-    parts = []
-    for one in spec.get("initContainers") or ():
-        mounts = [mount.get("name") for mount in one.get("volumeMounts") or ()]
-        if one["name"] in _NAMES and VOLUME in mounts:
-            parts.append(one)
+def _is_own(container: Part) -> bool:
+    """True for an init container that was injected."""
+    mounts = container.get("volumeMounts") or ()
+    return container["name"] in _NAMES and any(mount.get("name") == VOLUME for mount in mounts)
+
+
+def _refuse_others(spec: Part) -> None:
+    """Raises Refused if what is not ours has a name that ours would have."""
+    init = spec.get("initContainers") or ()
     taken = [
         f"container {one['name']}"
-        for one in (*(spec.get("initContainers") or ()), *spec["containers"])
-        if one["name"] in _NAMES and one not in parts
+        for one in (*(one for one in init if not _is_own(one)), *spec["containers"])
+        if one["name"] in _NAMES
     ]
-    if not parts:
-        volumes = [one["name"] for one in spec.get("volumes") or ()]
-        taken += [f"volume {VOLUME}"] if VOLUME in volumes else []
+    if not any(map(_is_own, init)):
+        names = {one["name"] for one in spec.get("volumes") or ()}
+        taken += [f"volume {VOLUME}"] if VOLUME in names else []
     if taken:
         raise Refused(
-            f"the pod has its own {' and '.join(taken)}, which would be the sidecar's: rename it, "
-            f'or set the annotation {INJECTION}: "disabled" if the pod brings a sidecar'
+            f"the pod has its own {' and '.join(taken[:3])}, which would be the sidecar's: rename "
+            f'it, or set the annotation {INJECTION}: "disabled" if the pod brings a sidecar'
         )
-    return parts
 
 
 def _originals(annotations: Mapping[str, str]) -> dict[str, Any]:
@@ -125,9 +127,9 @@ def _covers(there: Any, wanted: Any) -> bool:
             name in there and _covers(there[name], value) for name, value in wanted.items()
         )
     if isinstance(wanted, list):
-        return isinstance(there, list) and all(
-            any(_covers(one, item) for one in there) for item in wanted
-        )
+        # Each behind the one before, so that long lists cost no more than their length.
+        rest: Iterator[Any] = iter(there if isinstance(there, list) else ())
+        return all(any(_covers(one, item) for one in rest) for item in wanted)
     if isinstance(there, str) and isinstance(wanted, str) and there != wanted:
         amounts = quantity(there), quantity(wanted)
         return amounts[0] is not None and amounts[0] == amounts[1]

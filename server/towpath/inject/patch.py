@@ -37,12 +37,13 @@ def _value(path: str, before: Any, after: Any) -> Iterator[Operation]:
 def _items(path: str, before: list[Any], after: list[Any]) -> Iterator[Operation]:
     """Items that have names are the same item if they have the same name, in the same order."""
     old, new = [_name(item) for item in before], [_name(item) for item in after]
-    if None in (*old, *new) or [name for name in new if name in old] != old:
+    there = {*old}
+    if None in (*old, *new) or [name for name in new if name in there] != old:
         yield from _items_by_place(path, before, after)
         return
     place = 0
     for index, name in enumerate(new):
-        if name in old:
+        if name in there:
             yield from _value(f"{path}/{index}", before[place], after[index])
             place += 1
         else:

@@ -9,6 +9,8 @@ import msgspec
 from towpath.inject.refusal import Refused
 from towpath.sources.decode.findings import show
 
+MOST_CONTAINERS = 500
+
 
 class _Port(msgspec.Struct, frozen=True, rename="camel"):
     name: str | None = None
@@ -31,10 +33,15 @@ class _Probe(msgspec.Struct, frozen=True, rename="camel"):
     timeout_seconds: int | None = None
 
 
+class _Mount(msgspec.Struct, frozen=True):
+    name: str | None = None
+
+
 class _Container(msgspec.Struct, frozen=True, rename="camel"):
     name: str
     restart_policy: str | None = None
     ports: list[_Port] | None = None
+    volume_mounts: list[_Mount] | None = None
     liveness_probe: _Probe | None = None
     readiness_probe: _Probe | None = None
     startup_probe: _Probe | None = None
@@ -72,7 +79,10 @@ def checked(raw: object) -> dict[str, Any]:
     if not isinstance(raw, dict):
         raise Refused(f"the pod is {show(raw)}: allowed: a mapping")
     try:
-        msgspec.convert(raw, _Pod)
+        spec = msgspec.convert(raw, _Pod).spec
     except msgspec.ValidationError as error:
         raise Refused(f"the pod cannot be read: {error}") from error
+    count = len(spec.containers) + len(spec.init_containers or ())
+    if count > MOST_CONTAINERS:
+        raise Refused(f"the pod has {count:,} containers: allowed: at most {MOST_CONTAINERS}")
     return raw

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar, TypeVarTuple
 
 from aiohttp import web
 
@@ -28,14 +29,18 @@ from towpath.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
 PATH = "/mutate-pod-creation"
 LARGEST = 3 * 1024 * 1024
 """Bytes of a request: an API server takes no object that is larger."""
 BODY_WITHIN_S = 2.0
 NAMESPACE_WITHIN_S, LOOK_EVERY_S = 2.0, 0.05
 """For how long a namespace is looked for that an API server knows already."""
-_ASIDE = 100_000
-"""Bytes from which on a request is answered in a thread, for the sake of others."""
+SMALL = 100_000
+"""Bytes up to which a request is answered at once: larger ones are few at a time, in threads."""
+MOST_LARGE, LARGE_WITHIN_S = 4, 2.0
 _JSON = "application/json"
 
 
@@ -61,18 +66,34 @@ class Webhook:
         self._mesh = mesh
         self._installation = installation
         self._metrics = metrics
+        self._large = asyncio.Semaphore(MOST_LARGE)
 
     def application(self) -> web.Application:
         app = web.Application(client_max_size=LARGEST)
-        app.router.add_post(PATH, self._mutate)
+        app.router.add_post(PATH, self.answer)
         return app
 
-    async def _mutate(self, request: web.Request) -> web.Response:
+    async def answer(self, request: web.Request) -> web.Response:
+        """The answer to one request, whatever it is."""
+        length = request.content_length
+        if length is not None and length <= SMALL:
+            return await self._answer_request(request)
+        try:
+            async with asyncio.timeout(LARGE_WITHIN_S):
+                await self._large.acquire()
+        except TimeoutError:
+            return self._refuse_request(503, "too many large requests at a time")
+        try:
+            return await self._answer_request(request)
+        finally:
+            self._large.release()
+
+    async def _answer_request(self, request: web.Request) -> web.Response:
         begin = time.monotonic()
         try:
             async with asyncio.timeout(BODY_WITHIN_S):
                 data = await request.read()
-            review = read_review(data)
+            review = await _aside(data, read_review, data)
         except TimeoutError:
             return self._refuse_request(408, f"the request took longer than {BODY_WITHIN_S:g} s")
         except web.HTTPRequestEntityTooLarge:
@@ -85,10 +106,7 @@ class Webhook:
             what = "objects are" if mesh is None else "authority is"
             return web.Response(status=503, text=f"towpath: not all {what} known yet\n")
         namespace = await self._namespace(review.namespace)
-        if len(data) > _ASIDE:
-            answer = await asyncio.to_thread(self._answer, review, mesh, namespace, installation)
-        else:
-            answer = self._answer(review, mesh, namespace, installation)
+        answer = await _aside(data, self._answer, review, mesh, namespace, installation)
         self._metrics.injections.labels(answer.result).inc()
         self._metrics.injection_seconds.observe(time.monotonic() - begin)
         return web.Response(body=answer.body, content_type=_JSON)
@@ -146,6 +164,13 @@ class Webhook:
         answer = web.Response(status=status, text=f"towpath: {text}\n")
         answer.force_close()
         return answer
+
+
+async def _aside(data: bytes, function: Callable[[*Ts], T], *args: *Ts) -> T:
+    """The value of a function whose work grows with *data*: it holds nobody else up."""
+    if len(data) > SMALL:
+        return await asyncio.to_thread(function, *args)
+    return function(*args)
 
 
 def _unseen(name: str, mesh: Mesh) -> str:

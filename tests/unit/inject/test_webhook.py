@@ -18,7 +18,7 @@ from support.objects import mesh_of
 from support.samples import sample
 from towpath.inject import webhook as webhook_module
 from towpath.inject.pod import Installation
-from towpath.inject.webhook import LARGEST, PATH, Webhook
+from towpath.inject.webhook import LARGEST, MOST_LARGE, PATH, Webhook
 from towpath.model.mesh import Mesh
 from towpath.model.workloads import Namespace
 from towpath.telemetry.metrics import Metrics
@@ -222,3 +222,34 @@ async def test_a_slow_body_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async with serving() as door, door.session.post(door.url, data=slow()) as answer:
         assert 408 == answer.status
+
+
+async def test_large_requests_are_few_at_a_time_and_hold_no_small_ones_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(webhook_module, "LARGE_WITHIN_S", 0.2)
+    begun = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        yield b"{"
+        begun.set()
+        await asyncio.Event().wait()
+
+    async with serving() as door:
+        large = [
+            asyncio.create_task(door.session.post(door.url, data=endless()).__aenter__())
+            for _ in range(MOST_LARGE + 1)
+        ]
+        await begun.wait()
+        assert (await door.review(pod()))["allowed"]
+        statuses = sorted([answer.status for answer in await asyncio.gather(*large)])
+
+    assert [*([408] * MOST_LARGE), 503] == statuses
+
+
+async def test_a_pod_of_too_many_containers_is_refused() -> None:
+    containers = [{"name": f"c{number}"} for number in range(501)]
+    async with serving() as door:
+        response = await door.review(pod(containers=containers))
+
+    assert "the pod has 501 containers: allowed: at most 500" in response["status"]["message"]
