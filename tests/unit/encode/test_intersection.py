@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from typing import Any
 
@@ -234,3 +235,23 @@ def test_closed_resources_let_nothing_through() -> None:
     assert [] == list(assignment(made(ENDPOINTS)).endpoints)
     assert [] == list(routes(made(ROUTES)).virtual_hosts)
     assert closed(LISTENER, "a") is None
+
+
+def test_of_many_hosts_only_those_that_differ_are_compared_route_by_route(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = sys.modules[intersection.__module__]
+    compare, compared = module._common, []
+
+    def count(*routes: Any) -> Any:
+        compared.append(routes)
+        return compare(*routes)
+
+    monkeypatch.setattr(module, "_common", count)
+    names = [f"h{n}.test" for n in range(50)]
+    rules = [replace(_matching("/a", "/b"), hosts=(name,)) for name in names]
+    changed = [*rules[:-1], replace(_matching("/a"), hosts=(names[-1],))]
+
+    met = routes(_met(_routes(*rules), _routes(*changed)))
+    assert 1 == len(compared)
+    assert routes(_routes(*changed)) == met

@@ -185,7 +185,9 @@ def _routes(previous: RouteConfiguration, new: RouteConfiguration) -> RouteConfi
     del result.virtual_hosts[:]
     for host in _each_domain_once(new.virtual_hosts):
         before = old.get(host.name)
-        if before is not None and before.domains == host.domains:
+        if before == host:
+            result.virtual_hosts.append(before)
+        elif before is not None and before.domains == host.domains:
             kept = VirtualHost()
             kept.CopyFrom(before)
             del kept.routes[:]
