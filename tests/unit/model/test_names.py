@@ -63,8 +63,8 @@ def test_a_problem_says_where_what_which_field_and_why() -> None:
     assert "Service shop/web: Missing: gone" == str(Problem(ref, "", Reason.MISSING, "gone"))
 
 
-def test_types_are_sent_clusters_and_endpoints_first() -> None:
-    assert ["cds", "eds", "lds", "rds", "sds", "sidecar"] == list(SHORT_NAMES.values())
+def test_types_are_sent_secrets_clusters_and_endpoints_first() -> None:
+    assert ["sds", "cds", "eds", "lds", "rds", "sidecar"] == list(SHORT_NAMES.values())
 
 
 def test_a_type_that_is_not_served_has_a_bounded_name() -> None:
