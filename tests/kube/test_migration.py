@@ -20,7 +20,7 @@ pytestmark = pytest.mark.kube
 PAGE = DEPLOY.parent / "docs" / "migrate-from-osm.md"
 THEIRS = "osm uninstall mesh -f"
 INSTALL = "towpath install --take-ownership"
-LEFT_OUT = ("explain", "kubectl rollout status")
+LEFT_OUT = ("explain", "kubectl rollout", "towpath injection", "towpath check")
 """What depends on the reader's own mesh, and what a kubelet would bring about."""
 JUDGING = "towpath problems "
 """Its exit code is about the reader's own mesh."""
