@@ -89,6 +89,11 @@ def connection_options(limits: ConnectionLimits, room: Room) -> list[tuple[str, 
         # A sidecar that reconnects states every version it holds: gRPC's own 4 MiB is too little.
         ("grpc.max_receive_message_length", limits.max_message_mib << 20),
         ("grpc.max_allowed_incoming_connections", room.connections),
+        # Calls that nobody has looked at yet: from 1,000 on, gRPC would refuse some at random, and
+        # from 3,000 on all. Each connection may have one that waits; what it costs is bounded by
+        # the connections.
+        ("grpc.server.max_pending_requests", room.connections),
+        ("grpc.server.max_pending_requests_hard_limit", 2 * room.connections),
         # TLS; then the client's settings, and its answer to ours.
         ("grpc.server_handshake_timeout_ms", handshake_ms),
         ("grpc.http2.settings_timeout", handshake_ms),
