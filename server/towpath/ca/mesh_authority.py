@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from towpath.ca.authority import Authority, Pair
-from towpath.ca.secret import ENTRIES, KEY, ROOTS, TLS_CHAIN, TLS_KEY, read_authority
+from towpath.ca.rotation import Entries
+from towpath.ca.secret import KEY, ROOTS, TLS_CHAIN, TLS_KEY, read_authority
 from towpath.kubeapi.client import KubeApi, KubeApiError, needing
 from towpath.kubeapi.paths import SECRETS
 from towpath.model.names import Account
@@ -47,6 +48,19 @@ async def mesh_authority(
                 raise
         else:
             return authority
+
+
+async def change_secret(api: KubeApi, namespace: str, change: Callable[[Entries], Entries]) -> None:
+    """Write what *change* makes of the Secret's entries; of two at once, one fails."""
+    path = SECRETS.path(namespace, SECRET)
+    secret = await _read(api, path, namespace)
+    try:
+        entries = change(_entries(secret.get("data") or {}))
+    except ValueError as error:
+        text = f"Secret {namespace}/{SECRET} holds no authority that can be used: {error}"
+        raise NoAuthority(text) from error
+    data = {name: _text(content) for name, content in entries.items()}
+    await needing(api.write("PUT", path, {**secret, "data": data}), SECRETS.grant("update"))
 
 
 def serving_pair(authority: Authority, namespace: str) -> Pair:
@@ -102,11 +116,14 @@ async def _read(api: KubeApi, path: str, namespace: str) -> dict[str, Any]:
 
 def _load(data: dict[str, str], namespace: str, *, clock: Callable[[], datetime]) -> Authority:
     try:
-        entries = {name: base64.b64decode(data[name]) for name in ENTRIES if name in data}
-        return read_authority(entries, clock=clock)
+        return read_authority(_entries(data), clock=clock)
     except ValueError as error:
         text = f"Secret {namespace}/{SECRET} holds no authority that can be used: {error}"
         raise NoAuthority(text) from error
+
+
+def _entries(data: dict[str, str]) -> Entries:
+    return {name: base64.b64decode(text) for name, text in data.items()}
 
 
 def _text(pem: bytes) -> str:

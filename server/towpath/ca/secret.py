@@ -71,13 +71,13 @@ def _of_tls(
     _check_chain(chain, now, TLS_CHAIN)
     if entries.get(ROOTS, b"").strip():
         roots = _usable_roots(pem.certificates(entries[ROOTS], ROOTS), now)
-    elif _issued(chain[-1], chain[-1]):
+    elif issued(chain[-1], chain[-1]):
         roots = [chain[-1]]
     else:
         text = f"{TLS_CHAIN} does not end in a root, and there is no {ROOTS} with one"
         raise ValueError(text)
     if chain[-1] not in roots:
-        issuers = [root for root in roots if _issued(chain[-1], root)]
+        issuers = [root for root in roots if issued(chain[-1], root)]
         if not issuers:
             raise ValueError(f"{TLS_CHAIN} does not lead to a root in {ROOTS} that is valid")
         _check_chain([*chain, issuers[0]], now, f"{TLS_CHAIN} with {ROOTS}")
@@ -134,7 +134,7 @@ def _check_chain(chain: Sequence[x509.Certificate], now: datetime, name: str) ->
         if fault := _bad_authority(certificate, below=below) or pem.out_of_time(certificate, now):
             raise ValueError(f"{where} {fault}")
     for number, (certificate, issuer) in enumerate(pairwise(chain), start=1):
-        if not _issued(certificate, issuer):
+        if not issued(certificate, issuer):
             text = f"certificate {number} is not issued by certificate {number + 1}, behind it"
             raise ValueError(f"{name}: {text}")
 
@@ -195,7 +195,8 @@ def _is_of(certificate: x509.Certificate, key: SigningKey) -> bool:
         return False
 
 
-def _issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """True if *issuer* signed the certificate."""
     try:
         certificate.verify_directly_issued_by(issuer)
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):

@@ -11,6 +11,8 @@ import click
 
 from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
 from towpath.cli.files import write_file
+from towpath.cli.holdings import list_certificates
+from towpath.cli.rotation import rotate
 from towpath.cli.settings import setting_options
 from towpath.clock import utc_now
 from towpath.model.names import Account
@@ -30,7 +32,11 @@ days_option = click.option(
 
 @click.group()
 def certificates() -> None:
-    """Issue certificates from the authority in the Secret towpath-ca."""
+    """Issue certificates from the authority in the Secret towpath-ca, list them, rotate it."""
+
+
+certificates.add_command(list_certificates)
+certificates.add_command(rotate)
 
 
 @certificates.command()

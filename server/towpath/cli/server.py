@@ -105,9 +105,18 @@ def inspector(
     server: Server, *, failure: type[click.ClickException] = click.ClickException
 ) -> Iterator[pb_grpc.InspectorStub]:
     """The Inspector of that server; what it refuses becomes the command's error, a *failure*."""
+    with server_channel(server, failure=failure) as channel:
+        yield pb_grpc.InspectorStub(channel)
+
+
+@contextlib.contextmanager
+def server_channel(
+    server: Server, *, failure: type[click.ClickException] = click.ClickException
+) -> Iterator[grpc.Channel]:
+    """A connection to that server, for any service; errors as with `inspector`."""
     try:
         with _channel(server) as channel:
-            yield pb_grpc.InspectorStub(channel)
+            yield channel
     except grpc.RpcError as error:
         text = str(error)
         if isinstance(error, grpc.Call):

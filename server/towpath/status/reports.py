@@ -11,7 +11,7 @@ import logging
 import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import msgspec
 
@@ -182,6 +182,14 @@ class Reports:
         except KubeApiError as error:
             if not error.not_found:
                 log.warning("Lease %s/%s cannot be deleted: %s", self._namespace, name, error)
+
+
+async def replicas(api: KubeApi, namespace: str, *, now: datetime) -> int:
+    """How many replicas report now; 0 if none does, as where no status is written."""
+    request = api.get(LEASES.path(namespace), {"labelSelector": "=".join(LABEL)})
+    leases = decoded(await needing(request, LEASES.grant("list")), _LEASES).items or ()
+    oldest = micro_time(now - timedelta(seconds=DURATION_S))
+    return sum((lease.spec.renewed or "") >= oldest for lease in leases)
 
 
 def _packed(counts_by_stamp: Heard) -> str:

@@ -1,4 +1,6 @@
-"""A private key leaves a server by one door: the stream of the sidecar whose key it is."""
+"""Certificates of a running server: a private key leaves by one door, the stream of the sidecar
+whose key it is; and a rotation waits for every sidecar.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +12,18 @@ import subprocess
 import sys
 import textwrap
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import grpc
 import pytest
+from click.testing import CliRunner
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
+from envoy.service.discovery.v3.discovery_pb2 import DiscoveryResponse
 from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
 from google.rpc.status_pb2 import Status
 
@@ -26,11 +31,19 @@ from support.certificates import Certificates
 from support.xds.process import ServerProcess
 from support.xds.stream import RawStream
 from towpath.ca.authority import key_bytes
+from towpath.ca.rotation import Entries, next_root, sign, trust
+from towpath.cli import main
+from towpath.cli.holdings import Holding, holdings
+from towpath.cli.rotation import _shows, _trusts
+from towpath.cli.server import Server
+from towpath.clock import utc_now
 from towpath.model.types import CLUSTER, LISTENER, SECRET
 from towpath.xds.service import SERVICE
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 
+ROOTS_NAME = "root-cert-for-mtls-inbound:bookstore/bookstore"
+DAY = timedelta(days=1)
 NODE = "bookstore-0.bookstore"
 NAME = "service-cert:bookstore/bookstore"
 
@@ -113,25 +126,33 @@ async def _served(folder: Path, *options: str) -> AsyncIterator[Served]:
 
 async def _key(stream: RawStream) -> bytes:
     """What the sidecar is sent: the proof that there is a key to look for."""
-    for type_url, names in ((CLUSTER, ()), (LISTENER, ()), (SECRET, (NAME,))):
-        await stream.say(type_url, node=NODE, resource_names=names)
-        while True:
-            response = await stream.hear()
-            await stream.say(
-                response.type_url,
-                node=NODE,
-                version_info=response.version_info,
-                response_nonce=response.nonce,
-                resource_names=names if response.type_url == type_url else (),
-            )
-            if response.type_url == type_url:
-                break
-    secret = Secret()
-    response.resources[0].Unpack(secret)
-    assert secret.name == NAME
-    return secret.tls_certificate.private_key.inline_bytes or (
-        secret.tls_certificate.private_key.inline_string.encode()
-    )
+    await _subscribe(stream, CLUSTER)
+    await _subscribe(stream, LISTENER)
+    response = await _subscribe(stream, SECRET, NAME, ROOTS_NAME)
+    secrets = {}
+    for resource in response.resources:
+        secret = Secret()
+        resource.Unpack(secret)
+        secrets[secret.name] = secret
+    source = secrets[NAME].tls_certificate.private_key
+    key: bytes = source.inline_bytes or source.inline_string.encode()
+    return key
+
+
+async def _subscribe(stream: RawStream, type_url: str, *names: str) -> DiscoveryResponse:
+    """Ask for these, and accept all that comes until they have come."""
+    await stream.say(type_url, node=NODE, resource_names=names)
+    while True:
+        response = await stream.hear()
+        await stream.say(
+            response.type_url,
+            node=NODE,
+            version_info=response.version_info,
+            response_nonce=response.nonce,
+            resource_names=names if response.type_url == type_url else (),
+        )
+        if response.type_url == type_url:
+            return response
 
 
 async def _everything(served: Served) -> dict[str, bytes]:
@@ -145,7 +166,9 @@ async def _everything(served: Served) -> dict[str, bytes]:
         request = pb.GetSnapshotRequest(node_id=NODE)
         doors["GetSnapshot"] = (await inspector.GetSnapshot(request)).SerializeToString()
         watch = inspector.WatchSnapshot(pb.WatchSnapshotRequest(node_id=NODE))
-        doors["WatchSnapshot"] = (await watch.read()).SerializeToString()
+        async for change in watch:
+            doors["WatchSnapshot"] = change.SerializeToString()
+            break
         watch.cancel()
         listed = await inspector.ListSidecars(pb.ListSidecarsRequest())
         doors["ListSidecars"] = listed.SerializeToString()
@@ -194,6 +217,7 @@ async def test_no_other_door_shows_a_key(tmp_path: Path) -> None:
     # The doors are the right ones: both show that there is such a secret.
     assert NAME.encode() in doors["CSDS"]
     assert NAME.encode() in doors["GetSnapshot"]
+    assert NAME.encode() in doors["WatchSnapshot"]
     assert {} == {
         door: found for door, data in doors.items() for key in keys if (found := key.within(data))
     }
@@ -226,3 +250,70 @@ async def test_a_sidecar_is_sent_a_key_of_its_own(tmp_path: Path, keys: str) -> 
         leaf, authority = served.keys
 
     assert leaf.texts != authority.texts
+
+
+async def test_each_step_of_a_rotation_waits_for_every_sidecar(tmp_path: Path) -> None:
+    async with _served(tmp_path) as served:
+        server = Server(served.socket, None)
+        before = await _holding(server)
+        old = before.chains["bookstore/bookstore"][0]
+        entries = _step(tmp_path, lambda one: trust(one, "tests", lifetime=DAY, clock=utc_now))
+        root = next_root(entries, clock=utc_now)
+        early = await _holding(server)
+        unanswered = await served.stream.hear()
+        while unanswered.type_url != SECRET:
+            unanswered = await served.stream.hear()
+        sent = await _holding(server)
+        await _accept(served.stream, unanswered)
+        trusted = await _until(server, lambda one: _trusts(one, root))
+
+        _step(tmp_path, lambda one: sign(one, clock=utc_now))
+        unanswered = await served.stream.hear()
+        sent_leaf = await _holding(server)
+        await _accept(served.stream, unanswered)
+        signed = await _until(server, lambda one: _shows(one, root))
+        listed = await asyncio.to_thread(
+            CliRunner().invoke, main, ("certificates", "list", "--server", served.socket)
+        )
+
+    assert before.accepted
+    assert [False, False, True] == [_trusts(one, root) for one in (early, sent, trusted)]
+    assert [False, False, True] == [_shows(one, root) for one in (trusted, sent_leaf, signed)]
+    assert old != signed.chains["bookstore/bookstore"][0]
+    lines = [line.split() for line in listed.output.splitlines()]
+    assert [["bookstore/bookstore", "1", "1"]] == [[r[0], *r[-2:]] for r in lines[1:]]
+
+
+def _step(folder: Path, change: Callable[[Entries], Entries]) -> Entries:
+    """Change the authority's folder as a kubelet would a Secret's: at one moment."""
+    authority = folder / "authority"
+    entries = change({path.name: path.read_bytes() for path in authority.iterdir()})
+    fresh, old = folder / "fresh", folder / f"old-{len(entries)}"
+    fresh.mkdir()
+    for name, data in entries.items():
+        (fresh / name).write_bytes(data)
+    authority.rename(old)
+    fresh.rename(authority)
+    return entries
+
+
+async def _accept(stream: RawStream, response: DiscoveryResponse) -> None:
+    await stream.say(
+        SECRET,
+        node=NODE,
+        resource_names=(NAME, ROOTS_NAME),
+        version_info=response.version_info,
+        response_nonce=response.nonce,
+    )
+
+
+async def _holding(server: Server) -> Holding:
+    (one,) = await asyncio.to_thread(lambda: list(holdings(server)))
+    return one
+
+
+async def _until(server: Server, done: Callable[[Holding], bool]) -> Holding:
+    async with asyncio.timeout(60):
+        while not done(one := await _holding(server)):
+            await asyncio.sleep(0.05)
+    return one

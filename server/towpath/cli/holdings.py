@@ -1,0 +1,96 @@
+"""`towpath certificates list`: whose certificate each sidecar holds, and until when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+from envoy.config.core.v3.base_pb2 import DataSource
+from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
+from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
+
+from towpath.cli.server import TIMEOUT_S, Server, inspector, server_channel, server_option
+from towpath.cli.table import print_table
+from towpath.model.types import SECRET
+from towpath_api.v1 import inspector_pb2 as pb
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+HEADINGS = ("ACCOUNT", "VALID FROM", "VALID UNTIL", "SIDECARS", "ACCEPTED")
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What one stream was sent of secrets: `accepted` if it has acknowledged all that it is to
+    hold; `chains` by the names of the accounts, the leaf first; the `roots` of each name.
+    """
+
+    node_id: str
+    accepted: bool
+    chains: dict[str, list[x509.Certificate]]
+    roots: dict[str, list[x509.Certificate]]
+
+
+def holdings(server: Server) -> Iterator[Holding]:
+    """Of every sidecar of that server to which secrets are sent, one by one."""
+    with inspector(server) as stub:
+        records = stub.ListSidecars(pb.ListSidecarsRequest(), timeout=TIMEOUT_S).sidecars
+        nodes = {one.node_id for one in records if _has_secrets(one)}
+    with server_channel(server) as channel:
+        csds = csds_pb2_grpc.ClientStatusDiscoveryServiceStub(channel)
+        for node_id in sorted(nodes):
+            request = csds_pb2.ClientStatusRequest()
+            request.node_matchers.add().node_id.exact = node_id
+            answer = csds.FetchClientStatus(request, timeout=TIMEOUT_S)
+            yield from (_holding(node_id, config) for config in answer.config)
+
+
+@click.command("list")
+@server_option()
+def list_certificates(server: Server) -> None:
+    """List the certificates that sidecars show each other, and how many hold them.
+
+    "ACCEPTED" are the sidecars that have acknowledged what they were sent last.
+    """
+    counts: dict[tuple[str, str, str], list[int]] = {}
+    for holding in holdings(server):
+        for name, chain in holding.chains.items():
+            leaf = chain[0]
+            times = (leaf.not_valid_before_utc, leaf.not_valid_after_utc)
+            begin, end = (f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in times)
+            count = counts.setdefault((name, begin, end), [0, 0])
+            count[0] += 1
+            count[1] += holding.accepted
+    print_table(HEADINGS, [(*row, *map(str, count)) for row, count in sorted(counts.items())])
+
+
+def _has_secrets(sidecar: pb.Sidecar) -> bool:
+    return any(delivery.type_url == SECRET for delivery in sidecar.deliveries)
+
+
+def _holding(node_id: str, config: csds_pb2.ClientConfig) -> Holding:
+    from towpath import pem
+
+    accepted, chains, roots = True, {}, {}
+    for one in config.generic_xds_configs:
+        if one.type_url != SECRET:
+            continue
+        accepted = accepted and one.config_status == csds_pb2.SYNCED
+        secret = Secret()
+        one.xds_config.Unpack(secret)
+        if secret.HasField("tls_certificate"):
+            data = secret.tls_certificate.certificate_chain
+            account = one.name.partition(":")[2]
+            chains[account] = pem.certificates(_content(data), one.name)
+        elif secret.HasField("validation_context"):
+            data = secret.validation_context.trusted_ca
+            roots[one.name] = pem.certificates(_content(data), one.name)
+    return Holding(node_id, accepted, chains, roots)
+
+
+def _content(data: DataSource) -> bytes:
+    inline: bytes = data.inline_bytes or data.inline_string.encode()
+    return inline
