@@ -32,6 +32,7 @@ from support.kube.kubelet import Kubelet
 pytestmark = [pytest.mark.kube, pytest.mark.dataplane]
 
 HTTPS = "https://httpbin.org:443"
+SENT = "towpath_xds_sent_resources_total"
 MANY = 100
 LEVELS = ("privileged", "baseline", "restricted")
 
@@ -89,6 +90,37 @@ def test_the_manuals_demo_with_an_injected_pod(
     (app,) = stored["spec"]["containers"]
     assert 15901 == app["livenessProbe"]["httpGet"]["port"]
     assert 200 == kubelet.probe(app, "livenessProbe")
+
+
+def test_a_sidecar_comes_back_with_the_renewed_token_and_is_sent_nothing_again(
+    injecting: Injecting, kubelet: Kubelet
+) -> None:
+    injecting.join("curl")
+    renewed = pod("renewed", "curl")
+    applied = injecting.cluster.apply(account("default", "curl"), renewed)
+    assert applied.exit_code == 0, applied.error
+    stored = kubelet.run("curl", "renewed")
+    before = _login(injecting, "renewed.curl")
+    kubelet.renew(stored)
+    injecting.server.process.kill()
+    injecting.server.start()
+    after = _login(injecting, "renewed.curl")
+
+    assert ("TOKEN", "curl/default") == (before["credential"], before["identity"])
+    assert before["credentialExpiresAt"] < after["credentialExpiresAt"]
+    assert {0.0} == {injecting.server.metric(SENT, type=kind) for kind in ("cds", "lds")}
+
+
+def _login(injecting: Injecting, node: str) -> dict[str, Any]:
+    """What the sidecar logged in with, once it has."""
+
+    def look() -> list[dict[str, Any]]:
+        shown = injecting.server.towpath("sidecars", "-o", "json")
+        sidecars = json.loads(shown or "{}").get("sidecars", [])
+        return [one for one in sidecars if one["nodeId"] == node and one["state"] == "SERVING"]
+
+    context = injecting.server.process.tail
+    return wait.until(look, bool, what=f"{node} has logged in", within_s=60, context=context)[0]
 
 
 @pytest.mark.parametrize("mode", ["iptables", "none"])

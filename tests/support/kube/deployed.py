@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 import yaml
+from prometheus_client.parser import text_string_to_metric_families
 
 from support.dataplane import wait
 from support.dataplane.envoy import Envoy
@@ -59,8 +60,10 @@ class DeployedPod:
     ) -> None:
         """*variables* are what `kubectl set env` has added."""
         (spec,) = pod_specs(kustomize("base"))
+        self._cluster = cluster
         self._folder = folder
-        self._moved = {"/run/towpath": str(folder)}
+        self._authority = folder / "authority"
+        self._moved = {"/run/towpath": str(folder), "/etc/towpath/authority": str(self._authority)}
         (self._init,), (serve,) = spec["initContainers"], spec["containers"]
         self._kubeconfig = account_kubeconfig(cluster, folder)
         environment = {**self._environment(serve), **variables}
@@ -87,6 +90,7 @@ class DeployedPod:
             env={**os.environ, **self._environment(self._init)},
         )
         assert done.returncode == 0, done.stderr
+        self._mount_authority()
         self.process.start()
         url = f"http://{ROUTER}:9091/health/ready"
         wait.until(
@@ -95,6 +99,32 @@ class DeployedPod:
             what="towpath is ready",
             within_s=60,
             context=self.process.tail,
+        )
+
+    def _mount_authority(self) -> None:
+        """The Secret as the kubelet has it in the pod, once the init container has filled it."""
+        secret = self._cluster.kubectl(
+            "get", "secret", "towpath-ca", "-n", "osm-system", "-o", "json"
+        )
+        self._authority.mkdir(exist_ok=True)
+        for name, data in secret.json().get("data", {}).items():
+            (self._authority / name).write_bytes(base64.b64decode(data))
+
+    def towpath(self, *arguments: str) -> str:
+        """What a command prints that asks the server, by its local socket; "" if it fails."""
+        socket = f"unix:{self._folder / 'local.sock'}"
+        command = (PYTHON, "-m", "towpath", *arguments, "--server", socket)
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        return done.stdout if done.returncode == 0 else ""
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of all samples of that name which carry these labels."""
+        shown = self._control.run("curl", "-s", f"http://{ROUTER}:9091/metrics").stdout
+        return sum(
+            sample.value
+            for family in text_string_to_metric_families(shown)
+            for sample in family.samples
+            if sample.name == name and labels.items() <= sample.labels.items()
         )
 
     def _arguments(self, container: Mapping[str, Any]) -> list[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,11 @@ class Kubelet:
         self._status(where, {"phase": "Running", "podIP": self._address})
         return stored
 
+    def renew(self, pod: Mapping[str, Any]) -> None:
+        """Put a new token into the volumes of a pod that runs."""
+        for volume in pod["spec"]["volumes"]:
+            self._volume(pod, volume)
+
     def stop(self) -> None:
         """End all that runs."""
         for process in reversed(self._running):
@@ -113,15 +119,18 @@ class Kubelet:
     def _volume(self, pod: Mapping[str, Any], volume: Mapping[str, Any]) -> Path:
         """Files behind two links, so that all of them change at once."""
         folder = self._folder / "volumes" / str(volume["name"])
-        data = folder / "..2026"
-        data.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        data = Path(tempfile.mkdtemp(prefix="..", dir=folder))
         for one in (folder.parent, folder, data):
             one.chmod(0o755)
         for name, text in self._files(pod, volume).items():
             (data / name).write_text(text)
             (data / name).chmod(0o644)
-            (folder / name).symlink_to(f"..data/{name}")
-        (folder / "..data").symlink_to(data.name)
+            if not (folder / name).is_symlink():
+                (folder / name).symlink_to(f"..data/{name}")
+        fresh = folder / "..data_tmp"
+        fresh.symlink_to(data.name)
+        fresh.replace(folder / "..data")
         return folder
 
     def _files(self, pod: Mapping[str, Any], volume: Mapping[str, Any]) -> dict[str, str]:
