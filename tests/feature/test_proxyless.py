@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from support.certificates import Certificates
-from support.control_plane import control_plane
+from support.control_plane import control_plane, with_uid
 from support.proxyless import hello_server, hello_service, xds_client
+from support.tokens import Issuer, put_token
+from towpath.encode.envoy.bootstrap import ClientTls
+from towpath.encode.grpc.bootstrap import bootstrap as grpc_bootstrap
 from towpath.model.names import ClientKind
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 
@@ -68,6 +71,30 @@ async def test_a_service_without_endpoints_is_unavailable_until_it_has_one(tmp_p
             await client.until("hello.bookstore", lambda o: o.code == "OK", what="it is called")
 
             assert "UNAVAILABLE" == refused.code
+
+
+async def test_with_a_token_a_client_is_served_as_its_pod(tmp_path: Path) -> None:
+    issuer, tls, edit = Issuer(), Certificates(tmp_path).server(), with_uid("uid-1")
+    outcomes = {}
+    async with (
+        control_plane(tmp_path, tls=tls, issuer=issuer, edit=edit) as plane,
+        hello_server("hello") as port,
+    ):
+        hello_service(plane.folder, port=port)
+        for uid in ("uid-1", "uid-2"):
+            token = tmp_path / uid / "token"
+            put_token(token, issuer.token(uid=uid))
+            files = ClientTls(str(tls.ca), "", "", server_name="localhost")
+            host, number = plane.token_address.split(":")
+            bootstrap = grpc_bootstrap(
+                "curl.curl", server=(host, int(number)), tls=files, token=str(token)
+            )
+            async with xds_client("", bootstrap=bootstrap) as client:
+                outcomes[uid] = (await client.call("hello.bookstore")).code
+
+    assert {"uid-1": "OK", "uid-2": "UNAVAILABLE"} == {
+        uid: code if code == "OK" else "UNAVAILABLE" for uid, code in outcomes.items()
+    }
 
 
 async def test_with_tls_a_client_is_served_what_is_of_its_own_account(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import PurePosixPath
 
 import click
 import yaml
@@ -11,7 +12,10 @@ from towpath.cli.cluster import namespace_option
 from towpath.cli.options import refuse_beside
 from towpath.encode.envoy.bootstrap import ClientTls, Transport
 from towpath.encode.envoy.bootstrap import bootstrap as envoy_bootstrap
+from towpath.encode.envoy.token_login import TokenFiles, token_bootstrap
+from towpath.encode.envoy.token_login import credential as credential_of
 from towpath.encode.grpc.bootstrap import bootstrap as grpc_bootstrap
+from towpath.inject.installation import TOKEN_PORT
 from towpath.model.names import ClientKind, SidecarId
 from towpath.settings import AccessSettings, split_address
 
@@ -50,6 +54,15 @@ POD_BY_ENVIRONMENT = "$(POD_NAME).$(POD_NAMESPACE)"
     help="Folder, in the sidecar's container, of tls.crt, tls.key and ca.crt.",
 )
 @click.option(
+    "--token-file",
+    metavar="FILE",
+    help="The pod's token, in the sidecar's container, to log in with in place of a certificate; "
+    "of --tls-dir it needs only ca.crt. For Envoy, credential.json has to be in the same folder.",
+)
+@click.option(
+    "--credential", is_flag=True, help="Print that credential.json, which says where the token is."
+)
+@click.option(
     "--variant",
     type=click.Choice(("delta", "sotw")),
     default="delta",
@@ -70,14 +83,15 @@ def bootstrap(
     server: str | None,
     plaintext: bool,
     tls_dir: str,
+    token_file: str | None,
+    credential: bool,
     variant: str,
     output: str | None,
 ) -> None:
     """Print the bootstrap of an Envoy sidecar, for `envoy -c`, or of a gRPC client."""
-    if plaintext:
-        refuse_beside("--plaintext", "tls_dir", reason="no certificate is shown or asked for")
-    if server is not None:
-        refuse_beside("--server", "osm_namespace", reason="it says where the control plane is")
+    _refuse_contradictions(
+        client, plaintext=plaintext, token_file=token_file, server=server, credential=credential
+    )
     try:
         if pod is not None:
             SidecarId.parse(pod)
@@ -85,7 +99,7 @@ def bootstrap(
         raise click.BadParameter(str(error), param_hint="--pod") from error
     service = f"towpath.{osm_namespace}.svc.cluster.local"
     try:
-        host, port = split_address(server or f"{service}:{PORT}")
+        host, port = split_address(server or f"{service}:{TOKEN_PORT if token_file else PORT}")
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--server") from error
     tls = ClientTls(
@@ -99,18 +113,35 @@ def bootstrap(
         if output == "yaml":
             raise click.UsageError("--client grpc and --output yaml: gRPC reads JSON")
         whose = pod or POD_BY_ENVIRONMENT
-        of_client = grpc_bootstrap(whose, server=(host, port), tls=None if plaintext else tls)
+        of_client = grpc_bootstrap(
+            whose, server=(host, port), tls=None if plaintext else tls, token=token_file or ""
+        )
         click.echo(json.dumps(of_client, indent=2))
         return
-    document = envoy_bootstrap(
-        pod or "",
-        server=(host, port),
-        transport=Transport[variant.upper()],
-        tls=None if plaintext else tls,
-    )
+    node_id, transport = pod or "", Transport[variant.upper()]
+    if token_file is None:
+        shown = None if plaintext else tls
+        document = envoy_bootstrap(node_id, server=(host, port), transport=transport, tls=shown)
+    else:
+        token, roots = PurePosixPath(token_file), PurePosixPath(tls.ca)
+        files = TokenFiles(token, token.parent / "credential.json")
+        by_token = token_bootstrap((host, port), roots, files, node_id=node_id, transport=transport)
+        document = credential_of(files) if credential else by_token
     text = json.dumps(document, indent=2) + "\n"
     # By way of JSON, so that equal parts are written out where they stand.
-    click.echo(text if output == "json" else _yaml(text), nl=False)
+    click.echo(text if output == "json" or credential else _yaml(text), nl=False)
+
+
+def _refuse_contradictions(
+    client: str, *, plaintext: bool, token_file: str | None, server: str | None, credential: bool
+) -> None:
+    if plaintext:
+        refuse_beside("--plaintext", "tls_dir", reason="no certificate is shown or asked for")
+        refuse_beside("--plaintext", "token_file", reason="a token is only shown over TLS")
+    if credential and (token_file is None or client == ClientKind.GRPC.value):
+        raise click.UsageError("--credential goes with --token-file, for Envoy")
+    if server is not None:
+        refuse_beside("--server", "osm_namespace", reason="it says where the control plane is")
 
 
 def _yaml(text: str) -> str:

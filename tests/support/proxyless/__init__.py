@@ -124,6 +124,7 @@ async def xds_client(
             | {
                 "GRPC_XDS_BOOTSTRAP": file.name,
                 "GRPC_EXPERIMENTAL_XDS_DATA_ERROR_HANDLING": str(data_errors).lower(),
+                "GRPC_EXPERIMENTAL_XDS_BOOTSTRAP_CALL_CREDS": "true",
             },
         )
         try:

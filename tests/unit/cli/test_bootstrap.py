@@ -54,3 +54,41 @@ def test_grpc_reads_no_yaml() -> None:
 
     assert 2 == result.exit_code
     assert "gRPC reads JSON" in result.output
+
+
+def test_with_a_token_the_client_shows_that_on_the_port_for_it_and_no_certificate() -> None:
+    (server,) = _printed("--token-file", "/run/towpath/token")["xds_servers"]
+
+    assert server["server_uri"].endswith(":15129")
+    assert [{"ca_certificate_file": "/etc/towpath/tls/ca.crt"}] == [
+        one["config"] for one in server["channel_creds"]
+    ]
+    shown = {"type": "jwt_token_file", "config": {"jwt_token_file": "/run/towpath/token"}}
+    assert [shown] == server["call_creds"]
+
+
+def test_for_an_envoy_the_credential_says_where_its_token_is() -> None:
+    options = ("bootstrap", "--token-file", "/run/towpath/token")
+    bootstrap, credential = (
+        CliRunner().invoke(main, [*options, *more]).output for more in ((), ("--credential",))
+    )
+
+    assert "path: /run/towpath/credential.json" in bootstrap
+    assert "port_value: 15129" in bootstrap
+    assert "tls.key" not in bootstrap
+    (secret,) = json.loads(credential)["resources"]
+    source = secret["generic_secret"]["secret"]
+    assert {
+        "filename": "/run/towpath/token",
+        "watched_directory": {"path": "/run/towpath"},
+    } == source
+
+
+def test_a_credential_and_a_token_are_refused_where_they_mean_nothing() -> None:
+    for options, words in (
+        (("--credential",), "--credential goes with --token-file"),
+        (("--token-file", "/t", "--plaintext"), "a token is only shown over TLS"),
+    ):
+        result = CliRunner().invoke(main, ["bootstrap", *options])
+
+        assert (2, True) == (result.exit_code, words in result.output)

@@ -10,6 +10,7 @@ from typing import Any
 
 from towpath.encode.envoy.bootstrap import CONTROL_PLANE, Transport, bootstrap
 from towpath.encode.envoy.bootstrap_parts import HTTP_OPTIONS, UPSTREAM_TLS, typed
+from towpath.model.addresses import is_address
 
 _INJECTOR = "envoy.extensions.filters.http.credential_injector.v3.CredentialInjector"
 _GENERIC = "envoy.extensions.http.injected_credentials.generic.v3.Generic"
@@ -29,11 +30,19 @@ class TokenFiles:
 
 
 def token_bootstrap(
-    server: tuple[str, int], roots: bytes, files: TokenFiles, *, longest_redial_s: float = 10.0
+    server: tuple[str, int],
+    roots: bytes | PurePosixPath,
+    files: TokenFiles,
+    *,
+    node_id: str = "",
+    transport: Transport = Transport.DELTA,
+    longest_redial_s: float = 10.0,
 ) -> dict[str, Any]:
-    """The bootstrap of every sidecar that logs in so, as Envoy's JSON; *roots* are PEM, public."""
+    """The bootstrap of every sidecar that logs in so, as Envoy's JSON, unless it is for *node_id*
+    alone; *roots* are PEM, public, or a file of such.
+    """
     document = bootstrap(
-        "", server=server, transport=Transport.DELTA, longest_redial_s=longest_redial_s
+        node_id, server=server, transport=transport, longest_redial_s=longest_redial_s
     )
     (cluster,) = document["static_resources"]["clusters"]
     assert cluster["name"] == CONTROL_PLANE
@@ -75,16 +84,23 @@ def _injector(files: TokenFiles) -> dict[str, Any]:
     )
 
 
-def _tls(server_name: str, roots: bytes) -> dict[str, Any]:
-    name = {"san_type": "DNS", "matcher": {"exact": server_name}}
+def _tls(server_name: str, roots: bytes | PurePosixPath) -> dict[str, Any]:
+    by_address = is_address(server_name)
+    kind = "IP_ADDRESS" if by_address else "DNS"
+    name = {"san_type": kind, "matcher": {"exact": server_name}}
+    # An address is no server name.
+    sni = {} if by_address else {"sni": server_name}
+    trusted = (
+        {"inline_string": roots.decode()} if isinstance(roots, bytes) else {"filename": str(roots)}
+    )
     return typed(
         UPSTREAM_TLS,
-        sni=server_name,
+        **sni,
         common_tls_context={
             "alpn_protocols": ["h2"],
             "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
             "validation_context": {
-                "trusted_ca": {"inline_string": roots.decode()},
+                "trusted_ca": trusted,
                 "match_typed_subject_alt_names": [name],
             },
         },
