@@ -8,6 +8,7 @@ port's, the outbound listener a service account's, the inbound parts a set of se
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import replace
 from typing import TypeVarTuple, cast
 
 from towpath.encode import envoy, grpc, pipy
@@ -93,7 +94,7 @@ def _outward(mesh: Mesh, let_out: Outbound) -> Layers:
             *_mesh_clusters(mesh, reachable, let_out.mtls),
             mesh.query(_encoded, envoy.egress_clusters, let_out.egress),
         ),
-        LISTENER: (mesh.query(_outbound_listener, let_out),),
+        LISTENER: (mesh.query(_outbound_listener, _as_sent(let_out)),),
         ROUTES: (
             mesh.query(_encoded, envoy.outbound_routes, reachable),
             mesh.query(_encoded, envoy.egress_routes, let_out.egress),
@@ -114,6 +115,11 @@ def _inward(mesh: Mesh, let_in: Inbound) -> Layers:
         ),
         ROUTES: (mesh.query(_encoded, envoy.inbound_routes, let_in),),
     }
+
+
+def _as_sent(let_out: Outbound) -> Outbound:
+    """What is let out, whoever calls and whether or not it is encrypted: many accounts share it."""
+    return replace(let_out, mtls=None) if let_out.mtls else let_out
 
 
 def _mesh_clusters(
@@ -188,7 +194,7 @@ def _grpc(mesh: Mesh, proxyless_plan: ProxylessPlan) -> Snapshot:
 
 def _pipy(mesh: Mesh, sidecar: SidecarId, sidecar_plan: Plan) -> Snapshot:
     """One resource, which is the sidecar's own; its parts are shared."""
-    let_out, let_in = sidecar_plan.outbound, sidecar_plan.inbound
+    let_out, let_in = _as_sent(sidecar_plan.outbound), sidecar_plan.inbound
     whole = pipy.config(
         str(sidecar),
         mesh.query(_pipy_spec, let_out.passthrough),

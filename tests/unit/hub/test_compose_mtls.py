@@ -21,7 +21,7 @@ from support.examples import examples
 from support.identities import identity
 from support.marked import config, encrypted_mesh, marked_pod, web, with_authority
 from support.objects import endpoint_slice, fill, headless, mesh_of, namespace, new_store, service
-from towpath.encode.envoy import mtls_cluster
+from towpath.encode.envoy import mtls_cluster, outbound_listener
 from towpath.hub.compose import snapshot
 from towpath.hub.queries import Queries
 from towpath.model.identity import MODES, NO_IDENTITY, MtlsMode, slot_of
@@ -208,12 +208,16 @@ def test_a_newly_marked_service_is_encoded_alone_and_not_with_all_others() -> No
     fill(store, namespace(), config(), *objects, *pods, client)
     queries = Queries(store.drain()[0])
     queries.get(snapshot, ClientKind.ENVOY, CURL)
-    with patch("towpath.encode.envoy.mtls_cluster", side_effect=mtls_cluster) as encoded:
+    with (
+        patch("towpath.encode.envoy.mtls_cluster", side_effect=mtls_cluster) as encoded,
+        patch("towpath.encode.envoy.outbound_listener", side_effect=outbound_listener) as listeners,
+    ):
         store.apply(marked_pod("s7", app="s7", addresses=["10.2.0.7"]))
         queries.update(*store.drain())
         queries.get(snapshot, ClientKind.ENVOY, CURL)
 
     assert ["s7"] == [call.args[1].service for call in encoded.call_args_list]
+    assert not listeners.called
 
 
 def test_a_grpc_client_and_a_pipy_sidecar_are_sent_no_secret() -> None:
