@@ -184,7 +184,8 @@ class Hub:
         )
         query = self._query(kind, sidecar)
         self._followers.add(query, stream)
-        if not self._turns.begin(partial(self._offer, [stream], changed_at=None)):
+        offer = partial(self._offer, [stream], changed_at=None)
+        if not (self._turns.has_time() and self._turns.begin(offer)):
             self._late.put_nowait(stream)
         return stream
 

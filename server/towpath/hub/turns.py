@@ -34,6 +34,20 @@ class Turns:
         self._clock = clock
         self._turn = asyncio.Lock()
         self._bench = asyncio.Lock()
+        self._turn_began: float | None = None  # when it was first asked in this turn
+
+    def has_time(self) -> bool:
+        """False if those who asked since the event loop's turn began have taken all of a slice:
+        whoever asks now is to wait for a turn of his own.
+        """
+        now = self._clock()
+        if self._turn_began is None:
+            self._turn_began = now
+            asyncio.get_running_loop().call_soon(self._end_turn)
+        return now - self._turn_began < SLICE_SECONDS
+
+    def _end_turn(self) -> None:
+        self._turn_began = None
 
     def begin(self, call: Callable[[], object]) -> bool:
         """Call it for one slice; false if it is not finished: `finish` goes on from there."""

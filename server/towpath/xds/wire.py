@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from functools import lru_cache
 
 from envoy.config.core.v3 import base_pb2
 
@@ -25,6 +26,10 @@ _RESOURCE_VERSION, _RESOURCE_ANY, _RESOURCE_NAME = 1, 2, 3
 _ERROR_NAME, _ERROR_DETAIL = 1, 2
 _ERROR_NAME_NAME = 1  # of envoy.service.discovery.v3.ResourceName
 _STATUS_CODE, _STATUS_MESSAGE = 1, 2  # of google.rpc.Status
+
+SMALL_RESOURCE = 2 << 10
+MOST_SMALL = 20_000
+"""Of resources of so many bytes at most, the encoded fields of so many are remembered."""
 
 
 class Composer:
@@ -87,7 +92,7 @@ class Composer:
         def compose() -> Iterable[bytes]:
             yield text_field(_VERSION, version)
             for resource in resources:
-                yield field(_RESOURCES, _delta_resource(resource))
+                yield _delta_resource(resource)
             yield text_field(_TYPE_URL, type_url)
             for name in removed:
                 yield text_field(_DELTA_REMOVED, name)
@@ -122,8 +127,21 @@ def _resource_error(fault: Fault) -> bytes:
 
 
 def _delta_resource(resource: Resource) -> bytes:
-    return (
+    """The field of a delta response that carries it."""
+    small = len(resource.packed) <= SMALL_RESOURCE
+    return _small_delta_resource(resource) if small else _encoded(resource)
+
+
+def _encoded(resource: Resource) -> bytes:
+    return field(
+        _RESOURCES,
         text_field(_RESOURCE_VERSION, resource.version)
         + field(_RESOURCE_ANY, resource.packed)
-        + text_field(_RESOURCE_NAME, resource.name)
+        + text_field(_RESOURCE_NAME, resource.name),
     )
+
+
+@lru_cache(maxsize=MOST_SMALL)
+def _small_delta_resource(resource: Resource) -> bytes:
+    """Made once for the responses of all streams, which differ in a few resources only."""
+    return _encoded(resource)

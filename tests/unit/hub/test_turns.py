@@ -9,7 +9,8 @@ from itertools import count, pairwise
 
 import pytest
 
-from support.objects import mesh_of
+from support.objects import mesh_config, mesh_of, namespace, pod
+from support.running_hub import RunningHub
 from towpath.hub.queries import SMALL_WORK, Queries, Query
 from towpath.hub.turns import Turns
 from towpath.model.mesh import Mesh
@@ -133,3 +134,15 @@ async def test_an_answer_that_was_left_off_and_is_the_same_has_not_changed(
     await turns(queries).finish(lambda: queries.get(made.whole))
 
     assert queries.changed_at(made.whole) == before
+
+
+async def test_many_who_come_at_once_are_served_over_several_turns(
+    running: RunningHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("towpath.hub.turns.SLICE_SECONDS", -1.0)
+    await running.holds(namespace("shop"), mesh_config(), pod("web"))
+    streams = [running.attach("web") for _ in range(20)]
+
+    assert [None] * 20 == [stream.snapshot for stream in streams]
+    for stream in streams:
+        await stream.next()

@@ -20,6 +20,7 @@ from support.resources import resource
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, LISTENER
 from towpath.settings import StreamLimits
+from towpath.xds import wire
 from towpath.xds.messages import DeltaRequest, Node, ProtocolError, SotwRequest
 from towpath.xds.parse import LARGEST_NODE, parse_delta, parse_sotw
 from towpath.xds.wire import Composer, nonce_field
@@ -242,3 +243,22 @@ def test_any_bytes_are_a_request_or_break_the_protocol(data: bytes) -> None:
             parse(data, StreamLimits())
         except ProtocolError:
             continue
+
+
+def test_a_resource_of_many_delta_responses_is_encoded_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    encoded = list[str]()
+    encode = wire._encoded
+
+    def counted(one: Resource) -> bytes:
+        encoded.append(one.name)
+        return encode(one)
+
+    monkeypatch.setattr(wire, "_encoded", counted)
+    shared = tuple(resource(CLUSTER, f"encoded-once-{n}", "1") for n in range(50))
+    for number in range(4):
+        own = resource(CLUSTER, f"own-{number}", "1")
+        Composer(identifier="test").delta(CLUSTER, f"{number}", (*shared, own), removed=())
+
+    assert len(encoded) == len(shared) + 4
