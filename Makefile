@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help image setup run demo demo-kube test unit check fmt golden tables protos docs lock bench-toggle bench-toggle-kube bench-kube bench-policy bench-push bench-mesh walks \
+.PHONY: help image setup run demo demo-kube test unit check fmt golden tables protos docs lock bench-toggle bench-toggle-kube bench-kube bench bench-policy bench-push bench-mesh walks \
 	bench-hostile bench-mtls clients fuzz-egress fuzz-xds prove search-properties conformance-adapter clean
 
 help:
@@ -99,6 +99,9 @@ walks: setup ## calls, files and switches between files of four changes, for a r
 
 bench-push: setup ## CPU, time and memory of pushes to 1,000 sidecars, beside bare servers and go-control-plane (needs go)
 	@PYTHONPATH=tests $(BIN)/python -m bench.push $(ARGS)
+
+bench: bench-push bench-hostile ## all benchmarks that need no root; rewrites the table of docs/performance.md (minutes)
+	@PYTHONPATH=tests $(BIN)/python -m bench.mesh --write docs/performance.md $(ARGS)
 
 bench-mesh: setup ## CPU, time and memory of changes in meshes of several sizes, and how they grow
 	@PYTHONPATH=tests $(BIN)/python -m bench.mesh $(ARGS)

@@ -13,9 +13,11 @@ import multiprocessing
 import os
 import statistics
 from dataclasses import astuple
+from pathlib import Path
 from typing import NamedTuple
 
 from bench.mesh.measure import Figures, run
+from bench.mesh.page import rewrite
 from bench.mesh.picture import Size
 
 SIZES = ("100:1000", "1000:1000", "1000:10000", "5000:10000")
@@ -36,6 +38,7 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", choices=("delta", "sotw"), default=("delta",))
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each change")
     parser.add_argument("--names", type=int, default=0, help="services each asks for; 0: all")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="rewrite the table of a page")
     asked = parser.parse_args()
     for variant in asked.variants:
         results = {}
@@ -45,6 +48,8 @@ def main() -> None:
             results[size] = _apart(size, delta=variant == "delta", rounds=asked.rounds)
             _print(variant, size, results[size])
         _print_slopes(results)
+        if asked.write:
+            rewrite(asked.write, variant, results)
 
 
 def _apart(size: Size, *, delta: bool, rounds: int) -> Result:
