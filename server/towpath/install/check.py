@@ -109,7 +109,8 @@ def _needed(documents: list[Document]) -> Iterator[dict[str, str]]:
         if role["kind"] not in ("Role", "ClusterRole"):
             continue
         for rule in role["rules"]:
-            for group in rule["apiGroups"]:
+            # Paths that are no resources (nonResourceURLs) have no groups.
+            for group in rule.get("apiGroups", ()):
                 for resource in rule["resources"]:
                     plural, _, subresource = resource.partition("/")
                     for verb in rule["verbs"]:

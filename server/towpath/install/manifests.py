@@ -73,7 +73,7 @@ def _move(document: Document, namespace: str) -> None:
     elif document["kind"] in ("ClusterRole", "ClusterRoleBinding", WEBHOOK):
         metadata["name"] = cluster_wide_name(namespace)
     for rule in document.get("rules", ()):
-        if rule["resources"] == ["mutatingwebhookconfigurations"]:
+        if rule.get("resources") == ["mutatingwebhookconfigurations"]:
             rule["resourceNames"] = [cluster_wide_name(namespace)]
     for subject in document.get("subjects", ()):
         subject["namespace"] = namespace
