@@ -31,7 +31,7 @@ from towpath.model.plan import (
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SIDECAR
-from towpath.planning import endpoints, outbound, plan, proxyless
+from towpath.planning import endpoints, inbound, outbound, plan, proxyless
 from towpath.planning.config import config
 from towpath.planning.identity import accounts_behind
 
@@ -73,7 +73,10 @@ def withheld(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> tuple[Problem,
     pod = mesh.pod(sidecar)
     if pod is None or kind is not ClientKind.PIPY:
         return ()
-    return mesh.query(_withheld_from_pipy, mesh.query(outbound, pod.account))
+    return (
+        *mesh.query(_withheld_from_pipy, mesh.query(outbound, pod.account)),
+        *mesh.query(_closed_in_pipy, mesh.query(inbound, pod)),
+    )
 
 
 def _envoy(mesh: Mesh, sidecar_plan: Plan) -> Snapshot:
@@ -229,6 +232,10 @@ def _pipy_cluster(mesh: Mesh, namespace: str, service: str, port: int) -> pipy.C
 
 def _withheld_from_pipy(mesh: Mesh, let_out: Outbound) -> tuple[Problem, ...]:
     return mesh.work(_size(let_out), pipy.withheld, let_out)
+
+
+def _closed_in_pipy(_: Mesh, let_in: Inbound) -> tuple[Problem, ...]:
+    return pipy.closed_to_policies(let_in)
 
 
 def _sets(mesh: Mesh, layers: Layers) -> dict[str, ResourceSet]:

@@ -143,6 +143,11 @@ class Mesh:
     def pods_at(self, address: str) -> tuple[Pod, ...]:
         return cast("tuple[Pod, ...]", self.group(Kind.POD, ("address", address)))
 
+    def pods_of(self, account: Account) -> tuple[Pod, ...]:
+        """The pods that run as the account."""
+        pods = self.group(Kind.POD, ("account", account.namespace, account.name))
+        return cast("tuple[Pod, ...]", pods)
+
     def pod(self, sidecar: SidecarId) -> Pod | None:
         return cast("Pod | None", self.get(Kind.POD, sidecar.namespace, sidecar.pod))
 

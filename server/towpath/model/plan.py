@@ -111,13 +111,15 @@ class ClientMtls:
 @dataclass(frozen=True, slots=True)
 class Outbound:
     """What a sidecar lets out: in-mesh destinations, what policies open outside, and whether
-    the rest passes through. Without `mtls` all of it goes as the application sends it.
+    the rest passes through. Without `mtls` all of it goes as the application sends it. Addresses
+    in the mesh that are `refused`, by port, are never taken for the rest.
     """
 
     destinations: Destinations
     passthrough: bool
     egress: EgressPlan = EgressPlan()
     mtls: ClientMtls | None = None
+    refused: tuple[tuple[int, tuple[str, ...]], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -128,18 +130,38 @@ class Request:
     path: str
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, slots=True)
+class Permit:
+    """What one policy (`<namespace>/<name>`) lets in on a port, and from whom.
+
+    Who calls is told in plaintext by `addresses`, by mutual TLS by the `names` in certificates;
+    both are those of the same accounts. `requests` are any of those that are let in, where they can
+    be seen.
+    """
+
+    policy: str
+    addresses: tuple[str, ...]
+    names: tuple[str, ...]
+    requests: tuple[RequestMatch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class InboundPort:
     """A port of this pod that an in-mesh service leads to, or that the kubelet probes.
 
-    `probes` is None where everything is let in, and else the only requests that are: those of the
-    kubelet. Without any it only connects, and nothing else is let in.
+    `probes` is None where services lead to the port, and else the only requests that are let in:
+    those of the kubelet. Without any it only connects, and nothing else is let in.
+
+    `permits` is None where everything is let in from anyone; else what policies let in, and beside
+    it the kubelet's requests in `health`.
     """
 
     port: int
     protocol: Protocol
     services: tuple[str, ...]
     probes: tuple[Request, ...] | None = None
+    permits: tuple[Permit, ...] | None = None
+    health: tuple[Request, ...] = ()
 
     @property
     def owner(self) -> str:

@@ -114,8 +114,8 @@ class Pod:
     """A pod: whose it is, its labels, its container ports by name, its IPv4 addresses, and how the
     kubelet probes it.
 
-    Several pods have one address where they are in the network of their node; no two ever have the
-    same `uid`, "" in a file.
+    Several pods have one address where they are in the network of their node (`host_network`); no
+    two ever have the same `uid`, "" in a file.
     """
 
     namespace: str
@@ -126,6 +126,7 @@ class Pod:
     addresses: tuple[str, ...] = ()
     probes: tuple[Probe, ...] = ()
     uid: str = ""
+    host_network: bool = False
 
     kind = Kind.POD
 

@@ -14,17 +14,18 @@ from towpath.model.problem import Problem, Reason
 from towpath.model.workloads import Pod, Probe, Service, ServicePort
 from towpath.planning.config import config
 from towpath.planning.identity import identity_of, mode
+from towpath.planning.inmesh.grants import by_policies, permits
 
 
 def inbound(mesh: Mesh, pod: Pod) -> Inbound:
     """The ports that open for in-mesh clients, and those that the kubelet probes.
 
-    In-mesh clients reach none without permissive mode, nor where external authorization should be
-    asked first. A pod whose namespace is not monitored has none at all.
+    Without permissive mode in-mesh clients reach what policies let in, and nothing where external
+    authorization should be asked first. A pod whose namespace is not monitored has none at all.
     """
     if not mesh.monitored(pod.namespace):
         return Inbound(ports=())
-    open_ports = _of_services(mesh, pod) if lets_in(mesh) else ()
+    open_ports = tuple(_open(mesh, pod))
     taken = {port.port for port in open_ports}
     probed = (port for port in _probed(pod) if port.port not in taken)
     return Inbound(
@@ -45,9 +46,20 @@ def _mtls(mesh: Mesh, pod: Pod, open_ports: Mapping[int, InboundPort]) -> Server
 
 
 def lets_in(mesh: Mesh) -> bool:
-    """True if in-mesh clients may reach what services lead to."""
+    """True if in-mesh clients may reach what services lead to, whoever they are."""
     switches = config(mesh)
     return switches.permissive and not switches.external_authorization
+
+
+def _open(mesh: Mesh, pod: Pod) -> Iterable[InboundPort]:
+    """The ports that services lead to; where policies decide, with what these let in."""
+    if lets_in(mesh):
+        yield from _of_services(mesh, pod)
+    elif by_policies(mesh):
+        health = {port.port: port.probes or () for port in _probed(pod)}
+        for port in _of_services(mesh, pod):
+            granted = mesh.query(permits, pod.account, port.port, port.protocol)
+            yield replace(port, permits=granted, health=health.get(port.port, ()))
 
 
 def _of_services(mesh: Mesh, pod: Pod) -> Iterable[InboundPort]:
@@ -130,10 +142,9 @@ def unprobed(mesh: Mesh, pod: Pod) -> tuple[Problem, ...]:
     hidden = [probe for probe in pod.probes if probe.tls]
     if not hidden or not mesh.monitored(pod.namespace):
         return ()
-    open_ports = _of_services(mesh, pod) if lets_in(mesh) else ()
-    taken = {port.port: port for port in open_ports}
+    taken = {port.port: port for port in _open(mesh, pod)}
     mtls = _mtls(mesh, pod, taken)
-    strict = mtls is not None and mtls.strict
+    strict = (mtls is not None and mtls.strict) or not lets_in(mesh)
     return tuple(_hidden(pod, probe) for probe in hidden if strict or probe.port not in taken)
 
 

@@ -11,6 +11,10 @@ from towpath.planning.destinations import directory
 from towpath.planning.egress.limits import admission, admission_of, size
 from towpath.planning.egress.plan import egress_plan, outside
 from towpath.planning.egress.rules import Rule, Speaking, speaking
+from towpath.planning.inmesh.grants import by_policies
+from towpath.planning.inmesh.reachable import Refused
+from towpath.planning.inmesh.reachable import reachable as reachable_by
+from towpath.planning.inmesh.reachable import refused as refused_to
 
 
 def outbound(mesh: Mesh, account: Account) -> Outbound:
@@ -21,14 +25,22 @@ def outbound(mesh: Mesh, account: Account) -> Outbound:
     if not mesh.monitored(account.namespace):
         return Outbound(destinations=Destinations(), passthrough=False)
     egress = mesh.query(policies_open, account)
+    passthrough = mesh.query(admission, account).passthrough
     reachable, taken = Destinations(), frozenset[tuple[int, str]]()
+    refused: Refused = ()
     if config(mesh).permissive:
         mesh_directory = mesh.query(directory)
         reachable, taken = mesh_directory.reachable, egress.single & mesh_directory.dialled
+    elif by_policies(mesh):
+        reachable = mesh.query(reachable_by, account)
+        if egress.ports or passthrough:
+            refused = mesh.query(refused_to, account)
+        taken = egress.single & mesh.query(directory).dialled
     return Outbound(
         destinations=reachable,
+        refused=refused,
         egress=mesh.query(_outside, egress, taken),
-        passthrough=mesh.query(admission, account).passthrough,
+        passthrough=passthrough,
     )
 
 

@@ -60,14 +60,6 @@ def _switches(mesh: Mesh) -> tuple[Problem, ...]:
         text = "not found: every switch is off, in-mesh traffic included"
         return (Problem(ref, "", Reason.MISSING, text),)
     result = []
-    if not config.permissive:
-        field = "spec.traffic.enablePermissiveTrafficPolicyMode"
-        text = (
-            "false (or not set), but SMI traffic policies are not supported by this version: no "
-            "in-mesh traffic is allowed, and sidecars let nothing in but the kubelet's probes; set "
-            "it to true"
-        )
-        result.append(Problem(ref, field, Reason.NOT_SUPPORTED, text))
     if config.external_authorization:
         field = "spec.traffic.inboundExternalAuthorization"
         text = (

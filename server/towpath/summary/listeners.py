@@ -81,6 +81,8 @@ def _match(match: Any) -> str:
         conditions.append(f"port {match.destination_port.value}")
     if match.prefix_ranges:
         conditions.append("to " + ", ".join(map(_cidr, match.prefix_ranges)))
+    if match.direct_source_prefix_ranges:
+        conditions.append("from " + ", ".join(map(_cidr, match.direct_source_prefix_ranges)))
     if match.server_names:
         conditions.append("SNI " + ", ".join(match.server_names))
     if match.transport_protocol:

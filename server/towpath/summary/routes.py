@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
+from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBACPerRoute
 
 from towpath.summary.layout import Block, columns, duration, indented
 
+_RBAC = "envoy.filters.http.rbac"
 _POLICIES = ("towpath", "policies")
 """The metadata in which a refusal names the policies of its host: namespace and key."""
 
@@ -23,9 +25,36 @@ def routes(data: bytes) -> Block:
 def virtual_hosts(message: Any) -> Iterator[str]:
     """A line for each virtual host, and below it one for each of its routes."""
     for host in message.virtual_hosts:
-        yield f"host {', '.join(host.domains)}"
+        yield f"host {', '.join(host.domains)}{_allows(host)}"
         rows = [(_match(route.match), _leads(route)) for route in host.routes]
         yield from indented(columns(rows) or ["no route"])
+
+
+def _allows(host: Any) -> str:
+    """The policies of RBAC, any of which may allow a request; everything is not worth a word."""
+    config = RBACPerRoute()
+    if _RBAC not in host.typed_per_filter_config:
+        return ""
+    host.typed_per_filter_config[_RBAC].Unpack(config)
+    policies = config.rbac.rules.policies
+    if list(policies) == ["permissive"]:
+        return ""
+    shown = (f"{name} ({_callers(policies[name])})" for name in sorted(policies))
+    return f", allowed by {', '.join(shown) or 'nothing'}"
+
+
+def _callers(policy: Any) -> str:
+    return " ".join(map(_caller, policy.principals))
+
+
+def _caller(principal: Any) -> str:
+    match principal.WhichOneof("identifier"):
+        case "direct_remote_ip":
+            return str(principal.direct_remote_ip.address_prefix)
+        case "authenticated":
+            return str(principal.authenticated.principal_name.exact)
+        case other:
+            return "anyone" if other == "any" else str(other)
 
 
 def _match(match: Any) -> str:

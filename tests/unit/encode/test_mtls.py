@@ -105,7 +105,12 @@ def test_in_strict_mode_the_kubelets_requests_come_in_beside_it_and_nothing_else
     routes = envoy.inbound_routes(plan)
 
     assert {"inbound-mesh.8080", "inbound-probes.8080", "inbound-probes.7000"} == chains.keys()
-    assert {"rds-inbound.8080", "rds-inbound-probes.8080", "rds-inbound.7000"} == routes.keys()
+    assert {
+        "rds-inbound.8080",
+        "rds-inbound-mtls.8080",
+        "rds-inbound-probes.8080",
+        "rds-inbound.7000",
+    } == routes.keys()
     assert "rds-inbound-probes.8080" in str(chains["inbound-probes.8080"])
     (host,) = _read(routes["rds-inbound-probes.8080"], RouteConfiguration()).virtual_hosts
     assert [("/live", "shop/web|8080|local")] == [

@@ -140,8 +140,8 @@ CLOSED = (
 @pytest.mark.parametrize(
     "switches",
     [
-        mesh_config(permissive=False),
         replace(mesh_config(), external_authorization=True),
+        replace(mesh_config(permissive=False), external_authorization=True),
         mesh_config(in_namespace="elsewhere"),
     ],
 )
@@ -150,6 +150,16 @@ def test_where_nobody_may_come_in_the_kubelets_probes_do(switches: MeshConfig) -
 
     assert Inbound(CLOSED) == inbound(mesh, PROBED)
     assert Inbound(()) == inbound(mesh, POD)
+
+
+def test_where_policies_decide_the_kubelets_probes_come_in_beside_them() -> None:
+    mesh = mesh_of(namespace(), mesh_config(permissive=False), PROBED, service("web", port(80)))
+    [probed, other] = CLOSED
+    by_policy = InboundPort(
+        8080, Protocol.HTTP, ("shop/web",), permits=(), health=probed.probes or ()
+    )
+
+    assert Inbound((by_policy, other)) == inbound(mesh, PROBED)
 
 
 def test_probes_of_ports_that_no_service_leads_to_come_in_too() -> None:

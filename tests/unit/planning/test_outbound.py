@@ -24,8 +24,10 @@ def test_permissive_mode_lets_every_in_mesh_service_out(*, egress: bool) -> None
 @pytest.mark.parametrize("egress", [True, False])
 def test_without_permissive_mode_no_in_mesh_service_is_let_out(*, egress: bool) -> None:
     mesh = mesh_of(namespace(), service("web"), mesh_config(permissive=False, egress=egress))
+    refused = ((80, ("10.96.0.1",)),) if egress else ()
 
-    assert Outbound(Destinations(), passthrough=egress) == outbound(mesh, CURL)
+    expected = Outbound(Destinations(), passthrough=egress, refused=refused)
+    assert expected == outbound(mesh, CURL)
 
 
 def test_without_a_mesh_config_every_switch_is_off() -> None:

@@ -21,6 +21,8 @@ from towpath.encode.envoy.matches import header, request
 from towpath.encode.envoy.names import (
     EGRESS_ROUTES,
     INBOUND_ROUTES,
+    MTLS_ROUTES,
+    PROBE_ROUTES,
     REFUSED_ROUTE,
     egress_routes_of,
 )
@@ -32,6 +34,7 @@ from towpath.model.paths import ANY_PATH, FOLDABLE
 from towpath.model.snapshot import Layer, Resource
 from towpath.model.types import ROUTES
 
+ALL_INBOUND = (INBOUND_ROUTES, MTLS_ROUTES, PROBE_ROUTES)
 METADATA = "towpath"
 """The metadata namespace in which a refusal finds the policies that speak of its host."""
 
@@ -57,7 +60,7 @@ def revoked(type_url: str, name: str) -> Resource | None:
 
     A draining chain keeps following its routes: taking them away would leave the old ones.
     """
-    if type_url != ROUTES or not name.startswith((EGRESS_ROUTES, INBOUND_ROUTES)):
+    if type_url != ROUTES or not name.startswith((EGRESS_ROUTES, *ALL_INBOUND)):
         return None
     return _configuration(name, [], other_hosts=None)
 

@@ -70,6 +70,7 @@ def outbound_listener(plan: Outbound, of_policies: Chains | None = None) -> Laye
     guard = FilterChainMatch(destination_port={"value": OUTBOUND_PORT})
     listener.filter_chains.append(FilterChain(name=names.SELF_LOOP_GUARD, filter_chain_match=guard))
     listener.filter_chains.extend(_outbound_chain(d) for d in plan.destinations if d.addresses)
+    listener.filter_chains.extend(_refused(port, to) for port, to in plan.refused)
     listener.filter_chains.extend(of_policies)
     if plan.passthrough:
         listener.default_filter_chain.CopyFrom(
@@ -88,9 +89,14 @@ def inbound_listener(plan: Inbound) -> Layer:
     listener = _transparent(names.INBOUND_LISTENER, INBOUND_PORT)
     listener.traffic_direction = TrafficDirection.INBOUND
     if plan.mtls is None:
-        listener.filter_chains.extend(_inbound_chain(p) for p in plan.ports)
+        listener.filter_chains.extend(c for p in plan.ports for c in _inbound_chains(p))
     else:
         _take_mtls(listener, plan.ports, plan.mtls)
+    if not listener.filter_chains:
+        # A listener without chains would be rejected, and the one before would stay open.
+        guard = FilterChainMatch(destination_port={"value": INBOUND_PORT})
+        chain = FilterChain(name=names.SELF_LOOP_GUARD, filter_chain_match=guard)
+        listener.filter_chains.append(chain)
     return Layer((resource(names.INBOUND_LISTENER, listener),))
 
 
@@ -111,6 +117,14 @@ def _outbound_chain(destination: Destination) -> FilterChain:
         prefix_ranges=[_host(address) for address in destination.addresses],
     )
     return FilterChain(name=name, filter_chain_match=match, filters=_outbound_filters(destination))
+
+
+def _refused(port: int, addresses: tuple[str, ...]) -> FilterChain:
+    """What may not be called in the mesh, which would else be taken for the rest; it is closed."""
+    match = FilterChainMatch(
+        destination_port={"value": port}, prefix_ranges=[_host(address) for address in addresses]
+    )
+    return FilterChain(name=f"{names.REFUSED_CHAIN}{port}", filter_chain_match=match)
 
 
 def _outbound_filters(destination: Destination) -> list[Filter]:
@@ -137,14 +151,14 @@ def _take_mtls(listener: Listener, ports: Iterable[InboundPort], mtls: ServerMtl
     listener.continue_on_listener_filters_timeout = True
     socket = server_socket(mtls.account)
     for port in services:
-        chain = _inbound_chain(port)
-        chain.filter_chain_match.application_protocols.append(ALPN)
-        chain.transport_socket.CopyFrom(socket)
-        listener.filter_chains.append(chain)
+        for chain in _chains(names.inbound_chain(port), port, names.mtls_routes_of(port)):
+            chain.filter_chain_match.application_protocols.append(ALPN)
+            chain.transport_socket.CopyFrom(socket)
+            listener.filter_chains.append(chain)
     for port in ports:
         if port.probes is not None or not mtls.strict:
             name = names.inbound_plain_chain(port)
-            listener.filter_chains.append(_chain(name, port, names.inbound_routes_of(port)))
+            listener.filter_chains.extend(_chains(name, port, names.inbound_routes_of(port)))
     for port in mtls.probes:
         name = names.inbound_plain_chain(port)
         listener.filter_chains.append(_chain(name, port, names.probe_routes_of(port)))
@@ -156,8 +170,26 @@ def _patience(ports: Iterable[InboundPort]) -> float:
     return SERVER_FIRST_SECONDS if waits else INSPECTION_SECONDS
 
 
-def _inbound_chain(port: InboundPort) -> FilterChain:
-    return _chain(names.inbound_chain(port), port, names.inbound_routes_of(port))
+def _inbound_chains(port: InboundPort) -> Iterable[FilterChain]:
+    return _chains(names.inbound_chain(port), port, names.inbound_routes_of(port))
+
+
+def _chains(name: str, port: InboundPort, routes: str) -> Iterable[FilterChain]:
+    """One chain, or for bytes that not everybody may send, one for each address that may.
+
+    A server that speaks first would greet whom a filter refuses. A chain whose match changes drains
+    all its connections, so that a list of addresses would end them with every new client.
+    """
+    if port.permits is None or port.protocol is Protocol.HTTP:
+        yield _chain(name, port, routes)
+        return
+    if port.health:
+        match = FilterChainMatch(destination_port={"value": port.port})
+        yield FilterChain(name=name, filter_chain_match=match, filters=[http_inbound(name, routes)])
+    for address in sorted({address for one in port.permits for address in one.addresses}):
+        chain = _chain(names.inbound_chain_from(name, address), port, routes)
+        chain.filter_chain_match.direct_source_prefix_ranges.append(_host(address))
+        yield chain
 
 
 def _chain(name: str, port: InboundPort, routes: str) -> FilterChain:

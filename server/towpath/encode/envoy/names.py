@@ -14,10 +14,11 @@ PROMETHEUS_LISTENER = "prometheus-listener"
 OUTBOUND_MESH, INBOUND_MESH = "outbound-mesh.", "inbound-mesh."
 INBOUND_PLAIN, INBOUND_PROBES = "inbound-plain.", "inbound-probes."
 OUTBOUND_ROUTES, INBOUND_ROUTES = "rds-outbound.", "rds-inbound."
-PROBE_ROUTES = "rds-inbound-probes."
+MTLS_ROUTES, PROBE_ROUTES = "rds-inbound-mtls.", "rds-inbound-probes."
 SELF_LOOP_GUARD = "self-loop-guard"
 PASSTHROUGH_CHAIN = "outbound-egress-filter-chain"
 REFUSED_ROUTE = "refused"
+REFUSED_CHAIN = "outbound-refused."
 EGRESS_ROUTES = "rds-egress."
 ADMIN_CLUSTER = "sidecar-admin"
 
@@ -56,6 +57,16 @@ def trust_of_client(namespace: str, service: str) -> str:
 
 def inbound_routes_of(port: InboundPort) -> str:
     return f"{INBOUND_ROUTES}{port.port}"
+
+
+def mtls_routes_of(port: InboundPort) -> str:
+    """What may be asked by mutual TLS, where the certificate tells who calls."""
+    return f"{MTLS_ROUTES}{port.port}"
+
+
+def inbound_chain_from(chain: str, address: str) -> str:
+    """The chain of connections from one address alone."""
+    return f"{chain}@{address}"
 
 
 def probe_routes_of(port: InboundPort) -> str:

@@ -18,10 +18,11 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from towpath.encode.envoy import matches, names
+from towpath.encode.envoy.permits import granted
 from towpath.encode.envoy.rbac import RBAC_FILTER, allow, everything
 from towpath.encode.pack import resource, seconds
 from towpath.model.names import Protocol
-from towpath.model.plan import Branch, Destination, Destinations, Inbound, Request
+from towpath.model.plan import Branch, Destination, Destinations, Inbound, InboundPort, Request
 from towpath.model.snapshot import Layer, Resource
 
 
@@ -46,16 +47,22 @@ def inbound_routes(plan: Inbound) -> Layer:
     An open port that speaks TCP has them too: one that spoke HTTP before follows them until its
     listener is there, and as long as its old chain drains.
     """
+    mtls = plan.mtls
     of_ports = (
-        _inbound(names.inbound_routes_of(p), p.cluster_name, p.probes)
+        _inbound(names.inbound_routes_of(p), p, by_certificate=False)
         for p in plan.ports
         if p.probes is None or p.protocol is Protocol.HTTP
     )
-    beside_mtls = (
-        _inbound(names.probe_routes_of(p), p.cluster_name, p.probes or ())
-        for p in (plan.mtls.probes if plan.mtls else ())
+    by_mtls = (
+        _inbound(names.mtls_routes_of(p), p, by_certificate=True)
+        for p in (plan.ports if mtls else ())
+        if p.probes is None
     )
-    return Layer((*of_ports, *beside_mtls))
+    beside_mtls = (
+        _inbound(names.probe_routes_of(p), p, by_certificate=False)
+        for p in (mtls.probes if mtls else ())
+    )
+    return Layer((*of_ports, *by_mtls, *beside_mtls))
 
 
 def prometheus_routes() -> RouteConfiguration:
@@ -98,12 +105,21 @@ def _shared(shares: tuple[tuple[str, int], ...]) -> RouteAction:
     return RouteAction(weighted_clusters=WeightedCluster(clusters=clusters), timeout=seconds(0))
 
 
-def _inbound(name: str, cluster: str, probes: tuple[Request, ...] | None) -> Resource:
-    """What may be asked of the application, by anyone: everything, or these requests alone."""
-    routes = _whole(cluster) if probes is None else _probes(cluster, probes)
+def _inbound(name: str, port: InboundPort, *, by_certificate: bool) -> Resource:
+    """What may be asked of the application: everything, or probes alone; by anyone, or as policies
+    say of those who call.
+    """
+    if port.probes is not None:
+        routes, policies = _probes(port.cluster_name, port.probes), everything()
+    elif port.permits is None:
+        routes, policies = _whole(port.cluster_name), everything()
+    else:
+        routes = _whole(port.cluster_name)
+        requests_seen = port.permits if port.protocol is Protocol.HTTP else ()
+        policies = granted(requests_seen, port.health, by_certificate=by_certificate)
     configuration = _configuration(name, *routes)
     (host,) = configuration.virtual_hosts
-    host.typed_per_filter_config[RBAC_FILTER].CopyFrom(allow(everything()))
+    host.typed_per_filter_config[RBAC_FILTER].CopyFrom(allow(policies))
     return resource(name, configuration)
 
 

@@ -6,7 +6,7 @@ says what and why.
 
 from towpath.encode.pipy.config import access_and_chains, config, spec
 from towpath.encode.pipy.egress import withheld
-from towpath.encode.pipy.inbound import inbound
+from towpath.encode.pipy.inbound import closed_to_policies, inbound
 from towpath.encode.pipy.intersection import closed, intersection
 from towpath.encode.pipy.outbound import cluster, outbound
 from towpath.encode.pipy.vocabulary import VOCABULARY
@@ -17,6 +17,7 @@ __all__ = [
     "ClusterConfig",
     "access_and_chains",
     "closed",
+    "closed_to_policies",
     "cluster",
     "config",
     "inbound",

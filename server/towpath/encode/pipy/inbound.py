@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from towpath.encode.pipy.config import ANYWHERE, part
 from towpath.encode.pipy.regex import on_path
-from towpath.model.names import Protocol
+from towpath.model.names import Kind, ObjectRef, Protocol
 from towpath.model.plan import Inbound, InboundPort
+from towpath.model.problem import Problem, Reason
 from towpath_api.v1.sidecar_pb2 import InboundMatch, SidecarConfig
 
 WEIGHT = 100
@@ -19,10 +21,12 @@ def inbound(let_in: Inbound) -> bytes:
     """The application's ports that are open; nothing at all if there are none.
 
     The scripts take any connection, and close it where no port matches: who only connects needs
-    none.
+    none. Where policies decide only probes come in: the scripts take a header's word for who calls.
     """
     message = SidecarConfig()
     for port in let_in.ports:
+        if port.permits is not None:
+            port = replace(port, probes=port.health, protocol=Protocol.HTTP)  # noqa: PLW2901 (as probed)
         if port.probes == ():
             continue
         match = _http(port) if port.protocol is Protocol.HTTP else _tcp(port)
@@ -30,6 +34,24 @@ def inbound(let_in: Inbound) -> bytes:
         local = message.inbound.clusters_configs[port.cluster_name]
         local.weights[f"127.0.0.1:{port.port}"] = WEIGHT
     return part(message)
+
+
+def closed_to_policies(let_in: Inbound) -> tuple[Problem, ...]:
+    """What policies let in and Pipy sidecars do not, sorted."""
+    policies = {
+        (permit.policy, port.port) for port in let_in.ports for permit in port.permits or ()
+    }
+    return tuple(sorted(_closed(policy, port) for policy, port in policies))
+
+
+def _closed(policy: str, port: int) -> Problem:
+    namespace, _, name = policy.partition("/")
+    text = (
+        f"pipy sidecars take a header's word for who calls: port {port} lets in nothing but the "
+        "kubelet's probes"
+    )
+    ref = ObjectRef(Kind.TRAFFIC_TARGET, namespace, name)
+    return Problem(ref, "spec.destination", Reason.NOT_ENFORCEABLE, text)
 
 
 def _http(port: InboundPort) -> InboundMatch:

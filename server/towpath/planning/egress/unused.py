@@ -10,7 +10,7 @@ from towpath.model.names import Kind
 from towpath.model.problem import Problem, Reason
 
 _SETTING = "no Egress refers to it, and settings of in-mesh services are not supported: no effect"
-_GROUP = "no Egress or TrafficSplit refers to it: no effect"
+_GROUP = "no Egress, TrafficSplit or TrafficTarget refers to it: no effect"
 
 
 def unused(mesh: Mesh) -> tuple[Problem, ...]:
@@ -29,6 +29,9 @@ def unused(mesh: Mesh) -> tuple[Problem, ...]:
             if not any(
                 mesh.group(kind, ("group", group.namespace, group.name))
                 for kind in (Kind.EGRESS, Kind.TRAFFIC_SPLIT)
+            )
+            and not mesh.group(
+                Kind.TRAFFIC_TARGET, ("rule", group.kind, group.namespace, group.name)
             )
         ),
     )

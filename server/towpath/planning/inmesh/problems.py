@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
+from towpath.model.egress import HTTPRouteGroup
 from towpath.model.inmesh import TCPRoute, TrafficSplit, TrafficTarget
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind, Protocol
@@ -12,7 +13,10 @@ from towpath.model.problem import Problem, Reason
 from towpath.model.workloads import Service
 from towpath.planning.inmesh.splits import can_be_dialled, splits_of, unconditional
 
-_NOT_YET = "traffic targets are not supported by this version: the object has no effect"
+_PERMISSIVE = (
+    "permissive mode is on (spec.traffic.enablePermissiveTrafficPolicyMode of the MeshConfig): "
+    "everybody may call everything"
+)
 
 
 def in_mesh_problems(mesh: Mesh) -> tuple[Problem, ...]:
@@ -21,9 +25,59 @@ def in_mesh_problems(mesh: Mesh) -> tuple[Problem, ...]:
     targets = cast("tuple[TrafficTarget, ...]", mesh.group(Kind.TRAFFIC_TARGET, "all"))
     routes = cast("tuple[TCPRoute, ...]", mesh.group(Kind.TCP_ROUTE, "all"))
     result = {problem for split in splits for problem in mesh.query(of_split, split)}
-    refs = (*(target.ref for target in targets), *(route.ref for route in routes))
-    result |= {Problem(ref, "", Reason.NOT_SUPPORTED, _NOT_YET) for ref in refs}
+    result |= {problem for target in targets for problem in mesh.query(of_target, target)}
+    result |= {
+        Problem(route.ref, "", Reason.NOT_SUPPORTED, "no TrafficTarget refers to it: no effect")
+        for route in routes
+        if not _is_ruled(mesh, Kind.TCP_ROUTE, route.namespace, route.name)
+    }
     return tuple(sorted(result))
+
+
+def of_target(mesh: Mesh, target: TrafficTarget) -> tuple[Problem, ...]:
+    """What is wrong with one target beside what its own text shows."""
+    label = f"openservicemesh.io/monitored-by: {mesh.mesh_name}"
+    if not mesh.monitored(target.namespace):
+        text = f"its namespace lacks the label {label}: the TrafficTarget has no effect"
+        return (Problem(target.ref, "metadata.namespace", Reason.NOT_IN_MESH, text),)
+    return (
+        *_sources(mesh, target, label),
+        *_rules(mesh, target),
+        *_in_force(mesh, target),
+    )
+
+
+def _sources(mesh: Mesh, target: TrafficTarget, label: str) -> Iterator[Problem]:
+    for account in target.sources:
+        if not mesh.monitored(account.namespace):
+            text = f"namespace {account.namespace} lacks the label {label}: {account} gains nothing"
+            yield Problem(target.ref, "spec.sources", Reason.NOT_IN_MESH, text)
+
+
+def _rules(mesh: Mesh, target: TrafficTarget) -> Iterator[Problem]:
+    for rule in target.rules:
+        obj = mesh.get(rule.kind, target.namespace, rule.name)
+        what = f"{rule.kind} {target.namespace}/{rule.name}"
+        if obj is None:
+            text = f"{what} does not exist: nothing of it is allowed"
+            yield Problem(target.ref, "spec.rules", Reason.MISSING, text)
+        elif rule.matches is not None:
+            names = cast("HTTPRouteGroup", obj).names
+            for name in rule.matches:
+                if name not in names:
+                    text = f"{what} has no match {name!r}: nothing of it is allowed"
+                    yield Problem(target.ref, "spec.rules", Reason.MISSING, text)
+
+
+def _in_force(mesh: Mesh, target: TrafficTarget) -> Iterator[Problem]:
+    switches = mesh.config()
+    if switches is not None and switches.permissive:
+        yield Problem(target.ref, "", Reason.NOT_ENABLED, _PERMISSIVE)
+
+
+def _is_ruled(mesh: Mesh, kind: Kind, namespace: str, name: str) -> bool:
+    """True if a target has a rule of that route object."""
+    return bool(mesh.group(Kind.TRAFFIC_TARGET, ("rule", kind, namespace, name)))
 
 
 def of_split(mesh: Mesh, split: TrafficSplit) -> tuple[Problem, ...]:

@@ -73,6 +73,7 @@ def pod(seen: structs.Pod, findings: Findings) -> workloads.Pod | None:
         addresses=_addresses(status),
         probes=probes((container for _, container in _long_running(spec)), ports),
         uid=_uid(seen),
+        host_network=spec.host_network is True,
     )
 
 

@@ -127,6 +127,7 @@ class Container(msgspec.Struct, frozen=True, rename="camel"):
 
 class PodSpec(msgspec.Struct, frozen=True, rename="camel"):
     service_account_name: str | None = None
+    host_network: bool | None = None
     containers: list[Container] | None = None
     init_containers: list[Container] | None = None
 

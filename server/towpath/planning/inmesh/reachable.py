@@ -1,0 +1,64 @@
+"""What an account may call where policies alone decide: the services before pods that targets name.
+
+It is the servers' sidecars that let in or refuse. Here a service is left out that would refuse
+everything.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+
+from towpath.model.mesh import Mesh
+from towpath.model.names import Account
+from towpath.model.plan import Destination, Destinations
+from towpath.planning.destinations import directory
+from towpath.planning.inbound import selecting
+from towpath.planning.inmesh.grants import callable_accounts
+
+Refused = tuple[tuple[int, tuple[str, ...]], ...]
+
+
+def reachable(mesh: Mesh, account: Account) -> Destinations:
+    """The destinations with a pod behind them that the account may call, and the roots of splits
+    that lead to one. The others that share with it are there too, but for their addresses.
+    """
+    services = {
+        service
+        for destination in mesh.query(callable_accounts, account)
+        for service in mesh.query(services_of, destination)
+    }
+    whole = mesh.query(directory).reachable
+    names = {one.name for one in whole if (one.namespace, one.service) in services}
+    chosen = [one for one in whole if one.name in names or _shares(one) & names]
+    dialled = {one.name for one in chosen}
+    shared = {name for one in chosen for name in _shares(one)} - dialled
+    return Destinations(
+        one if one.name in dialled else replace(one, addresses=())
+        for one in whole
+        if one.name in dialled or one.name in shared
+    )
+
+
+def refused(mesh: Mesh, account: Account) -> Refused:
+    """The addresses in the mesh that the account may not call, by port."""
+    mine = {
+        (one.port, address) for one in mesh.query(reachable, account) for address in one.addresses
+    }
+    by_port: dict[int, list[str]] = defaultdict(list)
+    for port, address in sorted(mesh.query(directory).dialled - mine):
+        by_port[port].append(address)
+    return tuple((port, tuple(addresses)) for port, addresses in by_port.items())
+
+
+def services_of(mesh: Mesh, account: Account) -> frozenset[tuple[str, str]]:
+    """The services that lead to an account's pods, by namespace and name."""
+    return frozenset(
+        (service.namespace, service.name)
+        for pod in mesh.pods_of(account)
+        for service in selecting(mesh, pod)
+    )
+
+
+def _shares(destination: Destination) -> set[str]:
+    return {name for branch in destination.branches for name, _ in branch.shares}

@@ -1,0 +1,232 @@
+"""TrafficTargets on a real Envoy: who comes in, with which requests, and who does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from support.dataplane.clients import Curl, curl, greeting
+from support.dataplane.hosts import APP_BANNER_PORT, APP_PORT, BANNER
+from support.dataplane.mesh import WITH_A_SERVICE, Manifests
+from support.dataplane.netns import Namespace
+from support.dataplane.network import POD_ADDRESSES
+from support.dataplane.rig import Rig
+from support.dataplane.wait import equals
+
+pytestmark = pytest.mark.dataplane
+
+SERVICE, POD = "10.96.0.20", POD_ADDRESSES["bookstore-0"]
+THIEF = "bookstore-1"
+BANNERS = 91
+
+Document = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def shop(open_mesh: Any) -> Rig:
+    """The mesh without permissive mode; a second client runs as another account of its own."""
+
+    def closed(manifests: Manifests) -> None:
+        # With passthrough on, a client's sidecar does not stand in the way to a pod's own address.
+        switch = {"enablePermissiveTrafficPolicyMode": False, "enableEgress": True}
+        manifests.patch("MeshConfig", "osm-mesh-config", {"spec": {"traffic": switch}})
+        thief = manifests.find("Pod", "bookstore-0")
+        thief["metadata"] = {"name": THIEF, "namespace": "curl", "labels": {"app": "thief"}}
+        thief["spec"]["serviceAccountName"] = "thief"
+        thief["status"] = {"phase": "Running", "podIP": POD_ADDRESSES[THIEF]}
+        manifests.write("thief.yaml", thief)
+        ports = [
+            {"name": "http", "port": 80, "targetPort": APP_PORT},
+            {"name": "banner", "port": BANNERS, "targetPort": APP_BANNER_PORT}
+            | {"appProtocol": "tcp-server-first"},
+        ]
+        manifests.patch("Service", "bookstore", {"spec": {"ports": ports}})
+        [slice_] = manifests.all("EndpointSlice")
+        of_slice = [
+            {"name": "http", "port": APP_PORT, "protocol": "TCP"},
+            {"name": "banner", "port": APP_BANNER_PORT, "protocol": "TCP"},
+        ]
+        manifests.patch("EndpointSlice", slice_["metadata"]["name"], {"ports": of_slice})
+        [container] = manifests.find("Pod", "bookstore-0")["spec"]["containers"]
+        probe = {"readinessProbe": {"httpGet": {"path": "/health", "port": APP_PORT}}}
+        change = {"spec": {"containers": [{**container, **probe}]}}
+        manifests.patch("Pod", "bookstore-0", change)
+
+    rig: Rig = open_mesh(WITH_A_SERVICE, prepare=closed)
+    return rig
+
+
+def test_without_a_target_nobody_comes_in_but_the_kubelet(shop: Rig) -> None:
+    shop.manifests.withdraw()
+    node = shop.network.control
+    until(shop, node, "/", 403)
+
+    for egress, exit_code in ((False, 7), (True, 52)):
+        # Nothing at all is let out, so nobody listens; with passthrough on it is closed.
+        shop.manifests.set_egress(on=egress)
+        shop.sidecar.until(
+            lambda: called(shop.client, "/").exit_code, equals(exit_code), what=f"exit {exit_code}"
+        )
+
+    assert 200 == direct(node, "/health").status
+    assert b"" == greeting(node, (POD, APP_BANNER_PORT))
+
+
+def test_what_is_granted_comes_in_and_all_else_is_refused_in_words(shop: Rig) -> None:
+    allow(shop, target("buyers", "curl", "read"), group("read", "/books/.*", ["GET"]))
+    until(shop, shop.client, "/books/1?page=2", 200, host=SERVICE)
+    granted = called(shop.client, "/books/1?page=2").status
+    others = [
+        called(shop.client, "/").status,
+        called(shop.client, "/books").status,
+        called(shop.client, "/books/1", "--request", "POST").status,
+        direct(shop.network.control, "/books/1").status,
+        direct(shop.network.pods[THIEF], "/books/1").status,
+    ]
+    refused = called(shop.client, "/x")
+
+    assert (200, [403] * 5) == (granted, others)
+    assert f"403: GET /x from {POD_ADDRESSES['curl']} is not allowed on port 8080" in refused.body
+    assert "buyers" not in refused.body
+
+
+def test_what_two_targets_grant_adds_up_in_any_order(shop: Rig) -> None:
+    both = (
+        target("a", "thief", "all"),
+        group("all", "/api.*"),
+        target("b", "curl", "one"),
+        group("one", "/api/v1", ["GET"]),
+    )
+    for documents in (both, both[::-1]):
+        allow(shop, *documents)
+        until(shop, shop.client, "/api/v1", 200, host=SERVICE)
+        until(shop, shop.network.pods[THIEF], "/api/v1", 200)
+        assert 403 == called(shop.client, "/api/v2").status
+        assert 200 == direct(shop.network.pods[THIEF], "/api/v2").status
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/public/../admin",
+        "/public/%2e%2e/admin",
+        "/public/..%2fadmin",
+        "/public/..;/x",
+        "/public//x",
+        "/public/a\\b",
+    ],
+)
+def test_a_path_that_a_server_may_take_for_another_is_refused(shop: Rig, path: str) -> None:
+    allow(shop, target("t", "curl", "public"), group("public", "/public/.*"))
+    until(shop, shop.client, "/public/x", 200, host=SERVICE)
+
+    assert 403 == called(shop.client, path, "--path-as-is").status
+    assert 200 == called(shop.client, "/public/x?y=../%2e", "--path-as-is").status
+
+
+def test_a_header_gives_nobody_another_address(shop: Rig) -> None:
+    allow(shop, target("t", "curl", "all"), group("all", ".*"))
+    until(shop, shop.client, "/", 200, host=SERVICE)
+    mine = POD_ADDRESSES["curl"]
+    forged = direct(shop.network.pods[THIEF], "/", "--header", f"x-forwarded-for: {mine}")
+
+    assert 403 == forged.status
+
+
+def test_a_server_that_speaks_first_greets_whom_it_may_alone(shop: Rig) -> None:
+    route = {
+        "apiVersion": "specs.smi-spec.io/v1alpha4",
+        "kind": "TCPRoute",
+        "metadata": {"name": "banner", "namespace": "bookstore"},
+        "spec": {"matches": {"ports": [APP_BANNER_PORT]}},
+    }
+    allow(shop, target("t", "curl", "banner", kind="TCPRoute"), route)
+    shop.sidecars["bookstore-0"].until(
+        lambda: greeting(shop.client, (SERVICE, BANNERS)), equals(BANNER), what="it greets"
+    )
+
+    assert b"" == greeting(shop.network.pods[THIEF], (POD, APP_BANNER_PORT))
+    assert b"" == greeting(shop.network.control, (POD, APP_BANNER_PORT))
+    assert 403 == called(shop.client, "/").status
+
+
+def test_the_next_request_of_a_live_connection_follows_what_changed(shop: Rig) -> None:
+    allow(shop, target("t", "curl", "all"), group("all", ".*"))
+    until(shop, shop.client, "/", 200, host=SERVICE)
+    # Straight to the pod, as one who has no sidecar, from the address that the target grants.
+    with shop.network.pods[THIEF].connect(POD, APP_PORT) as living:
+        before = ask(living)
+        allow(shop, target("t", "thief", "all"), group("all", ".*"))
+        until(shop, shop.network.pods[THIEF], "/", 200)
+        granted = ask(living)
+        allow(shop, target("t", "curl", "all"), group("all", ".*"))
+        until(shop, shop.network.pods[THIEF], "/", 403)
+        revoked = ask(living)
+
+    assert [b"HTTP/1.1 403 Forbidden", b"HTTP/1.1 200 OK", b"HTTP/1.1 403 Forbidden"] == [
+        before,
+        granted,
+        revoked,
+    ]
+
+
+def test_passthrough_never_carries_what_is_refused_in_the_mesh(shop: Rig) -> None:
+    shop.manifests.withdraw()
+    shop.sidecar.until(
+        lambda: called(shop.client, "/").status, equals(0), what="the service is closed"
+    )
+
+    assert 403 == direct(shop.client, "/").status
+
+
+def group(name: str, path: str, methods: list[str] | None = None) -> Document:
+    match = {"name": "only", "pathRegex": path, "methods": methods or ["*"]}
+    return {
+        "apiVersion": "specs.smi-spec.io/v1alpha4",
+        "kind": "HTTPRouteGroup",
+        "metadata": {"name": name, "namespace": "bookstore"},
+        "spec": {"matches": [match]},
+    }
+
+
+def target(name: str, source: str, rule: str, *, kind: str = "HTTPRouteGroup") -> Document:
+    account = {"kind": "ServiceAccount", "name": source, "namespace": "curl"}
+    return {
+        "apiVersion": "access.smi-spec.io/v1alpha3",
+        "kind": "TrafficTarget",
+        "metadata": {"name": name, "namespace": "bookstore"},
+        "spec": {
+            "destination": {"kind": "ServiceAccount", "name": "bookstore"},
+            "sources": [account],
+            "rules": [{"kind": kind, "name": rule}],
+        },
+    }
+
+
+def allow(rig: Rig, *documents: Mapping[str, Any]) -> None:
+    rig.manifests.apply(*map(dict, documents))
+
+
+def called(pod: Namespace, path: str, *options: str) -> Curl:
+    """A call of the service, through the sidecar of the client."""
+    return curl(pod, f"http://{SERVICE}{path}", *options)
+
+
+def direct(pod: Namespace, path: str, *options: str) -> Curl:
+    """A call of the server's pod itself, as of one whose sidecar does not stand in the way."""
+    return curl(pod, f"http://{POD}:{APP_PORT}{path}", *options)
+
+
+def until(rig: Rig, pod: Namespace, path: str, status: int, *, host: str = "") -> None:
+    url = f"http://{host or f'{POD}:{APP_PORT}'}{path}"
+    rig.sidecars["bookstore-0"].until(
+        lambda: curl(pod, url).status, equals(status), what=f"{url} gives {status}"
+    )
+
+
+def ask(connection: Any) -> bytes:
+    """The first line of the answer to one request on a connection that stays open."""
+    connection.sendall(b"GET / HTTP/1.1\r\nhost: bookstore\r\n\r\n")
+    return bytes(connection.recv(4096).partition(b"\r\n")[0])
