@@ -40,7 +40,7 @@ def prepare(folder: Path, *, validity: timedelta = DAY) -> Sequence[str]:
     (folder / _CERTIFICATE).write_bytes(pair.certificate)
     (folder / _KEY).write_bytes(pair.key)
     set_validity(folder, validity)
-    return sys.executable, "-P", __file__, "--authority", str(folder)
+    return sys.executable, "-P", __file__, "--authority-of-test", str(folder)
 
 
 def set_validity(folder: Path, validity: timedelta) -> None:
@@ -111,7 +111,7 @@ class StoreWithAuthority(Store):
 
 
 @click.command()
-@click.option("--authority", "folder", type=Path)
+@click.option("--authority-of-test", "folder", type=Path)
 @setting_options()
 def main(folder: Path, **options: Any) -> None:
     """Serve until told to stop."""
