@@ -120,8 +120,9 @@ def bootstrap(
         return
     node_id, transport = pod or "", Transport[variant.upper()]
     if token_file is None:
-        shown = None if plaintext else tls
-        document = envoy_bootstrap(node_id, server=(host, port), transport=transport, tls=shown)
+        document = envoy_bootstrap(
+            node_id, server=(host, port), transport=transport, tls=None if plaintext else tls
+        )
     else:
         token, roots = PurePosixPath(token_file), PurePosixPath(tls.ca)
         files = TokenFiles(token, token.parent / "credential.json")
