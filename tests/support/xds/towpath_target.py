@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from google.protobuf.message import Message
 
@@ -21,8 +22,10 @@ from towpath.encode import envoy
 from towpath.encode.pack import resource
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
+from towpath.hub.stream import Stream
+from towpath.model.credentials import Credential, Subscriber
 from towpath.model.mesh import Mesh
-from towpath.model.names import ClientKind, Kind, SidecarId
+from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.workloads import Pod
 from towpath.rollout.records import StreamRecords
@@ -115,6 +118,19 @@ class States:
                 await self._published.wait()
 
 
+def _everybody_proved(hub: type[Hub]) -> type[Hub]:
+    """Such a hub that takes each client for the pod that it says it is: only who has proved that is
+    sent secrets, and the protocol is the same for them as for the other types.
+    """
+
+    def attach(self: Hub, *, sidecar: SidecarId, **rest: Any) -> Stream:
+        account = Account(sidecar.namespace, sidecar.pod)
+        rest["subscriber"] = Subscriber(account, Credential.CERTIFICATE)
+        return hub.attach(self, sidecar=sidecar, **rest)
+
+    return type("HubOfProvedClients", (hub,), {"attach": attach})
+
+
 def _snapshot(state: Messages) -> Snapshot:
     sets = {
         type_url: ResourceSet(type_url, (Layer(tuple(map(_resource, of_type.values()))),))
@@ -142,7 +158,7 @@ async def towpath_target(
     """Serve on *address*, by default a unix socket in *folder*."""
     address = address or f"unix:{folder}/ads.sock"
     states, metrics = States(), Metrics()
-    states.hub = hub_that(states.compose)(
+    states.hub = _everybody_proved(hub_that(states.compose))(
         states.store,
         states.debounce,
         records=StreamRecords(clock=time.time),
