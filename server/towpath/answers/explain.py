@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, urlsplit
 
 from towpath.answers.dialled import address_of
+from towpath.answers.inmesh import at_servers, in_mesh_but_refused
 from towpath.answers.suggest import suggestion
 from towpath.model.addresses import is_ipv4
 from towpath.model.egress import Egress
@@ -15,8 +16,16 @@ from towpath.model.names import Account, Kind, ObjectRef, Protocol
 from towpath.model.problem import Problem
 from towpath.planning import outbound
 from towpath.planning.config import config
+from towpath.planning.destinations import directory
 from towpath.planning.egress.accounts import exists
-from towpath.planning.egress.decide import Attempt, Decision, bare, by_range, decide
+from towpath.planning.egress.decide import (
+    Attempt,
+    Decision,
+    bare,
+    by_range,
+    decide,
+    destination_of,
+)
 from towpath.planning.egress.rules import naming, selecting
 
 PORTS = {Protocol.HTTP: 80, Protocol.HTTPS: 443}
@@ -120,6 +129,12 @@ def explain(
         dialled = replace(attempt, address=address_of(mesh, account, attempt))
     plan = mesh.query(outbound, account)
     decision = decide(plan, dialled)
+    destination = destination_of(plan, dialled)
+    inside = (dialled.port, dialled.address) in mesh.query(directory).dialled
+    if destination is not None and decision.allowed:
+        decision = at_servers(mesh, account, dialled, destination) or decision
+    elif inside and not decision.allowed and destination is None:
+        decision = Decision(None, (), (in_mesh_but_refused(mesh, account, dialled),))
     if dialled.address is None:
         _settled(by_range(plan, dialled), decision, dialled)
     first, last = [], []
@@ -128,12 +143,12 @@ def explain(
         first.append(f"namespace {account.namespace} is not part of mesh {mesh.mesh_name}; {label}")
     elif not exists(mesh, account):
         first.append(f"there is no service account {account}, and no pod that runs as it")
-    if not decision.allowed and not config(mesh).enable_egress_policy:
+    if not (decision.allowed or inside) and not config(mesh).enable_egress_policy:
         last.append(
             "egress policies are off: without spec.featureFlags.enableEgressPolicy of the "
             "MeshConfig none would allow it"
         )
-    useless = decision.allowed or last or not mesh.monitored(account.namespace)
+    useless = decision.allowed or inside or last or not mesh.monitored(account.namespace)
     speaking = selecting(mesh, account)
     return Explanation(
         attempt=dialled,

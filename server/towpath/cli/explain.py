@@ -46,7 +46,7 @@ def explain(
     output: str,
     **mesh: str,
 ) -> None:
-    """Say whether a request is allowed out of the mesh, and why.
+    """Say whether a request is allowed, out of the mesh or inside it, and why.
 
     The answer comes from a running server (--server) or a folder of manifests (--manifests). A
     denial comes with the smallest policy that would allow the request. Exit code 0: allowed; 1:

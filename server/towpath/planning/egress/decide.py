@@ -56,7 +56,7 @@ class Decision:
 
 def decide(outbound: Outbound, attempt: Attempt) -> Decision:
     """In-mesh destination, policy, passthrough, refused: the first that applies decides."""
-    destination = _destination(outbound, attempt)
+    destination = destination_of(outbound, attempt)
     if destination is not None:
         service = f"Service {destination.namespace}/{destination.service}"
         reason = f"{attempt.address}:{attempt.port} is {service}, an in-mesh destination"
@@ -64,6 +64,8 @@ def decide(outbound: Outbound, attempt: Attempt) -> Decision:
         if http and (wrong := malformed(attempt)):
             return Decision(None, (), (reason, wrong))
         return Decision(destination.name, (), (reason,))
+    if any(attempt.port == n and attempt.address in there for n, there in outbound.refused):
+        return Decision(None, (), (f"{attempt.address}:{attempt.port} is closed in the mesh",))
     reasons = [_not_in_mesh(attempt)]
     return _in_address_range(outbound, _address_range(outbound, attempt), attempt, reasons)
 
@@ -206,7 +208,8 @@ def _by_passthrough(outbound: Outbound, reasons: list[str]) -> Decision:
     return Decision(None, (), (*reasons, "egress passthrough is off"))
 
 
-def _destination(outbound: Outbound, attempt: Attempt) -> Destination | None:
+def destination_of(outbound: Outbound, attempt: Attempt) -> Destination | None:
+    """The in-mesh destination that is dialled; None if it is none."""
     for destination in outbound.destinations:
         if attempt.port == destination.port and attempt.address in destination.addresses:
             return destination
