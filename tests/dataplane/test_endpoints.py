@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from support.dataplane.clients import Address, curl, steady_calls
+from support.dataplane.clients import Address, Outcome, curl, steady_calls
 from support.dataplane.hosts import APP_PORT
 from support.dataplane.network import POD_ADDRESSES
 from support.dataplane.rig import Rig
@@ -58,28 +58,40 @@ async def test_no_connection_is_lost_when_an_endpoint_comes_and_goes(bookstore: 
     assert calls.opened > 0
 
 
-async def test_trap_4_a_changed_cluster_does_not_wait_for_its_endpoints(bookstore: Rig) -> None:
-    admin = bookstore.sidecar.admin
-    before = admin.stat("cluster_manager.cluster_modified")
-
+@pytest.mark.parametrize(("protocol", "allowed"), [("tcp", ()), ("http", (Outcome.CUT,))])
+async def test_trap_4_a_changed_cluster_does_not_wait_for_its_endpoints(
+    bookstore: Rig, protocol: str, allowed: tuple[Outcome, ...]
+) -> None:
+    """A port that begins to speak HTTP asks from then on who calls: while that waits for a canary,
+    a chain that asks nobody cannot stand in for it, so its connections are closed for a moment.
+    """
+    if protocol == "http":
+        _change(bookstore, "tcp")
     async with steady_calls(bookstore.client, SERVICE) as calls:
-        for count, protocol in enumerate(("tcp", "http"), start=1):
-            speak(bookstore, protocol)
-            await asyncio.to_thread(
-                bookstore.sidecar.until,
-                partial(admin.stats, r"cluster_manager\.(cluster_modified|warming_clusters)"),
-                equals(
-                    {
-                        "cluster_manager.cluster_modified": before + count,
-                        "cluster_manager.warming_clusters": 0,
-                    }
-                ),
-                what=f"the cluster speaks {protocol}",
-                within_s=AT_ONCE_S,
-            )
+        await asyncio.to_thread(_change, bookstore, protocol)
 
-    assert calls.lost == 0, f"of {calls.opened}: {calls.outcomes}"
+    lost = {outcome: n for outcome, n in calls.outcomes.items() if outcome is not Outcome.ANSWERED}
+    if protocol == "tcp":
+        await asyncio.to_thread(_change, bookstore, "http")
+    assert lost.keys() <= {*allowed}, f"of {calls.opened}: {calls.outcomes}"
     assert answers(bookstore) == {"bookstore-0"}
+
+
+def _change(rig: Rig, protocol: str) -> None:
+    """Have the service speak another protocol, and wait until its cluster does, without warming."""
+    before = rig.sidecar.admin.stat("cluster_manager.cluster_modified")
+    speak(rig, protocol)
+    rig.sidecar.until(
+        partial(rig.sidecar.admin.stats, r"cluster_manager\.(cluster_modified|warming_clusters)"),
+        equals(
+            {
+                "cluster_manager.cluster_modified": before + 1,
+                "cluster_manager.warming_clusters": 0,
+            }
+        ),
+        what=f"the cluster speaks {protocol}",
+        within_s=AT_ONCE_S,
+    )
 
 
 def test_trap_9_a_new_service_is_reached_at_once(bookstore: Rig) -> None:

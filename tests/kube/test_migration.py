@@ -77,7 +77,7 @@ def test_who_follows_the_page_loses_nothing(bare: Cluster, tmp_path: Path) -> No
     again = towpath(bare, "upgrade")
     assert again.exit_code == 0, again.error
     assert "taken" not in again.out
-    assert "4 are established, and of this version" in towpath(bare, "check").out
+    assert "7 are established, and of this version" in towpath(bare, "check").out
 
     removed = towpath(bare, "uninstall", "-f")
     assert removed.exit_code == 0, removed.error

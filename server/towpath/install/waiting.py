@@ -27,11 +27,16 @@ async def established(api: KubeApi, definitions: Iterable[Document], *, within_s
 
 
 async def served(api: KubeApi, definitions: Iterable[Document], *, within_s: float) -> None:
-    """Return once clients are told of every definition's objects: a moment after `established`."""
+    """Return once clients are told of every definition's objects: a moment after `established`.
+
+    One that another mesh brought, and that was kept, may have fewer versions: those count.
+    """
     for definition in definitions:
         spec = definition["spec"]
+        stored = await read(api, definition)
+        there = {one["name"] for one in stored["spec"]["versions"]} if stored else set()
         for version in spec["versions"]:
-            if version["served"]:
+            if version["served"] and (not there or version["name"] in there):
                 path = f"/apis/{spec['group']}/{version['name']}"
                 lacks = partial(_not_discovered, api, path, spec["names"]["plural"])
                 await _until(lacks, title(definition), "served", within_s=within_s)

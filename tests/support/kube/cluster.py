@@ -45,7 +45,10 @@ class Kubectl:
         return json.loads(self.out)
 
 
-_CUSTOM = "egresses,upstreamtrafficsettings,httproutegroups,meshconfigs"
+_CUSTOM = (
+    "egresses,upstreamtrafficsettings,httproutegroups,traffictargets,tcproutes,trafficsplits,"
+    "meshconfigs"
+)
 
 
 class Cluster:

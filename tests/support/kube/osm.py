@@ -35,6 +35,9 @@ _DEFINITIONS = (
     (_POLICY, "IngressBackend", "ingressbackends", ("v1alpha1",)),
     (_POLICY, "UpstreamTrafficSetting", "upstreamtrafficsettings", ("v1alpha1",)),
     ("specs.smi-spec.io", "HTTPRouteGroup", "httproutegroups", ("v1alpha4",)),
+    ("specs.smi-spec.io", "TCPRoute", "tcproutes", ("v1alpha4",)),
+    ("access.smi-spec.io", "TrafficTarget", "traffictargets", ("v1alpha3",)),
+    ("split.smi-spec.io", "TrafficSplit", "trafficsplits", ("v1alpha2",)),
 )
 
 

@@ -41,7 +41,8 @@ def test_a_pod_has_its_account_labels_and_named_tcp_ports() -> None:
 
     decoded = pod(spec, labels={"b": "2", "a": "1"})
 
-    expected = Pod("shop", "web-0", "web", (("a", "1"), ("b", "2")), (("http", 8080),))
+    labels, ports = (("a", "1"), ("b", "2")), (("http", 8080),)
+    expected = Pod("shop", "web-0", "web", labels, ports, host_network=True)
     assert (decoded.value, decoded.problems) == (expected, ())
 
 

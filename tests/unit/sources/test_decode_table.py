@@ -74,9 +74,6 @@ def test_a_wrong_api_version_of_a_held_kind_names_the_allowed_ones(
     ("version", "kind"),
     [
         ("policy.openservicemesh.io/v1alpha1", "IngressBackend"),
-        ("specs.smi-spec.io/v1alpha4", "TCPRoute"),
-        ("access.smi-spec.io/v1alpha3", "TrafficTarget"),
-        ("split.smi-spec.io/v1alpha2", "TrafficSplit"),
         ("policy.flomesh.io/v1alpha1", "Isolation"),
     ],
 )

@@ -9,7 +9,7 @@ import towpath
 from towpath.telemetry.metrics import LIMITS, REFUSALS, Metrics
 
 ROOT = Path(towpath.__file__).parent
-REFUSED = re.compile(r'return "([a-z-]+)", f?"|count_refusal\([\w.]+, "([a-z-]+)"\)')
+REFUSED = re.compile(r'return "([a-z-]+)", (?:f?"|text\b)|count_refusal\([\w.]+, "([a-z-]+)"\)')
 LIMITED = re.compile(r'LimitExceeded\(\s*"([a-z-]+)"')
 
 

@@ -172,11 +172,11 @@ def _routes(previous: RouteConfiguration, new: RouteConfiguration) -> RouteConfi
     """The virtual hosts of both, each with the routes of both.
 
     Where requests go inside the mesh is not who may make them, which the servers' sidecars decide:
-    as with chains, the previous routes of a service stay.
+    as with chains, the previous routes of a service stay, unless the new ones refuse something.
 
     A domain that the new one gives to two of them, for which Envoy rejects it, is the first's.
     """
-    if new.name.startswith(OUTBOUND_ROUTES) and new.virtual_hosts:
+    if new.name.startswith(OUTBOUND_ROUTES) and new.virtual_hosts and not _refuses(new):
         return previous
     old = {host.name: host for host in previous.virtual_hosts}
     wide = any(domain.startswith("*") for host in previous.virtual_hosts for domain in host.domains)
@@ -197,6 +197,12 @@ def _routes(previous: RouteConfiguration, new: RouteConfiguration) -> RouteConfi
         elif before is not None or wide:
             result.virtual_hosts.append(VirtualHost(name=host.name, domains=host.domains))
     return result
+
+
+def _refuses(routes: RouteConfiguration) -> bool:
+    return any(
+        one.HasField("direct_response") for host in routes.virtual_hosts for one in host.routes
+    )
 
 
 def _keep_common_access(host: VirtualHost, new: VirtualHost) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 from towpath.encode.pipy.config import ANYWHERE, part
 from towpath.encode.pipy.regex import on_path
@@ -26,7 +25,7 @@ def inbound(let_in: Inbound) -> bytes:
     message = SidecarConfig()
     for port in let_in.ports:
         if port.permits is not None:
-            port = replace(port, probes=port.health, protocol=Protocol.HTTP)  # noqa: PLW2901 (as probed)
+            port = InboundPort(port.port, Protocol.HTTP, (), probes=port.health)  # noqa: PLW2901
         if port.probes == ():
             continue
         match = _http(port) if port.protocol is Protocol.HTTP else _tcp(port)
