@@ -10,6 +10,7 @@ from support.resources import resource, resource_set
 from support.xds_peer import NODE, delta_session, sotw_session
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS
+from towpath.xds import wire
 from towpath.xds.messages import DeltaRequest, SotwRequest
 from towpath.xds.session import Session
 from towpath.xds.unanswered import MOST_UNANSWERED
@@ -37,6 +38,8 @@ def _snapshot(type_url: str, version: int) -> Snapshot:
 
 
 def _alive(type_url: str) -> set[bytes]:
+    # What all streams share is bounded by itself, and no reader's.
+    wire._small_delta_resource.cache_clear()
     gc.collect()
     held = (o for o in gc.get_objects() if isinstance(o, Resource))
     return {r.packed for r in held if r.type_url == type_url and b"content" in r.packed}
