@@ -6,7 +6,7 @@ import re
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from towpath.model.names import Account, Kind, ObjectRef, Protocol, Stamp
+from towpath.model.names import Account, Kind, Protocol, Referable, Stamp
 
 ANY_METHOD = "*"
 
@@ -50,7 +50,7 @@ class RequestMatch:
 
 
 @dataclass(frozen=True, slots=True)
-class HTTPRouteGroup:
+class HTTPRouteGroup(Referable):
     """Named sets of requests; what was invalid in it has been left out.
 
     `names` are those of the matches, in the same order; of a group without them, none.
@@ -63,10 +63,6 @@ class HTTPRouteGroup:
     stamp: Stamp = Stamp()
 
     kind = Kind.HTTP_ROUTE_GROUP
-
-    @property
-    def ref(self) -> ObjectRef:
-        return ObjectRef(self.kind, self.namespace, self.name)
 
     def named(self, names: tuple[str, ...] | None) -> tuple[RequestMatch, ...]:
         """The matches of these names; None: all of them."""
@@ -95,7 +91,7 @@ class ConnectionSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class UpstreamTrafficSetting:
+class UpstreamTrafficSetting(Referable):
     """Connection settings that policies of its namespace may refer to.
 
     `created` is the creation timestamp as Kubernetes writes it, "" where there is none. A
@@ -111,16 +107,12 @@ class UpstreamTrafficSetting:
 
     kind = Kind.UPSTREAM_TRAFFIC_SETTING
 
-    @property
-    def ref(self) -> ObjectRef:
-        return ObjectRef(self.kind, self.namespace, self.name)
-
     def groups(self) -> tuple[Hashable, ...]:
         return ()
 
 
 @dataclass(frozen=True, slots=True)
-class Egress:
+class Egress(Referable):
     """A policy: which service accounts may reach what outside the mesh.
 
     `hosts` and `ranges` (CIDRs, canonical) are None where the author gave none: any. An empty
@@ -147,15 +139,6 @@ class Egress:
     stamp: Stamp = Stamp()
 
     kind = Kind.EGRESS
-
-    @property
-    def ref(self) -> ObjectRef:
-        return ObjectRef(self.kind, self.namespace, self.name)
-
-    @property
-    def label(self) -> str:
-        """`<namespace>/<name>`, as people and statistics name it."""
-        return f"{self.namespace}/{self.name}"
 
     def groups(self) -> tuple[Hashable, ...]:
         refers = (("setting", self.namespace, self.setting),) if self.setting else ()

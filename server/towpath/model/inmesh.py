@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from towpath.model.names import Account, Kind, ObjectRef, Stamp
+from towpath.model.names import Account, Kind, Referable, Stamp
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -20,7 +20,7 @@ class RouteReference:
 
 
 @dataclass(frozen=True, slots=True)
-class TrafficTarget:
+class TrafficTarget(Referable):
     """Which service accounts may call the pods of one, with which requests, on which ports.
 
     One that is `closed` allows nothing: its author meant something that cannot be read.
@@ -36,15 +36,6 @@ class TrafficTarget:
 
     kind = Kind.TRAFFIC_TARGET
 
-    @property
-    def ref(self) -> ObjectRef:
-        return ObjectRef(self.kind, self.namespace, self.name)
-
-    @property
-    def label(self) -> str:
-        """`<namespace>/<name>`, as people and statistics name it."""
-        return f"{self.namespace}/{self.name}"
-
     def groups(self) -> tuple[Hashable, ...]:
         to = self.destination
         return (
@@ -55,7 +46,7 @@ class TrafficTarget:
 
 
 @dataclass(frozen=True, slots=True)
-class TCPRoute:
+class TCPRoute(Referable):
     """Ports of pods; None where its author gave none: all of them. An empty tuple is what is left
     when every port was invalid.
     """
@@ -67,16 +58,12 @@ class TCPRoute:
 
     kind = Kind.TCP_ROUTE
 
-    @property
-    def ref(self) -> ObjectRef:
-        return ObjectRef(self.kind, self.namespace, self.name)
-
     def groups(self) -> tuple[Hashable, ...]:
         return ()
 
 
 @dataclass(frozen=True, slots=True)
-class TrafficSplit:
+class TrafficSplit(Referable):
     """Which Services of its namespace share what is sent to one of them, the *root*.
 
     `backends` are names and weights, each name once, in the order in which they were given.
@@ -95,15 +82,6 @@ class TrafficSplit:
     stamp: Stamp = Stamp()
 
     kind = Kind.TRAFFIC_SPLIT
-
-    @property
-    def ref(self) -> ObjectRef:
-        return ObjectRef(self.kind, self.namespace, self.name)
-
-    @property
-    def label(self) -> str:
-        """`<namespace>/<name>`, as people and statistics name it."""
-        return f"{self.namespace}/{self.name}"
 
     def groups(self) -> tuple[Hashable, ...]:
         return (

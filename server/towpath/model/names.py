@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import ClassVar
 
 from towpath.model.text import printable, shorten
 
@@ -50,6 +51,25 @@ class ObjectRef:
             if self.namespace
             else f"{self.kind} {self.name}"
         )
+
+
+class Referable:
+    """An object of the cluster that has a namespace and a name."""
+
+    __slots__ = ()
+
+    kind: ClassVar[Kind]
+    namespace: str
+    name: str
+
+    @property
+    def ref(self) -> ObjectRef:
+        return ObjectRef(self.kind, self.namespace, self.name)
+
+    @property
+    def label(self) -> str:
+        """`<namespace>/<name>`, as people and statistics name it."""
+        return f"{self.namespace}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True, order=True)

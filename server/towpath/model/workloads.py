@@ -6,7 +6,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from towpath.model.identity import MtlsMode
-from towpath.model.names import Account, Kind, ObjectRef, Protocol, SidecarId
+from towpath.model.names import Account, Kind, Protocol, Referable, SidecarId
 
 Labels = tuple[tuple[str, str], ...]
 """Label pairs, sorted: hashable, and equal when the labels are equal."""
@@ -49,7 +49,7 @@ class ServicePort:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class Service(Referable):
     """A Service with at least the IPv4 addresses it has; headless ones have none.
 
     One with an `external_name` is that name's alias, and has neither addresses nor ports.
@@ -65,17 +65,13 @@ class Service:
 
     kind = Kind.SERVICE
 
-    @property
-    def ref(self) -> ObjectRef:
-        return ObjectRef(self.kind, self.namespace, self.name)
-
     def groups(self) -> tuple[Hashable, ...]:
         by_selector = (("selector", self.namespace, self.selector[0]),) if self.selector else ()
         return (("namespace", self.namespace), *by_selector)
 
 
 @dataclass(frozen=True, slots=True)
-class EndpointSlice:
+class EndpointSlice(Referable):
     """IPv4 addresses behind one Service, and the number that each named port has there.
 
     `addresses` are ready; those in `ending` still serve while their pods end, and count where a
@@ -90,10 +86,6 @@ class EndpointSlice:
     ending: tuple[str, ...] = ()
 
     kind = Kind.ENDPOINT_SLICE
-
-    @property
-    def ref(self) -> ObjectRef:
-        return ObjectRef(self.kind, self.namespace, self.name)
 
     def groups(self) -> tuple[Hashable, ...]:
         return (("service", self.namespace, self.service),)
