@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from envoy.config.accesslog.v3.accesslog_pb2 import (
-    AccessLogFilter,
-    ComparisonFilter,
-    StatusCodeFilter,
-)
-from envoy.config.core.v3.base_pb2 import DataSource, RuntimeUInt32
+from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
 from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.extensions.filters.common.set_filter_state.v3.value_pb2 import FilterStateValue
@@ -22,7 +17,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 from towpath.encode.envoy.access_log import request_log
 from towpath.encode.envoy.egress_clusters import dns_cache
 from towpath.encode.envoy.egress_routes import METADATA
-from towpath.encode.envoy.filters import http_filter, manager_by_rds, network_filter
+from towpath.encode.envoy.filters import http_filter, manager_by_rds, network_filter, say_refusal
 
 REFUSAL = (
     "404: %REQ(:METHOD)% http://%REQ(:AUTHORITY)%%REQ(:PATH)% is not allowed out of the mesh; "
@@ -34,23 +29,10 @@ def http_egress(stats: str, route_config: str, *, port: int) -> Filter:
     """HTTP towards the outside, on one port."""
     manager = manager_by_rds(stats, route_config)
     manager.access_log.append(request_log())
-    manager.local_reply_config.CopyFrom(hcm.LocalReplyConfig(mappers=[_refusal()]))
+    say_refusal(manager, 404, REFUSAL, runtime_key="towpath.refusal")
     manager.http_filters.insert(0, _dialled_port(port))
     manager.http_filters.insert(1, _look_up())
     return network_filter(manager)
-
-
-def _refusal() -> hcm.ResponseMapper:
-    """A 404 of the sidecar's own says what was refused; one from outside passes untouched."""
-    status = ComparisonFilter(
-        op=ComparisonFilter.EQ,
-        value=RuntimeUInt32(default_value=404, runtime_key="towpath.refusal"),
-    )
-    text = SubstitutionFormatString(text_format_source=DataSource(inline_string=REFUSAL))
-    return hcm.ResponseMapper(
-        filter=AccessLogFilter(status_code_filter=StatusCodeFilter(comparison=status)),
-        body_format_override=text,
-    )
 
 
 def _dialled_port(port: int) -> hcm.HttpFilter:

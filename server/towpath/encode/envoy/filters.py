@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from envoy.config.accesslog.v3.accesslog_pb2 import (
+    AccessLogFilter,
+    ComparisonFilter,
+    StatusCodeFilter,
+)
+from envoy.config.core.v3.base_pb2 import DataSource, RuntimeUInt32
+from envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
 from envoy.config.listener.v3.listener_components_pb2 import Filter
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.router.v3.router_pb2 import Router
@@ -63,6 +70,21 @@ def manager_by_rds(stats: str, route_config: str) -> hcm.HttpConnectionManager:
     manager = _manager(stats)
     manager.rds.CopyFrom(hcm.Rds(config_source=ads(), route_config_name=route_config))
     return manager
+
+
+def say_refusal(
+    manager: hcm.HttpConnectionManager, status: int, text: str, *, runtime_key: str
+) -> None:
+    """Have a *status* of the sidecar's own say what was refused; one that comes from an application
+    passes untouched.
+    """
+    comparison = ComparisonFilter(
+        op=ComparisonFilter.EQ, value=RuntimeUInt32(default_value=status, runtime_key=runtime_key)
+    )
+    of_status = AccessLogFilter(status_code_filter=StatusCodeFilter(comparison=comparison))
+    body = SubstitutionFormatString(text_format_source=DataSource(inline_string=text))
+    mapper = hcm.ResponseMapper(filter=of_status, body_format_override=body)
+    manager.local_reply_config.CopyFrom(hcm.LocalReplyConfig(mappers=[mapper]))
 
 
 def network_filter(manager: hcm.HttpConnectionManager) -> Filter:
