@@ -24,7 +24,7 @@ from towpath.planning.egress.decide import (
     bare,
     by_range,
     decide,
-    destination_of,
+    dialled_destination,
 )
 from towpath.planning.egress.rules import naming, selecting
 
@@ -129,7 +129,7 @@ def explain(
         dialled = replace(attempt, address=address_of(mesh, account, attempt))
     plan = mesh.query(outbound, account)
     decision = decide(plan, dialled)
-    destination = destination_of(plan, dialled)
+    destination = dialled_destination(plan, dialled)
     inside = (dialled.port, dialled.address) in mesh.query(directory).dialled
     if destination is not None and decision.allowed:
         decision = at_servers(mesh, account, dialled, destination) or decision

@@ -11,9 +11,9 @@ from towpath.model.names import Account, Kind, Protocol
 from towpath.model.plan import Destination, InboundPort, Permit, destination_of
 from towpath.model.workloads import Pod
 from towpath.planning import inbound
-from towpath.planning.config import config
 from towpath.planning.destinations import endpoints
 from towpath.planning.egress.decide import Attempt, Decision, matches
+from towpath.planning.inbound import lets_in
 from towpath.planning.inmesh.grants import addresses_of, by_policies
 
 
@@ -28,7 +28,7 @@ def at_servers(
     split, places = _places(attempt, destination)
     if not places:
         return Decision(None, (), (where, f"TrafficSplit {split} leaves none of its backends"))
-    if config(mesh).permissive and not config(mesh).external_authorization:
+    if lets_in(mesh):
         return None
     if not by_policies(mesh):
         text = "external authorization of what comes in is not supported, so nothing is let in"

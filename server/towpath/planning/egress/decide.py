@@ -56,7 +56,7 @@ class Decision:
 
 def decide(outbound: Outbound, attempt: Attempt) -> Decision:
     """In-mesh destination, policy, passthrough, refused: the first that applies decides."""
-    destination = destination_of(outbound, attempt)
+    destination = dialled_destination(outbound, attempt)
     if destination is not None:
         service = f"Service {destination.namespace}/{destination.service}"
         reason = f"{attempt.address}:{attempt.port} is {service}, an in-mesh destination"
@@ -208,7 +208,7 @@ def _by_passthrough(outbound: Outbound, reasons: list[str]) -> Decision:
     return Decision(None, (), (*reasons, "egress passthrough is off"))
 
 
-def destination_of(outbound: Outbound, attempt: Attempt) -> Destination | None:
+def dialled_destination(outbound: Outbound, attempt: Attempt) -> Destination | None:
     """The in-mesh destination that is dialled; None if it is none."""
     for destination in outbound.destinations:
         if attempt.port == destination.port and attempt.address in destination.addresses:
