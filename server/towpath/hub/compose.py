@@ -86,7 +86,8 @@ def _envoy(mesh: Mesh, sidecar_plan: Plan) -> Snapshot:
     layers = {type_url: (*outward[type_url], *inward[type_url]) for type_url in outward}
     if let_out.mtls or let_in.mtls:
         layers[SECRET] = _secrets(mesh, let_out.mtls, let_in.mtls)
-    return Snapshot(_sets(mesh, layers), envoy.VOCABULARY, let_out.destinations)
+    vocabulary = envoy.EnvoyVocabulary(open=let_in.open)
+    return Snapshot(_sets(mesh, layers), vocabulary, let_out.destinations)
 
 
 def _outward(mesh: Mesh, let_out: Outbound) -> Layers:

@@ -195,6 +195,11 @@ class Inbound:
     ports: tuple[InboundPort, ...]
     mtls: ServerMtls | None = None
 
+    @property
+    def open(self) -> bool:
+        """True if no port that services lead to asks who calls, or for what."""
+        return all(port.permits is None for port in self.ports)
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:

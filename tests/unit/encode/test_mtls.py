@@ -252,16 +252,16 @@ def test_a_secret_never_stands_in_for_another_but_the_one_before() -> None:
         envoy.trust_of_client("shop", "web", ROOTS, accounts) for accounts in ((WEB,), (CURL,))
     )
 
-    assert before == envoy.VOCABULARY.intersection(before, after)
-    assert envoy.VOCABULARY.closed(before.type_url, before.name) is None
+    assert before == envoy.EnvoyVocabulary().intersection(before, after)
+    assert envoy.EnvoyVocabulary().closed(before.type_url, before.name) is None
 
 
 def test_until_mutual_tls_has_been_tried_a_cluster_stays_as_it_was() -> None:
     (plain,) = envoy.outbound_clusters(Destinations((_destination(),))).values()
     tls = envoy.mtls_cluster(CURL, _destination())
 
-    assert plain == envoy.VOCABULARY.intersection(plain, tls)
-    assert tls == envoy.VOCABULARY.intersection(tls, plain)
+    assert plain == envoy.EnvoyVocabulary().intersection(plain, tls)
+    assert tls == envoy.EnvoyVocabulary().intersection(tls, plain)
 
 
 def test_a_switch_to_strict_only_narrows_what_a_listener_lets_in() -> None:
@@ -270,8 +270,8 @@ def test_a_switch_to_strict_only_narrows_what_a_listener_lets_in() -> None:
         for mtls in (PERMISSIVE, STRICT)
     )
 
-    assert strict == envoy.VOCABULARY.intersection(permissive, strict)
-    assert strict == envoy.VOCABULARY.intersection(strict, permissive)
+    assert strict == envoy.EnvoyVocabulary().intersection(permissive, strict)
+    assert strict == envoy.EnvoyVocabulary().intersection(strict, permissive)
 
 
 def test_a_pod_marked_while_it_runs_goes_on_in_plaintext_until_that_has_been_tried() -> None:
@@ -279,7 +279,7 @@ def test_a_pod_marked_while_it_runs_goes_on_in_plaintext_until_that_has_been_tri
         envoy.inbound_listener(Inbound((HTTP, PROBED), mtls))["inbound-listener"]
         for mtls in (None, PERMISSIVE)
     )
-    both = envoy.VOCABULARY.intersection(plain, marked)
+    both = envoy.EnvoyVocabulary().intersection(plain, marked)
 
     assert both == plain
 

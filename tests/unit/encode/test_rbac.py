@@ -18,7 +18,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 
 from support.decoded import chains, listener, routes, unpacked
 from towpath.encode.envoy import inbound_listener, inbound_routes, intersection
-from towpath.encode.envoy.filters import http_by_rds, tcp_proxy
+from towpath.encode.envoy.filters import http_by_rds, network_filter, tcp_proxy
 from towpath.encode.envoy.rbac import EVERYTHING, RBAC_FILTER, allow, everything
 from towpath.encode.pack import pack, resource
 from towpath.model.names import Protocol
@@ -114,6 +114,24 @@ def test_a_chain_that_does_not_ask_never_stands_in_for_one_that_does() -> None:
         met = intersection(_listener(silent), _listener(asking))
         assert met is not None
         assert {"inbound-mesh.8080": []} == _filters(met)
+
+
+def test_beside_routes_that_let_in_everything_asking_them_is_no_question() -> None:
+    silent = _chain(tcp_proxy("x", "y"))
+    met = intersection(_listener(silent), _listener(_chain(*_asking())), inbound_open=True)
+
+    assert met is not None
+    assert {"inbound-mesh.8080": list(silent.filters)} == _filters(met)
+
+
+def test_beside_such_routes_any_other_question_counts() -> None:
+    manager = unpacked(_asking()[0].typed_config, hcm.HttpConnectionManager)
+    manager.http_filters.insert(0, hcm.HttpFilter(name="envoy.filters.http.jwt_authn"))
+    asking = _chain(network_filter(manager))
+    met = intersection(_listener(_chain(tcp_proxy("x", "y"))), _listener(asking), inbound_open=True)
+
+    assert met is not None
+    assert {"inbound-mesh.8080": []} == _filters(met)
 
 
 def test_a_chain_that_asks_more_stands_in_for_one_that_asks_less() -> None:

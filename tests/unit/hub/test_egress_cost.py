@@ -145,9 +145,9 @@ def meets(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
     """In which thread two versions of a resource were compared, and its name, each time."""
     found: list[tuple[int, str]] = []
 
-    def noted(held: Resource, new: Resource) -> Resource | None:
+    def noted(held: Resource, new: Resource, **words: bool) -> Resource | None:
         found.append((threading.get_ident(), new.name))
-        return intersection(held, new)
+        return intersection(held, new, **words)
 
     monkeypatch.setattr("towpath.encode.envoy.vocabulary.intersection", noted)
     return found
@@ -183,10 +183,10 @@ async def test_until_a_large_change_is_compared_nothing_of_it_is_told_and_then_a
 ) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def waits(held: Resource, new: Resource) -> Resource | None:
+    def waits(held: Resource, new: Resource, **words: bool) -> Resource | None:
         begun.set()
         assert go_on.wait(30)
-        return intersection(held, new)
+        return intersection(held, new, **words)
 
     monkeypatch.setattr("towpath.encode.envoy.vocabulary.intersection", waits)
     await running.holds(*MESH, names_of(), pod("p0", account="a0"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from support.resources import resource
+from support.resources import FakeVocabulary, old, resource, snapshot
 from support.xds_peer import DeltaPeer, SotwPeer, told
+from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SIDECAR
 from towpath.rollout.content import content
 from towpath.xds.messages import Ack, Nack
@@ -28,6 +29,27 @@ def test_a_rejection_is_told_with_its_text_and_what_it_names(
 
     text = "shop/web|81: no such thing"
     assert events[0] == Nack(type_url, response.version, text, ("shop/web|81",))
+
+
+@pytest.mark.parametrize("variant", [SotwPeer, DeltaPeer])
+def test_what_stands_in_is_chosen_anew_when_other_words_may_be_said(
+    variant: type[SotwPeer] | type[DeltaPeer],
+) -> None:
+    """A chain that asked nobody stays while the rejected one would let in anyone, and no longer."""
+
+    def saying(content: str, *, common: bool) -> Snapshot:
+        words = FakeVocabulary(closed=_closed, intersection=old if common else _nothing)
+        return Snapshot(snapshot({LISTENER: {"in": content}}).sets, words)
+
+    peer = variant(saying("tcp", common=True))
+    peer.ack(peer.ask_one(LISTENER, "in"), *_same(peer, ("in",)))
+    [http] = peer.publish(saying("http", common=True))
+    kept = told(peer.nack(http, "in: no", *_same(peer, ("in",))))
+    for response in kept:
+        peer.ack(response, *_same(peer, ("in",)))
+
+    [closed] = peer.publish(saying("http", common=False))
+    assert closed.contents == {"in": "closed"}
 
 
 @EVERY_TYPE
@@ -222,6 +244,14 @@ def test_rejected_endpoints_are_not_sent_behind_their_cluster_either() -> None:
         (only,) = peer.publish({CLUSTER: {"a": "2"}, ENDPOINTS: {"a": "bad"}})
 
         assert only.type_url == CLUSTER
+
+
+def _closed(type_url: str, name: str) -> Resource:
+    return resource(type_url, name, "closed")
+
+
+def _nothing(_before: Resource, _after: Resource) -> None:
+    return None
 
 
 def _same(peer: SotwPeer | DeltaPeer, names: tuple[str, ...]) -> tuple[str, ...]:

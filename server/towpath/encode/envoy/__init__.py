@@ -14,11 +14,11 @@ from towpath.encode.envoy.listeners import inbound_listener, outbound_listener, 
 from towpath.encode.envoy.routes import inbound_routes, outbound_routes
 from towpath.encode.envoy.secrets import certificate, trust_of_client, trust_of_server
 from towpath.encode.envoy.stand_ins import closed
-from towpath.encode.envoy.vocabulary import VOCABULARY
+from towpath.encode.envoy.vocabulary import EnvoyVocabulary
 
 __all__ = [
-    "VOCABULARY",
     "Chains",
+    "EnvoyVocabulary",
     "certificate",
     "closed",
     "common_clusters",

@@ -10,6 +10,7 @@ to nothing that *after* does not refer to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
@@ -34,17 +35,20 @@ from towpath.encode.pack import resource, unpack
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
 
-_ASKS_NOTHING = ("envoy.filters.http.header_mutation", "envoy.filters.http.router")
+_ASKS_NOTHING = frozenset({"envoy.filters.http.header_mutation", "envoy.filters.http.router"})
 
 
-def intersection(before: Resource, after: Resource) -> Resource | None:
+def intersection(
+    before: Resource, after: Resource, *, inbound_open: bool = False
+) -> Resource | None:
     """What both let through; None if that is nothing at all, or cannot be said.
 
-    Of secrets the one before stays: without any there would be no connection at all.
+    With *inbound_open* the inbound routes beside *after* let in any request from anyone. Of secrets
+    the one before stays: without any there would be no connection at all.
     """
     if before == after or after.type_url == SECRET:
         return before
-    merge = _BY_TYPE.get(after.type_url)
+    merge = (_BESIDE_OPEN_ROUTES if inbound_open else _BY_TYPE).get(after.type_url)
     if merge is None:
         return None
     message_type, common = merge
@@ -55,7 +59,9 @@ def intersection(before: Resource, after: Resource) -> Resource | None:
     return None if message is None else resource(after.name, message)
 
 
-def _listener(previous: Listener, new: Listener) -> Listener | None:
+def _listener(
+    previous: Listener, new: Listener, asks_nothing: frozenset[str] = _ASKS_NOTHING
+) -> Listener | None:
     """The previous listener with the chains that both have; closed where the new one has another.
 
     In the mesh a chain is named for the service it leads to, and the previous one leads there too,
@@ -63,12 +69,13 @@ def _listener(previous: Listener, new: Listener) -> Listener | None:
     chain would restrict what it catches, so it is there, and closed; as it may ask for the
     first bytes, they are then read where the new listener reads them.
     """
+    same_service = partial(_same_service, asks_nothing=asks_nothing)
     old = {_key(chain.filter_chain_match): chain for chain in previous.filter_chains}
     by_name = {str(chain.name): chain for chain in previous.filter_chains}
     chains = []
     for chain in new.filter_chains:
         before = old.get(_key(chain.filter_chain_match))
-        if before is not None and (_same_service(before, chain) or _same_way(before, chain)):
+        if before is not None and (same_service(before, chain) or _same_way(before, chain)):
             chains.append(before)
         elif before is None and (common := _of_common_addresses(by_name.get(chain.name), chain)):
             chains.append(common)
@@ -93,7 +100,7 @@ def _of_common_addresses(before: FilterChain | None, chain: FilterChain) -> Filt
 
     Those of a headless service are its pods', which come and go: the others stay reachable.
     """
-    if before is None or not _same_service(before, chain):
+    if before is None or not _same_service(before, chain, _ASKS_NOTHING):
         return None
     old, new = before.filter_chain_match, chain.filter_chain_match
     ranges = {_key(one) for one in new.prefix_ranges}
@@ -109,23 +116,25 @@ def _of_common_addresses(before: FilterChain | None, chain: FilterChain) -> Filt
     return common
 
 
-def _same_service(one: FilterChain, other: FilterChain) -> bool:
-    """True if both lead to one service of the mesh, and *one* asks all that *other* does."""
+def _same_service(one: FilterChain, other: FilterChain, asks_nothing: frozenset[str]) -> bool:
+    """True if both lead to one service of the mesh, and *one* asks all that *other* does, but for
+    the filters of HTTP of those names.
+    """
     return (
         _in_mesh(one)
         and str(one.name) == other.name
         and one.transport_socket == other.transport_socket
-        and _questions(other) <= _questions(one)
+        and _questions(other, asks_nothing) <= _questions(one, asks_nothing)
     )
 
 
-def _questions(chain: FilterChain) -> set[bytes]:
+def _questions(chain: FilterChain, asks_nothing: frozenset[str]) -> set[bytes]:
     """The filters, of the network or of HTTP, that may refuse what the chain has caught."""
     questions: set[bytes] = set()
     for one in chain.filters:
         http = hcm.HttpConnectionManager()
         if one.typed_config.Unpack(http):
-            filters = (each for each in http.http_filters if str(each.name) not in _ASKS_NOTHING)
+            filters = (each for each in http.http_filters if str(each.name) not in asks_nothing)
             questions.update(map(_key, filters))
         elif not one.typed_config.Is(TcpProxy.DESCRIPTOR):
             questions.add(_key(one))
@@ -318,4 +327,7 @@ _BY_TYPE: dict[str, tuple[Callable[[], Message], Callable[..., Message | None]]]
     ENDPOINTS: (ClusterLoadAssignment, _assignment),
     LISTENER: (Listener, _listener),
     ROUTES: (RouteConfiguration, _routes),
+}
+_BESIDE_OPEN_ROUTES = _BY_TYPE | {
+    LISTENER: (Listener, partial(_listener, asks_nothing=_ASKS_NOTHING | {RBAC_FILTER}))
 }

@@ -13,7 +13,13 @@ from towpath.model.types import SECRET
 
 @dataclass(frozen=True, slots=True)
 class EnvoyVocabulary:
-    """The `Vocabulary` of Envoy sidecars; one for all of them."""
+    """The `Vocabulary` of Envoy sidecars, in two forms.
+
+    `open` says that the inbound routes of the snapshot let in any request from anyone: then a chain
+    that asks these routes refuses nobody, which the listener alone does not tell.
+    """
+
+    open: bool = False
 
     kept: frozenset[str] = frozenset({SECRET})
     """A secret is in use as long as the client asks for it: taken away, it breaks connections that
@@ -27,10 +33,7 @@ class EnvoyVocabulary:
         return closed(type_url, name)
 
     def intersection(self, before: Resource, after: Resource) -> Resource | None:
-        return intersection(before, after)
+        return intersection(before, after, inbound_open=self.open)
 
     def forbidden(self, _type_url: str, _name: str) -> str | None:
         return None
-
-
-VOCABULARY = EnvoyVocabulary()
