@@ -14,6 +14,7 @@ from typing import TypeVarTuple, cast
 from towpath.encode import envoy, grpc, pipy
 from towpath.encode.endpoints import load_assignment
 from towpath.model.egress_plan import EgressPlan
+from towpath.model.identity import TlsParameters
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.plan import (
@@ -129,23 +130,24 @@ def _as_sent(let_out: Outbound) -> Outbound:
 def _mesh_clusters(
     mesh: Mesh, reachable: Destinations, client: ClientMtls | None
 ) -> tuple[Layer, ...]:
-    """Those of mutual TLS name the account that calls; all others are shared by all accounts."""
+    """Those of mutual TLS name the account that calls, and share all else; the others share all."""
     if client is None:
         return (mesh.query(_encoded, envoy.outbound_clusters, reachable),)
     plain = mesh.query(_without, reachable, client.destinations)
+    encrypted = mesh.query(_mtls_clusters, client.destinations, client.parameters)
     return (
         mesh.query(_encoded, envoy.outbound_clusters, plain),
-        mesh.query(_mtls_clusters, client.account, client.destinations),
+        envoy.called_as(client.account, encrypted),
     )
 
 
-def _mtls_clusters(mesh: Mesh, account: Account, destinations: Destinations) -> Layer:
-    """Each is remembered on its own: there are as many as accounts times services."""
-    return Layer(tuple(mesh.query(_mtls_cluster, account, one) for one in destinations))
+def _mtls_clusters(mesh: Mesh, destinations: Destinations, parameters: TlsParameters) -> Layer:
+    """Each is remembered on its own, for all accounts."""
+    return Layer(tuple(mesh.query(_mtls_cluster, one, parameters) for one in destinations))
 
 
-def _mtls_cluster(_: Mesh, account: Account, destination: Destination) -> Resource:
-    return envoy.mtls_cluster(account, destination)
+def _mtls_cluster(_: Mesh, destination: Destination, parameters: TlsParameters) -> Resource:
+    return envoy.mtls_cluster(destination, parameters)
 
 
 def _without(_: Mesh, destinations: Destinations, others: Destinations) -> Destinations:

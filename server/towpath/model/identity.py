@@ -34,6 +34,21 @@ MODES = tuple(MtlsMode)
 
 
 @dataclass(frozen=True, slots=True)
+class TlsParameters:
+    """What both ends of mutual TLS offer: the oldest and the newest version, as Envoy names them;
+    ciphers of TLS 1.2 and curves, as BoringSSL does, the best first (none: its own).
+    """
+
+    minimum: str = "TLSv1_2"
+    maximum: str = "TLSv1_3"
+    ciphers: tuple[str, ...] = ()
+    curves: tuple[str, ...] = ()
+
+
+TLS_DEFAULTS = TlsParameters()
+
+
+@dataclass(frozen=True, slots=True)
 class Leaf:
     """One account's certificate, ready to be sent.
 

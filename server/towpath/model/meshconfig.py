@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from towpath.model.identity import MtlsMode
+from towpath.model.identity import TLS_DEFAULTS, MtlsMode, TlsParameters
 from towpath.model.injection import SidecarDefaults
 from towpath.model.names import Kind, Stamp
 
@@ -28,6 +28,7 @@ class MeshConfig:
     permissive: bool = False
     external_authorization: bool = False
     mtls: MtlsMode = MtlsMode.PERMISSIVE
+    tls: TlsParameters = TLS_DEFAULTS
     sidecar_log_level: str = "error"
     sidecar_timeout: int = 60
     http1_per_request_load_balancing: bool = False

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from towpath.model.egress import RequestMatch
 from towpath.model.egress_plan import EgressPlan
 from towpath.model.hashed import HashedOnce
+from towpath.model.identity import TLS_DEFAULTS, TlsParameters
 from towpath.model.names import Account, Protocol
 
 LOCAL = "|local"
@@ -106,6 +107,7 @@ class ClientMtls:
 
     account: Account
     destinations: Destinations
+    parameters: TlsParameters = TLS_DEFAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,7 @@ class ServerMtls:
     account: Account
     strict: bool = False
     probes: tuple[InboundPort, ...] = ()
+    parameters: TlsParameters = TLS_DEFAULTS
 
 
 @dataclass(frozen=True, slots=True)

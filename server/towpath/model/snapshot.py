@@ -6,7 +6,7 @@ layers: a layer is encoded, hashed and compared once, however many snapshots hol
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -85,6 +85,53 @@ class Layer(Mapping[str, Resource]):
 
     def __hash__(self) -> int:
         return hash(self.version)
+
+
+class Filled(Resource):
+    """A resource whose bytes are put together when they are asked for: of many that share most of
+    them, each keeps what is its own. Its version is made of the parts' versions.
+    """
+
+    __slots__ = ("_fill",)
+    _fill: Callable[[], bytes]
+
+    def __init__(self, of: Resource, version: str, fill: Callable[[], bytes]) -> None:
+        for name, value in (("type_url", of.type_url), ("name", of.name), ("version", version)):
+            object.__setattr__(self, name, value)
+        object.__setattr__(self, "_fill", fill)
+
+    @property
+    def packed(self) -> bytes:
+        return self._fill()
+
+
+class FilledLayer(Layer):
+    """The resources of another layer, each filled in by *fill* when it is asked for; *version* says
+    what all of them are filled with.
+    """
+
+    def __init__(self, of: Layer, version: str, fill: Callable[[Resource], Resource]) -> None:
+        self._of, self._fill, self._with = of, fill, version
+
+    @cached_property
+    def version(self) -> str:
+        return content_hash(self._of.version.encode(), self._with.encode())
+
+    def __getitem__(self, name: str) -> Resource:
+        return self._fill(self._of[name])
+
+    def find(self, name: str) -> Resource | None:
+        blank = self._of.find(name)
+        return None if blank is None else self._fill(blank)
+
+    def missing(self, names: frozenset[str]) -> frozenset[str]:
+        return self._of.missing(names)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._of)
+
+    def __len__(self) -> int:
+        return len(self._of)
 
 
 class ResourceSet(Mapping[str, Resource]):  # noqa: PLW1641 (no Mapping has a hash)

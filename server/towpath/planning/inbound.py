@@ -42,7 +42,7 @@ def _mtls(mesh: Mesh, pod: Pod, open_ports: Mapping[int, InboundPort]) -> Server
     strict = mesh.query(mode, pod.namespace) is MtlsMode.STRICT
     probed = [port for port in _probed(pod) if strict and port.port in open_ports and port.probes]
     probes = (replace(open_ports[port.port], probes=port.probes) for port in probed)
-    return ServerMtls(account, strict=strict, probes=tuple(probes))
+    return ServerMtls(account, strict, tuple(probes), config(mesh).tls)
 
 
 def lets_in(mesh: Mesh) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, SidecarId
 from towpath.model.plan import ClientMtls, Destinations, Outbound, Plan
+from towpath.planning.config import config
 from towpath.planning.destinations import encrypted
 from towpath.planning.identity import identity_of
 from towpath.planning.inbound import inbound
@@ -29,6 +30,13 @@ def plan(mesh: Mesh, sidecar: SidecarId) -> Plan | None:
 
 def _calling_as(mesh: Mesh, account: Account, let_out: Outbound) -> Outbound:
     """The same, by mutual TLS wherever that is taken."""
-    reachable = set(let_out.destinations)
-    destinations = Destinations(one for one in mesh.query(encrypted) if one in reachable)
-    return replace(let_out, mtls=ClientMtls(account, destinations)) if destinations else let_out
+    destinations = mesh.query(_encrypted_among, let_out.destinations)
+    if not destinations:
+        return let_out
+    return replace(let_out, mtls=ClientMtls(account, destinations, config(mesh).tls))
+
+
+def _encrypted_among(mesh: Mesh, destinations: Destinations) -> Destinations:
+    """Found once for all accounts that may reach the same."""
+    reachable = set(destinations)
+    return Destinations(one for one in mesh.query(encrypted) if one in reachable)

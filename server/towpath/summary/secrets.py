@@ -11,6 +11,7 @@ from envoy.extensions.transport_sockets.tls.v3.tls_pb2 import (
     UpstreamTlsContext,
 )
 
+from towpath.model.identity import TLS_DEFAULTS
 from towpath.summary.layout import Block
 
 
@@ -50,4 +51,20 @@ def client_tls(socket: Any) -> Iterator[str]:
 
 def _secrets(tls: Any) -> str:
     own = ", ".join(one.name for one in tls.tls_certificate_sds_secret_configs)
-    return f"{own}; {tls.validation_context_sds_secret_config.name}"
+    parts = (own, tls.validation_context_sds_secret_config.name, *_offers(tls.tls_params))
+    return "; ".join(parts)
+
+
+def _offers(params: Any) -> Iterator[str]:
+    """What differs from what both ends offer where nobody says anything."""
+    name = params.TlsProtocol.Name
+    oldest, newest = (
+        name(version)
+        for version in (params.tls_minimum_protocol_version, params.tls_maximum_protocol_version)
+    )
+    if (oldest, newest) != (TLS_DEFAULTS.minimum, TLS_DEFAULTS.maximum):
+        yield f"{oldest} to {newest}"
+    if params.cipher_suites:
+        yield f"ciphers {', '.join(params.cipher_suites)}"
+    if params.ecdh_curves:
+        yield f"curves {', '.join(params.ecdh_curves)}"

@@ -22,7 +22,7 @@ from towpath.encode import envoy
 from towpath.encode.endpoints import load_assignment
 from towpath.encode.envoy.inspection import inspected
 from towpath.encode.pack import unpack
-from towpath.model.identity import Roots
+from towpath.model.identity import TLS_DEFAULTS, Roots
 from towpath.model.names import Account, Protocol
 from towpath.model.plan import (
     Destination,
@@ -33,7 +33,7 @@ from towpath.model.plan import (
     Request,
     ServerMtls,
 )
-from towpath.model.snapshot import Resource
+from towpath.model.snapshot import Layer, Resource
 
 WEB, CURL = Account("shop", "web"), Account("shop", "curl")
 HTTP = InboundPort(8080, Protocol.HTTP, ("shop/web",))
@@ -65,7 +65,13 @@ def _server(chain: Any) -> DownstreamTlsContext:
 
 
 def _cluster(destination: Destination) -> Cluster:
-    return _read(envoy.mtls_cluster(CURL, destination), Cluster())
+    return _read(_called_as_curl(destination), Cluster())
+
+
+def _called_as_curl(destination: Destination) -> Resource:
+    forms = Layer((envoy.mtls_cluster(destination, TLS_DEFAULTS),))
+    (resource,) = envoy.called_as(CURL, forms).values()
+    return resource
 
 
 def _destination(*, direct: bool = False) -> Destination:
@@ -258,7 +264,7 @@ def test_a_secret_never_stands_in_for_another_but_the_one_before() -> None:
 
 def test_until_mutual_tls_has_been_tried_a_cluster_stays_as_it_was() -> None:
     (plain,) = envoy.outbound_clusters(Destinations((_destination(),))).values()
-    tls = envoy.mtls_cluster(CURL, _destination())
+    tls = _called_as_curl(_destination())
 
     assert plain == envoy.EnvoyVocabulary().intersection(plain, tls)
     assert tls == envoy.EnvoyVocabulary().intersection(tls, plain)

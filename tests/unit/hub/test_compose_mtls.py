@@ -216,7 +216,7 @@ def test_a_newly_marked_service_is_encoded_alone_and_not_with_all_others() -> No
         queries.update(*store.drain())
         queries.get(snapshot, ClientKind.ENVOY, CURL)
 
-    assert ["s7"] == [call.args[1].service for call in encoded.call_args_list]
+    assert ["s7"] == [call.args[0].service for call in encoded.call_args_list]
     assert not listeners.called
 
 

@@ -114,8 +114,8 @@ async def test_a_switch_has_a_line_with_what_it_was(told: _Told) -> None:
 
 
 def test_every_attribute_of_the_mesh_config_is_a_switch() -> None:
-    # What new pods are given is many fields, whose change is told as one of the object.
-    others = {"namespace", "name", "stamp", "injection"}
+    # These are many fields each, whose change is told as one of the object.
+    others = {"namespace", "name", "stamp", "injection", "tls"}
     assert {field.name for field in fields(MeshConfig)} - others == set(SWITCHES)
 
 

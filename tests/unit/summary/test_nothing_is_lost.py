@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from support.egress_rules import rules
 from towpath.encode.envoy import (
+    called_as,
     egress_clusters,
     egress_routes,
     inbound_clusters,
@@ -22,6 +23,7 @@ from towpath.encode.envoy import (
 )
 from towpath.model.egress import ConnectionSettings
 from towpath.model.egress_plan import EgressTargets
+from towpath.model.identity import TlsParameters
 from towpath.model.names import Account, Protocol
 from towpath.model.plan import (
     Destination,
@@ -86,7 +88,16 @@ accounts = st.sampled_from((Account("shop", "web"), Account("shop", "db")))
 probed = st.builds(
     InboundPort, st.just(80), st.just(Protocol.HTTP), st.just(("shop/web",)), st.just(PROBE)
 )
-servers = st.builds(ServerMtls, accounts, st.booleans(), st.tuples(probed) | st.just(()))
+parameters = st.builds(
+    TlsParameters,
+    st.sampled_from(("TLSv1_2", "TLSv1_3")),
+    st.just("TLSv1_3"),
+    st.sampled_from(((), ("ECDHE-ECDSA-AES128-GCM-SHA256",))),
+    st.sampled_from(((), ("X25519",), ("X25519", "P-256"))),
+)
+servers = st.builds(
+    ServerMtls, accounts, st.booleans(), st.tuples(probed) | st.just(()), parameters
+)
 
 
 @given(
@@ -115,16 +126,21 @@ def test_policies_that_read_alike_are_alike(
     ports,
     accounts,
     st.none() | servers,
+    parameters,
 )
 def test_in_mesh_traffic_that_reads_alike_is_alike(
-    some: list[Destination], port: InboundPort, account: Account, mtls: ServerMtls | None
+    some: list[Destination],
+    port: InboundPort,
+    account: Account,
+    mtls: ServerMtls | None,
+    offered: TlsParameters,
 ) -> None:
     to, let_in = Destinations(tuple(some)), Inbound((port,), mtls)
 
     READINGS.add(
         outbound_listener(Outbound(to, passthrough=False)),
         outbound_clusters(to),
-        Layer(tuple(mtls_cluster(account, one) for one in to)),
+        called_as(account, Layer(tuple(mtls_cluster(one, offered) for one in to))),
         outbound_routes(to),
         inbound_listener(let_in),
         inbound_clusters(let_in),

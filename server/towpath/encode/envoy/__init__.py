@@ -1,6 +1,7 @@
 """The vocabulary of Envoy sidecars: listeners, clusters and routes, a file for each."""
 
 from towpath.encode.envoy.clusters import (
+    called_as,
     common_clusters,
     inbound_clusters,
     mtls_cluster,
@@ -19,6 +20,7 @@ from towpath.encode.envoy.vocabulary import EnvoyVocabulary
 __all__ = [
     "Chains",
     "EnvoyVocabulary",
+    "called_as",
     "certificate",
     "closed",
     "common_clusters",

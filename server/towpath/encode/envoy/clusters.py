@@ -18,10 +18,12 @@ from envoy.extensions.upstreams.http.v3.http_protocol_options_pb2 import HttpPro
 from towpath.encode.envoy import names
 from towpath.encode.envoy.tls import client_socket, where_marked
 from towpath.encode.envoy.transparency import common_options, http2, upstream_http1
+from towpath.encode.form import BLANK, Form, filled
 from towpath.encode.pack import ads, pack, resource, seconds
 from towpath.encode.unlimited import UNLIMITED
 from towpath.model.egress import ConnectionSettings
 from towpath.model.egress_plan import PASSTHROUGH
+from towpath.model.identity import TlsParameters
 from towpath.model.names import Account, Protocol
 from towpath.model.plan import Destination, Destinations, Inbound
 from towpath.model.ports import ADMIN_PORT
@@ -37,15 +39,22 @@ def outbound_clusters(destinations: Destinations) -> Layer:
     return Layer(tuple(finished(_to(one), protocol=one.protocol) for one in destinations))
 
 
-def mtls_cluster(account: Account, destination: Destination) -> Resource:
-    """The cluster of a destination that *account* calls by mutual TLS, where that is taken."""
+def mtls_cluster(destination: Destination, parameters: TlsParameters) -> Form:
+    """The cluster of a destination that is called by mutual TLS, where that is taken. As whom is
+    left blank: there are as many of these as accounts times services.
+    """
     cluster = _to(destination)
-    socket = client_socket(account, destination.namespace, destination.service)
+    socket = client_socket(BLANK, destination.namespace, destination.service, parameters)
     if destination.direct:
         cluster.transport_socket.CopyFrom(socket)
     else:
         cluster.transport_socket_matches.extend(where_marked(socket))
-    return finished(cluster, protocol=destination.protocol)
+    return Form.around(finished(cluster, protocol=destination.protocol))
+
+
+def called_as(account: Account, clusters: Layer) -> Layer:
+    """These clusters of mutual TLS as *account* calls by them."""
+    return filled(clusters, names.certificate_of(account))
 
 
 def inbound_clusters(plan: Inbound) -> Layer:

@@ -56,6 +56,8 @@ def intersection(
     if not (unpack(before).Unpack(old) and unpack(after).Unpack(new)):
         return None
     message = common(old, new)
+    if message is old:
+        return before
     return None if message is None else resource(after.name, message)
 
 

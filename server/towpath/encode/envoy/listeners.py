@@ -149,7 +149,7 @@ def _take_mtls(listener: Listener, ports: Iterable[InboundPort], mtls: ServerMtl
     listener.listener_filters.append(tls_inspector(port.port for port in services))
     listener.listener_filters_timeout.CopyFrom(seconds(_patience(services)))
     listener.continue_on_listener_filters_timeout = True
-    socket = server_socket(mtls.account)
+    socket = server_socket(mtls.account, mtls.parameters)
     for port in services:
         for chain in _chains(names.inbound_chain(port), port, names.mtls_routes_of(port)):
             chain.filter_chain_match.application_protocols.append(ALPN)

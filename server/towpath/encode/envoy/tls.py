@@ -20,20 +20,23 @@ from google.protobuf.struct_pb2 import Struct
 from towpath.encode.endpoints import mark
 from towpath.encode.envoy import names
 from towpath.encode.pack import ads, pack
+from towpath.model.identity import TlsParameters
 from towpath.model.names import Account
 
 ALPN = "osm"
 """What tells mutual TLS of the mesh from the applications' own: only a client says it."""
 
 
-def server_socket(account: Account) -> TransportSocket:
+def server_socket(account: Account, parameters: TlsParameters) -> TransportSocket:
     """What takes mutual TLS as *account*; nobody comes in without a certificate.
 
     It answers no ALPN, which would say what is spoken inside. It resumes no session: one that is
     resumed lives on when the client's certificate has ended.
     """
     context = DownstreamTlsContext(
-        common_tls_context=_context(account, trust=names.trust_of_server(account)),
+        common_tls_context=_context(
+            names.certificate_of(account), parameters, trust=names.trust_of_server(account)
+        ),
         require_client_certificate={"value": True},
         disable_stateless_session_resumption=True,
         disable_stateful_session_resumption=True,
@@ -41,9 +44,11 @@ def server_socket(account: Account) -> TransportSocket:
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
 
 
-def client_socket(account: Account, namespace: str, service: str) -> TransportSocket:
-    """What calls a service by mutual TLS as *account*."""
-    tls = _context(account, trust=names.trust_of_client(namespace, service))
+def client_socket(
+    certificate: str, namespace: str, service: str, parameters: TlsParameters
+) -> TransportSocket:
+    """What calls a service by mutual TLS with the secret *certificate*."""
+    tls = _context(certificate, parameters, trust=names.trust_of_client(namespace, service))
     tls.alpn_protocols.append(ALPN)
     context = UpstreamTlsContext(
         common_tls_context=tls,
@@ -65,14 +70,16 @@ def where_marked(socket: TransportSocket) -> list[Cluster.TransportSocketMatch]:
     ]
 
 
-def _context(account: Account, *, trust: str) -> CommonTlsContext:
-    versions = common.TlsParameters
+def _context(certificate: str, parameters: TlsParameters, *, trust: str) -> CommonTlsContext:
+    versions = common.TlsParameters.TlsProtocol
     return CommonTlsContext(
-        tls_params=versions(
-            tls_minimum_protocol_version=versions.TLSv1_2,
-            tls_maximum_protocol_version=versions.TLSv1_3,
+        tls_params=common.TlsParameters(
+            tls_minimum_protocol_version=versions.Value(parameters.minimum),
+            tls_maximum_protocol_version=versions.Value(parameters.maximum),
+            cipher_suites=parameters.ciphers,
+            ecdh_curves=parameters.curves,
         ),
-        tls_certificate_sds_secret_configs=[_secret(names.certificate_of(account))],
+        tls_certificate_sds_secret_configs=[_secret(certificate)],
         validation_context_sds_secret_config=_secret(trust),
     )
 

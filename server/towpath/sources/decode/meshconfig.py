@@ -16,6 +16,7 @@ from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.injection import sidecar_defaults
 from towpath.sources.decode.meshconfig_table import report_unsupported, schema
 from towpath.sources.decode.schema import Schema, shortened
+from towpath.sources.decode.tls import tls_parameters
 
 LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
 
@@ -58,6 +59,7 @@ def mesh_config(raw: Mapping[str, object], findings: Findings) -> MeshConfig | N
         permissive=traffic.flag(_PERMISSIVE) and _PERMISSIVE not in unclear,
         external_authorization=_asks_elsewhere(traffic) or _AUTHORIZATION in unclear,
         mtls=MtlsMode(traffic.choice("mtls", MODES, default=MtlsMode.PERMISSIVE)),
+        tls=tls_parameters(sidecar, findings),
         sidecar_log_level=sidecar.choice("logLevel", LOG_LEVELS, default="error"),
         sidecar_timeout=_timeout(sidecar),
         http1_per_request_load_balancing=traffic.flag("http1PerRequestLoadBalancing"),

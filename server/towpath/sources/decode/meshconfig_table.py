@@ -97,10 +97,26 @@ FIELDS = (
     Field("sidecar.resources.limits", "Limits of cpu, memory and ephemeral-storage.", USED),
     Field("sidecar.resources.requests", "Requests of the same.", USED),
     Field("sidecar.resources.claims", "Claims on resources.", ()),
-    Field("sidecar.tlsMinProtocolVersion", "Oldest TLS inside the mesh.", ("", "TLSv1_2")),
-    Field("sidecar.tlsMaxProtocolVersion", "Newest TLS inside the mesh.", ("", "TLSv1_3")),
-    Field("sidecar.cipherSuites", "Ciphers inside the mesh.", ()),
-    Field("sidecar.ecdhCurves", "Curves inside the mesh.", ()),
+    Field(
+        "sidecar.tlsMinProtocolVersion",
+        "Oldest TLS between sidecars: TLSv1_2 (the default) or TLSv1_3.",
+        USED,
+    ),
+    Field(
+        "sidecar.tlsMaxProtocolVersion",
+        "Newest TLS between sidecars: TLSv1_3 (the default) or TLSv1_2.",
+        USED,
+    ),
+    Field(
+        "sidecar.cipherSuites",
+        "Ciphers of TLS 1.2 between sidecars, the best first; Envoy's own if none is said.",
+        USED,
+    ),
+    Field(
+        "sidecar.ecdhCurves",
+        "Curves of TLS between sidecars, the best first; Envoy's own if none is said.",
+        USED,
+    ),
     Field(
         "sidecar.localProxyMode", "Where a sidecar reaches its own application.", ("", "Localhost")
     ),

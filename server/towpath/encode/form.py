@@ -1,0 +1,114 @@
+"""Form: an encoded resource in which one text is left blank, for many that differ in it alone.
+
+Each is then put together from bytes that all share: a message of protobuf says how long it is
+before what is in it, so that only these lengths, around the blank, are to be written anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from towpath.model.snapshot import Filled, FilledLayer, Layer, Resource, content_hash
+
+BLANK = "\0blank\0"
+"""What stands where the text is left blank; no name of anything has it."""
+
+_BLANK = BLANK.encode()
+_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
+
+
+class Form(Resource):
+    """What is encoded with one `BLANK`, as a whole text of its own."""
+
+    __slots__ = ("_heads", "_tail")
+    _heads: tuple[tuple[bytes, int], ...]
+    _tail: bytes
+
+    @classmethod
+    def around(cls, blank: Resource) -> Form:
+        """ValueError if there is no blank in it, or more than one."""
+        form = cls(blank.type_url, blank.name, blank.version, blank.packed)
+        data = blank.packed
+        if data.count(_BLANK) != 1:
+            raise ValueError(f"{blank.name} has {data.count(_BLANK)} blanks")
+        heads, begin = [], 0
+        for at, content, length in _around(data, data.index(_BLANK)):
+            heads.append((data[begin:at], length))
+            begin = content
+        object.__setattr__(form, "_heads", tuple(heads))
+        object.__setattr__(form, "_tail", data[begin + len(_BLANK) :])
+        return form
+
+    def filled(self, text: bytes) -> Resource:
+        """The resource with that text in the place of the blank; it must not be empty, as protobuf
+        leaves out what is.
+        """
+        version = content_hash(self.version.encode(), text)
+        return Filled(self, version, partial(self._fill, text))
+
+    def _fill(self, text: bytes) -> bytes:
+        parts, more = [self._tail, text], len(text) - len(_BLANK)
+        # From within: a longer message may have a longer length, which the next one holds.
+        for head, length in reversed(self._heads):
+            written = varint(length + more)
+            parts += [written, head]
+            more += len(written) - len(varint(length))
+        parts.reverse()
+        return b"".join(parts)
+
+
+def filled(forms: Layer, text: str) -> Layer:
+    """All of these `forms` with that text."""
+    return FilledLayer(forms, text, partial(_filled, text.encode()))
+
+
+def _filled(text: bytes, form: Resource) -> Resource:
+    assert isinstance(form, Form)
+    return form.filled(text)
+
+
+def varint(number: int) -> bytes:
+    """A number as protobuf writes it: seven bits a byte, the lowest first."""
+    written = bytearray()
+    while number > 0x7F:
+        written.append(number & 0x7F | 0x80)
+        number >>= 7
+    written.append(number)
+    return bytes(written)
+
+
+def _around(data: bytes, target: int) -> Iterator[tuple[int, int, int]]:
+    """Of each message around the text at *target*, from without, and of the text itself: where its
+    length and where its content begin, and the length.
+    """
+    position = 0
+    while True:
+        tag, at = _read_varint(data, position)
+        if tag & 7 == _LENGTH:
+            length, content = _read_varint(data, at)
+            if content <= target < content + length:
+                yield at, content, length
+                position = content
+            else:
+                position = content + length
+            if content == target:
+                return
+        elif tag & 7 == _VARINT:
+            _, position = _read_varint(data, at)
+        elif tag & 7 in (_FIXED32, _FIXED64):
+            position = at + (4 if tag & 7 == _FIXED32 else 8)
+        else:
+            raise ValueError(f"wire type {tag & 7} at {position}")
+
+
+def _read_varint(data: bytes, position: int) -> tuple[int, int]:
+    """The number there, and where the next thing begins."""
+    number = shift = 0
+    while True:
+        byte = data[position]
+        position += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, position
+        shift += 7

@@ -1,0 +1,77 @@
+"""What a MeshConfig says of TLS between sidecars.
+
+What an Envoy would reject, or by which no two sidecars could speak, is not sent to any: an entry
+that is not allowed is left out, and a list of which nothing is left counts as none.
+"""
+
+from __future__ import annotations
+
+from towpath.model.identity import TLS_DEFAULTS, TlsParameters
+from towpath.model.problem import Reason
+from towpath.sources.decode.fields import Reader
+from towpath.sources.decode.findings import Findings, show
+
+TLS12, TLS13 = "TLSv1_2", "TLSv1_3"
+VERSIONS = (TLS12, TLS13)
+AUTOMATIC = ("", "TLS_AUTO")
+"""What asks for the default, as in Open Service Mesh."""
+
+P256 = "P-256"
+CURVES = ("X25519", P256, "P-384", "P-521")
+
+ECDSA = (
+    "ECDHE-ECDSA-AES128-GCM-SHA256",
+    "ECDHE-ECDSA-AES256-GCM-SHA384",
+    "ECDHE-ECDSA-CHACHA20-POLY1305",
+    "ECDHE-ECDSA-AES128-SHA",
+    "ECDHE-ECDSA-AES256-SHA",
+)
+"""Ciphers for certificates of elliptic curves, as those of sidecars are."""
+CIPHERS = (*ECDSA, *(name.replace("ECDSA", "RSA") for name in ECDSA))
+"""Those that keep what was said secret if a key is lost later; the others are harmless beside the
+first, and of no use.
+"""
+
+
+def tls_parameters(sidecar: Reader, findings: Findings) -> TlsParameters:
+    """The section `sidecar` of one MeshConfig."""
+    minimum = _version(sidecar, "tlsMinProtocolVersion", TLS_DEFAULTS.minimum)
+    maximum = _version(sidecar, "tlsMaxProtocolVersion", TLS_DEFAULTS.maximum)
+    if minimum > maximum:
+        message = f"is {show(maximum)}, older than tlsMinProtocolVersion; {show(minimum)} is used"
+        findings.add(Reason.INVALID, sidecar.path("tlsMaxProtocolVersion"), message)
+        maximum = minimum
+    ciphers = _entries(sidecar, "cipherSuites", CIPHERS, findings)
+    if ciphers and not set(ciphers) & set(ECDSA):
+        message = (
+            "has no cipher for certificates on elliptic curves, which sidecars have; one of them "
+            f"is to be {', '.join(ECDSA)}; Envoy's own are used"
+        )
+        findings.add(Reason.INVALID, sidecar.path("cipherSuites"), message)
+        ciphers = ()
+    curves = _entries(sidecar, "ecdhCurves", CURVES, findings)
+    if curves and P256 not in curves and maximum == TLS12:
+        message = f"is without {P256}, the curve of the sidecars' keys, as TLS 1.2 needs it; added"
+        findings.add(Reason.INVALID, sidecar.path("ecdhCurves"), message)
+        curves = (*curves, P256)
+    return TlsParameters(minimum, maximum, ciphers, curves)
+
+
+def _version(sidecar: Reader, name: str, default: str) -> str:
+    if sidecar.value(name) in AUTOMATIC:
+        return default
+    return sidecar.choice(name, VERSIONS, default=default)
+
+
+def _entries(
+    sidecar: Reader, name: str, allowed: tuple[str, ...], findings: Findings
+) -> tuple[str, ...]:
+    """The entries that are allowed, each once, in their order."""
+    entries = list[str]()
+    for path, text in sidecar.texts_at(name):
+        if text not in allowed:
+            words = ", ".join(allowed)
+            findings.invalid(path, text, allowed=words, effect="it is left out")
+        elif text not in entries:
+            entries.append(text)
+    return tuple(entries)
