@@ -6,6 +6,7 @@ The manual's demo runs with a pod exactly as it was stored.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import ssl
 import tempfile
@@ -28,12 +29,14 @@ from support.kube.cluster import ADMIN, Cluster
 from support.kube.command import towpath
 from support.kube.injecting import WEBHOOK, Injecting, account, installed, pod
 from support.kube.kubelet import Kubelet
+from towpath.planning.identity import MARK
 
 pytestmark = [pytest.mark.kube, pytest.mark.dataplane]
 
 HTTPS = "https://httpbin.org:443"
 SENT = "towpath_xds_sent_resources_total"
 MANY = 100
+BEGIN = b"-----BEGIN CERTIFICATE-----"
 LEVELS = ("privileged", "baseline", "restricted")
 
 
@@ -253,6 +256,40 @@ def test_the_bundle_is_repaired_whoever_breaks_it(injecting: Injecting) -> None:
     upgraded = towpath(injecting.cluster, "upgrade")
     assert upgraded.exit_code == 0, upgraded.error
     assert right == injecting.bundle()
+
+
+def test_a_rotation_waits_for_the_pods_that_trust_the_old_root_alone(
+    injecting: Injecting,
+) -> None:
+    cluster, server = injecting.cluster, injecting.server
+    cluster.kubectl("delete", "pods", "-A", "-l", MARK[0], "--now")
+    injecting.join("rotated")
+    cluster.apply(account("default", "rotated"), pod("old", "rotated"))
+    bundles = [injecting.bundle()]
+
+    def step(name: str, *, refused: str = "") -> None:
+        done = server.run("certificates", "rotate", name)
+        assert int(bool(refused)) == done.returncode, done.stderr
+        assert refused in done.stderr
+
+    step("trust")
+    server.mount_authority()
+    bundles.append(injecting.wait_trusted(unlike=bundles[-1]))
+    cluster.apply(pod("new", "rotated"))
+    step("sign", refused="1 injected pods do not have the new root in their bootstrap, such as rot")
+    cluster.kubectl("delete", "pod", "old", "-n", "rotated", "--now")
+    step("sign")
+    server.mount_authority()
+    server.process.stop()
+    server.start()
+    step("drop")
+    server.mount_authority()
+    bundles.append(injecting.wait_trusted(unlike=bundles[-1]))
+
+    old, both, new = (base64.b64decode(bundle).strip() for bundle in bundles)
+    assert old != new
+    assert [1, 2, 1] == [one.count(BEGIN) for one in (old, both, new)]
+    assert cluster.apply(pod("newest", "rotated")).exit_code == 0
 
 
 def test_many_pods_at_once(injecting: Injecting) -> None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from towpath.ca.rotation import Entries
+    from towpath.inject.trust import Trust
     from towpath.kubeapi.client import KubeApi
 
 further_option = click.option(
@@ -47,7 +48,8 @@ takes no certificate of the old root either."""
 def rotate() -> None:
     """Exchange the authority in the Secret towpath-ca: trust, then sign, then drop.
 
-    Each step refuses while a connected sidecar has not acknowledged the one before.
+    Each step refuses while a connected sidecar has not acknowledged the one before, or an injected
+    pod could not reach a server that has taken it.
     """
 
 
@@ -59,7 +61,7 @@ def trust(*, osm_namespace: str, kubeconfig: Path | None, context: str) -> None:
     from towpath.ca import rotation
     from towpath.ca.mesh_authority import LIFETIME, NAME
 
-    def step(entries: Entries) -> Entries:
+    def step(entries: Entries, _: Trust) -> Entries:
         return rotation.trust(entries, NAME, lifetime=LIFETIME, clock=utc_now)
 
     _change(osm_namespace, kubeconfig, context, step)
@@ -82,8 +84,9 @@ def sign(
     """Let the new root sign, once every sidecar trusts it."""
     from towpath.ca import rotation
 
-    def step(entries: Entries) -> Entries:
+    def step(entries: Entries, pods: Trust) -> Entries:
         root = rotation.next_root(entries, clock=utc_now)
+        _every_pod(pods, root)
         text = "do not trust the new root yet"
         _all_replicas(server, further, lambda one: _trusts(one, root), text)
         return rotation.sign(entries, clock=utc_now)
@@ -110,9 +113,10 @@ def drop(
     from towpath.ca.mesh_authority import NAME
     from towpath.ca.secret import read_authority
 
-    def step(entries: Entries) -> Entries:
+    def step(entries: Entries, pods: Trust) -> Entries:
         dropped = rotation.drop(entries, NAME, clock=utc_now)
         root = read_authority(dropped, clock=utc_now).certificate
+        _every_pod(pods, root)
         text = "do not show a certificate of the new root yet"
         _all_replicas(server, further, lambda one: _shows(one, root), text)
         return dropped
@@ -125,13 +129,16 @@ def _change(
     namespace: str,
     kubeconfig: Path | None,
     context: str,
-    step: Callable[[Entries], Entries],
+    step: Callable[[Entries, Trust], Entries],
     *,
     servers: int = 0,
 ) -> None:
-    """Take a step with the Secret; *servers* is how many it asks for their sidecars."""
+    """Take a step with the Secret, by what pods trust; *servers* is how many it asks for their
+    sidecars.
+    """
     from towpath.ca.mesh_authority import NoAuthority, change_secret
     from towpath.ca.rotation import TooEarly
+    from towpath.inject.trust import pods_trust
     from towpath.status.reports import replicas
 
     async def act(api: KubeApi) -> None:
@@ -141,7 +148,8 @@ def _change(
                 f"{running} replicas serve sidecars, and {servers} would be asked: give the "
                 "addresses of the others by --further, or scale to one"
             )
-        await change_secret(api, namespace, step)
+        pods = await pods_trust(api) if servers else {}
+        await change_secret(api, namespace, lambda entries: step(entries, pods))
 
     try:
         on_cluster(kubeconfig, context, act)
@@ -160,6 +168,19 @@ def _all_replicas(
     if late:
         some = ", ".join(sorted(set(late))[:5])
         raise TooEarly(f"{len(late)} sidecars {text}, such as {some}: wait, and try again")
+
+
+def _every_pod(pods: Trust, root: x509.Certificate) -> None:
+    """TooEarly unless all of them would take a server with a certificate of that root."""
+    from towpath.ca.rotation import TooEarly
+
+    late = sorted(name for name, roots in pods.items() if root not in roots)
+    if late:
+        some = ", ".join(late[:5])
+        raise TooEarly(
+            f"{len(late)} injected pods do not have the new root in their bootstrap, such as "
+            f"{some}: restart them (`kubectl rollout restart`), and try again"
+        )
 
 
 def _trusts(holding: Holding, root: x509.Certificate) -> bool:

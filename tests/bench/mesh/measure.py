@@ -72,7 +72,15 @@ class TurnSelector(selectors.DefaultSelector):
 class Server:
     """All of a server but gRPC, and its sidecars."""
 
-    def __init__(self, size: Size, *, delta: bool, selector: TurnSelector) -> None:
+    def __init__(
+        self,
+        size: Size,
+        *,
+        delta: bool,
+        selector: TurnSelector,
+        picture: type[Picture] = Picture,
+        plaintext: bool = True,
+    ) -> None:
         self.size, self.delta = size, delta
         self._selector = selector
         self.fleet = Fleet()
@@ -81,7 +89,7 @@ class Server:
             quiet=settings.settle_quiet, longest=settings.settle_max, clock=time.monotonic
         )
         self.store = Store(MeshSettings().scope, on_change=debounce.touch)
-        self.picture = Picture(size, self.store)
+        self.picture = picture(size, self.store)
         metrics = Metrics()
         self.hub = Hub(
             self.store,
@@ -93,8 +101,8 @@ class Server:
         )
         gate = Gate(
             RULES,
-            plaintext=True,
-            trust_domain="",
+            plaintext=plaintext,
+            trust_domain="cluster.local",
             people=frozenset(),
             metrics=metrics,
             largest=LARGEST,
@@ -130,7 +138,8 @@ class Server:
         for number in range(self.size.sidecars):
             wants = frozenset(self.picture.service_names(number)) if self.size.names else None
             node_id = str(self.picture.sidecar(number))
-            sidecar = Sidecar(node_id, self.fleet, delta=self.delta, wants=wants)
+            login = self.picture.login(number)
+            sidecar = Sidecar(node_id, self.fleet, delta=self.delta, wants=wants, login=login)
             self._tasks.append(asyncio.create_task(self._serve(sidecar.requests(), sidecar)))
 
     async def measure(self, change: Callable[[], None], *, least: int) -> Figures:

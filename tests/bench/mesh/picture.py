@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from bench.mesh.sidecar import Login
 from support.objects import endpoint_slice, mesh_config, namespace, pod, port, service
 from towpath.model.names import Protocol, SidecarId
 from towpath.model.workloads import EndpointSlice, Pod, Service
@@ -46,7 +47,7 @@ class Picture:
     def fill(self) -> None:
         """Put everything into the store."""
         for number in range(SPACES):
-            self.store.apply(namespace(_space(number)))
+            self.store.apply(namespace(space(number)))
         self.store.apply(mesh_config(policies=True))
         addresses: dict[int, list[str]] = {}
         for number in range(self.size.pods):
@@ -59,14 +60,18 @@ class Picture:
 
     def sidecar(self, number: int) -> SidecarId:
         """That of the pod of this number."""
-        return SidecarId(f"pod-{number}", _space(number % self.size.services))
+        return SidecarId(f"pod-{number}", space(number % self.size.services))
+
+    def login(self, _number: int) -> Login | None:
+        """How that sidecar is authenticated."""
+        return None
 
     def service_names(self, number: int) -> list[str]:
         """Of which services that sidecar wants the endpoints: names of clusters."""
         count = self.size.names or self.size.services
         first = number * count
         of = ((first + n) % self.size.services for n in range(count))
-        return [f"{_space(one)}/svc-{one}|80" for one in of]
+        return [f"{space(one)}/svc-{one}|80" for one in of]
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -102,23 +107,23 @@ class Picture:
         return service(
             f"svc-{number}",
             port(80, Protocol.TCP, target=APP_PORT),
-            in_namespace=_space(number),
+            in_namespace=space(number),
             ips=[f"10.{96 + (number >> 16)}.{number >> 8 & 255}.{number & 255}"],
         )
 
     def _slice(self, number: int, addresses: list[str]) -> EndpointSlice:
-        return endpoint_slice(f"svc-{number}", *addresses, in_namespace=_space(number))
+        return endpoint_slice(f"svc-{number}", *addresses, in_namespace=space(number))
 
     def _pod(self, number: int) -> Pod:
         of = number % self.size.services
         return pod(
             f"pod-{number}",
-            in_namespace=_space(of),
+            in_namespace=space(of),
             account=f"account-{number}",
             app=f"svc-{of}",
             addresses=[f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}"],
         )
 
 
-def _space(number: int) -> str:
+def space(number: int) -> str:
     return f"space-{number % SPACES}"

@@ -24,9 +24,11 @@ from envoy.service.discovery.v3.discovery_pb2 import (
 from google.protobuf.message import Message
 
 from towpath.model.plan import destination_of
-from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, SECRET
 
 TYPES = (CLUSTER, ENDPOINTS, LISTENER)
+"""What every sidecar asks for."""
+
 _NONCE = 0x2A  # tag of field 5, the last of every response
 LONGEST_TAIL = 400
 """Bytes at a response's end in which its type stands, unless it says what is removed."""
@@ -51,14 +53,30 @@ class Fleet:
         self.sidecars.clear()
 
 
+@dataclass(frozen=True, slots=True)
+class Login:
+    """The certificate (PEM) that a sidecar shows, and the secrets that it asks for."""
+
+    certificate: bytes
+    secrets: tuple[str, ...]
+
+
 class Sidecar:
     """One stream, as the context and the requests of a gRPC method; *wants* are the clusters whose
-    endpoints it asks for (None: of all there are).
+    endpoints it asks for (None: of all there are). With a *login* it is authenticated, and asks for
+    secrets too, in the delta variant.
     """
 
     def __init__(
-        self, node_id: str, fleet: Fleet, *, delta: bool, wants: frozenset[str] | None
+        self,
+        node_id: str,
+        fleet: Fleet,
+        *,
+        delta: bool,
+        wants: frozenset[str] | None,
+        login: Login | None = None,
     ) -> None:
+        self._login = login
         self._node = Node(id=node_id, user_agent_name="envoy")
         self._fleet = fleet
         self._delta = delta
@@ -74,7 +92,10 @@ class Sidecar:
         return "ipv4:127.0.0.1:1"
 
     def auth_context(self) -> dict[str, list[bytes]]:
-        return {"transport_security_type": [b"insecure"]}
+        if self._login is None:
+            return {"transport_security_type": [b"insecure"]}
+        shown = {"x509_pem_cert": [self._login.certificate]}
+        return {"transport_security_type": [b"ssl"], **shown}
 
     async def abort(self, code: Any, details: str) -> None:
         raise RuntimeError(f"{self._node.id}: {code}: {details}")
@@ -115,6 +136,8 @@ class Sidecar:
         if type_url == CLUSTER and not self._listens:
             self._listens = True
             self._ask(LISTENER)
+            if self._login is not None:
+                self._put(_secret_request(self._login.secrets))
 
     def _clusters(self, message: bytes, nonce: str) -> frozenset[str]:
         """Those whose endpoints it wants, by what it holds after that response."""
@@ -136,7 +159,7 @@ class Sidecar:
 def _type(message: bytes) -> str:
     tail = message[-LONGEST_TAIL:]
     for whole in (tail, message):
-        for type_url in TYPES:
+        for type_url in (*TYPES, SECRET):
             if bytes((0x22, len(type_url))) + type_url.encode() in whole:
                 return type_url
     raise ValueError("a response of no type that was asked for")
@@ -179,6 +202,11 @@ def _delta_request(new: frozenset[str], gone: frozenset[str]) -> bytes:
             resource_names_unsubscribe=sorted(gone),
         )
     )
+
+
+@lru_cache(maxsize=1024)
+def _secret_request(names: tuple[str, ...]) -> bytes:
+    return _bytes(DeltaDiscoveryRequest(type_url=SECRET, resource_names_subscribe=names))
 
 
 def _ack(type_url: str, nonce: str, version: str, names: tuple[str, ...]) -> bytes:

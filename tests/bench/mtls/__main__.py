@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from bench.mtls import connections
+from bench.mtls import connections, rotation
 
-PARTS = {"connections": connections.main}
+PARTS = {"connections": connections.main, "rotation": rotation.main}
 
 
 def main(names: list[str]) -> int:

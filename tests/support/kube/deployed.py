@@ -10,6 +10,7 @@ import base64
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -79,9 +80,15 @@ class DeployedPod:
             environment=environment,
         )
         self._control = control
+        self._typed_in = environment
 
     def start(self) -> None:
-        """Run the init container to its end, then the server, until its pods may be asked."""
+        """Run the init container to its end, then the server, until its pods may be asked.
+
+        The kubelet mounts the Secret before both, and finds out some time later that the init
+        container has filled it.
+        """
+        self.mount_authority()
         done = subprocess.run(
             [PYTHON, "-m", "towpath", *self._arguments(self._init)],
             check=False,
@@ -90,8 +97,8 @@ class DeployedPod:
             env={**os.environ, **self._environment(self._init)},
         )
         assert done.returncode == 0, done.stderr
-        self._mount_authority()
         self.process.start()
+        self.mount_authority()
         url = f"http://{ROUTER}:9091/health/ready"
         wait.until(
             lambda: self._control.run("curl", "-s", url).stdout,
@@ -101,14 +108,25 @@ class DeployedPod:
             context=self.process.tail,
         )
 
-    def _mount_authority(self) -> None:
-        """The Secret as the kubelet has it in the pod, once the init container has filled it."""
+    def mount_authority(self) -> None:
+        """The Secret's present entries, in the pod's volume as the kubelet exchanges them: all at
+        one moment.
+        """
         secret = self._cluster.kubectl(
             "get", "secret", "towpath-ca", "-n", "osm-system", "-o", "json"
         )
         self._authority.mkdir(exist_ok=True)
+        present = Path(tempfile.mkdtemp(dir=self._authority))
         for name, data in secret.json().get("data", {}).items():
-            (self._authority / name).write_bytes(base64.b64decode(data))
+            (present / name).write_bytes(base64.b64decode(data))
+        (link := self._authority / "..new").symlink_to(present.name)
+        link.replace(self._authority / "..data")
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """What becomes of a command that is typed in the pod, as by `kubectl exec`."""
+        command = (PYTHON, "-m", "towpath", *arguments)
+        environment = {**os.environ, **self._typed_in}
+        return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
 
     def towpath(self, *arguments: str) -> str:
         """What a command prints that asks the server, by its local socket; "" if it fails."""
