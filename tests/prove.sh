@@ -25,7 +25,7 @@ silence() { # streams and connections that say nothing for longer than Envoy's d
   tests/system.sh dataplane
   TOWPATH_REQUIRE_DATAPLANE=1 "$BIN/python" -m pytest --quiet tests/dataplane/prove_silence.py
 }
-mtls() { # a running mesh moves to mutual TLS and back; certificates outlive the control plane
+mtls() { # a running mesh moves to mutual TLS and back, exchanges its roots, outlives the control plane
   tests/system.sh dataplane
   TOWPATH_REQUIRE_DATAPLANE=1 "$BIN/python" -m pytest --quiet -s tests/dataplane/prove_mtls.py
 }

@@ -9,12 +9,16 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificate
 
+from support.dataplane import encrypting
 from support.dataplane.clients import Tally, steady_calls
 from support.dataplane.encrypted import ECHO, SERVER, WEB, Encrypted, open_encrypted
 from support.dataplane.hosts import APP_PORT, Hosts
@@ -22,7 +26,12 @@ from support.dataplane.mesh import Manifests
 from support.dataplane.network import POD_ADDRESSES, Network
 from support.dataplane.protocols import echoed
 from support.dataplane.wait import equals, until
+from towpath.ca import Authority
+from towpath.ca.leaves import LeafSigner
+from towpath.ca.windows import windows
 from towpath.encode.envoy.bootstrap import Transport
+from towpath.model.identity import slot_of
+from towpath.model.names import Account
 
 pytestmark = [pytest.mark.dataplane, pytest.mark.timeout(600)]
 
@@ -142,6 +151,60 @@ def _raw(mesh: Encrypted) -> None:
         equals(expected=False),
         what="the client calls in plaintext",
     )
+
+
+STEPS = ("trust", "sign", "drop")
+
+
+async def test_check_35_no_connection_is_lost_when_the_authority_is_exchanged(
+    network: Network, hosts: Hosts, transport: Transport, tmp_path: Path
+) -> None:
+    """New connections all the time, and one that stays open over all of it."""
+    with open_encrypted(network, hosts, transport=transport, folder=tmp_path) as mesh:
+        authorities = [encrypting.authority(mesh.authority)]
+        handshakes = [mesh.handshakes()]
+        with mesh.rig.client.connect(*ECHO) as open_connection:
+            async with steady_calls(mesh.rig.client, WEB) as calls:
+                for step in STEPS:
+                    authorities.append(mesh.rotate(step))
+                    await asyncio.to_thread(_taken_up, mesh, authorities[-1])
+                    await asyncio.to_thread(_called, calls, calls.opened + 20)
+                    # An idle connection may be used again: each step is to see new ones too.
+                    assert await asyncio.to_thread(echoed, mesh.rig.client, ECHO)
+                    handshakes.append(mesh.handshakes())
+            open_connection.sendall(b"still")
+            assert b"still" == open_connection.recv(10)
+
+        print(f"{transport.name}: {calls.lost} lost of {calls.opened} while roots were exchanged")
+        assert [1, 2, 2, 1] == [len(one.roots) for one in authorities]
+        assert authorities[0].certificate not in authorities[-1].roots
+        assert all(before < after for before, after in pairwise(handshakes)), handshakes
+        assert 0 == calls.lost, calls.outcomes
+
+
+def _called(calls: Tally, count: int) -> None:
+    until(lambda: calls.opened, lambda opened: opened >= count, what=f"{count} calls")
+
+
+def _taken_up(mesh: Encrypted, authority: Authority) -> None:
+    """Both sidecars trust just these roots, and show what this authority has signed."""
+    roots = {root.public_bytes(Encoding.PEM).decode().strip() for root in authority.roots}
+    signer = LeafSigner.derived(authority, encrypting.TRUST_DOMAIN)
+    for pod, account in (("curl", "curl"), (SERVER, "bookstore")):
+        who = Account(account, account)
+        window = windows(datetime.now(UTC), encrypting.DAY)[slot_of(who)]
+        leaf = load_pem_x509_certificate(signer.leaf(who, window).certificate_chain)
+        until(partial(_trusts, mesh, pod, roots), bool, what=f"{pod} trusts {len(roots)} roots")
+        until(partial(_shows, mesh, pod, leaf.serial_number), bool, what=f"{pod} has its leaf")
+
+
+def _trusts(mesh: Encrypted, pod: str, roots: set[str]) -> bool:
+    secrets = mesh.roots(pod)
+    return bool(secrets) and all(one == roots for one in secrets)
+
+
+def _shows(mesh: Encrypted, pod: str, serial: int) -> bool:
+    return serial in {int(one, 16) for one in mesh.leaves(pod)}
 
 
 def test_check_52_a_certificate_outlives_an_outage_of_half_its_validity(

@@ -297,6 +297,38 @@ def test_check_47_a_rejected_certificate_leaves_the_last_one_in_use(permissive: 
     assert echoed(rig.client, ECHO)
 
 
+def test_sidecars_speak_tls_as_the_mesh_config_says(permissive: Encrypted) -> None:
+    manifests, spoken = permissive.rig.manifests, r"^listener\.0\.0\.0\.0_15003\.ssl\."
+    cipher = "ECDHE-ECDSA-CHACHA20-POLY1305"
+
+    def counted() -> dict[str, int]:
+        pattern = rf"{spoken}(versions|ciphers|curves)\."
+        stats = permissive.rig.sidecars[SERVER].admin.stats(pattern)
+        return {name.partition(".ssl.")[2]: count for name, count in stats.items()}
+
+    def say(**sidecar: object) -> None:
+        manifests.patch("MeshConfig", "osm-mesh-config", {"spec": {"sidecar": sidecar}})
+
+    before = counted()
+    say(
+        tlsMaxProtocolVersion="TLSv1_2",
+        cipherSuites=["NONSENSE", cipher],
+        ecdhCurves=["P-384", "P-256"],
+    )
+    expected = {"versions.TLSv1.2", f"ciphers.{cipher}", "curves.P-384"}
+
+    def differs() -> set[str]:
+        echoed(permissive.rig.client, ECHO)  # one that is opened while they change may be lost
+        return {name for name, count in counted().items() if count > before.get(name, 0)}
+
+    until(differs, expected.issubset, what="connections are as the MeshConfig says")
+    assert echoed(permissive.rig.client, ECHO)
+    say(tlsMinProtocolVersion=None, tlsMaxProtocolVersion=None, cipherSuites=None, ecdhCurves=None)
+    before = counted()
+    until(differs, lambda names: "versions.TLSv1.3" in names, what="it is as before")
+    assert echoed(permissive.rig.client, ECHO)
+
+
 async def test_no_connection_is_lost_when_leaves_are_renewed(permissive: Encrypted) -> None:
     async with steady_calls(permissive.rig.client, WEB) as calls:
         for round_ in range(5):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, urlsplit
 
 from towpath.answers.dialled import address_of
+from towpath.answers.encryption import Passage, passage
 from towpath.answers.inmesh import at_servers, in_mesh_but_refused
 from towpath.answers.suggest import suggestion
 from towpath.model.addresses import is_ipv4
@@ -133,6 +134,8 @@ def explain(
     inside = (dialled.port, dialled.address) in mesh.query(directory).dialled
     if destination is not None and decision.allowed:
         decision = at_servers(mesh, account, dialled, destination) or decision
+        if decision.allowed:
+            decision = _passing(decision, passage(mesh, account, dialled, destination))
     elif inside and not decision.allowed and destination is None:
         decision = Decision(None, (), (in_mesh_but_refused(mesh, account, dialled),))
     if dialled.address is None:
@@ -157,6 +160,12 @@ def explain(
         problems=_about(naming(mesh, account), problems),
         suggestion="" if useless else suggestion(account, dialled),
     )
+
+
+def _passing(decision: Decision, way: Passage) -> Decision:
+    """The decision with what is said of the connection's encryption."""
+    reasons = (*decision.reasons, way.reason)
+    return Decision(None, (), reasons) if way.refused else replace(decision, reasons=reasons)
 
 
 def _settled(ranges: tuple[tuple[str, Decision], ...], rest: Decision, attempt: Attempt) -> None:

@@ -25,8 +25,8 @@ def at_servers(
     Raises ValueError if some do and others do not, or if that hangs on what is asked for.
     """
     where = f"{attempt.address}:{attempt.port} is {_service(destination)}, an in-mesh destination"
-    split, places = _places(attempt, destination)
-    if not places:
+    split, to = places(attempt, destination)
+    if not to:
         return Decision(None, (), (where, f"TrafficSplit {split} leaves none of its backends"))
     if lets_in(mesh):
         return None
@@ -35,7 +35,7 @@ def at_servers(
         return Decision(None, (), (where, text))
     answers = {
         pod.account: _granted(mesh, account, attempt, port)
-        for pod, port in _called(mesh, attempt, places, direct=destination.direct)
+        for pod, port in _called(mesh, attempt, to, direct=destination.direct)
     }
     open_, closed = (
         sorted(str(one) for one, targets in answers.items() if bool(targets) is granted)
@@ -66,7 +66,7 @@ def in_mesh_but_refused(mesh: Mesh, account: Account, attempt: Attempt) -> str:
     )
 
 
-def _places(attempt: Attempt, destination: Destination) -> tuple[str, tuple[str, ...]]:
+def places(attempt: Attempt, destination: Destination) -> tuple[str, tuple[str, ...]]:
     """The destinations that may get the attempt, and the split that says so ("" for none)."""
     for branch in destination.branches:
         if not branch.matches or any(matches(match, attempt) for match in branch.matches):
@@ -75,10 +75,10 @@ def _places(attempt: Attempt, destination: Destination) -> tuple[str, tuple[str,
 
 
 def _called(
-    mesh: Mesh, attempt: Attempt, places: tuple[str, ...], *, direct: bool
+    mesh: Mesh, attempt: Attempt, to: tuple[str, ...], *, direct: bool
 ) -> Iterator[tuple[Pod, InboundPort | None]]:
     """The pods that may answer, each with the port at which it would."""
-    for place in places:
+    for place in to:
         of = destination_of(place)
         for endpoint in mesh.query(endpoints, *of) if of else ():
             if direct and endpoint.address != attempt.address:

@@ -82,6 +82,17 @@ class Admin:
             )
         )
 
+    def trusted(self) -> list[frozenset[str]]:
+        """Of each secret that says whom it trusts, and that is in use, the certificates (PEM)."""
+        secrets = self._dump("dynamic_active_secrets").values()
+        contexts = (one["secret"].get("validation_context") for one in secrets)
+        texts = (one["trusted_ca"]["inline_string"] for one in contexts if one)
+        end = "-----END CERTIFICATE-----"
+        return [
+            frozenset(part.strip() + "\n" + end for part in text.split("\n" + end)[:-1])
+            for text in texts
+        ]
+
     def _dump(
         self, resource: str, inner: str | None = None, key: str = "name"
     ) -> Mapping[str, Mapping[str, Any]]:

@@ -26,6 +26,7 @@ from support.dataplane.network import POD_ADDRESSES, Network
 from support.dataplane.process import Process
 from support.dataplane.rig import Rig, open_rig
 from support.dataplane.wait import until
+from towpath.ca import Authority
 from towpath.encode.envoy.bootstrap import Transport
 from towpath.planning.identity import MARK
 
@@ -104,6 +105,10 @@ class Encrypted:
         """Have all leaves replaced by ones that are valid for so long."""
         encrypting.set_validity(self.authority, timedelta(seconds=seconds))
 
+    def rotate(self, step: str) -> Authority:
+        """Take a step of a rotation of the authority."""
+        return encrypting.rotate(self.authority, step)
+
     def spoil(self, *, spoiled: bool) -> None:
         """Have leaves sent with other keys than their own, or no longer."""
         encrypting.spoil(self.authority, spoiled=spoiled)
@@ -111,6 +116,10 @@ class Encrypted:
     def leaves(self, pod: str) -> frozenset[str]:
         """The serial numbers of the leaves that the pod's sidecar has."""
         return self.rig.sidecars[pod].admin.serials("spiffe://")
+
+    def roots(self, pod: str) -> list[frozenset[str]]:
+        """Of each secret that says whom the pod's sidecar trusts, the roots in it (PEM)."""
+        return self.rig.sidecars[pod].admin.trusted()
 
 
 def mark(manifests: Manifests, pod: str, *, marked: bool = True) -> None:

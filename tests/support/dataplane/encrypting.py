@@ -1,4 +1,4 @@
-"""A control plane that has an authority: two files beside it, in place of a cluster's Secret.
+"""A control plane that has an authority: a file beside it, in place of a cluster's Secret.
 
 Run as a command with the options of `towpath serve`, and the folder in which `prepare` has put the
 authority. What is written to the folder later is taken up within a moment.
@@ -7,6 +7,7 @@ authority. What is written to the folder later is taken up within a moment.
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -18,8 +19,10 @@ from unittest.mock import patch
 import click
 
 from towpath.app import serve
-from towpath.ca import Authority, Pair
+from towpath.ca import Authority, rotation
 from towpath.ca.leaves import LeafSigner
+from towpath.ca.rotation import Entries
+from towpath.ca.secret import KEY, ROOTS, read_authority
 from towpath.ca.windows import windows
 from towpath.cli.settings import setting_options
 from towpath.model.identity import Identity, Leaf, Roots, Window
@@ -30,24 +33,38 @@ from towpath.telemetry.logs import configure
 
 TRUST_DOMAIN = "cluster.local"
 DAY = timedelta(days=1)
-_CERTIFICATE, _KEY, _VALIDITY, _SPOILED = "ca.crt", "ca.key", "validity", "spoiled"
+NAME = "mesh"
+_ENTRIES, _VALIDITY, _SPOILED = "entries", "validity", "spoiled"
 _EVERY_S = 0.05
 
 
 def prepare(folder: Path, *, validity: timedelta = DAY) -> Sequence[str]:
     """Put a new authority into *folder*; returns the command that serves with it."""
-    pair = Authority.create("mesh", lifetime=DAY, clock=_now).pair
-    (folder / _CERTIFICATE).write_bytes(pair.certificate)
-    (folder / _KEY).write_bytes(pair.key)
+    pair = Authority.create(NAME, lifetime=DAY, clock=_now).pair
+    _replace(folder / _ENTRIES, _written({ROOTS: pair.certificate, KEY: pair.key}))
     set_validity(folder, validity)
     return sys.executable, "-P", __file__, "--authority-of-test", str(folder)
 
 
 def set_validity(folder: Path, validity: timedelta) -> None:
     """Have every leaf replaced by one of another validity."""
-    fresh = folder / f"{_VALIDITY}.new"
-    fresh.write_text(str(validity.total_seconds()))
-    fresh.replace(folder / _VALIDITY)
+    _replace(folder / _VALIDITY, str(validity.total_seconds()))
+
+
+def rotate(folder: Path, step: str) -> Authority:
+    """Take a step of a rotation: `trust`, `sign` or `drop`; the authority after it."""
+    entries = _entries(folder)
+    match step:
+        case "trust":
+            entries = rotation.trust(entries, NAME, lifetime=DAY, clock=_now)
+        case "sign":
+            entries = rotation.sign(entries, clock=_now)
+        case "drop":
+            entries = rotation.drop(entries, NAME, clock=_now)
+        case _:
+            raise ValueError(step)
+    _replace(folder / _ENTRIES, _written(entries))
+    return authority(folder)
 
 
 def spoil(folder: Path, *, spoiled: bool) -> None:
@@ -60,8 +77,23 @@ def spoil(folder: Path, *, spoiled: bool) -> None:
 
 def authority(folder: Path) -> Authority:
     """The one in that folder."""
-    pair = Pair((folder / _CERTIFICATE).read_bytes(), (folder / _KEY).read_bytes())
-    return Authority.load(pair, clock=_now)
+    return read_authority(_entries(folder), clock=_now)
+
+
+def _entries(folder: Path) -> Entries:
+    texts: dict[str, str] = json.loads((folder / _ENTRIES).read_text())
+    return {name: text.encode() for name, text in texts.items()}
+
+
+def _written(entries: Entries) -> str:
+    return json.dumps({name: data.decode() for name, data in entries.items()})
+
+
+def _replace(path: Path, text: str) -> None:
+    """As a whole, for who reads it at any moment."""
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text)
+    fresh.replace(path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +109,7 @@ class _Spoiling:
 
 def _identity(folder: Path) -> Identity:
     signer = LeafSigner.derived(authority(folder), TRUST_DOMAIN)
-    roots = Roots(signer.authority.pair.certificate, TRUST_DOMAIN)
+    roots = Roots(signer.authority.trusted, TRUST_DOMAIN)
     signs = _Spoiling(signer) if (folder / _SPOILED).exists() else signer
     return Identity(signs, roots, windows(_now(), _validity(folder)))
 
@@ -103,7 +135,8 @@ class StoreWithAuthority(Store):
         before: object = None
         while True:
             spoiled = (self.folder / _SPOILED).exists()
-            present = spoiled, windows(_now(), _validity(self.folder))
+            entries = _entries(self.folder)
+            present = spoiled, entries, windows(_now(), _validity(self.folder))
             if present != before:
                 self.identify(_identity(self.folder))
             before = present

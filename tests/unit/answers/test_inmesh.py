@@ -56,7 +56,7 @@ def test_what_a_target_grants_is_allowed_and_the_target_is_named() -> None:
     decision = _explain(_mesh(*TARGET)).decision
 
     assert decision.allowed
-    assert "TrafficTarget shop/may" in decision.reasons[-1]
+    assert "TrafficTarget shop/may" in decision.reasons[-2]
 
 
 @pytest.mark.parametrize(
