@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -208,10 +209,16 @@ def test_namespaces_join_and_leave(empty: Cluster) -> None:
     assert towpath(empty, "namespace", "remove", "shop").exit_code == 0
 
 
-def test_check_names_what_is_wrong_and_is_quiet_about_what_is_not(empty: Cluster) -> None:
+def test_check_names_what_is_wrong_and_is_quiet_about_what_is_not(
+    empty: Cluster, tmp_path: Path
+) -> None:
     nothing = towpath(empty, "check")
     installed(empty)
     roll_out(empty, available=2)
+    unfilled = towpath(empty, "check")
+    # As the init container of a replica does it.
+    where = ("--kubeconfig", str(empty.kubeconfig()))
+    assert towpath(empty, "certificates", "server", str(tmp_path), *where).exit_code == 0
     well = towpath(empty, "check")
     empty.kubectl("delete", "clusterrolebinding", "towpath")
     column = '[{"op": "remove", "path": "/spec/versions/0/additionalPrinterColumns"}]'
@@ -220,7 +227,10 @@ def test_check_names_what_is_wrong_and_is_quiet_about_what_is_not(empty: Cluster
 
     assert nothing.exit_code == 1
     assert "nothing is installed in osm-system" in nothing.out
+    assert unfilled.exit_code == 1
+    assert "Secret osm-system/towpath-ca is empty: the first replica fills it" in unfilled.out
     assert well.exit_code == 0, well.out
+    assert "sidecars trust 1 root\n" in well.out
     assert "egress passthrough off, egress policies off, permissive in-mesh traffic on" in well.out
     assert "all 2 replicas are available" in well.out
     assert "\x1b[" not in well.out

@@ -50,6 +50,16 @@ async def mesh_authority(
             return authority
 
 
+async def present_authority(
+    api: KubeApi, namespace: str, *, clock: Callable[[], datetime]
+) -> Authority:
+    """The authority of the Secret in *namespace*, where nothing is changed."""
+    data = (await _read(api, SECRETS.path(namespace, SECRET), namespace)).get("data") or {}
+    if not data:
+        raise NoAuthority(f"Secret {namespace}/{SECRET} is empty: the first replica fills it")
+    return _load(data, namespace, clock=clock)
+
+
 async def change_secret(api: KubeApi, namespace: str, change: Callable[[Entries], Entries]) -> None:
     """Write what *change* makes of the Secret's entries; of two at once, one fails."""
     path = SECRETS.path(namespace, SECRET)

@@ -12,6 +12,7 @@ import grpc
 from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
 from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
 from towpath.cli.table import print_line
+from towpath.clock import utc_now
 from towpath.model.types import short_name
 from towpath_api.v1 import inspector_pb2 as pb
 
@@ -29,8 +30,8 @@ _COLOURS = {"ok": "green", "FAIL": "red", "?": "yellow"}
 @namespace_option
 @server_option(default=None)
 def check(*, kubeconfig: Path, context: str, osm_namespace: str, server: Server | None) -> None:
-    """Check an installation: definitions, rights, replicas, switches, injected pods; with --server,
-    sidecars.
+    """Check an installation: definitions, rights, replicas, switches, the authority, injected pods;
+    with --server, sidecars.
 
     Exit code 0: healthy; 1: something is wrong, and the output names it.
     """
@@ -39,7 +40,8 @@ def check(*, kubeconfig: Path, context: str, osm_namespace: str, server: Server 
     from towpath.install.check import check as look
 
     async def act(api: KubeApi) -> list[Finding]:
-        return [*await look(api, osm_namespace), await survey(api, osm_namespace)]
+        findings = [*await look(api, osm_namespace), await _authority(api, osm_namespace)]
+        return [*findings, await survey(api, osm_namespace)]
 
     findings = [*on_cluster(kubeconfig, context, act), _sidecars(server)]
     for finding in findings:
@@ -49,6 +51,26 @@ def check(*, kubeconfig: Path, context: str, osm_namespace: str, server: Server 
         for detail in finding.details:
             print_line(f"        {detail}")
     raise SystemExit(any(finding.verdict is Verdict.BAD for finding in findings))
+
+
+async def _authority(api: KubeApi, namespace: str) -> Finding:
+    """Whether there is one that gives sidecars certificates, and until when."""
+    from towpath.ca.mesh_authority import NoAuthority, present_authority
+    from towpath.install.check import Finding, Verdict
+    from towpath.kubeapi.client import KubeApiError
+
+    try:
+        authority = await present_authority(api, namespace, clock=utc_now)
+    except NoAuthority as error:
+        return Finding("authority", Verdict.BAD, str(error))
+    except KubeApiError as error:
+        if not error.forbidden:
+            raise
+        return Finding("authority", Verdict.UNKNOWN, f"you may not look at it: {error}")
+    count, end = len(authority.roots), authority.expires_at
+    roots = "root" if count == 1 else "roots"
+    text = f"signs until {end:%Y-%m-%dT%H:%M:%SZ}; sidecars trust {count} {roots}"
+    return Finding("authority", Verdict.OK, text)
 
 
 def _sidecars(server: Server | None) -> Finding:
