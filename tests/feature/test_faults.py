@@ -88,10 +88,8 @@ async def test_a_client_that_rejects_everything(server: ServerProcess, witness: 
             for task in rejecting:
                 task.cancel()
             await asyncio.gather(*rejecting, return_exceptions=True)
-            # No loop: as everything is rejected, halves of each set of clusters are tried down to
-            # single ones; each is sent once at most, so there are fewer than twice as many.
-            clusters = max(len(told.names) for client in clients for told in client.heard)
-            assert max(len(client.heard) for client in clients) < 2 * clusters
+            # No loop: so many trials for each type, and what a change or a stand-in brings.
+            assert max(len(client.heard) for client in clients) < 60
 
     await _twice(server, witness, fault)
 

@@ -74,7 +74,7 @@ def problems(mesh: KubeMesh) -> list[str]:
 def source_lines(mesh: KubeMesh, said: int) -> list[str]:
     """What has been logged of the source behind the first so many lines."""
     lines = mesh.replica.log.splitlines()[said:]
-    return [line for line in lines if "towpath.sources" in line]
+    return [line for line in lines if " towpath.sources." in line.partition(": ")[0]]
 
 
 def cpu_s(pid: int) -> float:

@@ -15,7 +15,9 @@ from towpath.rollout.cohort import Cohort
 from towpath.rollout.content import ClientBuild, Content, Rejection, content
 
 LIMIT = 100
-"""How many rejections of one client are remembered, the newest."""
+"""How many rejections of one client are remembered of content that it is not to hold now, the
+newest. Of what it is to hold all are: it would else be sent that, reject it, and so without an end.
+"""
 
 LONGEST_TEXT = 2000
 """How many characters are remembered of what a client said; the middle is lost."""
@@ -44,6 +46,7 @@ class ClientRecord:
         self._streams: dict[ClientStream, Snapshot | None] = {}
         self.bisections: dict[str, Bisection] = {}
         self._responses: set[tuple[str, str]] = set()
+        self._most = LIMIT
 
     @property
     def build(self) -> ClientBuild:
@@ -136,8 +139,8 @@ class ClientRecord:
             rejection = Rejection(self.node_id, resource, previous, message, now)
             self.rejections[of] = rejection
             self._cohort.rejected(self, of, rejection)
-        while len(self.rejections) > LIMIT:
-            self.rejections.popitem(last=False)
+        if len(self.rejections) > self._most:
+            self._forget_unused()
         return bad
 
     def next_half(self, type_url: str) -> bool:
@@ -182,6 +185,21 @@ class ClientRecord:
         for of in [of for of in self.rejections if not self._cohort.holders.hold(of)]:
             del self.rejections[of]
             self.revisions[of[0]] += 1
+
+    def _forget_unused(self) -> None:
+        """Forget the oldest of what is in none of its snapshots; not looked for again before there
+        are twice as many.
+        """
+        unused = [of for of in self.rejections if not self._is_to_hold(of)]
+        for of in unused[: len(self.rejections) - LIMIT]:
+            del self.rejections[of]
+        self._most = max(LIMIT, 2 * len(self.rejections))
+
+    def _is_to_hold(self, of: Content) -> bool:
+        type_url, name, version = of
+        snapshots = (snapshot for snapshot in self._streams.values() if snapshot is not None)
+        there = (snapshot.of(type_url).find(name) for snapshot in snapshots)
+        return any(resource is not None and resource.version == version for resource in there)
 
     def _rejects(self, of: Content) -> bool:
         rejection = self.rejections.get(of)

@@ -13,7 +13,7 @@ from towpath.model.names import Account, ClientKind
 from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import ENDPOINTS, ROUTES
 from towpath.rollout.changes import Change
-from towpath.rollout.clients import LONGEST_TEXT, ClientRecord
+from towpath.rollout.clients import LIMIT, LONGEST_TEXT, ClientRecord
 from towpath.rollout.cohort import Cohort
 from towpath.rollout.content import ClientBuild, Content, State, content
 from towpath.rollout.quarantine import MOST_BUILDS, Quarantine
@@ -339,3 +339,26 @@ def test_what_others_have_accepted_is_not_noted_again(monkeypatch: pytest.Monkey
         client.accepted(ROUTES, resources)
 
     assert len(noted) == len(resources)
+
+
+def test_all_that_a_client_is_to_hold_and_rejects_is_remembered_however_much_it_is() -> None:
+    """Else the oldest would be sent again, rejected, and push others out, without an end."""
+    fleet = Fleet(accounts=1)
+    [client] = fleet.clients
+    many = snapshot({ROUTES: {f"r{n}": "1" for n in range(5 * LIMIT)}})
+    client.show(fleet.streams[client.node_id], many)
+
+    for one in many.of(ROUTES).values():
+        _reject(client, one)
+
+    assert set(many.of(ROUTES)) == client.blocked(many.of(ROUTES))
+
+
+def test_of_what_a_client_is_not_to_hold_any_more_the_newest_rejections_are_remembered() -> None:
+    fleet = Fleet(accounts=1)
+    [client] = fleet.clients
+    for n in range(5 * LIMIT):
+        _reject(client, resource(ROUTES, f"r{n}", "1"))
+
+    assert LIMIT <= len(client.rejections) <= 2 * LIMIT
+    assert (ROUTES, f"r{5 * LIMIT - 1}") in {of[:2] for of in client.rejections}
