@@ -275,13 +275,17 @@ def test_a_rotation_waits_for_the_pods_that_trust_the_old_root_alone(
     step("trust")
     server.mount_authority()
     bundles.append(injecting.wait_trusted(unlike=bundles[-1]))
-    cluster.apply(pod("new", "rotated"))
+    by_old = cluster.apply(pod("new", "rotated"))
+    assert by_old.exit_code == 0, by_old.error
     step("sign", refused="1 injected pods do not have the new root in their bootstrap, such as rot")
     cluster.kubectl("delete", "pod", "old", "-n", "rotated", "--now")
     step("sign")
     server.mount_authority()
     server.process.stop()
     server.start()
+    by_new = cluster.apply(pod("between", "rotated"))
+    assert by_new.exit_code == 0, by_new.error
+    assert bundles[-1] == injecting.bundle()
     step("drop")
     server.mount_authority()
     bundles.append(injecting.wait_trusted(unlike=bundles[-1]))
@@ -289,6 +293,8 @@ def test_a_rotation_waits_for_the_pods_that_trust_the_old_root_alone(
     old, both, new = (base64.b64decode(bundle).strip() for bundle in bundles)
     assert old != new
     assert [1, 2, 1] == [one.count(BEGIN) for one in (old, both, new)]
+    assert old in both
+    assert new in both
     assert cluster.apply(pod("newest", "rotated")).exit_code == 0
 
 
