@@ -93,7 +93,7 @@ def _granted(
 ) -> tuple[str, ...]:
     """The TrafficTargets that let the attempt in at a port."""
     permits = port.permits or () if port else ()
-    grants = [permit for permit in permits if _means(mesh, permit, account)]
+    grants = [permit for permit in permits if means(mesh, permit, account)]
     if port is None or port.protocol is not Protocol.HTTP:
         return tuple(permit.policy for permit in grants)
     if grants and attempt.protocol is not Protocol.HTTP:
@@ -107,7 +107,7 @@ def _granted(
     )
 
 
-def _means(mesh: Mesh, permit: Permit, account: Account) -> bool:
+def means(mesh: Mesh, permit: Permit, account: Account) -> bool:
     """True if the permit is for that account, and its pods can be told by what they show."""
     namespace, _, name = permit.policy.partition("/")
     target = cast("TrafficTarget | None", mesh.get(Kind.TRAFFIC_TARGET, namespace, name))

@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import cast
 
 from towpath.admin.inspector import answer
+from towpath.answers.access_change import AccountAccess, account_access
 from towpath.app.placeholders import placeholders
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
-from towpath.model.names import ClientKind, Kind, SidecarId
+from towpath.hub.queries import Queries
+from towpath.model.mesh import Mesh
+from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
 from towpath.model.workloads import Pod
@@ -40,6 +43,16 @@ class Offline:
             clock=time.monotonic,
             rollout=RolloutSettings(),
         )
+        self._queries = Queries(self._hub.mesh)
+
+    @property
+    def mesh(self) -> Mesh:
+        """What is in the folder."""
+        return self._hub.mesh
+
+    def access(self, account: Account) -> AccountAccess:
+        """All that the account may reach."""
+        return self._queries.get(account_access, account)
 
     def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
         """What a sidecar would be sent; None for a pod that does not exist."""

@@ -9,6 +9,7 @@ from towpath.cli.bootstrap import bootstrap
 from towpath.cli.certificates import certificates
 from towpath.cli.check import check
 from towpath.cli.demo_certs import demo_certs
+from towpath.cli.diff import diff
 from towpath.cli.explain import explain
 from towpath.cli.injection import injection
 from towpath.cli.install import install
@@ -30,7 +31,7 @@ def main() -> None:
 
 
 for command in (
-    *(serve, render, injection, explain, problems, status, sidecars),
+    *(serve, render, injection, explain, diff, problems, status, sidecars),
     *(install, upgrade, uninstall, namespace, check, version),
     *(bootstrap, certificates, demo_certs),
 ):

@@ -1,0 +1,84 @@
+"""Access inside the mesh: which services an account may call, and with which requests."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from towpath.answers.access import ANYTHING, Access
+from towpath.answers.inmesh import means
+from towpath.model.egress import RequestMatch
+from towpath.model.mesh import Mesh
+from towpath.model.names import Account, Protocol
+from towpath.model.plan import Destination, Destinations, InboundPort, destination_of
+from towpath.planning import inbound, outbound
+from towpath.planning.destinations import endpoints
+from towpath.planning.inbound import lets_in
+
+
+@dataclass(frozen=True, slots=True)
+class Callable:
+    """One port of a Service (`<namespace>/<name>`), and what an account may ask of it.
+
+    Of pods behind it that let in different requests it is what any of them does.
+    """
+
+    service: str
+    port: int
+    protocol: Protocol
+    access: Access
+
+
+def inside(mesh: Mesh, account: Account) -> tuple[Callable, ...]:
+    """Everything in the mesh that the account may call, sorted by service and port."""
+    reachable = mesh.query(outbound, account).destinations
+    if lets_in(mesh):
+        return mesh.query(_open, reachable)
+    services = (_callable(mesh, account, one) for one in _dialled(reachable))
+    return tuple(one for one in services if one.access.requests)
+
+
+def _open(_: Mesh, reachable: Destinations) -> tuple[Callable, ...]:
+    """The same for all accounts that may reach the same, where everybody is let in."""
+    anything = Access(((ANYTHING, ()),))
+    return tuple(_of(one, anything) for one in _dialled(reachable) if _places(one))
+
+
+def _dialled(reachable: Destinations) -> Iterator[Destination]:
+    return (one for one in reachable if one.addresses)
+
+
+def _of(destination: Destination, access: Access) -> Callable:
+    service = f"{destination.namespace}/{destination.service}"
+    return Callable(service, destination.port, destination.protocol, access)
+
+
+def _callable(mesh: Mesh, account: Account, destination: Destination) -> Callable:
+    policies: dict[RequestMatch, set[str]] = defaultdict(set)
+    for port in _called(mesh, destination):
+        for permit in port.permits or ():
+            if means(mesh, permit, account):
+                http = port.protocol is Protocol.HTTP
+                for match in permit.requests if http else (ANYTHING,):
+                    policies[match].add(permit.policy)
+    requests = tuple((match, tuple(sorted(policies[match]))) for match in sorted(policies))
+    names = tuple(sorted({name for one in policies.values() for name in one}))
+    return _of(destination, Access(requests, policies=names))
+
+
+def _called(mesh: Mesh, destination: Destination) -> Iterator[InboundPort]:
+    """The ports of pods that may answer."""
+    for place in _places(destination):
+        of = destination_of(place)
+        for endpoint in mesh.query(endpoints, *of) if of else ():
+            for pod in mesh.pods_at(endpoint.address):
+                ports = mesh.query(inbound, pod).ports
+                yield from (port for port in ports if port.port == endpoint.port)
+
+
+def _places(destination: Destination) -> tuple[str, ...]:
+    """The destinations that what is sent to this one goes to."""
+    if not destination.branches:
+        return (destination.name,)
+    return tuple(sorted({name for one in destination.branches for name, _ in one.shares}))

@@ -1,0 +1,155 @@
+"""`towpath diff`: what a change of the manifests opens and closes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from towpath.answers.access_change import Changes, Comparison
+from towpath.app import Offline
+from towpath.cli.access_words import because, sentence, summary_line, who
+from towpath.cli.folder import MESH, offline
+from towpath.cli.revision import folder_of
+from towpath.cli.settings import SettingsCommand, setting_options
+from towpath.model.problem import Reason
+
+if TYPE_CHECKING:
+    from towpath.answers.access_change import Change
+    from towpath.model.names import Account
+
+
+MANY = 500
+"""From so many service accounts on, people are shown how far the comparison is."""
+
+
+@click.command(cls=SettingsCommand)
+@click.argument("old", metavar="OLD")
+@click.argument("new", metavar="NEW")
+@setting_options(*(name for name in MESH if name != "manifests"))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(("text", "json", "markdown")),
+    default="text",
+    show_default=True,
+    help="Lines, one JSON document, or a table for a comment on a pull request.",
+)
+def diff(*, old: str, new: str, output: str, **mesh: str) -> None:
+    """Say what each service account could reach only before, or only after, a change.
+
+    OLD and NEW are folders of manifests, or REVISION:FOLDER of the git repository around the
+    current folder. What is compared is access, not lines of YAML: whole plans, by the same rules
+    that sidecars receive, with the objects that make the difference. Exit code 0: access stays the
+    same; 1: it changes; 2: OLD or NEW could not be read.
+    """
+    with ExitStack() as stack:
+        before = _read(stack, old, mesh)
+        after = _read(stack, new, mesh)
+        changes = _compared(before, after)
+    click.echo(_OUTPUTS[output](changes))
+    for name, side in ((old, before), (new, after)):
+        count = len(side.problems())
+        if count:
+            text = f"{name}: {count} problem{'' if count == 1 else 's'}, listed by towpath problems"
+            click.echo(text, err=True)
+    raise SystemExit(1 if changes.by_change else 0)
+
+
+def _read(stack: ExitStack, name: str, mesh: dict[str, str]) -> Offline:
+    """One side; a file of it that cannot be read might say anything, so that nothing is compared
+    without it.
+    """
+    side = offline(stack.enter_context(folder_of(name)), **mesh)
+    unreadable = [one for one in side.problems() if one.reason is Reason.UNREADABLE]
+    if unreadable:
+        lines = "".join(f"\n  {problem}" for problem in unreadable)
+        raise click.UsageError(f"{name} cannot be compared without what cannot be read:{lines}")
+    return side
+
+
+def progress(accounts: list[Account]) -> AbstractContextManager[Iterable[Account]]:
+    """The accounts, with a bar on a terminal if there are many."""
+    if len(accounts) < MANY or not sys.stderr.isatty():
+        return nullcontext(accounts)
+    return click.progressbar(accounts, label="service accounts", file=sys.stderr)
+
+
+def _compared(before: Offline, after: Offline) -> Changes:
+    comparison = Comparison(before.mesh, after.mesh)
+    with progress(comparison.accounts) as accounts:
+        for account in accounts:
+            comparison.add(account, before.access(account), after.access(account))
+    return comparison.changes()
+
+
+def _text(changes: Changes) -> str:
+    lines = [
+        f"{who(accounts)} {sentence(change, len(accounts))}{because(change)}"
+        for change, accounts in changes.by_change.items()
+    ]
+    return "\n".join([*lines, summary_line(changes)])
+
+
+def _markdown(changes: Changes) -> str:
+    if not changes.by_change:
+        return f"**Access stays the same.** {summary_line(changes)}"
+    rows = [
+        "| {} | {} | {} |".format(
+            *map(_cell, (who(accounts), sentence(change, len(accounts)), ", ".join(change.because)))
+        )
+        for change, accounts in changes.by_change.items()
+    ]
+    head = ["| Service account | Access | Because of |", "|---|---|---|"]
+    return "\n".join(["**Access changes.**", "", *head, *rows, "", summary_line(changes)])
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def _json(changes: Changes) -> str:
+    return json.dumps(
+        {
+            "accounts": changes.accounts,
+            "unchanged": changes.unchanged,
+            "changes": [_item(*item) for item in changes.by_change.items()],
+        },
+        indent=2,
+    )
+
+
+def _item(change: Change, accounts: tuple[Account, ...]) -> dict[str, Any]:
+    target = change.target
+    return {
+        "accounts": [str(one) for one in accounts],
+        "direction": change.direction.value,
+        "service": target.service,
+        "protocol": target.protocol,
+        "host": target.host,
+        "port": target.port,
+        "addresses": target.block,
+        "request": _request(change.request),
+        "but": [_request(one) for one in change.but],
+        "because": list(change.because),
+        "text": sentence(change),
+    }
+
+
+def _request(request: Any) -> dict[str, Any]:
+    return {
+        "path": request.path,
+        "methods": list(request.methods),
+        "headers": dict(request.headers),
+    }
+
+
+_OUTPUTS: dict[str, Callable[[Changes], str]] = {
+    "text": _text,
+    "json": _json,
+    "markdown": _markdown,
+}
