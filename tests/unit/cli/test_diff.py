@@ -169,6 +169,19 @@ def test_of_an_expression_that_changes_only_the_group_is_named(sides: Sides) -> 
     ]
 
 
+def test_one_method_is_not_taken_for_all(sides: Sides) -> None:
+    (sides.old / "policy.yaml").write_text(POLICY + GET_ALONE)
+    every = (POLICY + GET_ALONE).replace(", methods: [GET]", "")
+    (sides.new / "policy.yaml").write_text(every)
+
+    assert sides.diff().stdout.splitlines()[:-1] == [
+        (
+            "curl/curl gains any method http://httpbin.org:80/get, but GET /get  "
+            "(HTTPRouteGroup curl/get)"
+        )
+    ]
+
+
 def test_passthrough_is_one_line_for_all(sides: Sides) -> None:
     sides.switch(sides.new, egress=True)
 
