@@ -8,7 +8,7 @@ export PY
 
 .DEFAULT_GOAL := help
 .PHONY: help image setup run demo demo-kube test unit check fmt golden tables protos docs lock bench-toggle bench-toggle-kube bench-kube bench bench-policy bench-push bench-mesh walks \
-	bench-hostile bench-mtls clients fuzz-egress fuzz-xds prove search-properties conformance-adapter clean
+	bench-hostile bench-mtls clients fuzz-egress fuzz-targets fuzz-xds prove search-properties conformance-adapter clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -117,6 +117,11 @@ fuzz-egress: setup ## many generated policies: a real Envoy, explain and the pla
 	@tests/system.sh dataplane
 	@TOWPATH_FUZZ_CASES=$${CASES:-1000} TOWPATH_FUZZ_SEED=$${SEED:-1000} \
 		$(BIN)/python -m pytest -q -s tests/dataplane/test_egress_fuzz.py
+
+fuzz-targets: setup ## many generated TrafficTargets: a real Envoy, explain and the union of grants agree (needs root)
+	@tests/system.sh dataplane
+	@TOWPATH_FUZZ_CASES=$${CASES:-300} TOWPATH_FUZZ_SEED=$${SEED:-1000} \
+		$(BIN)/python -m pytest -q -s tests/dataplane/test_target_cases.py
 
 fuzz-xds: setup ## many generated requests: no client can break its stream but by the protocol, nor another's
 	@TOWPATH_FUZZ_SECONDS=$${TIME:-600} TOWPATH_FUZZ_SEED=$${SEED:-} \

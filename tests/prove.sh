@@ -5,13 +5,14 @@
 #
 #   PHASES  which phases, of those below, in this order (all)
 #   TIMES   how often `searches` tries the property tests with other seeds (10)
-#   CASES   how many generated policies `egress` tries on an Envoy (10000), from seed SEED (1)
+#   CASES   how many generated policies `egress` (10000) and `targets` (1000) try on an Envoy, from
+#           seed SEED (1)
 #   TIME    how many seconds `xds` sends generated requests (3600)
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 BIN=$PWD/.venv/bin
-ALL=(properties searches egress silence mtls xds clients pipy)
+ALL=(properties searches egress targets silence mtls xds clients pipy)
 left_out=()
 failed=()
 
@@ -21,6 +22,7 @@ properties() { # ten times the examples of the gate, the same in every run
 }
 searches() { make --no-print-directory search-properties TIMES="${TIMES:-10}"; }
 egress() { make --no-print-directory fuzz-egress CASES="${CASES:-10000}" SEED="${SEED:-1}"; }
+targets() { make --no-print-directory fuzz-targets CASES="${CASES:-1000}" SEED="${SEED:-1}"; }
 silence() { # streams and connections that say nothing for longer than Envoy's defaults allow
   tests/system.sh dataplane
   TOWPATH_REQUIRE_DATAPLANE=1 "$BIN/python" -m pytest --quiet tests/dataplane/prove_silence.py
@@ -36,7 +38,7 @@ pipy() { TOWPATH_REQUIRE_PIPY=1 "$BIN/python" -m pytest --quiet tests/pipy; }
 missing() { # missing PHASE: what this machine lacks for it, in words; nothing if it lacks nothing
   local tool
   case $1 in
-    egress | silence | mtls) [ "$(id -u)" = 0 ] || echo "it needs root" ;;
+    egress | targets | silence | mtls) [ "$(id -u)" = 0 ] || echo "it needs root" ;;
     clients)
       for tool in go mvn npm cargo; do
         command -v "$tool" >/dev/null || { echo "there is no $tool"; return; }

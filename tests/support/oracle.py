@@ -64,7 +64,7 @@ def _asks_for(match: RequestMatch, attempt: Attempt) -> bool:
     path = attempt.path.partition("?")[0]
     if match.methods and attempt.method not in match.methods:
         return False
-    if match.path != ".*" and (attempt.method == "CONNECT" or not _normal(path)):
+    if match.path != ".*" and (attempt.method == "CONNECT" or not in_normal_form(path)):
         return False
     headers = {"host": attempt.host, **{name.lower(): value for name, value in attempt.headers}}
     return re.fullmatch(match.path, path) is not None and all(
@@ -72,7 +72,7 @@ def _asks_for(match: RequestMatch, attempt: Attempt) -> bool:
     )
 
 
-def _normal(path: str) -> bool:
+def in_normal_form(path: str) -> bool:
     """True if no server can make another path of it."""
     decoded = path
     while (again := unquote(decoded)) != decoded:

@@ -27,6 +27,7 @@ APP_PORT, APP_BANNER_PORT = 8080, 9100
 APP_TLS_PORT = 8443
 MIRROR_PORT = 9200
 FUZZ_PORTS = (7001, 7002)
+IN_MESH_FUZZ_PORTS = (7011, 7012, 7013, 7014)
 FUZZ_NAMES = {
     "a.fuzz.test": OUTSIDE[4],
     "b.a.fuzz.test": OUTSIDE[5],
@@ -180,6 +181,8 @@ class Hosts:
             self._listen(pod, APP_TLS_PORT, partial(_Http, self._served, name), tls=self._tls)
             self._listen(pod, ECHO_PORT, partial(_Echo, self._served))
             self._listen(pod, MIRROR_PORT, partial(_Mirror, self._served))
+            for port in IN_MESH_FUZZ_PORTS:
+                self._listen(pod, port, Sink)
 
     @property
     def asked(self) -> dict[str, int]:

@@ -116,12 +116,14 @@ class Namespace:
         return connecting
 
     async def open_connection(
-        self, host: str, port: int
+        self, host: str, port: int, *, source: str = ""
     ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Like asyncio.open_connection, from this namespace."""
+        """Like asyncio.open_connection, from this namespace; *source* is one of its addresses."""
         connecting = self.new_socket()
         connecting.settimeout(0)
         try:
+            if source:
+                connecting.bind((source, 0))
             await asyncio.get_running_loop().sock_connect(connecting, (host, port))
         except BaseException:
             connecting.close()

@@ -30,14 +30,17 @@ class Sink(asyncio.Protocol):
         self._transport.close()
 
 
-async def arrival(pod: Namespace, attempt: Attempt, *, alpn: tuple[str, ...] = ()) -> str:
+async def arrival(
+    pod: Namespace, attempt: Attempt, *, alpn: tuple[str, ...] = (), source: str = ""
+) -> str:
     """Make the attempt from *pod*: where it arrived (`address:port`), or "" if it was refused.
 
-    A named host that cannot be reached yet (503) is tried again for a moment.
+    *source* is the address that it comes from, if the pod has several. A named host that cannot be
+    reached yet (503) is tried again for a moment.
     """
     deadline = asyncio.get_running_loop().time() + _ATTEMPT_S
     while True:
-        answer = await _answer(pod, attempt, alpn)
+        answer = await _answer(pod, attempt, alpn, source)
         if MARK in answer:
             return answer.partition(MARK)[2].split()[0].decode()
         loading = answer.startswith(b"HTTP/1.1 503")
@@ -46,11 +49,11 @@ async def arrival(pod: Namespace, attempt: Attempt, *, alpn: tuple[str, ...] = (
         await asyncio.sleep(0.05)
 
 
-async def _answer(pod: Namespace, attempt: Attempt, alpn: tuple[str, ...]) -> bytes:
+async def _answer(pod: Namespace, attempt: Attempt, alpn: tuple[str, ...], source: str) -> bytes:
     assert attempt.address is not None
     try:
         async with asyncio.timeout(_ATTEMPT_S):
-            reader, writer = await pod.open_connection(attempt.address, attempt.port)
+            reader, writer = await pod.open_connection(attempt.address, attempt.port, source=source)
             try:
                 writer.write(_first_bytes(attempt, alpn))
                 return await reader.read(4096)

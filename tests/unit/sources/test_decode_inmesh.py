@@ -81,10 +81,11 @@ def test_a_target_that_cannot_be_read_allows_nothing(change: dict[str, Any], fie
 
 
 @pytest.mark.parametrize("rules", [[], None])
-def test_a_target_without_a_rule_is_told(rules: object) -> None:
+def test_a_target_without_a_rule_allows_nothing_and_is_told(rules: object) -> None:
     found = _target(rules=rules)
 
     assert isinstance(found.value, TrafficTarget)
+    assert found.value.closed
     assert () == found.value.rules
     assert ["spec.rules"] == [problem.field for problem in found.problems]
 

@@ -6,10 +6,11 @@ All grants add up, in any order; what cannot be read, or is missing, grants noth
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import cast
 
 from towpath.model.egress import HTTPRouteGroup, RequestMatch
-from towpath.model.inmesh import TCPRoute, TrafficTarget
+from towpath.model.inmesh import RouteReference, TCPRoute, TrafficTarget
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, Protocol
 from towpath.model.plan import Permit
@@ -45,15 +46,17 @@ def granted_requests(
     """The requests that a target grants on a port; none of them where bytes are granted, and None
     for no grant at all.
 
-    An HTTPRouteGroup opens no port where requests cannot be seen, and a TCPRoute alone none where
-    they can.
+    An HTTPRouteGroup opens no port where requests cannot be seen, so that beside one only a port
+    that a TCPRoute names is open to bytes; and a TCPRoute alone opens none where they can.
     """
     groups = [rule for rule in target.rules if rule.kind is Kind.HTTP_ROUTE_GROUP]
-    ports = _ports(mesh, target)
-    if ports is not None and port not in ports:
-        return None
+    routes = [rule for rule in target.rules if rule.kind is Kind.TCP_ROUTE]
+    ports = _ports(mesh, target, routes)
+    named = any(port in some for some in ports if some is not None)
     if protocol is not Protocol.HTTP:
-        return () if ports is not None or not groups else None
+        return () if named or (None in ports and not groups) else None
+    if routes and not named and None not in ports:
+        return None
     matches = {
         match
         for rule in groups
@@ -100,12 +103,9 @@ def callable_accounts(mesh: Mesh, account: Account) -> frozenset[Account]:
     )
 
 
-def _ports(mesh: Mesh, target: TrafficTarget) -> frozenset[int] | None:
-    """The ports of a target's TCPRoutes; None for all. One that is missing adds none."""
-    names = [rule.name for rule in target.rules if rule.kind is Kind.TCP_ROUTE]
-    routes = [
-        cast("TCPRoute | None", mesh.get(Kind.TCP_ROUTE, target.namespace, name)) for name in names
-    ]
-    if not names or any(route is not None and route.ports is None for route in routes):
-        return None
-    return frozenset(port for route in routes if route for port in route.ports or ())
+def _ports(
+    mesh: Mesh, target: TrafficTarget, rules: Iterable[RouteReference]
+) -> list[tuple[int, ...] | None]:
+    """The ports of each TCPRoute that there is; None for all."""
+    routes = (mesh.get(Kind.TCP_ROUTE, target.namespace, rule.name) for rule in rules)
+    return [cast("TCPRoute", route).ports for route in routes if route is not None]

@@ -85,12 +85,12 @@ def _source(reader: Reader) -> Account | None:
 
 
 def _rules(spec: Reader, findings: Findings) -> tuple[tuple[RouteReference, ...], bool]:
-    """The rules, and whether each that was given can be read."""
+    """The rules, and whether there are some, each of which can be read."""
     readers = spec.sections("rules")
     rules = [rule for one in readers if (rule := _rule(one, findings))]
     if not spec.length("rules"):
         findings.add(Reason.INVALID, "spec.rules", f"no rule: {_CLOSED}")
-    clear = len(rules) == spec.length("rules")
+    clear = bool(rules) and len(rules) == spec.length("rules")
     return tuple(sorted(set(rules), key=_order)), clear
 
 

@@ -128,6 +128,23 @@ def test_a_group_opens_no_bytes_and_a_route_of_ports_no_requests(
     assert granted == bool(_permits(_mesh(*objects, protocol=protocol)))
 
 
+def test_without_a_rule_not_even_bytes_are_granted() -> None:
+    target = replace(traffic_target("t"), rules=())
+
+    assert () == _permits(_mesh(target, protocol=Protocol.TCP))
+
+
+def test_beside_a_group_bytes_are_granted_on_ports_that_a_route_names() -> None:
+    rules = (GET, PORTS, RouteReference(Kind.TCP_ROUTE, "every"))
+    objects = (traffic_target("t", *rules), route_group("get"), tcp_route("every"))
+    granted = [
+        _granted(_mesh(*objects, tcp_route("ports", number), protocol=Protocol.TCP))
+        for number in (8080, 9090)
+    ]
+
+    assert [[("shop/t", ("10.0.0.2",), ())], []] == granted
+
+
 def test_a_route_without_ports_is_for_all_of_them_but_opens_no_bytes_beside_a_group() -> None:
     alone = _mesh(traffic_target("t", PORTS), tcp_route("ports"), protocol=Protocol.TCP)
     objects = (traffic_target("t", GET, PORTS), route_group("get"), tcp_route("ports"))
