@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast
 
 from towpath.admin.inspector import answer
+from towpath.answers import observed
 from towpath.answers.access_change import AccountAccess, account_access
 from towpath.app.placeholders import placeholders
 from towpath.hub.debounce import Debounce
@@ -17,6 +18,8 @@ from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
 from towpath.model.workloads import Pod
+from towpath.observe.flow import Flow
+from towpath.observe.flows import Tally
 from towpath.rollout.records import StreamRecords
 from towpath.settings import AccessSettings, MeshSettings, RolloutSettings
 from towpath.sources.files import FilesSource
@@ -53,6 +56,18 @@ class Offline:
     def access(self, account: Account) -> AccountAccess:
         """All that the account may reach."""
         return self._queries.get(account_access, account)
+
+    def account_at(self, address: str) -> Account | None:
+        """Whose pod has the address; None if that is not known."""
+        return self._queries.get(observed.account_at, address)
+
+    def inside(self, address: str, port: int) -> bool:
+        """True if that belongs to the mesh."""
+        return observed.inside(self._queries.mesh, address, port)
+
+    def policies(self, flow: Flow, tally: Tally) -> tuple[str, ...]:
+        """Which policies what was reported is due to."""
+        return observed.policies(self._queries.mesh, flow, tally)
 
     def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
         """What a sidecar would be sent; None for a pod that does not exist."""

@@ -14,6 +14,7 @@ from towpath.cli.explain import explain
 from towpath.cli.injection import injection
 from towpath.cli.install import install
 from towpath.cli.namespace import namespace
+from towpath.cli.observe import observe
 from towpath.cli.problems import problems
 from towpath.cli.render import render
 from towpath.cli.serve import serve
@@ -31,7 +32,7 @@ def main() -> None:
 
 
 for command in (
-    *(serve, render, injection, explain, diff, problems, status, sidecars),
+    *(serve, render, injection, explain, diff, observe, problems, status, sidecars),
     *(install, upgrade, uninstall, namespace, check, version),
     *(bootstrap, certificates, demo_certs),
 ):

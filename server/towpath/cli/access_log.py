@@ -1,0 +1,170 @@
+"""Commands that read sidecars' access logs: the options, the reading, and what is said of it."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, BinaryIO, TypeVar
+
+import click
+
+from towpath.app import Offline
+from towpath.clock import utc_now
+from towpath.model.names import Account
+from towpath.observe.access_log import LONGEST_LINE, AccessLog, Unusable
+from towpath.observe.flows import Flows
+from towpath.sources.decode.durations import seconds
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_TOO_LONG = f"longer than {LONGEST_LINE >> 20} MiB"
+
+
+class AccountType(click.ParamType[Account]):
+    """A service account, `NAMESPACE/NAME`."""
+
+    name = "namespace/serviceaccount"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Account:
+        """The account; it need not exist."""
+        try:
+            return Account.parse(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class SinceType(click.ParamType[datetime]):
+    """A moment, or how long it is ago."""
+
+    name = "duration or time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """The moment, with its time zone."""
+        now = utc_now()
+        try:
+            ago = seconds(value)
+            at = datetime.fromisoformat(value) if ago is None else None
+            return at or datetime.fromtimestamp(now.timestamp() - (ago or 0.0), now.tzinfo)
+        except (ValueError, OverflowError, OSError):
+            allowed = "a duration such as 90s, 15m or 2h, or a time such as 2026-01-31T12:00:00Z"
+            self.fail(f"it is {value}, allowed is {allowed}", param, ctx)
+
+
+@dataclass(slots=True)
+class Reading:
+    """The flows of a log, the number of its lines, and the lines that are not used: how many there
+    are for each reason, and the number of the first.
+    """
+
+    flows: Flows = field(default_factory=Flows)
+    lines: int = 0
+    unusable: Counter[str] = field(default_factory=Counter)
+    first: dict[str, int] = field(default_factory=dict)
+
+    def skip(self, reason: str) -> None:
+        """Count the present line as one that is not used."""
+        self.unusable[reason] += 1
+        self.first.setdefault(reason, self.lines)
+
+    def remarks(self) -> Iterator[str]:
+        """What is to be said of lines that are not counted in flows."""
+        for reason, count in self.unusable.items():
+            lines = "line is" if count == 1 else "lines are"
+            yield f"{count} {lines} left out: {reason} (the first is line {self.first[reason]})"
+        if left_out := self.flows.left_out:
+            yield f"{left_out} reports are left out: they are of more than {len(self.flows)} flows"
+
+
+def log_options(command: F) -> F:
+    """Add the options that say which log is read, and which part of it."""
+    options = (
+        click.option(
+            "--access-log",
+            metavar="FILE|-",
+            required=True,
+            help="Access log of sidecars, as kubectl logs prints it; - is standard input.",
+        ),
+        click.option(
+            "--account",
+            type=AccountType(),
+            help="Service account of the sidecar that wrote the log; needed where no pod among "
+            "the manifests has the address that a line names.",
+        ),
+        click.option(
+            "--from", "source", type=AccountType(), help="Only what this service account sends."
+        ),
+        click.option(
+            "--since",
+            type=SinceType(),
+            help="Only from this time on: 90s, 15m, 2h ago, or 2026-01-31T12:00:00Z.",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def read_log(
+    access_log: str,
+    mesh: Offline | None,
+    *,
+    account: Account | None,
+    source: Account | None,
+    since: datetime | None,
+    paths: bool = False,
+) -> Reading:
+    """Read the log to its end; UsageError if the file cannot be read."""
+    reader = AccessLog(
+        account_of=mesh.account_at if mesh else lambda _: None,
+        inside=mesh.inside if mesh else lambda _address, _port: False,
+        account=account,
+        paths=paths,
+    )
+    reading = Reading()
+    begin = since.timestamp() if since else 0.0
+    with ExitStack() as stack:
+        for line in _lines(_opened(access_log, stack)):
+            reading.lines += 1
+            if len(line) > LONGEST_LINE:
+                reading.skip(_TOO_LONG)
+                continue
+            if line.isspace():
+                continue
+            try:
+                report = reader.report(line)
+            except Unusable as error:
+                reading.skip(str(error))
+                continue
+            if report is None or report.at < begin or source not in (None, report.flow.account):
+                continue
+            reading.flows.add(report)
+    return reading
+
+
+def _opened(name: str, stack: ExitStack) -> BinaryIO:
+    if name == "-":
+        return sys.stdin.buffer
+    try:
+        return stack.enter_context(open(name, "rb"))  # noqa: PTH123 (a name as it was typed)
+    except OSError as error:
+        raise click.UsageError(f"--access-log {name}: {error.strerror}") from error
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines; of one that is too long only its beginning."""
+    try:
+        while line := file.readline(LONGEST_LINE + 1):
+            rest = line
+            while len(rest) > LONGEST_LINE and not rest.endswith(b"\n"):
+                rest = file.readline(LONGEST_LINE + 1)
+            yield line
+    except OSError as error:
+        raise click.UsageError(f"--access-log: {error.strerror}") from error

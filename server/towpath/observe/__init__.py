@@ -1,0 +1,1 @@
+"""What sidecars report of the traffic that leaves them, in bounded memory."""

@@ -1,0 +1,157 @@
+"""`towpath observe` as a person types it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from towpath.cli import main
+
+MESH = """\
+apiVersion: v1
+kind: Namespace
+metadata: {name: curl, labels: {openservicemesh.io/monitored-by: osm}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: curl, namespace: curl}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: curl-0, namespace: curl, uid: u2, labels: {app: curl}}
+spec:
+  serviceAccountName: curl
+  containers: [{name: curl, image: curl}]
+status: {podIP: 10.0.0.8, phase: Running}
+---
+apiVersion: config.openservicemesh.io/v1alpha2
+kind: MeshConfig
+metadata: {name: osm-mesh-config, namespace: osm-system}
+spec:
+  traffic: {enableEgress: true}
+  featureFlags: {enableEgressPolicy: true}
+---
+apiVersion: policy.openservicemesh.io/v1alpha1
+kind: Egress
+metadata: {name: api, namespace: curl}
+spec:
+  sources: [{kind: ServiceAccount, name: curl, namespace: curl}]
+  hosts: [api.example.org]
+  ports: [{number: 443, protocol: https}]
+"""
+LINE = {
+    "log": "connection",
+    "start_time": "2026-11-29T10:00:00.250Z",
+    "filter_chain_name": "egress-https.443|api.example.org",
+    "downstream_remote_address": "10.0.0.8:40112",
+    "downstream_local_address": "192.0.2.7:443",
+    "requested_server_name": "api.example.org",
+    "upstream_cluster": "api.example.org:443",
+}
+DENIED = {
+    **LINE,
+    "start_time": "2026-11-29T11:00:00Z",
+    "filter_chain_name": None,
+    "requested_server_name": "evil\x1b[2J<b>.example.org",
+    "upstream_cluster": None,
+    "response_flags": "NR",
+}
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "access.log"
+    lines = ["[info] starting", *map(json.dumps, (LINE, LINE, DENIED)), "", '{"level": "info"}']
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def mesh(tmp_path: Path) -> Path:
+    (tmp_path / "mesh").mkdir()
+    (tmp_path / "mesh/mesh.yaml").write_text(MESH)
+    return tmp_path / "mesh"
+
+
+def observe(*arguments: object, stdin: bytes | None = None) -> Result:
+    words = ["observe", *map(str, arguments)]
+    return CliRunner().invoke(main, words, input=stdin, catch_exceptions=False)
+
+
+def test_a_log_is_a_table_with_the_policies_that_the_mesh_names(log: Path, mesh: Path) -> None:
+    done = observe("--access-log", log, "--manifests", mesh)
+    heading, *rows = [line.split() for line in done.stdout.splitlines()]
+
+    assert 0 == done.exit_code
+    assert "FROM" == heading[0]
+    at, later = "2026-11-29T10:00:00Z", "2026-11-29T11:00:00Z"
+    assert [
+        f"curl/curl api.example.org 443 https - allow curl/api 2 {at} {at}",
+        f"curl/curl evil\\x1b[2j<b>.example.org 443 https - deny - 1 {later} {later}",
+    ] == [" ".join(row) for row in rows]
+
+
+def test_lines_that_are_no_log_are_counted_and_named(log: Path) -> None:
+    done = observe("--access-log", log)
+
+    assert [
+        "1 line is left out: not a JSON object (the first is line 1)",
+        "1 line is left out: not a line of a sidecar's access log (the first is line 6)",
+    ] == done.stderr.splitlines()
+
+
+def test_denied_shows_nothing_else(log: Path, mesh: Path) -> None:
+    done = observe("--access-log", log, "--manifests", mesh, "--denied", "-o", "json")
+
+    assert ["deny"] == [flow["verdict"] for flow in json.loads(done.stdout)["flows"]]
+
+
+def test_since_leaves_out_what_was_before(log: Path) -> None:
+    since = ("--since", "2026-11-29T10:30:00Z")
+    done = observe("--access-log", log, *since, "-o", "json")
+
+    assert ["deny"] == [flow["verdict"] for flow in json.loads(done.stdout)["flows"]]
+
+
+@pytest.mark.parametrize(("source", "count"), [("curl/curl", 2), ("curl/other", 0)])
+def test_from_shows_one_service_account(log: Path, mesh: Path, source: str, count: int) -> None:
+    done = observe("--access-log", log, "--manifests", mesh, "--from", source, "-o", "json")
+
+    assert count == len(json.loads(done.stdout)["flows"])
+
+
+def test_standard_input_is_read_and_the_account_of_one_sidecar_is_said(log: Path) -> None:
+    shown = ("--access-log", "-", "--account", "shop/cart", "-o", "json")
+    done = observe(*shown, stdin=log.read_bytes())
+
+    assert {"shop/cart"} == {flow["serviceAccount"] for flow in json.loads(done.stdout)["flows"]}
+
+
+def test_a_line_without_an_end_is_left_out_and_the_rest_is_read(log: Path) -> None:
+    long = b"x" * (3 << 20)
+    done = observe("--access-log", "-", "-o", "json", stdin=long + b"\n" + log.read_bytes())
+
+    assert {"longer than 1 MiB": 1} | {
+        "not a JSON object": 1,
+        "not a line of a sidecar's access log": 1,
+    } == json.loads(done.stdout)["unusable"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--access-log", "/nowhere"), "--access-log /nowhere: No such file"),
+        (("--access-log", "-", "--since", "soon"), "90s, 15m or 2h"),
+        (("--access-log", "-", "--since", "9" * 30 + "h"), "90s, 15m or 2h"),
+        (("--access-log", "-", "--from", "curl"), "<namespace>/<service account>"),
+        ((), "--access-log"),
+    ],
+)
+def test_bad_usage_says_what_is_allowed(arguments: tuple[str, ...], text: str) -> None:
+    done = observe(*arguments, stdin=b"")
+
+    assert 2 == done.exit_code
+    assert text in done.stderr
