@@ -56,7 +56,7 @@ fmt: setup ## format the code, and fix what ruff can fix
 golden: setup ## rewrite the golden files; review the change like code
 	$(BIN)/python -m pytest --quiet --update-golden tests/golden
 
-tables: setup ## write what is made of tables in the code: docs/meshconfig.md, settings in docs/operate.md, descriptions in deploy/crds
+tables: setup ## write what is made of tables in the code: docs/meshconfig.md, docs/problems.md, settings in docs/operate.md, descriptions in deploy/crds
 	$(BIN)/python docs/generate.py
 
 protos: setup ## generate the Python code of the protos, beside them

@@ -1,7 +1,8 @@
 """Writes what is made of tables in the code: `make tables`.
 
 Of the table of MeshConfig's fields these are the descriptions in deploy/crds/meshconfigs.yaml, and
-docs/meshconfig.md; of the declarations of the settings, their tables in docs/operate.md.
+docs/meshconfig.md; of the declarations of the settings, their tables in docs/operate.md; of the
+codes of Problems, docs/problems.md.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from towpath.model.codes import Code, Severity
 from towpath.settings import Group, Setting, declared, groups
 from towpath.sources.decode.meshconfig_table import FIELDS, IMAGES, Field, How
 
@@ -19,6 +21,7 @@ ROOT = Path(__file__).parents[1]
 CRD = ROOT / "deploy/crds/meshconfigs.yaml"
 PAGE = ROOT / "docs/meshconfig.md"
 OPERATE = ROOT / "docs/operate.md"
+PROBLEMS = ROOT / "docs/problems.md"
 BEGIN = "<!-- The tables of settings: made from their declarations by `make tables`. -->\n"
 END = "<!-- End of the tables of settings. -->\n"
 NO_EFFECT = "No effect in Towpath."
@@ -39,6 +42,25 @@ This page is made from the table in the code by `make tables`.
 |---|---|---|
 """
 
+PROBLEMS_INTRODUCTION = """\
+# Problems
+
+A Problem is one fault of the input. It has a code, which says what sort of fault it is, and the \
+code a severity:
+
+| severity | meaning |
+|---|---|
+| `error` | something that is asked for does not happen: it is left out, closed |
+| `warning` | something has no effect, or another one than is likely meant |
+| `info` | nothing is wrong: a switch is off, an object is not used, something was assumed |
+
+A code keeps its name and its severity within one minor version. The reason is the word that \
+Events, conditions and the metric `towpath_problems` have for it.
+
+This page is made from the table in the code by `make tables`.
+"""
+_TITLES = {Severity.ERROR: "Errors", Severity.WARNING: "Warnings", Severity.INFO: "Notes"}
+
 
 def crd(text: str) -> str:
     """The definition with the descriptions of the table; all else stays as it is."""
@@ -55,6 +77,20 @@ def page() -> str:
     shown = (field for field in FIELDS if field.support is not How.SECTION)
     rows = (f"| `{field.path}` | {field.about} | {_effect(field)} |\n" for field in shown)
     return INTRODUCTION + "".join(rows)
+
+
+def problems() -> str:
+    """docs/problems.md: each code by itself, below its severity."""
+    sections = []
+    for severity, title in _TITLES.items():
+        codes = sorted(code for code in Code if code.severity is severity)
+        sections.append(f"\n## {title}\n" + "".join(map(_code_section, codes)))
+    return PROBLEMS_INTRODUCTION + "".join(sections)
+
+
+def _code_section(code: Code) -> str:
+    remedy = f"What to do: {code.remedy[0].lower()}{code.remedy[1:]}"
+    return f"\n### {code.value}\n\n{code.meaning} Reason: `{code.reason}`.\n\n{remedy}\n"
 
 
 def operate(text: str) -> str:
@@ -123,3 +159,4 @@ if __name__ == "__main__":
     CRD.write_text(crd(CRD.read_text()))
     PAGE.write_text(page())
     OPERATE.write_text(operate(OPERATE.read_text()))
+    PROBLEMS.write_text(problems())

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from support.control_plane import ControlPlane, control_plane
+from towpath.model.codes import Reason
 from towpath.model.names import ClientKind
-from towpath.model.problem import Reason
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SIDECAR
 from towpath_api.v1.sidecar_pb2 import SidecarConfig
 from towpath_client import AdsClient, Mode, Update

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from support.kube.cluster import Cluster
+from towpath.model.codes import Reason
 from towpath.model.egress import ConnectionSettings, Egress, UpstreamTrafficSetting
-from towpath.model.problem import Reason
 from towpath.sources.decode import Decoded, decode, expand
 
 pytestmark = pytest.mark.kube

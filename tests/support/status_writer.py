@@ -17,9 +17,10 @@ from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.kubeapi.client import KubeApi
 from towpath.kubeapi.lease import Lease
+from towpath.model.codes import Code
 from towpath.model.mesh import Mesh
 from towpath.model.names import ObjectRef, Stamp
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.status import StatusWriter
 from towpath.status.reports import Reports
 from towpath.telemetry.metrics import Metrics
@@ -63,7 +64,7 @@ class Given:
 
     def problem(self, name: str, message: str = "gone") -> None:
         ref = ObjectRef("Egress", "shop", name)
-        self.told.append(Problem(ref, "spec.matches", Reason.MISSING, message))
+        self.told.append(Problem(ref, "spec.matches", Code.MISSING_ROUTE, message))
 
 
 @dataclass

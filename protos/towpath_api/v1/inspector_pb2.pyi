@@ -653,6 +653,8 @@ class Problem(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    SEVERITY_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
     """Kind of the object, such as `Service`; `File` if a file as a whole could not be read."""
     namespace: _builtins.str
@@ -667,6 +669,10 @@ class Problem(_message.Message):
     """The value that was found, what is allowed, and what Towpath does instead."""
     source: _builtins.str
     """Where the object was read: `mesh.yaml:12`, or empty for an object from an API server."""
+    code: _builtins.str
+    """The sort of fault, such as `missing-route`: docs/problems.md explains each."""
+    severity: _builtins.str
+    """How much it matters: `error`, `warning` or `info`."""
     def __init__(
         self,
         *,
@@ -677,10 +683,12 @@ class Problem(_message.Message):
         reason: _builtins.str = ...,
         message: _builtins.str = ...,
         source: _builtins.str = ...,
+        code: _builtins.str = ...,
+        severity: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "kind", b"kind", "message", b"message", "name", b"name", "namespace", b"namespace", "reason", b"reason", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "field", b"field", "kind", b"kind", "message", b"message", "name", b"name", "namespace", b"namespace", "reason", b"reason", "severity", b"severity", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -219,4 +219,6 @@ def _problem(problem: Problem) -> pb.Problem:
         reason=problem.reason,
         message=problem.message,
         source=problem.source,
+        code=problem.code,
+        severity=problem.severity,
     )

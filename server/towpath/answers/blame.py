@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 
 from towpath.encode.envoy.names import OUTBOUND_LISTENER, egress_port_of, service_of
 from towpath.encode.envoy.pointed import pointed_at
+from towpath.model.codes import Code
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.model.types import short_name
 from towpath.planning.egress.rules import Rule, rules
 from towpath.planning.egress.targets import target_name
@@ -45,7 +46,7 @@ def _problems(
     accounts = {quarantine.account_of(one.node_id) for one in rejections} - {None}
     pointed = frozenset(name for one in rejections for name in pointed_at(one.resource, one.text))
     for ref in sorted(_sources(mesh, resource.name, accounts, pointed)):
-        yield Problem(ref, "", Reason.REJECTED, message)
+        yield Problem(ref, "", Code.REJECTED_BY_SIDECAR, message)
 
 
 def _told(text: str) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import cast
 
+from towpath.model.codes import Reason
 from towpath.model.egress import Egress, UpstreamTrafficSetting
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef, SidecarId, Stamp
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.planning.egress.limits import admission
 from towpath.planning.egress.rules import Rule
 from towpath.rollout.records import State, StreamRecord

@@ -13,10 +13,11 @@ from towpath.ca.authority import Authority
 from towpath.ca.leaves import LeafSigner, new_secret
 from towpath.ca.secret import ENTRIES, read_authority
 from towpath.ca.windows import next_renewal, windows
+from towpath.model.codes import Code
 from towpath.model.identity import Identity, Roots
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import Kind, ObjectRef
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 from towpath.telemetry.once import LogOnce
@@ -112,7 +113,7 @@ class Issuance:
         text = f"the authority in {self._folder} cannot be used, {kept}: {fault}"
         if self._failure.tell(text):
             self._metrics.authority_reloads.labels("failed").inc()
-            self._store.report(ORIGIN, [Problem(self._ref, "", Reason.INVALID, text)])
+            self._store.report(ORIGIN, [Problem(self._ref, "", Code.UNUSABLE_AUTHORITY, text)])
 
     def _renew(self, authority: Authority, now: datetime) -> None:
         validity = self._wanted_validity()

@@ -16,7 +16,7 @@ from towpath.cli.access_words import because, sentence, summary_line, who
 from towpath.cli.folder import MESH, offline
 from towpath.cli.revision import folder_of
 from towpath.cli.settings import SettingsCommand, setting_options
-from towpath.model.problem import Reason
+from towpath.model.codes import Reason
 
 if TYPE_CHECKING:
     from towpath.answers.access_change import Change

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from towpath.hub.debounce import Debounce
+from towpath.model.codes import Code
 from towpath.model.mesh import Mesh, Object, ObjectKey
 from towpath.model.meshconfig import MESH_CONFIG_NAME, SWITCHES, MeshConfig
 from towpath.model.names import Kind, ObjectRef
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ FILE = "File"
 MOST_LINES = 20
 """How many lines one account has of each sort; what is more is counted in one line."""
 
-Finding = tuple[ObjectRef, str, Reason, str]
+Finding = tuple[ObjectRef, str, Code, str]
 """A Problem but for its place, which moves with every line that is added above it."""
 
 
@@ -150,12 +151,12 @@ def _problem_lines(
 ) -> list[Line]:
     lines = []
     for finding in sorted(before.keys() ^ after.keys()):
-        ref, field, reason, _ = finding
+        ref, field, code, _ = finding
         broken = finding in after
         change = "broken" if broken else "resolved"
         problem = after[finding] if broken else before[finding]
         level = logging.WARNING if broken and ref.kind == FILE else logging.INFO
-        lines.append(Line(level, ref, change, f"{change}: {problem}", field, reason))
+        lines.append(Line(level, ref, change, f"{change}: {problem}", field, code.reason))
     return lines
 
 
@@ -169,7 +170,7 @@ def _write(lines: list[Line]) -> None:
 
 
 def _finding(problem: Problem) -> Finding:
-    return problem.object, problem.field, problem.reason, problem.message
+    return problem.object, problem.field, problem.code, problem.message
 
 
 def _shown(value: object) -> str:

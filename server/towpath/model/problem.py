@@ -3,28 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from towpath.model.codes import Code, Reason, Severity
 from towpath.model.names import ObjectRef
 from towpath.model.text import printable
-
-
-class Reason(StrEnum):
-    """Why something was left out; bounded, so that it can label a metric."""
-
-    UNREADABLE = "Unreadable"
-    INVALID = "Invalid"
-    UNKNOWN_FIELD = "UnknownField"
-    DUPLICATE = "Duplicate"
-    CONFLICT = "Conflict"
-    MISSING = "Missing"
-    NOT_SUPPORTED = "NotSupported"
-    NOT_ENABLED = "NotEnabled"
-    NOT_IN_MESH = "NotInMesh"
-    FORBIDDEN = "Forbidden"
-    NOT_ENFORCEABLE = "NotEnforceable"
-    TOO_LARGE = "TooLarge"
-    REJECTED = "Rejected"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,9 +20,19 @@ class Problem:
 
     object: ObjectRef
     field: str
-    reason: Reason
+    code: Code
     message: str
     source: str = ""
+
+    @property
+    def reason(self) -> Reason:
+        """The one word for what is wrong, of few."""
+        return self.code.reason
+
+    @property
+    def severity(self) -> Severity:
+        """How much it matters."""
+        return self.code.severity
 
     def __str__(self) -> str:
         return problem_line(self.object, self.field, self.reason, self.message, self.source)

@@ -10,10 +10,11 @@ import heapq
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+from towpath.model.codes import Code
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.plan import Destination
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.model.workloads import EndpointSlice
 
 _LISTED = 3
@@ -58,7 +59,7 @@ def strangers(mesh: Mesh, slice_: EndpointSlice) -> tuple[Problem, ...]:
     more = f" and {len(addresses) - _LISTED} more" if len(addresses) > _LISTED else ""
     what = f"{', '.join(addresses[:_LISTED])}{more}"
     text = f"no Pod of namespace {slice_.namespace} has the address {what}: not used"
-    return (Problem(slice_.ref, "endpoints", Reason.FORBIDDEN, text),)
+    return (Problem(slice_.ref, "endpoints", Code.FOREIGN_ENDPOINT, text),)
 
 
 class Claims:
@@ -124,7 +125,7 @@ class Claims:
         others = [name for name in names if name != _service(one)][:_LISTED]
         message = f"{what} is claimed by Service {', '.join(others)} too: {effect}"
         ref = ObjectRef(Kind.SERVICE, one.namespace, one.service)
-        self._problems.add(Problem(ref, "", Reason.CONFLICT, message))
+        self._problems.add(Problem(ref, "", Code.CONTESTED_ADDRESS, message))
 
 
 def _names(claimants: Iterable[Destination]) -> list[str]:

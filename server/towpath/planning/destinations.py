@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from towpath.model.codes import Code
 from towpath.model.mesh import Mesh
 from towpath.model.names import Protocol
 from towpath.model.plan import Branch, Destination, Destinations, Endpoint
 from towpath.model.ports import SIDECAR_PORTS
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.model.workloads import Service
 from towpath.planning.addresses import Claims, present
 from towpath.planning.identity import MARK, marked
@@ -125,7 +126,7 @@ def mixed(mesh: Mesh, service: Service) -> tuple[Problem, ...]:
         f"{marks.count(False)} of its {len(marks)} endpoints are not marked {MARK[0]}: as clients "
         "dial the endpoints themselves, all of them are called in plaintext; mark all of them"
     )
-    return (Problem(service.ref, "spec.clusterIP", Reason.NOT_ENFORCEABLE, text),)
+    return (Problem(service.ref, "spec.clusterIP", Code.PARTLY_MARKED, text),)
 
 
 def _marks_of_direct(mesh: Mesh, namespace: str, service: str, number: int) -> Iterator[bool]:

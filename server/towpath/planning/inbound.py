@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from towpath.model.codes import Code
 from towpath.model.identity import MtlsMode
 from towpath.model.mesh import Mesh
 from towpath.model.names import ObjectRef, Protocol
 from towpath.model.plan import Inbound, InboundPort, Request, ServerMtls
 from towpath.model.ports import PROBE_PORTS, SIDECAR_PORTS
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.model.workloads import Pod, Probe, Service, ServicePort
 from towpath.planning.config import config
 from towpath.planning.identity import identity_of, mode
@@ -128,7 +129,7 @@ def disagreements(mesh: Mesh, pod: Pod) -> tuple[Problem, ...]:
                     Problem(
                         object=ObjectRef("Service", service.namespace, service.name),
                         field="spec.ports",
-                        reason=Reason.CONFLICT,
+                        code=Code.CONFLICTING_PROTOCOL,
                         message=f"target port {number} of Pod {pod.namespace}/{pod.name} is "
                         f"{port.protocol} here and {protocol} in Service {holder.namespace}/"
                         f"{holder.name}; {protocol} is used",
@@ -152,7 +153,7 @@ def _hidden(pod: Pod, probe: Probe) -> Problem:
     return Problem(
         object=ObjectRef("Pod", pod.namespace, pod.name),
         field="spec.containers",
-        reason=Reason.NOT_ENFORCEABLE,
+        code=Code.HIDDEN_PROBE,
         message=f"the kubelet's probe of {probe.path} on port {probe.port} is HTTPS, which a "
         "sidecar cannot tell from other traffic: it is not let in; use plain HTTP for it",
     )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import cast
 
+from towpath.model.codes import Code
 from towpath.model.identity import MtlsMode
 from towpath.model.mesh import Mesh
 from towpath.model.meshconfig import MESH_CONFIG_NAME
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.ports import SIDECAR_PORTS
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.model.workloads import EndpointSlice, Pod, Service
 from towpath.planning.addresses import strangers
 from towpath.planning.destinations import directory, mixed
@@ -58,7 +59,7 @@ def _switches(mesh: Mesh) -> tuple[Problem, ...]:
     config = mesh.config()
     if config is None:
         text = "not found: every switch is off, in-mesh traffic included"
-        return (Problem(ref, "", Reason.MISSING, text),)
+        return (Problem(ref, "", Code.MISSING_MESH_CONFIG, text),)
     result = []
     if config.external_authorization:
         field = "spec.traffic.inboundExternalAuthorization"
@@ -66,7 +67,7 @@ def _switches(mesh: Mesh) -> tuple[Problem, ...]:
             "external authorization is not supported by this version: as nobody can be asked, "
             "sidecars let nothing in but the kubelet's probes; set enable to false"
         )
-        result.append(Problem(ref, field, Reason.NOT_SUPPORTED, text))
+        result.append(Problem(ref, field, Code.EXTERNAL_AUTHORIZATION, text))
     return tuple(result)
 
 
@@ -76,7 +77,7 @@ def _elsewhere(mesh: Mesh) -> tuple[Problem, ...]:
         Problem(
             ObjectRef(Kind.MESH_CONFIG, mesh_config.namespace, mesh_config.name),
             "metadata.namespace",
-            Reason.INVALID,
+            Code.MISPLACED_MESH_CONFIG,
             text,
         )
         for mesh_config in mesh.group(Kind.MESH_CONFIG, "all")
@@ -90,7 +91,7 @@ def _reserved(mesh: Mesh, namespace: str) -> tuple[Problem, ...]:
         Problem(
             service.ref,
             "spec.ports",
-            Reason.INVALID,
+            Code.SIDECAR_PORT,
             f"target port {port.target_port} is one of the sidecar's own ({ports}): not opened",
         )
         for service in mesh.services(namespace)
@@ -104,7 +105,7 @@ def _unreachable(mesh: Mesh, namespace: str) -> tuple[Problem, ...]:
         Problem(
             service.ref,
             "spec.selector",
-            Reason.MISSING,
+            Code.SERVICE_WITHOUT_ENDPOINTS,
             "no selector, and no EndpointSlice names this Service: nothing can answer for it",
         )
         for service in mesh.services(namespace)
@@ -119,7 +120,7 @@ def _orphan(mesh: Mesh, slice_: EndpointSlice) -> tuple[Problem, ...]:
         return ()
     text = f"Service {slice_.namespace}/{slice_.service} does not exist; its endpoints are not used"
     field = "metadata.labels[kubernetes.io/service-name]"
-    return (Problem(slice_.ref, field, Reason.MISSING, text),)
+    return (Problem(slice_.ref, field, Code.SLICE_WITHOUT_SERVICE, text),)
 
 
 def _mixed(mesh: Mesh, namespace: str) -> tuple[Problem, ...]:
@@ -137,7 +138,7 @@ def _open(mesh: Mesh) -> tuple[Problem, ...]:
     if not mesh.query(has_authority):
         text = "mutual TLS is strict here, but there is no certificate authority: all is plaintext"
         refs = [ObjectRef(Kind.NAMESPACE, "", name) for name in strict]
-        return tuple(Problem(ref, "", Reason.NOT_ENFORCEABLE, text) for ref in refs)
+        return tuple(Problem(ref, "", Code.STRICT_IN_PLAINTEXT, text) for ref in refs)
     names: dict[str, list[str]] = {}
     for pod in cast("tuple[Pod, ...]", mesh.group(Kind.POD, "all")):
         if pod.namespace in strict and mesh.query(_takes_plaintext, pod):
@@ -157,7 +158,7 @@ def _unmarked(namespace: str, pods: list[str]) -> Problem:
         f'{MARK[0]}: "{MARK[1]}", so its sidecar lets in plaintext'
     )
     ref = ObjectRef(Kind.NAMESPACE, "", namespace)
-    return Problem(ref, "", Reason.NOT_ENFORCEABLE, text)
+    return Problem(ref, "", Code.STRICT_IN_PLAINTEXT, text)
 
 
 def _known(mesh: Mesh, slice_: EndpointSlice) -> Service | None:

@@ -7,8 +7,9 @@ from typing import Any
 
 from towpath.answers.status import Counts, PolicyStatus
 from towpath.kubeapi.paths import COLLECTIONS
+from towpath.model.codes import Code, Reason
 from towpath.model.names import Kind
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 
 StatusDocument = Mapping[str, Any]
 
@@ -120,7 +121,7 @@ def _accepted(status: PolicyStatus) -> ConditionState:
 
 def _is_source(problem: Problem) -> bool:
     """True for a source that does not exist: it is no reason for a policy to open nothing."""
-    return (problem.field, problem.reason) == ("spec.sources", Reason.MISSING)
+    return problem.code is Code.MISSING_ACCOUNT
 
 
 def _programmed(status: PolicyStatus, counts: Counts, unheard: tuple[str, ...]) -> ConditionState:

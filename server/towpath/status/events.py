@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from towpath.kubeapi.paths import COLLECTIONS, EVENTS
+from towpath.model.codes import Reason
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Kind, ObjectRef, Stamp
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.status.conditions import summary
 
 CONTROLLER = "towpath"

@@ -15,7 +15,7 @@ from support.egress_yaml import (
     setting_object,
 )
 from towpath.answers.explain import parse_attempt
-from towpath.model.problem import Reason
+from towpath.model.codes import Reason
 from towpath.planning.egress.decide import decide
 
 

@@ -14,11 +14,11 @@ from support.egress_rules import attempts, rules
 from support.examples import examples
 from support.pipy_scripts import lets_out
 from towpath.encode import pipy
+from towpath.model.codes import Reason
 from towpath.model.egress import RequestMatch
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import Protocol
 from towpath.model.plan import Destination, Destinations, Endpoint, Outbound
-from towpath.model.problem import Reason
 from towpath.planning.egress.decide import Attempt, decide
 from towpath.planning.egress.plan import egress_plan
 from towpath.planning.egress.rules import Rule

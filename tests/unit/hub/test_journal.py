@@ -10,14 +10,15 @@ import pytest
 from support.objects import egress, fill, namespace
 from towpath.hub.debounce import Debounce
 from towpath.hub.journal import MOST_LINES, Journal
+from towpath.model.codes import Code
 from towpath.model.meshconfig import SWITCHES, MeshConfig
 from towpath.model.names import Kind, ObjectRef
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.settings import MeshSettings
 from towpath.store import Store
 
 CONFIG = MeshConfig(namespace="osm-system")
-FILE = Problem(ObjectRef("File", "", "a.yaml"), "", Reason.UNREADABLE, "is no YAML", "a.yaml:3")
+FILE = Problem(ObjectRef("File", "", "a.yaml"), "", Code.UNREADABLE_FILE, "is no YAML", "a.yaml:3")
 
 
 class _Hub:
@@ -121,7 +122,7 @@ def test_every_attribute_of_the_mesh_config_is_a_switch() -> None:
 
 async def test_a_policy_that_breaks_and_is_mended_has_a_line_each(told: _Told) -> None:
     ref = ObjectRef("Egress", "shop", "out")
-    problem = Problem(ref, "spec.hosts[0]", Reason.INVALID, "is no host", "a.yaml:3")
+    problem = Problem(ref, "spec.hosts[0]", Code.INVALID_VALUE, "is no host", "a.yaml:3")
     told.hub.found = (problem,)
     broken = await told.tell()
     told.hub.found = (replace(problem, source="a.yaml:4"),)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from towpath.model.codes import Code
 from towpath.model.names import Account, ObjectRef, SidecarId
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.model.types import SHORT_NAMES, short_name
 
 
@@ -58,9 +59,9 @@ def test_a_problem_says_where_what_which_field_and_why() -> None:
     ref = ObjectRef("Service", "shop", "web")
 
     assert "mesh.yaml:3: Service shop/web spec.ports: Conflict: taken" == str(
-        Problem(ref, "spec.ports", Reason.CONFLICT, "taken", "mesh.yaml:3")
+        Problem(ref, "spec.ports", Code.CONFLICTING_PROTOCOL, "taken", "mesh.yaml:3")
     )
-    assert "Service shop/web: Missing: gone" == str(Problem(ref, "", Reason.MISSING, "gone"))
+    assert "Service shop/web: Missing: gone" == str(Problem(ref, "", Code.MISSING_SERVICE, "gone"))
 
 
 def test_types_are_sent_secrets_clusters_and_endpoints_first() -> None:

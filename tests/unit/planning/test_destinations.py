@@ -16,10 +16,11 @@ from support.objects import (
     port,
     service,
 )
+from towpath.model.codes import Code
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, ObjectRef, Protocol
 from towpath.model.plan import Destination, Endpoint
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.model.workloads import Service
 from towpath.planning import endpoints, outbound, problems
 
@@ -129,8 +130,8 @@ def test_an_address_that_two_services_claim_is_nobodys_whoever_comes_first() -> 
     text = "10.96.0.1 is claimed by Service {} too: nobody reaches it"
     bank, shop = ObjectRef("Service", "bank", "zoo"), ObjectRef("Service", "shop", "web")
     assert (
-        Problem(bank, "", Reason.CONFLICT, text.format("shop/web")),
-        Problem(shop, "", Reason.CONFLICT, text.format("bank/zoo")),
+        Problem(bank, "", Code.CONTESTED_ADDRESS, text.format("shop/web")),
+        Problem(shop, "", Code.CONTESTED_ADDRESS, text.format("bank/zoo")),
     ) == problems(mesh)
 
 

@@ -8,11 +8,12 @@ import pytest
 
 from support.marked import config, encrypted_mesh, marked_pod, web, with_authority
 from support.objects import endpoint_slice, headless, mesh_of, namespace, pod, port, service
+from towpath.model.codes import Code
 from towpath.model.identity import MtlsMode
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, Kind, ObjectRef, Protocol, SidecarId
 from towpath.model.plan import Endpoint, Inbound, InboundPort, Outbound, Request, ServerMtls
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.model.workloads import Namespace, Probe
 from towpath.planning import endpoints, inbound, plan, problems
 from towpath.planning.destinations import encrypted
@@ -178,7 +179,7 @@ def test_a_headless_service_is_called_by_mutual_tls_only_if_all_of_it_is_marked(
         "endpoints themselves, all of them are called in plaintext; mark all of them"
     )
     ref = ObjectRef(Kind.SERVICE, "shop", "db")
-    assert Problem(ref, "spec.clusterIP", Reason.NOT_ENFORCEABLE, text) in problems(mixed)
+    assert Problem(ref, "spec.clusterIP", Code.PARTLY_MARKED, text) in problems(mixed)
     assert [] == [one for one in problems(whole) if one.object == ref]
 
 
@@ -201,7 +202,7 @@ def test_strict_with_pods_that_are_not_marked_is_a_problem_of_their_namespace() 
         "mutual TLS is strict here, but Pod web-2, web-3, web-4 and 2 more has no label "
         'openservicemesh.io/mtls: "1", so its sidecar lets in plaintext'
     )
-    assert [Problem(NAMESPACE, "", Reason.NOT_ENFORCEABLE, text)] == [
+    assert [Problem(NAMESPACE, "", Code.STRICT_IN_PLAINTEXT, text)] == [
         one for one in problems(mesh) if one.object == NAMESPACE
     ]
 
@@ -210,7 +211,7 @@ def test_strict_without_an_authority_is_a_problem() -> None:
     mesh = mesh_of(namespace(), config(STRICT), *web(ONE))
 
     text = "mutual TLS is strict here, but there is no certificate authority: all is plaintext"
-    assert Problem(NAMESPACE, "", Reason.NOT_ENFORCEABLE, text) in problems(mesh)
+    assert Problem(NAMESPACE, "", Code.STRICT_IN_PLAINTEXT, text) in problems(mesh)
 
 
 def test_permissive_with_pods_that_are_not_marked_is_none() -> None:

@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from support.objects import headless, mesh_config, mesh_of, namespace, pod, port, service
+from towpath.model.codes import Code, Reason
 from towpath.model.mesh import Mesh, Object
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import ObjectRef, Protocol
 from towpath.model.plan import Inbound, InboundPort, Request
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.model.workloads import Probe
 from towpath.planning import inbound, problems
 
@@ -88,7 +89,7 @@ def test_when_two_services_disagree_the_first_by_name_decides_and_the_other_has_
         Problem(
             ObjectRef("Service", "shop", "web"),
             "spec.ports",
-            Reason.CONFLICT,
+            Code.CONFLICTING_PROTOCOL,
             "target port 8080 of Pod shop/web-1 is tcp here and http in Service shop/api; "
             "http is used",
         ),

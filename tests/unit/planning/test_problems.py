@@ -14,8 +14,9 @@ from support.objects import (
     service,
     setting,
 )
+from towpath.model.codes import Code, Reason
 from towpath.model.names import ObjectRef
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.planning import problems
 
 CONFIG = ObjectRef("MeshConfig", "osm-system", "osm-mesh-config")
@@ -37,7 +38,7 @@ def test_a_whole_mesh_has_no_problem() -> None:
 def test_a_missing_mesh_config_is_a_problem_that_says_what_is_off() -> None:
     (found,) = problems(mesh_of(namespace()))
 
-    assert Problem(CONFIG, "", Reason.MISSING, found.message) == found
+    assert Problem(CONFIG, "", Code.MISSING_MESH_CONFIG, found.message) == found
     assert "every switch is off, in-mesh traffic included" in found.message
 
 

@@ -6,9 +6,10 @@ from typing import Any, cast
 
 import pytest
 
+from towpath.model.codes import Reason
 from towpath.model.egress import Egress, HTTPRouteGroup, UpstreamTrafficSetting
 from towpath.model.names import Account, Protocol
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.sources.decode import Decoded, decode
 
 GROUP = "specs.smi-spec.io/v1alpha4"

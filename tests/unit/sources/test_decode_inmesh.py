@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from towpath.model.codes import Reason
 from towpath.model.inmesh import RouteReference, TCPRoute, TrafficSplit, TrafficTarget
 from towpath.model.names import Account, Kind
-from towpath.model.problem import Reason
 from towpath.sources.decode import Decoded, decode
 
 SOURCE = {"kind": "ServiceAccount", "name": "curl", "namespace": "shop"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from towpath.model.codes import Reason
 from towpath.model.meshconfig import MeshConfig
-from towpath.model.problem import Reason
 from towpath.sources.decode import Decoded, decode
 from towpath.sources.decode.findings import MOST_PROBLEMS
 

@@ -13,10 +13,10 @@ import pytest
 
 from support.objects import mesh_of, namespace
 from support.oracle import allowed
+from towpath.model.codes import Reason
 from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, Protocol
-from towpath.model.problem import Reason
 from towpath.planning.config import config
 from towpath.planning.egress.decide import Attempt
 from towpath.planning.egress.rules import rules

@@ -6,10 +6,10 @@ import json
 
 import pytest
 
+from towpath.model.codes import Reason
 from towpath.model.identity import MODES, MtlsMode
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import Kind
-from towpath.model.problem import Reason
 from towpath.model.workloads import Namespace
 from towpath.sources.decode import Decoded, decode, decode_json
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from towpath.model.codes import Reason
 from towpath.model.names import Protocol
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.model.workloads import EndpointSlice, Service, ServicePort
 from towpath.sources.decode import Decoded, decode, protocols
 

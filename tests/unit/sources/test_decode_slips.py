@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from towpath.model.codes import Reason
 from towpath.model.names import Kind
-from towpath.model.problem import Reason
 from towpath.sources.decode import decode, decode_json
 from towpath.sources.decode.slips import meant
 

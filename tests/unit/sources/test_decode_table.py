@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from towpath.model.codes import Reason
 from towpath.model.names import ObjectRef
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.model.workloads import ServiceAccount
 from towpath.sources.decode import Decoded, decode, expand
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from towpath.model.codes import Reason
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind
-from towpath.model.problem import Reason
 from towpath.settings import MeshSettings
 from towpath.sources import SourceError
 from towpath.sources.files import FilesSource

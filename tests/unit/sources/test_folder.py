@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from towpath.model.codes import Reason
 from towpath.model.mesh import Object
 from towpath.model.names import Kind, ObjectRef
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.sources.files.folder import Folder
 from towpath.sources.files.walk import Walk, signature_of
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from towpath.model.problem import Reason
+from towpath.model.codes import Reason
 from towpath.sources.decode import decode
 from towpath.sources.decode.meshconfig_table import FIELDS, IMAGES, Field, How
 

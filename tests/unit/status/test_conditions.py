@@ -7,16 +7,17 @@ from typing import Any
 import pytest
 
 from towpath.answers.status import Counts, PolicyStatus
+from towpath.model.codes import Code
 from towpath.model.names import ObjectRef, Stamp
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.status.conditions import apply_document, condition_states, status_document, summary
 
 REF = ObjectRef("Egress", "curl", "out")
 NOW, BEFORE = "2026-11-23T03:00:00Z", "2026-11-22T00:00:00Z"
 
 
-def _problem(reason: Reason, field: str = "spec.hosts", message: str = "is wrong") -> Problem:
-    return Problem(REF, field, reason, message)
+def _problem(code: Code, field: str = "spec.hosts", message: str = "is wrong") -> Problem:
+    return Problem(REF, field, code, message)
 
 
 def _status(*problems: Problem, accepted: bool = True) -> PolicyStatus:
@@ -37,19 +38,19 @@ def _words(document: dict[str, Any]) -> dict[str, tuple[str, str]]:
     ("status", "expected"),
     [
         (_status(), ("True", "Accepted")),
-        (_status(_problem(Reason.INVALID)), ("True", "PartlyAccepted")),
-        (_status(_problem(Reason.CONFLICT)), ("True", "Conflict")),
+        (_status(_problem(Code.INVALID_VALUE)), ("True", "PartlyAccepted")),
+        (_status(_problem(Code.CONFLICTING_SETTING)), ("True", "Conflict")),
         (_status(accepted=False), ("False", "NoEffect")),
-        (_status(_problem(Reason.INVALID), accepted=False), ("False", "Invalid")),
+        (_status(_problem(Code.INVALID_VALUE), accepted=False), ("False", "Invalid")),
         (
-            _status(_problem(Reason.INVALID), _problem(Reason.NOT_ENABLED), accepted=False),
+            _status(_problem(Code.INVALID_VALUE), _problem(Code.EGRESS_OFF), accepted=False),
             ("False", "NotEnabled"),
         ),
-        (_status(_problem(Reason.MISSING, "spec.sources")), ("True", "PartlyAccepted")),
+        (_status(_problem(Code.MISSING_ACCOUNT, "spec.sources")), ("True", "PartlyAccepted")),
         (
             _status(
-                _problem(Reason.MISSING, "spec.sources"),
-                _problem(Reason.INVALID),
+                _problem(Code.MISSING_ACCOUNT, "spec.sources"),
+                _problem(Code.INVALID_VALUE),
                 accepted=False,
             ),
             ("False", "Invalid"),
@@ -124,7 +125,7 @@ def test_the_object_to_apply_names_its_uid() -> None:
 
 
 def test_a_summary_is_bounded() -> None:
-    many = tuple(_problem(Reason.INVALID, f"spec.hosts[{n}]", "x" * 600) for n in range(30))
+    many = tuple(_problem(Code.INVALID_VALUE, f"spec.hosts[{n}]", "x" * 600) for n in range(30))
 
     assert "and 20 more" in summary(many, longest=100_000)
     assert 1024 == len(summary(many, longest=1024))

@@ -8,9 +8,10 @@ import pytest
 
 from support.identities import identity
 from support.objects import endpoint_slice, mesh_config, namespace, pod, port, service
+from towpath.model.codes import Code
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind, ObjectRef
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.settings import MeshSettings
 from towpath.store import Store
 
@@ -242,7 +243,7 @@ def test_a_view_knows_the_mesh_that_the_store_was_made_for(store: Store) -> None
 
 
 def _problem(message: str) -> Problem:
-    return Problem(ObjectRef("Service", "shop", "web"), "", Reason.INVALID, message)
+    return Problem(ObjectRef("Service", "shop", "web"), "", Code.INVALID_VALUE, message)
 
 
 def _contents(mesh: Mesh) -> object:

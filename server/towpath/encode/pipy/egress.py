@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from towpath.encode.pipy.inbound import WEIGHT
 from towpath.encode.pipy.regex import ANY_WITH_QUERY, Explosive, NotPortable, on_path, on_value
+from towpath.model.codes import Code
 from towpath.model.egress_plan import (
     PASSTHROUGH,
     AddressRange,
@@ -22,7 +23,7 @@ from towpath.model.egress_plan import (
 )
 from towpath.model.names import Kind, ObjectRef, Protocol
 from towpath.model.plan import Destination, Outbound
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath_api.v1.sidecar_pb2 import OutboundHttpRoute, OutboundMatch
 
 _NOT_IN_SCRIPTS = frozenset({"CONNECT"})
@@ -38,7 +39,7 @@ def withheld(let_out: Outbound) -> tuple[Problem, ...]:
                 namespace, _, name = policy.partition("/")
                 ref = ObjectRef(Kind.EGRESS, namespace, name)
                 message = f"pipy sidecars {gap.message}"
-                problems.add(Problem(ref, gap.field, Reason.NOT_ENFORCEABLE, message))
+                problems.add(Problem(ref, gap.field, Code.PIPY_CANNOT, message))
     return tuple(sorted(problems | set(_undivided(let_out.destinations))))
 
 
@@ -49,7 +50,7 @@ def _undivided(destinations: Iterable[Destination]) -> Iterable[Problem]:
             namespace, _, name = branch.policy.partition("/")
             ref = ObjectRef(Kind.TRAFFIC_SPLIT, namespace, name)
             message = "pipy sidecars do not tell requests apart here: the split divides nothing"
-            yield Problem(ref, "spec.matches", Reason.NOT_ENFORCEABLE, message)
+            yield Problem(ref, "spec.matches", Code.PIPY_CANNOT, message)
 
 
 @dataclass(frozen=True, slots=True)

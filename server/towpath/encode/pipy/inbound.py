@@ -6,9 +6,10 @@ import re
 
 from towpath.encode.pipy.config import ANYWHERE, part
 from towpath.encode.pipy.regex import on_path
+from towpath.model.codes import Code
 from towpath.model.names import Kind, ObjectRef, Protocol
 from towpath.model.plan import Inbound, InboundPort
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath_api.v1.sidecar_pb2 import InboundMatch, SidecarConfig
 
 WEIGHT = 100
@@ -50,7 +51,7 @@ def _closed(policy: str, port: int) -> Problem:
         "kubelet's probes"
     )
     ref = ObjectRef(Kind.TRAFFIC_TARGET, namespace, name)
-    return Problem(ref, "spec.destination", Reason.NOT_ENFORCEABLE, text)
+    return Problem(ref, "spec.destination", Code.PIPY_CANNOT, text)
 
 
 def _http(port: InboundPort) -> InboundMatch:

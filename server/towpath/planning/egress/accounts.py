@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from towpath.model.codes import Code
 from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind
 from towpath.model.nearest import nearest
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 
 DEFAULT = "default"
 """Kubernetes makes it in each namespace, and manifests seldom have it."""
@@ -68,4 +69,4 @@ def _nearest(name: str, names: Iterable[str]) -> str | None:
 
 
 def _problem(policy: Egress, text: str) -> Problem:
-    return Problem(policy.ref, "spec.sources", Reason.MISSING, text)
+    return Problem(policy.ref, "spec.sources", Code.MISSING_ACCOUNT, text)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
+from towpath.model.codes import Code
 from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef, Protocol
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.planning.config import config
 from towpath.planning.egress.accounts import unknown_sources
 from towpath.planning.egress.limits import MOST_ENTRIES, admission, admission_of, size
@@ -48,7 +49,7 @@ def _too_large(mesh: Mesh, policy: str, accounts: list[Account]) -> Problem:
         f"all Egresses of {first} need more than {MOST_ENTRIES} entries in a sidecar's "
         f"configuration: this one, among the largest, lets nothing out for {whom}{effect}"
     )
-    return Problem(ObjectRef(Kind.EGRESS, namespace, name), "spec", Reason.TOO_LARGE, text)
+    return Problem(ObjectRef(Kind.EGRESS, namespace, name), "spec", Code.LARGE_EGRESS, text)
 
 
 def of_policy(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
@@ -65,7 +66,7 @@ def _switched_off(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
     if config(mesh).enable_egress_policy:
         return ()
     text = "spec.featureFlags.enableEgressPolicy of the MeshConfig is off: the Egress has no effect"
-    return (Problem(policy.ref, "", Reason.NOT_ENABLED, text),)
+    return (Problem(policy.ref, "", Code.EGRESS_OFF, text),)
 
 
 def _outside(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
@@ -73,15 +74,15 @@ def _outside(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
     label = f"openservicemesh.io/monitored-by: {mesh.mesh_name}"
     if not mesh.monitored(policy.namespace):
         text = f"its namespace lacks the label {label}: the Egress has no effect"
-        return (Problem(policy.ref, "metadata.namespace", Reason.NOT_IN_MESH, text),)
+        return (Problem(policy.ref, "metadata.namespace", Code.POLICY_OUTSIDE_MESH, text),)
     problems = []
     for account in policy.sources:
         if not mesh.monitored(account.namespace):
             text = f"namespace {account.namespace} lacks the label {label}: {account} gains nothing"
-            problems.append(Problem(policy.ref, "spec.sources", Reason.NOT_IN_MESH, text))
+            problems.append(Problem(policy.ref, "spec.sources", Code.SOURCE_OUTSIDE_MESH, text))
         elif account.namespace != policy.namespace and not mesh.cross_namespace_egress:
             text = f"{account} is of another namespace, which this server does not allow"
-            problems.append(Problem(policy.ref, "spec.sources", Reason.FORBIDDEN, text))
+            problems.append(Problem(policy.ref, "spec.sources", Code.FOREIGN_SOURCE, text))
     return tuple(problems)
 
 
@@ -92,16 +93,16 @@ def _missing(mesh: Mesh, policy: Egress) -> tuple[Problem, ...]:
         named = f"UpstreamTrafficSetting {policy.namespace}/{policy.setting}"
         if setting is None:
             text = f"{named} does not exist: the Egress allows nothing"
-            problems.append(Problem(policy.ref, "spec.matches", Reason.MISSING, text))
+            problems.append(Problem(policy.ref, "spec.matches", Code.MISSING_SETTING, text))
         elif setting.closed:
             text = f"{named} has a limit that cannot be read: the Egress allows nothing"
-            problems.append(Problem(policy.ref, "spec.matches", Reason.INVALID, text))
+            problems.append(Problem(policy.ref, "spec.matches", Code.UNREADABLE_SETTING, text))
     for name in policy.route_groups or ():
         if route_group(mesh, policy.namespace, name) is None:
             text = (
                 f"HTTPRouteGroup {policy.namespace}/{name} does not exist: nothing of it is allowed"
             )
-            problems.append(Problem(policy.ref, "spec.matches", Reason.MISSING, text))
+            problems.append(Problem(policy.ref, "spec.matches", Code.MISSING_ROUTE, text))
     return tuple(problems)
 
 
@@ -110,7 +111,7 @@ def _contested(mesh: Mesh, account: Account) -> tuple[Problem, ...]:
         Problem(
             loser.ref,
             "spec.connectionSettings",
-            Reason.CONFLICT,
+            Code.CONFLICTING_SETTING,
             f"for {contest.target}, used by {account}, UpstreamTrafficSetting "
             f"{contest.winner.namespace}/{contest.winner.name} holds instead",
         )
@@ -142,5 +143,5 @@ def _waited_for(mesh: Mesh, account: Account) -> tuple[Problem, ...]:
                 "which needs the client's first bytes: a server that speaks first waits for them"
             )
             ref = ObjectRef(Kind.EGRESS, namespace, name)
-            problems.append(Problem(ref, "spec.ports", Reason.CONFLICT, text))
+            problems.append(Problem(ref, "spec.ports", Code.SERVER_FIRST, text))
     return tuple(problems)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import cast
 
+from towpath.model.codes import Code
 from towpath.model.egress import HTTPRouteGroup, UpstreamTrafficSetting
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 
 _SETTING = "no Egress refers to it, and settings of in-mesh services are not supported: no effect"
 _GROUP = "no Egress, TrafficSplit or TrafficTarget refers to it: no effect"
@@ -19,12 +20,12 @@ def unused(mesh: Mesh) -> tuple[Problem, ...]:
     groups = mesh.group(Kind.HTTP_ROUTE_GROUP, "all")
     return (
         *(
-            Problem(setting.ref, "", Reason.NOT_SUPPORTED, _SETTING)
+            Problem(setting.ref, "", Code.UNUSED_OBJECT, _SETTING)
             for setting in cast("tuple[UpstreamTrafficSetting, ...]", settings)
             if not mesh.group(Kind.EGRESS, ("setting", setting.namespace, setting.name))
         ),
         *(
-            Problem(group.ref, "", Reason.NOT_SUPPORTED, _GROUP)
+            Problem(group.ref, "", Code.UNUSED_OBJECT, _GROUP)
             for group in cast("tuple[HTTPRouteGroup, ...]", groups)
             if not any(
                 mesh.group(kind, ("group", group.namespace, group.name))

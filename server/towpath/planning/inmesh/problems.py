@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import cast
 
+from towpath.model.codes import Code
 from towpath.model.egress import HTTPRouteGroup
 from towpath.model.inmesh import TCPRoute, TrafficSplit, TrafficTarget
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind, Protocol
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.model.workloads import Service
 from towpath.planning.inmesh.splits import can_be_dialled, splits_of, unconditional
 
@@ -27,7 +28,7 @@ def in_mesh_problems(mesh: Mesh) -> tuple[Problem, ...]:
     result = {problem for split in splits for problem in mesh.query(of_split, split)}
     result |= {problem for target in targets for problem in mesh.query(of_target, target)}
     result |= {
-        Problem(route.ref, "", Reason.NOT_SUPPORTED, "no TrafficTarget refers to it: no effect")
+        Problem(route.ref, "", Code.UNUSED_OBJECT, "no TrafficTarget refers to it: no effect")
         for route in routes
         if not _is_ruled(mesh, Kind.TCP_ROUTE, route.namespace, route.name)
     }
@@ -39,7 +40,7 @@ def of_target(mesh: Mesh, target: TrafficTarget) -> tuple[Problem, ...]:
     label = f"openservicemesh.io/monitored-by: {mesh.mesh_name}"
     if not mesh.monitored(target.namespace):
         text = f"its namespace lacks the label {label}: the TrafficTarget has no effect"
-        return (Problem(target.ref, "metadata.namespace", Reason.NOT_IN_MESH, text),)
+        return (Problem(target.ref, "metadata.namespace", Code.POLICY_OUTSIDE_MESH, text),)
     return (
         *_sources(mesh, target, label),
         *_rules(mesh, target),
@@ -51,7 +52,7 @@ def _sources(mesh: Mesh, target: TrafficTarget, label: str) -> Iterator[Problem]
     for account in target.sources:
         if not mesh.monitored(account.namespace):
             text = f"namespace {account.namespace} lacks the label {label}: {account} gains nothing"
-            yield Problem(target.ref, "spec.sources", Reason.NOT_IN_MESH, text)
+            yield Problem(target.ref, "spec.sources", Code.SOURCE_OUTSIDE_MESH, text)
 
 
 def _rules(mesh: Mesh, target: TrafficTarget) -> Iterator[Problem]:
@@ -60,19 +61,19 @@ def _rules(mesh: Mesh, target: TrafficTarget) -> Iterator[Problem]:
         what = f"{rule.kind} {target.namespace}/{rule.name}"
         if obj is None:
             text = f"{what} does not exist: nothing of it is allowed"
-            yield Problem(target.ref, "spec.rules", Reason.MISSING, text)
+            yield Problem(target.ref, "spec.rules", Code.MISSING_ROUTE, text)
         elif rule.matches is not None:
             names = cast("HTTPRouteGroup", obj).names
             for name in rule.matches:
                 if name not in names:
                     text = f"{what} has no match {name!r}: nothing of it is allowed"
-                    yield Problem(target.ref, "spec.rules", Reason.MISSING, text)
+                    yield Problem(target.ref, "spec.rules", Code.MISSING_MATCH, text)
 
 
 def _in_force(mesh: Mesh, target: TrafficTarget) -> Iterator[Problem]:
     switches = mesh.config()
     if switches is not None and switches.permissive:
-        yield Problem(target.ref, "", Reason.NOT_ENABLED, _PERMISSIVE)
+        yield Problem(target.ref, "", Code.PERMISSIVE_MODE, _PERMISSIVE)
 
 
 def _is_ruled(mesh: Mesh, kind: Kind, namespace: str, name: str) -> bool:
@@ -85,19 +86,19 @@ def of_split(mesh: Mesh, split: TrafficSplit) -> tuple[Problem, ...]:
     if not mesh.monitored(split.namespace):
         label = f"openservicemesh.io/monitored-by: {mesh.mesh_name}"
         text = f"its namespace lacks the label {label}: the TrafficSplit has no effect"
-        return (Problem(split.ref, "metadata.namespace", Reason.NOT_IN_MESH, text),)
+        return (Problem(split.ref, "metadata.namespace", Code.POLICY_OUTSIDE_MESH, text),)
     if split.closed:
         return ()
     root = mesh.service(split.namespace, split.root)
     if root is None:
         text = f"Service {split.namespace}/{split.root} does not exist: nothing is divided"
-        return (Problem(split.ref, "spec.service", Reason.MISSING, text),)
+        return (Problem(split.ref, "spec.service", Code.MISSING_SERVICE, text),)
     if not can_be_dialled(root):
         text = (
             f"Service {split.namespace}/{split.root} has no address of its own, and clients dial "
             "its pods: nothing is divided"
         )
-        return (Problem(split.ref, "spec.service", Reason.NOT_ENFORCEABLE, text),)
+        return (Problem(split.ref, "spec.service", Code.SPLIT_WITHOUT_ADDRESS, text),)
     return (
         *_contested(mesh, split),
         *_matches(mesh, split, root),
@@ -111,19 +112,19 @@ def _contested(mesh: Mesh, split: TrafficSplit) -> Iterator[Problem]:
         text = (
             f"TrafficSplit {oldest.label}, which is older, divides {split.root}: this one does not"
         )
-        yield Problem(split.ref, "spec.service", Reason.CONFLICT, text)
+        yield Problem(split.ref, "spec.service", Code.CONFLICTING_SPLIT, text)
 
 
 def _matches(mesh: Mesh, split: TrafficSplit, root: Service) -> Iterator[Problem]:
     for name in split.route_groups or ():
         if mesh.get(Kind.HTTP_ROUTE_GROUP, split.namespace, name) is None:
             text = f"HTTPRouteGroup {split.namespace}/{name} does not exist: no request is meant"
-            yield Problem(split.ref, "spec.matches", Reason.MISSING, text)
+            yield Problem(split.ref, "spec.matches", Code.MISSING_ROUTE, text)
     for port in root.ports if split.route_groups is not None else ():
         if port.protocol is not Protocol.HTTP:
             text = f"port {port.port} of {split.root} is {port.protocol}, where no request is seen"
             yield Problem(
-                split.ref, "spec.matches", Reason.NOT_ENFORCEABLE, f"{text}: not divided there"
+                split.ref, "spec.matches", Code.SPLIT_WITHOUT_REQUESTS, f"{text}: not divided there"
             )
 
 
@@ -134,10 +135,10 @@ def _backends(mesh: Mesh, split: TrafficSplit, root: Service) -> Iterator[Proble
         service = f"Service {split.namespace}/{name}"
         if backend is None:
             text = f"{service} does not exist: it is left out"
-            yield Problem(split.ref, "spec.backends", Reason.MISSING, text)
+            yield Problem(split.ref, "spec.backends", Code.MISSING_SERVICE, text)
         elif not can_be_dialled(backend):
             text = f"{service} has no address of its own: it is left out"
-            yield Problem(split.ref, "spec.backends", Reason.NOT_ENFORCEABLE, text)
+            yield Problem(split.ref, "spec.backends", Code.SPLIT_WITHOUT_ADDRESS, text)
         else:
             numbers = {port.port for port in backend.ports}
             for port in left:
@@ -147,8 +148,8 @@ def _backends(mesh: Mesh, split: TrafficSplit, root: Service) -> Iterator[Proble
                     text = (
                         f"{service} has no port {port}, as {split.root} has: it is left out there"
                     )
-                    yield Problem(split.ref, "spec.backends", Reason.MISSING, text)
+                    yield Problem(split.ref, "spec.backends", Code.MISSING_SERVICE, text)
     if closed := ", ".join(str(port) for port, weight in left.items() if not weight):
         text = f"no backend with a weight above 0 is left on port {closed} of {split.root}"
         effect = "requests get 503 there, and connections are closed"
-        yield Problem(split.ref, "spec.backends", Reason.INVALID, f"{text}: {effect}")
+        yield Problem(split.ref, "spec.backends", Code.SPLIT_WITHOUT_BACKEND, f"{text}: {effect}")

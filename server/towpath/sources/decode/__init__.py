@@ -13,9 +13,10 @@ from typing import Any, NamedTuple, TypeVar
 import msgspec
 
 from towpath.kubeapi.jsonbytes import read_json
+from towpath.model.codes import Code
 from towpath.model.mesh import Object
 from towpath.model.names import Kind, ObjectRef
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.sources.decode import core, services, structs
 from towpath.sources.decode.egress import egress
 from towpath.sources.decode.findings import Findings, show
@@ -146,7 +147,7 @@ def decode(raw: object, source: str) -> Decoded:
     kind, version, row = raw.get("kind"), raw.get("apiVersion"), _row(raw)
     findings = Findings(_ref(raw, row), source)
     if (slip := _misspelt_head(raw)) is not None:
-        findings.add(Reason.UNKNOWN_FIELD, *slip)
+        findings.add(Code.UNKNOWN_FIELD, *slip)
     elif not isinstance(kind, str) or not kind:
         findings.unused("kind", kind, allowed="the name of a kind, such as Pod")
     elif not isinstance(version, str) or not version:
@@ -154,12 +155,12 @@ def decode(raw: object, source: str) -> Decoded:
         findings.unused("apiVersion", version, allowed=allowed)
     elif row is None and (near := _nearest_kind(kind, version)) is not None:
         message = f"is {show(kind)}; did you mean {near}? The object has no effect"
-        findings.add(Reason.INVALID, "kind", message)
+        findings.add(Code.UNKNOWN_KIND, "kind", message)
     elif row is None:
         if version.partition("/")[0] not in _MESH_GROUPS:
             return Decoded(findings.ref, ignored=True)
         message = f"{show(kind)} of {show(version)} is not supported: the object has no effect"
-        findings.add(Reason.NOT_SUPPORTED, "kind", message)
+        findings.add(Code.UNSUPPORTED_KIND, "kind", message)
     elif version not in row.api_versions:
         findings.unused("apiVersion", version, allowed=_either(row.api_versions))
     elif _well_named(raw, row, findings):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from towpath.model import workloads
+from towpath.model.codes import Code
 from towpath.model.identity import MODES, MtlsMode
-from towpath.model.problem import Reason
 from towpath.sources.decode import structs
 from towpath.sources.decode.findings import Findings, show
 from towpath.sources.decode.names import PORTS, NameRule, is_dialable, is_port
@@ -27,7 +27,7 @@ def namespace(seen: structs.Namespace, findings: Findings) -> workloads.Namespac
     mesh = labels.get(MONITORED_BY)
     if mesh is None and MONITORED_BY_FSM in labels:
         message = f"is the label of FSM: Towpath serves namespaces with the label {MONITORED_BY}"
-        findings.add(Reason.NOT_SUPPORTED, f"metadata.labels[{MONITORED_BY_FSM}]", message)
+        findings.add(Code.UNSUPPORTED_LABEL, f"metadata.labels[{MONITORED_BY_FSM}]", message)
     annotations = (seen.metadata.annotations if seen.metadata else None) or {}
     mtls = _mtls(annotations.get(MTLS), findings)
     ours = {

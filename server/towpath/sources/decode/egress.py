@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from towpath.model.codes import Code
 from towpath.model.egress import Egress, is_numeric
 from towpath.model.names import Account, Protocol
 from towpath.model.ports import OUTBOUND_PORT
-from towpath.model.problem import Reason
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.hosts import host, hosts_like, ipv4_range, narrowed, ranges_like
@@ -48,7 +48,7 @@ def egress(raw: Mapping[str, object], findings: Findings) -> Egress | None:
     closed = top.misspelt or spec.misspelt or unclear or len(settings) > 1
     if len(settings) > 1:
         message = "Cannot have more than 1 UpstreamTrafficSetting match; the Egress is not used"
-        findings.add(Reason.INVALID, "spec.matches", message)
+        findings.add(Code.SEVERAL_SETTINGS, "spec.matches", message)
     return Egress(
         namespace=findings.ref.namespace,
         name=findings.ref.name,
@@ -80,7 +80,7 @@ def _sources(spec: Reader, findings: Findings) -> tuple[tuple[Account, ...], tup
         account = Account(namespace, name)
         if source.has("mtls"):
             message = "TLS origination is not supported by this version; the source is ignored"
-            findings.add(Reason.NOT_SUPPORTED, source.path("mtls"), message)
+            findings.add(Code.UNSUPPORTED_SOURCE, source.path("mtls"), message)
             closed.add(account)
         elif source.value("kind") != "ServiceAccount":
             source.left_out("kind", source.value("kind"), allowed="ServiceAccount")
@@ -89,7 +89,7 @@ def _sources(spec: Reader, findings: Findings) -> tuple[tuple[Account, ...], tup
             (closed if source.misspelt else sources).add(account)
     if not sources:
         message = "no valid source: the Egress selects no service account"
-        findings.add(Reason.INVALID, "spec.sources", message)
+        findings.add(Code.NOTHING_LEFT, "spec.sources", message)
     return tuple(sorted(sources)), tuple(sorted(closed - sources))
 
 
@@ -113,7 +113,7 @@ def _ports(spec: Reader, findings: Findings) -> tuple[Ports, Ports]:
         else:
             (closed if port.misspelt else ports).add((number, Protocol(protocol.lower())))
     if not ports:
-        findings.add(Reason.INVALID, "spec.ports", "no valid port: the Egress allows nothing")
+        findings.add(Code.NOTHING_LEFT, "spec.ports", "no valid port: the Egress allows nothing")
     return tuple(sorted(ports)), tuple(sorted(closed - ports))
 
 
@@ -157,22 +157,22 @@ def _sensible(
     for number, protocol in ports:
         if protocol is Protocol.HTTP and hosts is None:
             message = f"http on port {number} needs spec.hosts; the port is left out"
-            findings.add(Reason.INVALID, "spec.hosts", message)
+            findings.add(Code.HTTP_WITHOUT_HOSTS, "spec.hosts", message)
             continue
         used.append((number, protocol))
         if protocol in (Protocol.TCP, Protocol.TCP_SERVER_FIRST) and hosts is not None:
             message = f"hosts do not restrict {protocol}: port {number} is open to every address"
             findings.add(
-                Reason.NOT_SUPPORTED, "spec.hosts", f"{message} of spec.ipAddresses, or any"
+                Code.HOSTS_WITHOUT_EFFECT, "spec.hosts", f"{message} of spec.ipAddresses, or any"
             )
         if protocol is not Protocol.HTTP and route_groups is not None:
             message = (
                 f"requests cannot be seen in {protocol}: on port {number} they are not matched"
             )
-            findings.add(Reason.NOT_SUPPORTED, "spec.matches", message)
+            findings.add(Code.MATCHES_WITHOUT_EFFECT, "spec.matches", message)
         if protocol is Protocol.HTTPS and any(map(is_numeric, hosts or ())):
             message = "TLS does not name an address; use tcp and spec.ipAddresses for it"
-            findings.add(Reason.NOT_SUPPORTED, "spec.hosts", message)
+            findings.add(Code.HOSTS_WITHOUT_EFFECT, "spec.hosts", message)
     return tuple(used)
 
 
@@ -195,8 +195,8 @@ def _each(
             continue
         items.add(parsed)
         if name == "ipAddresses" and (message := narrowed(text, parsed)):
-            findings.add(Reason.INVALID, path, message)
+            findings.add(Code.CORRECTED_VALUE, path, message)
     if not items:
         message = "nothing valid is left in the list: it matches nothing"
-        findings.add(Reason.INVALID, spec.path(name), message)
+        findings.add(Code.NOTHING_LEFT, spec.path(name), message)
     return tuple(sorted(items))

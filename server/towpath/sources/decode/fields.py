@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeVar
 
+from towpath.model.codes import Code
 from towpath.model.names import Stamp
-from towpath.model.problem import Reason
 from towpath.sources.decode.findings import Findings, show
 from towpath.sources.decode.schema import Schema, shortened
 
@@ -203,5 +203,5 @@ def _unknown(
             near = None if findings.full else schema.nearest(name)
             hint = f" (did you mean {near}?)" if near else ""
             message = f"is not a known field{hint}; {schema.effect}"
-            findings.add(Reason.UNKNOWN_FIELD, here, message)
+            findings.add(Code.UNKNOWN_FIELD, here, message)
             yield name

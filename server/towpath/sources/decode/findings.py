@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
+from towpath.model.codes import Code
 from towpath.model.names import ObjectRef
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.model.text import printable, shorten
 
 MOST_PROBLEMS = 100
@@ -43,7 +44,7 @@ class Findings:
         if not self._unlisted:
             return tuple(self._problems)
         text = f"has {self._unlisted} more problems than the {MOST_PROBLEMS} that are listed"
-        return (*self._problems, Problem(self.ref, "", Reason.INVALID, text, self.source))
+        return (*self._problems, Problem(self.ref, "", Code.MANY_PROBLEMS, text, self.source))
 
     @property
     def count(self) -> int:
@@ -55,18 +56,18 @@ class Findings:
         """True if further Problems are only counted."""
         return len(self._problems) >= MOST_PROBLEMS
 
-    def add(self, reason: Reason, field: str, message: str) -> None:
+    def add(self, code: Code, field: str, message: str) -> None:
         if self.full:
             self._unlisted += 1
         else:
             field = shorten(printable(field), LONGEST_FIELD)
             message = shorten(printable(message), LONGEST_MESSAGE)
-            self._problems.append(Problem(self.ref, field, reason, message, self.source))
+            self._problems.append(Problem(self.ref, field, code, message, self.source))
 
     def invalid(self, field: str, value: object, *, allowed: str, effect: str) -> None:
         """Say that *value* is not allowed, what is, and what happens instead."""
         message = f"is {show(value)}; allowed: {allowed}; {effect}"
-        self.add(Reason.INVALID, field, message)
+        self.add(Code.INVALID_VALUE, field, message)
 
     def unused(self, field: str, value: object, *, allowed: str) -> None:
         """Say that the object as a whole is not used because of *value*."""

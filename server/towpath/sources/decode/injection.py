@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TypeVar
 
+from towpath.model.codes import Code
 from towpath.model.injection import (
     Amounts,
     RedirectLists,
@@ -16,7 +17,6 @@ from towpath.model.injection import (
     SidecarDefaults,
     sorted_ranges,
 )
-from towpath.model.problem import Reason
 from towpath.sources.decode.fields import Reader
 from towpath.sources.decode.findings import Findings, show
 from towpath.sources.decode.quantity import QUANTITY_WORDS, quantity
@@ -65,14 +65,14 @@ def _lists(traffic: Reader, findings: Findings) -> RedirectLists:
                 whole = False
                 continue
             if entry.remark:
-                findings.add(Reason.INVALID, path, f"is {show(item)}, which {entry.remark}")
+                findings.add(Code.CORRECTED_VALUE, path, f"is {show(item)}, which {entry.remark}")
             values.append(entry.value)
         return values, whole
 
     included, whole = entries("outboundIPRangeInclusionList", INCLUDED_RANGE)
     if not whole:
         message = "has an entry that is not allowed: everything goes through the sidecar"
-        findings.add(Reason.INVALID, traffic.path("outboundIPRangeInclusionList"), message)
+        findings.add(Code.UNUSABLE_LIST, traffic.path("outboundIPRangeInclusionList"), message)
     return RedirectLists(
         tuple(sorted(set(entries("outboundPortExclusionList", PORT)[0]))),
         tuple(sorted(set(entries("inboundPortExclusionList", PORT)[0]))),
@@ -96,7 +96,7 @@ def _envoy_image(sidecar: Reader, name: str, findings: Findings) -> str:
     repository, _, tag = image.partition("@")[0].rpartition("/")[2].partition(":")
     if repository.startswith("pipy"):
         message = f"is {show(image)}: a Pipy is not injected; the default image is used"
-        findings.add(Reason.NOT_SUPPORTED, sidecar.path(name), message)
+        findings.add(Code.UNSUPPORTED_IMAGE, sidecar.path(name), message)
         return ""
     version = _ENVOY_TAG.fullmatch(tag)
     if version and (int(version["major"]), int(version["minor"])) < OLDEST_ENVOY:
@@ -105,7 +105,7 @@ def _envoy_image(sidecar: Reader, name: str, findings: Findings) -> str:
             f"is {show(image)}: Envoy before {oldest} cannot log in with its pod's token; the "
             "default image is used"
         )
-        findings.add(Reason.NOT_SUPPORTED, sidecar.path(name), message)
+        findings.add(Code.UNSUPPORTED_IMAGE, sidecar.path(name), message)
         return ""
     return image
 

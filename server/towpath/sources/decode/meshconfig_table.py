@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import NamedTuple
 
-from towpath.model.problem import Reason
+from towpath.model.codes import Code
 from towpath.sources.decode.findings import Findings, show
 from towpath.sources.decode.schema import Schema
 
@@ -314,7 +314,7 @@ def report_unsupported(spec: Mapping[str, object], findings: Findings) -> None:
         if isinstance(field.support, How) or value in (None, "", [], {}) or _default(field, value):
             continue
         findings.add(
-            Reason.NOT_SUPPORTED, path, f"is {show(value)}, which has no effect in Towpath"
+            Code.UNSUPPORTED_FIELD, path, f"is {show(value)}, which has no effect in Towpath"
         )
 
 

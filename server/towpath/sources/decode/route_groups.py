@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from towpath.model.codes import Code
 from towpath.model.egress import ANY_METHOD, METHODS, HTTPRouteGroup, RequestMatch
-from towpath.model.problem import Reason
 from towpath.sources.decode.expressions import Expressions
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
@@ -38,7 +38,7 @@ def route_group(raw: Mapping[str, object], findings: Findings) -> HTTPRouteGroup
         if (match := _match(section, expressions, findings)) is not None
     ]
     if not sections:
-        findings.add(Reason.INVALID, "spec.matches", "no match: the group allows no request")
+        findings.add(Code.NOTHING_LEFT, "spec.matches", "no match: the group allows no request")
     usable = () if top.misspelt or spec.misspelt else matches
     return HTTPRouteGroup(
         namespace=findings.ref.namespace,
@@ -65,7 +65,9 @@ def _match(match: Reader, expressions: Expressions, findings: Findings) -> Reque
     if match.misspelt:
         return None
     if findings.count > before:
-        findings.add(Reason.INVALID, match.path(""), "the match is left out: it allows no request")
+        findings.add(
+            Code.NOTHING_LEFT, match.path(""), "the match is left out: it allows no request"
+        )
         return None
     return RequestMatch(
         path=path,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from towpath.model import workloads
 from towpath.model.addresses import is_ipv6
+from towpath.model.codes import Code
 from towpath.model.names import Protocol
-from towpath.model.problem import Reason
 from towpath.sources.decode import protocols, structs
 from towpath.sources.decode.core import pairs
 from towpath.sources.decode.findings import Findings, show
@@ -61,7 +61,7 @@ def endpoint_slice(
     if kind == "FQDN":
         # Kubernetes has a slice of IPv6 beside the one of IPv4 for each dual-stack Service.
         text = 'is "FQDN": slices of host names are not supported; its endpoints are not used'
-        findings.add(Reason.NOT_SUPPORTED, "addressType", text)
+        findings.add(Code.UNSUPPORTED_ADDRESS, "addressType", text)
     if kind != "IPv4":
         return None
     labels = (seen.metadata.labels if seen.metadata else None) or {}
@@ -96,7 +96,7 @@ def _cluster_ips(spec: structs.ServiceSpec, findings: Findings) -> tuple[str, ..
             fields.setdefault(ip, field)
     if not fields:
         message = "is not set, so no sidecar can reach the Service by an address of its own"
-        findings.add(Reason.MISSING, "spec.clusterIP", message)
+        findings.add(Code.MISSING_CLUSTER_IP, "spec.clusterIP", message)
     for ip, field in fields.items():
         if not is_dialable(ip) and not is_ipv6(ip):
             findings.invalid(field, ip, allowed=f"{ADDRESSES}, or None", effect=_ADDRESS_LEFT_OUT)
@@ -108,7 +108,7 @@ def _cluster_ips(spec: structs.ServiceSpec, findings: Findings) -> tuple[str, ..
 
 def _not_ipv6(field: str, findings: Findings) -> None:
     text = "has IPv6 alone, which sidecars do not handle: no sidecar reaches the Service"
-    findings.add(Reason.NOT_SUPPORTED, field, text)
+    findings.add(Code.UNSUPPORTED_ADDRESS, field, text)
 
 
 def _service_ports(
@@ -161,7 +161,7 @@ def _protocol(seen: structs.ServicePort, field: str, findings: Findings) -> Prot
     meant = protocols.misspelt(seen.app_protocol)
     if meant is not None:
         text = f"is {show(seen.app_protocol)}, which is taken for plain TCP; did you mean {meant}?"
-        findings.add(Reason.INVALID, field, text)
+        findings.add(Code.CORRECTED_VALUE, field, text)
     return protocols.app_protocol(seen.app_protocol)
 
 

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 import msgspec
 
-from towpath.model.problem import Reason
+from towpath.model.codes import Code
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.schema import NOT_USED, shortened
 
@@ -41,7 +41,7 @@ def report_slips(
     """Say of each field of *raw*, at any depth, that is a slip for one that *struct* reads."""
     for path, near in _slips(raw, struct, ""):
         message = f"is not a known field (did you mean {near}?); {NOT_USED}"
-        findings.add(Reason.UNKNOWN_FIELD, path, message)
+        findings.add(Code.UNKNOWN_FIELD, path, message)
 
 
 def _slips(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from towpath.model.codes import Code
 from towpath.model.inmesh import TCPRoute
-from towpath.model.problem import Reason
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.names import PORTS, is_port
@@ -47,5 +47,5 @@ def _ports(matches: Reader, findings: Findings) -> tuple[int, ...] | None:
             where = f"{path}[{index}]"
             findings.invalid(where, port, allowed=PORTS, effect="it is left out")
     if not ports:
-        findings.add(Reason.INVALID, path, f"nothing valid is left in the list: {_CLOSED}")
+        findings.add(Code.NOTHING_LEFT, path, f"nothing valid is left in the list: {_CLOSED}")
     return tuple(sorted(ports))

@@ -6,8 +6,8 @@ that is not allowed is left out, and a list of which nothing is left counts as n
 
 from __future__ import annotations
 
+from towpath.model.codes import Code
 from towpath.model.identity import TLS_DEFAULTS, TlsParameters
-from towpath.model.problem import Reason
 from towpath.sources.decode.fields import Reader
 from towpath.sources.decode.findings import Findings, show
 
@@ -39,7 +39,7 @@ def tls_parameters(sidecar: Reader, findings: Findings) -> TlsParameters:
     maximum = _version(sidecar, "tlsMaxProtocolVersion", TLS_DEFAULTS.maximum)
     if minimum > maximum:
         message = f"is {show(maximum)}, older than tlsMinProtocolVersion; {show(minimum)} is used"
-        findings.add(Reason.INVALID, sidecar.path("tlsMaxProtocolVersion"), message)
+        findings.add(Code.INVALID_VALUE, sidecar.path("tlsMaxProtocolVersion"), message)
         maximum = minimum
     ciphers = _entries(sidecar, "cipherSuites", CIPHERS, findings)
     if ciphers and not set(ciphers) & set(ECDSA):
@@ -47,12 +47,12 @@ def tls_parameters(sidecar: Reader, findings: Findings) -> TlsParameters:
             "has no cipher for certificates on elliptic curves, which sidecars have; one of them "
             f"is to be {', '.join(ECDSA)}; Envoy's own are used"
         )
-        findings.add(Reason.INVALID, sidecar.path("cipherSuites"), message)
+        findings.add(Code.UNUSABLE_LIST, sidecar.path("cipherSuites"), message)
         ciphers = ()
     curves = _entries(sidecar, "ecdhCurves", CURVES, findings)
     if curves and P256 not in curves and maximum == TLS12:
         message = f"is without {P256}, the curve of the sidecars' keys, as TLS 1.2 needs it; added"
-        findings.add(Reason.INVALID, sidecar.path("ecdhCurves"), message)
+        findings.add(Code.CORRECTED_VALUE, sidecar.path("ecdhCurves"), message)
         curves = (*curves, P256)
     return TlsParameters(minimum, maximum, ciphers, curves)
 

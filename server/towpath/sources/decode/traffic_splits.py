@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from towpath.model.codes import Code
 from towpath.model.inmesh import TrafficSplit
-from towpath.model.problem import Reason
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.names import NameRule
@@ -44,7 +44,7 @@ def traffic_split(raw: Mapping[str, object], findings: Findings) -> TrafficSplit
     few = spec.length("backends") <= MOST_BACKENDS
     if not few:
         message = f"has {spec.length('backends')} backends; allowed: {MOST_BACKENDS}; {_CLOSED}"
-        findings.add(Reason.TOO_LARGE, "spec.backends", message)
+        findings.add(Code.MANY_BACKENDS, "spec.backends", message)
     return TrafficSplit(
         namespace=findings.ref.namespace,
         name=findings.ref.name,
@@ -80,7 +80,7 @@ def _backends(spec: Reader, findings: Findings) -> tuple[tuple[str, int], ...]:
             reader.left_out("weight", weight, allowed=f"a whole number from 0 to {HEAVIEST}")
         elif name in backends:
             message = f"{name} is a backend already: the weight {backends[name]} holds"
-            findings.add(Reason.DUPLICATE, reader.path("service"), message)
+            findings.add(Code.DUPLICATE_BACKEND, reader.path("service"), message)
         elif not reader.misspelt:
             backends[name] = number
     return tuple(backends.items())

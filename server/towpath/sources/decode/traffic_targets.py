@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from towpath.model.codes import Code
 from towpath.model.inmesh import RouteReference, TrafficTarget
 from towpath.model.names import Account, Kind
-from towpath.model.problem import Reason
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.names import NameRule
@@ -67,7 +67,7 @@ def _sources(spec: Reader, findings: Findings) -> tuple[Account, ...]:
     sources = {account for one in spec.sections("sources") if (account := _source(one))}
     if not sources:
         message = f"no valid source: {_CLOSED}"
-        findings.add(Reason.INVALID, "spec.sources", message)
+        findings.add(Code.NOTHING_LEFT, "spec.sources", message)
     return tuple(sorted(sources))
 
 
@@ -89,7 +89,7 @@ def _rules(spec: Reader, findings: Findings) -> tuple[tuple[RouteReference, ...]
     readers = spec.sections("rules")
     rules = [rule for one in readers if (rule := _rule(one, findings))]
     if not spec.length("rules"):
-        findings.add(Reason.INVALID, "spec.rules", f"no rule: {_CLOSED}")
+        findings.add(Code.NOTHING_LEFT, "spec.rules", f"no rule: {_CLOSED}")
     clear = bool(rules) and len(rules) == spec.length("rules")
     return tuple(sorted(set(rules), key=_order)), clear
 
@@ -109,7 +109,7 @@ def _rule(reader: Reader, findings: Findings) -> RouteReference | None:
     if kind == Kind.TCP_ROUTE:
         if reader.length("matches"):
             message = "a TCPRoute has no matches to choose from: all of its ports are meant"
-            findings.add(Reason.INVALID, reader.path("matches"), message)
+            findings.add(Code.CORRECTED_VALUE, reader.path("matches"), message)
         return RouteReference(Kind.TCP_ROUTE, name)
     matches = reader.texts("matches")
     named = tuple(sorted(set(matches))) if reader.length("matches") else None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from towpath.model.codes import Code
 from towpath.model.egress import ConnectionSettings, UpstreamTrafficSetting
-from towpath.model.problem import Reason
 from towpath.sources.decode import durations
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
@@ -73,7 +73,7 @@ def upstream_traffic_setting(
     for reader, name in unsupported:
         if reader.has(name):
             message = "not yet supported on egress; the other settings are used"
-            findings.add(Reason.NOT_SUPPORTED, reader.path(name), message)
+            findings.add(Code.UNSUPPORTED_FIELD, reader.path(name), message)
     return UpstreamTrafficSetting(
         namespace=findings.ref.namespace,
         name=findings.ref.name,

@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 
+from towpath.model.codes import Code
 from towpath.model.mesh import Object
 from towpath.model.names import Kind, ObjectRef
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.model.text import printable
 from towpath.sources.decode import UNNAMED
 from towpath.sources.files.document import Unreadable, place
@@ -126,20 +127,20 @@ class Folder:
                     ignored.setdefault(ref.kind, entry.source)
                 elif ref in owners and ref.name != UNNAMED:
                     text = f"is defined at {owners[ref]} already; this one is not used"
-                    problems.append(Problem(ref, "", Reason.DUPLICATE, text, entry.source))
+                    problems.append(Problem(ref, "", Code.DUPLICATE_OBJECT, text, entry.source))
                 else:
                     owners[ref] = entry.source
                     problems += decoded.problems
                     if decoded.value is not None:
                         objects[decoded.value.kind].append(decoded.value)
         if not owners:
-            problems.append(self.problem(Reason.MISSING, "holds no Kubernetes object to use"))
+            problems.append(self.problem(Code.EMPTY_FOLDER, "holds no Kubernetes object to use"))
         by_kind = {kind: tuple(values) for kind, values in objects.items()}
         return Contents(by_kind, tuple(problems), ignored, owners)
 
-    def problem(self, reason: Reason, message: str) -> Problem:
+    def problem(self, code: Code, message: str) -> Problem:
         """A Problem with the folder itself."""
-        return Problem(ObjectRef("Folder", "", printable(str(self._root))), "", reason, message)
+        return Problem(ObjectRef("Folder", "", printable(str(self._root))), "", code, message)
 
     def _known(self, reported: Collection[str]) -> dict[str, Signature] | None:
         """The reported files' signatures, if to look at those is enough; else None."""
@@ -216,4 +217,4 @@ def _unreadable(name: str, error: Unreadable, *, kept: bool) -> Problem:
     source = place(name, error.line) if error.line else printable(name)
     effect = "what it said before is kept" if kept else "nothing in it is used"
     ref = ObjectRef("File", "", printable(name) or ".")
-    return Problem(ref, "", Reason.UNREADABLE, f"{error.reason}; {effect}", source)
+    return Problem(ref, "", Code.UNREADABLE_FILE, f"{error.reason}; {effect}", source)

@@ -16,9 +16,10 @@ from typing import Protocol
 
 import watchfiles
 
+from towpath.model.codes import Code
 from towpath.model.mesh import Object
 from towpath.model.names import Kind, ObjectRef
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.sources import SourceError
 from towpath.sources.files.folder import Contents, Folder
 
@@ -151,7 +152,7 @@ class FilesSource:
             return
         self._gone_since = self._clock()
         log.warning("the folder of manifests %s is gone: serving what it held", self._root)
-        stale = self._folder.problem(Reason.UNREADABLE, "is gone; what it held is served, stale")
+        stale = self._folder.problem(Code.MISSING_FOLDER, "is gone; what it held is served, stale")
         self._store.report(ORIGIN, (*self._contents.problems, stale))
 
 

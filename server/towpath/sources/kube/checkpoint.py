@@ -180,7 +180,7 @@ def _check_ours(status: os.stat_result) -> None:
 @functools.cache
 def shape() -> str:
     """Differs where the values of two versions of Towpath have other fields, or other types."""
-    types = [*(ROWS[kind] for kind in Kind), TokenIssuer]
+    types = [*(ROWS[kind] for kind in Kind), TokenIssuer, Problem]
     schemas, parts = msgspec.json.schema_components(types)
     return hashlib.sha256(repr(_bare([schemas, parts])).encode()).hexdigest()
 

@@ -14,9 +14,10 @@ import msgspec
 
 from towpath.backoff import Backoff
 from towpath.kubeapi.client import KubeApi, KubeApiError, decoded
+from towpath.model.codes import Code
 from towpath.model.credentials import TokenIssuer
 from towpath.model.names import ObjectRef
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 
 log = logging.getLogger(__name__)
 
@@ -98,10 +99,10 @@ class IssuerSource:
         return await self._api.get(path, {}, timeout_s=ANSWER_S, accept=media_type)
 
     def _failed(self, error: KubeApiError | UnicodeDecodeError) -> None:
-        reason, text = Reason.UNREADABLE, f"cannot be read: {error}"
+        code, text = Code.UNREADABLE_KEYS, f"cannot be read: {error}"
         if isinstance(error, KubeApiError) and error.forbidden:
             grant = f'nonResourceURLs: ["{CONFIGURATION}", "{KEYS}"], verbs: [get]'
-            reason, text = Reason.FORBIDDEN, f"{error} (grant by RBAC: {grant})"
+            code, text = Code.FORBIDDEN_KEYS, f"{error} (grant by RBAC: {grant})"
         log.warning("the keys of pods' tokens: %s", text)
         text += "; tokens are judged by the keys read last, if there are any"
-        self._report((Problem(ObjectRef("APIResource", "", KEYS), "", reason, text),))
+        self._report((Problem(ObjectRef("APIResource", "", KEYS), "", code, text),))

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Protocol
 
+from towpath.model.codes import Code
 from towpath.model.names import Kind, ObjectRef
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.sources.kube import checkpoint
 from towpath.sources.kube.checkpoint import CheckpointError, Origin, Picture
 from towpath.telemetry.metrics import Metrics
@@ -191,4 +192,4 @@ class Keeper:
             text += f", {age:,.0f} s before the start"
             log.warning("%s (checkpoint %s)", text, self._path)
             ref = ObjectRef("Checkpoint", "", str(self._path))
-            holder.report(Problem(ref, "", Reason.UNREADABLE, text))
+            holder.report(Problem(ref, "", Code.STALE_CLUSTER, text))

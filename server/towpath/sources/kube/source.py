@@ -11,10 +11,11 @@ from functools import partial
 from typing import Protocol
 
 from towpath.kubeapi.client import KubeApi
+from towpath.model.codes import Code
 from towpath.model.credentials import TokenIssuer
 from towpath.model.mesh import Object
 from towpath.model.names import Kind, ObjectRef
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.sources.decode import Decoded
 from towpath.sources.kube.checkpoint import Picture
 from towpath.sources.kube.issuer import IssuerSource
@@ -131,18 +132,20 @@ class KubeSource:
         """A kind that is not installed has no objects; one that vanishes later is stale."""
         kind = resource.kind
         if kind in self._seen:
-            self._of_kind(resource, Reason.MISSING, f"is gone; each {kind} last seen is served")
+            self._of_kind(
+                resource, Code.MISSING_DEFINITION, f"is gone; each {kind} last seen is served"
+            )
             return False
         self._known(kind)
         if kind not in self._absent:
             self._absent.add(kind)
             self._replace(kind, ())
         self._outage.working(kind)
-        self._of_kind(resource, Reason.MISSING, f"is not installed, so there is no {kind}")
+        self._of_kind(resource, Code.MISSING_DEFINITION, f"is not installed, so there is no {kind}")
         return True
 
     def refused(self, resource: ApiResource, why: str) -> None:
-        self._of_kind(resource, Reason.FORBIDDEN, why)
+        self._of_kind(resource, Code.FORBIDDEN_KIND, why)
 
     def working(self, resource: ApiResource) -> None:
         self._outage.working(resource.kind)
@@ -212,10 +215,10 @@ class KubeSource:
         self._store.replace_all(kind, values)
         self._touch()
 
-    def _of_kind(self, resource: ApiResource, reason: Reason, message: str) -> None:
+    def _of_kind(self, resource: ApiResource, code: Code, message: str) -> None:
         what = "CustomResourceDefinition" if resource.custom else "APIResource"
         ref = ObjectRef(what, "", resource.collection.full_name)
-        self._store.report((ORIGIN, resource.kind), (Problem(ref, "", reason, message),))
+        self._store.report((ORIGIN, resource.kind), (Problem(ref, "", code, message),))
 
     def _report(self, kind: Kind, record: Decoded) -> None:
         """Replace what was wrong with an object by what is; most objects never have a Problem."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 
 from support.objects import egress, mesh_config, mesh_of, namespace, pod, service_account
+from towpath.model.codes import Code, Reason
 from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.planning import outbound, policy_problems
 from towpath.planning.egress.accounts import LISTED
 
@@ -27,7 +28,7 @@ def test_a_misspelt_source_is_a_problem_with_the_nearest_name() -> None:
         "ServiceAccount shop/crul does not exist: the Egress selects no sidecar by it; "
         "did you mean curl?"
     )
-    assert Problem(policy.ref, "spec.sources", Reason.MISSING, text) == problem
+    assert Problem(policy.ref, "spec.sources", Code.MISSING_ACCOUNT, text) == problem
 
 
 def test_without_a_name_like_it_no_name_is_guessed() -> None:

@@ -13,11 +13,11 @@ from support.egress_rules import attempts, rules
 from support.examples import examples
 from support.objects import egress, mesh_config, mesh_of, namespace
 from support.oracle import allowed
+from towpath.model.codes import Reason
 from towpath.model.egress import RequestMatch
 from towpath.model.egress_plan import EgressPlan
 from towpath.model.names import Account, Protocol
 from towpath.model.plan import Destinations, Outbound
-from towpath.model.problem import Reason
 from towpath.planning import outbound, problems
 from towpath.planning.egress import limits
 from towpath.planning.egress.decide import Attempt, decide

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from support.objects import egress, mesh_config, mesh_of, namespace, route_group, setting
+from towpath.model.codes import Reason
 from towpath.model.egress_plan import Resolution
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, Protocol
 from towpath.model.plan import Outbound
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.planning import outbound, problems
 from towpath.planning.egress.decide import Attempt, Decision, decide
 

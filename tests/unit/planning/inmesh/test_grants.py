@@ -18,12 +18,12 @@ from support.objects import (
     traffic_split,
     traffic_target,
 )
+from towpath.model.codes import Reason
 from towpath.model.egress import HTTPRouteGroup, RequestMatch
 from towpath.model.inmesh import RouteReference
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, Kind, Protocol, SidecarId
 from towpath.model.plan import Permit
-from towpath.model.problem import Reason
 from towpath.planning import inbound, outbound, problems
 
 CURL, OTHER = Account("shop", "curl"), Account("shop", "other")

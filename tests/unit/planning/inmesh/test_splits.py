@@ -16,12 +16,12 @@ from support.objects import (
     service,
     traffic_split,
 )
+from towpath.model.codes import Reason
 from towpath.model.egress import RequestMatch
 from towpath.model.inmesh import TrafficSplit
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, Protocol
 from towpath.model.plan import Branch
-from towpath.model.problem import Reason
 from towpath.planning import outbound, problems
 
 V1, V2, ROOT = "shop/v1|80", "shop/v2|80", "shop/web|80"

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from support import objects
+from towpath.model.codes import Code
 from towpath.model.mesh import Object
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import Kind, ObjectRef, Stamp
-from towpath.model.problem import Problem, Reason
+from towpath.model.problem import Problem
 from towpath.model.workloads import ServiceAccount
 from towpath.sources.kube import checkpoint
 from towpath.sources.kube.checkpoint import CheckpointError, Origin, Picture
@@ -34,7 +35,7 @@ HELD: dict[Kind, tuple[Object, ...] | None] = {
     Kind.TCP_ROUTE: (objects.tcp_route("r"), objects.tcp_route("p", 80)),
 }
 DAY_S = 86_400.0
-WRONG = Problem(ObjectRef("Egress", "shop", "c"), "spec.ports", Reason.INVALID, "é\n☃", "x:1")
+WRONG = Problem(ObjectRef("Egress", "shop", "c"), "spec.ports", Code.INVALID_VALUE, "é\n☃", "x:1")
 PICTURE = Picture(1_800_000_000.25, HELD, (WRONG,))
 
 
