@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help image setup run demo demo-kube test unit check fmt golden tables protos docs lock bench-toggle bench-toggle-kube bench-kube bench bench-policy bench-push bench-mesh walks \
+.PHONY: help image setup run demo demo-kube test unit check fmt golden tables chart protos docs lock bench-toggle bench-toggle-kube bench-kube bench bench-policy bench-push bench-mesh walks \
 	bench-hostile bench-mtls clients fuzz-egress fuzz-targets fuzz-xds prove search-properties conformance-adapter clean
 
 help:
@@ -58,6 +58,10 @@ golden: setup ## rewrite the golden files; review the change like code
 
 tables: setup ## write what is made of tables in the code: docs/meshconfig.md, docs/problems.md, settings in docs/operate.md, descriptions in deploy/crds
 	$(BIN)/python docs/generate.py
+	$(BIN)/python deploy/generate.py
+
+chart: setup ## write the Helm chart deploy/chart, made of deploy/base and deploy/crds
+	$(BIN)/python deploy/generate.py
 
 protos: setup ## generate the Python code of the protos, beside them
 	$(BIN)/python protos/generate.py

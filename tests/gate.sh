@@ -64,11 +64,12 @@ wheel() (
     "$(grep -lr '^kind: CustomResourceDefinition' "$root/deploy/crds" | wc -l)" ]
 )
 
-# Builds the API server that tests/kube runs against; where that cannot be, those tests are skipped
-# with the reason, and elsewhere a skipped one is a failure.
+# Builds the API server that tests/kube runs against, and Helm; where that cannot be, those tests are
+# skipped with the reason, and elsewhere a skipped one is a failure.
 api_server() {
   local status=0
-  "$BIN/python" tests/support/kube/build.py || status=$?
+  "$BIN/python" tests/support/kube/build.py && "$BIN/python" tests/support/kube/build.py helm ||
+    status=$?
   case $status in
     0) export TOWPATH_REQUIRE_KUBE=1 ;;
     3) echo "no API server here: its tests are skipped" ;;

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import yaml
 
-from support.kube.build import CannotBuildError, api_server
+from support.kube.build import API_SERVER, CannotBuildError
 from support.kube.cluster import Cluster
 from support.kube.mesh import install
 
@@ -72,7 +72,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 def _needs_api_server() -> None:
     try:
-        api_server()
+        API_SERVER.binary()
     except CannotBuildError as error:
         pytest.skip(str(error))
 

@@ -79,10 +79,11 @@ async def surveyed(
 ) -> list[Entry]:
     """What is to be done with each object; ClickException if others are in the way."""
     from towpath.install.others import other_control_planes
-    from towpath.install.survey import Conflict, check_others, survey
+    from towpath.install.survey import Conflict, check_others, refuse_release, survey
 
     others = await other_control_planes(api, values.osm_namespace)
     try:
+        await refuse_release(api, values.osm_namespace, nothing="changed")
         check_others(others, values, allowed=allow_others)
         return await survey(api, documents, others, take=take)
     except Conflict as error:

@@ -88,10 +88,11 @@ async def _survey(
     """What is to go; ClickException if others are in the way."""
     from towpath.install.others import other_control_planes
     from towpath.install.removal import removal
-    from towpath.install.survey import Conflict, refuse_others
+    from towpath.install.survey import Conflict, refuse_others, refuse_release
 
     others = await other_control_planes(api, namespace)
     try:
+        await refuse_release(api, namespace, nothing="removed")
         if others and not allow_others:
             refuse_others(others, nothing="removed")
         return await removal(

@@ -11,7 +11,7 @@ from typing import Any
 from towpath.install.installed import deployment, mesh_config
 from towpath.install.manifests import manifests
 from towpath.install.objects import read, title
-from towpath.install.ownership import NAME
+from towpath.install.ownership import NAME, other_owner
 from towpath.install.packaged import Document
 from towpath.install.values import Values
 from towpath.install.waiting import missing, not_established
@@ -24,6 +24,7 @@ _SWITCHES = {
     "featureFlags.enableEgressPolicy": "egress policies",
     "traffic.enablePermissiveTrafficPolicyMode": "permissive in-mesh traffic",
 }
+_UPGRADE = "use `towpath upgrade`"
 
 
 class Verdict(StrEnum):
@@ -68,7 +69,8 @@ async def _definitions(api: KubeApi, documents: list[Document]) -> Finding:
         record = await read(api, definition)
         fault = not_established(record)
         if not fault and not contains(record["spec"], definition["spec"]):
-            fault = "it is not that of this version: use `towpath upgrade`"
+            owner = other_owner(record)
+            fault = f"it is not that of this version: {owner or _UPGRADE}"
         if fault:
             wrong.append(f"{title(definition)}: {fault}")
     count = len(definitions)

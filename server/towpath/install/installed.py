@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from towpath.install.objects import listed, read, stub
-from towpath.install.ownership import LABEL, NAME, other_owner
+from towpath.install.ownership import LABEL, NAME
 from towpath.install.packaged import Document
 from towpath.install.values import Values
 from towpath.kubeapi.client import KubeApi
@@ -47,9 +47,10 @@ def mesh_config(namespace: str) -> Document:
 
 
 async def find(api: KubeApi, namespace: str) -> Installation | None:
-    """The installation in that namespace."""
+    """The installation in that namespace, whoever manages it."""
     record = await read(api, deployment(namespace))
-    return None if record is None or other_owner(record) else _installation(record)
+    is_ours = record is not None and (record["metadata"].get("labels") or {}).get(LABEL) == NAME
+    return _installation(record) if is_ours else None
 
 
 async def find_all(api: KubeApi) -> list[Installation]:
@@ -59,11 +60,16 @@ async def find_all(api: KubeApi) -> list[Installation]:
 
 
 def _installation(record: Any) -> Installation:
+    return Installation(values_of(record), record)
+
+
+def values_of(record: Any) -> Values:
+    """With which values a Deployment was made; those of the MeshConfig are not in it."""
     pod = record["spec"]["template"]["spec"]
     (container,) = [one for one in pod["containers"] if one["name"] == NAME]
     variables = {one["name"]: one.get("value", "") for one in container.get("env", ())}
     repository, _, tag = container["image"].rpartition(":")
-    values = Values(
+    return Values(
         mesh_name=variables.get("TOWPATH_MESH_NAME") or MeshSettings().mesh_name,
         osm_namespace=record["metadata"]["namespace"],
         image_registry=repository.rpartition("/")[0],
@@ -72,7 +78,6 @@ def _installation(record: Any) -> Installation:
         replicas=record["spec"].get("replicas"),
         log_level=variables.get("TOWPATH_LOG_LEVEL", ""),
     )
-    return Installation(values, record)
 
 
 def differing(config: Any, preset: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

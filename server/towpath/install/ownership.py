@@ -20,10 +20,8 @@ def other_owner(record: Any, *, labelled: bool = True) -> str:
     false for what carries no label of ours; then only the marks of others count.
     """
     metadata = record["metadata"]
-    annotations = metadata.get("annotations") or {}
-    if _RELEASE in annotations:
-        where = annotations.get(_RELEASE_NAMESPACE, "?")
-        return f"of the Helm release {annotations[_RELEASE]} in {where}"
+    if release := release_of(record):
+        return f"of the {release}"
     name = (metadata.get("labels") or {}).get(LABEL)
     writers = managers(record)
     if name not in (None, NAME):
@@ -34,6 +32,15 @@ def other_owner(record: Any, *, labelled: bool = True) -> str:
         by = f"; written by {', '.join(writers)}" if writers else ""
         return f"it has no label {LABEL}: {NAME}{by}"
     return ""
+
+
+def release_of(record: Any) -> str:
+    """The Helm release that an object is part of, in words; "" if there is none."""
+    annotations = record["metadata"].get("annotations") or {}
+    if _RELEASE not in annotations:
+        return ""
+    where = annotations.get(_RELEASE_NAMESPACE, "?")
+    return f"Helm release {annotations[_RELEASE]} in {where}"
 
 
 def managers(record: Any) -> list[str]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Any, NoReturn
 
+from towpath.install.installed import deployment
 from towpath.install.objects import read, title
 from towpath.install.others import OURS, ControlPlane
-from towpath.install.ownership import other_owner
+from towpath.install.ownership import other_owner, release_of
 from towpath.install.packaged import Document
 from towpath.install.values import Values
 from towpath.kubeapi.client import KubeApi
@@ -49,6 +50,14 @@ def refuse_others(others: Iterable[ControlPlane], *, nothing: str) -> NoReturn:
     lines = "".join(f"\n  {one}" for one in others)
     text = f"another control plane is in this cluster:{lines}\nNothing was {nothing}. {GUIDE};"
     raise Conflict(f"{text} --allow-other-meshes continues next to it.")
+
+
+async def refuse_release(api: KubeApi, namespace: str, *, nothing: str) -> None:
+    """Conflict if the Towpath in *namespace* is Helm's; *nothing* is what was not done."""
+    record = await read(api, deployment(namespace))
+    if record is not None and (release := release_of(record)):
+        text = f"the control plane in {namespace} is the {release}: upgrade and uninstall it"
+        raise Conflict(f"{text} by Helm, as docs/install.md says.\nNothing was {nothing}.")
 
 
 def check_others(others: Iterable[ControlPlane], values: Values, *, allowed: bool) -> None:

@@ -39,10 +39,14 @@ class Values:
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key: what it sets (a field of Values, or with a dot of the MeshConfig's spec)."""
+    """One key: what it sets (a field of Values, or with a dot of the MeshConfig's spec).
+
+    `schema` is what is allowed, in the JSON schema of the chart's values.
+    """
 
     sets: str
     read: Callable[[str], Any]
+    schema: Mapping[str, Any]
     allowed: str
     text: str
 
@@ -78,36 +82,42 @@ def _text(text: str) -> str:
 
 
 def _choice(sets: str, allowed: tuple[str, ...], text: str) -> Key:
-    return Key(sets, _one_of(allowed), f"one of {', '.join(allowed)}", text)
+    schema = {"enum": list(allowed)}
+    return Key(sets, _one_of(allowed), schema, f"one of {', '.join(allowed)}", text)
 
 
-_BOOLEAN = "true or false"
+def _switch(sets: str, text: str) -> Key:
+    return Key(sets, _boolean, {"type": "boolean"}, "true or false", text)
+
+
+def _name(sets: str, allowed: str, text: str) -> Key:
+    return Key(sets, _text, {"type": "string", "minLength": 1}, allowed, text)
+
 
 KEYS: Mapping[str, Key] = {
-    "osm.enableEgress": Key(
-        *("traffic.enableEgress", _boolean, _BOOLEAN),
-        "Everything that no policy governs may leave the mesh.",
+    "osm.enableEgress": _switch(
+        "traffic.enableEgress", "Everything that no policy governs may leave the mesh."
     ),
-    "osm.enablePermissiveTrafficPolicy": Key(
-        *("traffic.enablePermissiveTrafficPolicyMode", _boolean, _BOOLEAN),
+    "osm.enablePermissiveTrafficPolicy": _switch(
+        "traffic.enablePermissiveTrafficPolicyMode",
         "Every service of the mesh may be reached from everywhere in it.",
     ),
-    "osm.featureFlags.enableEgressPolicy": Key(
-        *("featureFlags.enableEgressPolicy", _boolean, _BOOLEAN),
-        "Egress policies have effect.",
+    "osm.featureFlags.enableEgressPolicy": _switch(
+        "featureFlags.enableEgressPolicy", "Egress policies have effect."
     ),
     "osm.sidecarLogLevel": _choice(
         "sidecar.logLevel", SIDECAR_LOG_LEVELS, "How much sidecars log."
     ),
-    "osm.meshName": Key("mesh_name", _text, "a name", "As --mesh-name."),
-    "osm.osmNamespace": Key("osm_namespace", _text, "a name", "As --osm-namespace."),
-    "osm.image.registry": Key(
-        *("image_registry", _text, "HOST or HOST/PATH"), "Where the image is pulled from."
+    "osm.meshName": _name("mesh_name", "a name", "As --mesh-name."),
+    "osm.osmNamespace": _name("osm_namespace", "a name", "As --osm-namespace."),
+    "osm.image.registry": _name(
+        "image_registry", "HOST or HOST/PATH", "Where the image is pulled from."
     ),
-    "osm.image.tag": Key("image_tag", _text, "a tag", "Which image; by default this version's."),
+    "osm.image.tag": _name("image_tag", "a tag", "Which image; by default this version's."),
     "osm.image.pullPolicy": _choice("pull_policy", PULL_POLICIES, "When the image is pulled."),
     "osm.osmController.replicaCount": Key(
-        *("replicas", _replicas, "1 to 100"), "How many replicas of the control plane run."
+        *("replicas", _replicas, {"type": "integer", "minimum": 1, "maximum": 100}, "1 to 100"),
+        "How many replicas of the control plane run.",
     ),
     "osm.controllerLogLevel": _choice("log_level", LOG_LEVELS, "How much the control plane logs."),
 }

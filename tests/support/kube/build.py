@@ -1,6 +1,8 @@
-"""Build kube-apiserver from its published Go modules, once, into a cache outside the repository.
+"""Build kube-apiserver and Helm from their published Go modules, once, into a cache outside the
+repository.
 
-`python tests/support/kube/build.py` builds it ahead of the tests and prints where it is.
+`python tests/support/kube/build.py` builds kube-apiserver ahead of the tests and prints where it
+is; with the argument `helm`, Helm.
 """
 
 from __future__ import annotations
@@ -11,12 +13,12 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
-VERSION = "v1.36.3"
-SOURCE = Path(__file__).parents[2] / "kube" / "apiserver"
+KUBE = Path(__file__).parents[2] / "kube"
 CACHE = Path(os.environ.get("TOWPATH_TEST_CACHE") or Path.home() / ".cache" / "towpath-tests")
 # `-mod=mod`: the checksums of modules that are only needed for other platforms are not listed.
 _ENVIRONMENT = {"GOTOOLCHAIN": "local", "GOFLAGS": "-mod=mod -buildvcs=false", "CGO_ENABLED": "0"}
@@ -34,19 +36,57 @@ UNAVAILABLE = 3
 """The exit code for what cannot be had, which is no fault; any other is one."""
 
 
-def api_server() -> Path:
-    """The kube-apiserver binary, built if the cache does not have it yet."""
-    go = find_go()
-    binary = CACHE / f"kube-apiserver-{VERSION}-{_key(go)}"
-    with _lock():
-        if not binary.exists():
-            _build(go, binary)
-    return binary
+@dataclass(frozen=True)
+class Program:
+    """A program in Go: the folder with the module that needs it, its package, and the variables
+    that its own build sets.
+    """
+
+    name: str
+    version: str
+    source: Path
+    package: str
+    variables: Mapping[str, str]
+
+    def binary(self) -> Path:
+        """Where it is, built if the cache does not have it yet."""
+        go = find_go()
+        binary = self._path(go)
+        with _lock():
+            if not binary.exists():
+                _build(go, self, binary)
+        return binary
+
+    def built(self) -> bool:
+        """True if `binary` need not build anything."""
+        return self._path(find_go()).exists()
+
+    def _path(self, go: str) -> Path:
+        return CACHE / f"{self.name}-{self.version}-{_key(go, self.source)}"
 
 
-def built() -> bool:
-    """True if `api_server` need not build anything."""
-    return (CACHE / f"kube-apiserver-{VERSION}-{_key(find_go())}").exists()
+API_SERVER = Program(
+    name="kube-apiserver",
+    version="v1.36.3",
+    source=KUBE / "apiserver",
+    package=".",
+    variables={"k8s.io/component-base/version.gitVersion": "v1.36.3"},
+)
+HELM = Program(
+    name="helm",
+    version="v3.21.4",
+    source=KUBE / "helm",
+    package="helm.sh/helm/v3/cmd/helm",
+    variables={
+        "helm.sh/helm/v3/internal/version.version": "v3.21.4",
+        # For which Kubernetes it renders charts without one.
+        **{
+            f"helm.sh/helm/v3/pkg/{package}.k8sVersion{part}": number
+            for package in ("chartutil", "lint/rules")
+            for part, number in (("Major", "1"), ("Minor", "36"))
+        },
+    },
+)
 
 
 def find_go() -> str:
@@ -60,13 +100,15 @@ def find_go() -> str:
     return path
 
 
-def _build(go: str, binary: Path) -> None:
-    print(f"building kube-apiserver {VERSION}; the first time takes minutes", file=sys.stderr)
-    version = f"-X k8s.io/component-base/version.gitVersion={VERSION}"
+def _build(go: str, program: Program, binary: Path) -> None:
+    title = f"{program.name} {program.version}"
+    print(f"building {title}; the first time takes minutes", file=sys.stderr)
+    variables = (f"-X {name}={value}" for name, value in program.variables.items())
+    flags = " ".join(("-s", "-w", *variables))
     draft = binary.with_suffix(".new")
     folder = CACHE / "source"
     shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(SOURCE, folder)  # building may write go.mod and go.sum
+    shutil.copytree(program.source, folder)  # building may write go.mod and go.sum
     fetched = subprocess.run(
         [go, "mod", "download"],
         cwd=folder,
@@ -76,9 +118,9 @@ def _build(go: str, binary: Path) -> None:
         text=True,
     )
     if fetched.returncode:
-        raise CannotBuildError(f"its modules cannot be had:\n{fetched.stderr[-2000:]}")
+        raise CannotBuildError(f"the modules of {title} cannot be had:\n{fetched.stderr[-2000:]}")
     done = subprocess.run(
-        [go, "build", "-trimpath", "-ldflags", f"-s -w {version}", "-o", str(draft), "."],
+        [go, "build", "-trimpath", "-ldflags", flags, "-o", str(draft), program.package],
         cwd=folder,
         env=_environment(),
         check=False,
@@ -86,14 +128,14 @@ def _build(go: str, binary: Path) -> None:
         text=True,
     )
     if done.returncode:
-        raise BrokenBuildError(f"kube-apiserver cannot be built:\n{done.stderr[-2000:]}")
+        raise BrokenBuildError(f"{title} cannot be built:\n{done.stderr[-2000:]}")
     draft.replace(binary)
 
 
-def _key(go: str) -> str:
+def _key(go: str, source: Path) -> str:
     """Changes with the sources and with Go."""
     digest = hashlib.sha256()
-    for path in sorted(SOURCE.iterdir()):
+    for path in sorted(source.iterdir()):
         digest.update(path.read_bytes())
     digest.update(subprocess.check_output([go, "env", "GOVERSION"], env=_environment()))
     return digest.hexdigest()[:12]
@@ -114,7 +156,7 @@ def _lock() -> Iterator[None]:
 
 if __name__ == "__main__":
     try:
-        print(api_server())
+        print((HELM if sys.argv[1:] == ["helm"] else API_SERVER).binary())
     except CannotBuildError as error:
         print(error, file=sys.stderr)
         sys.exit(UNAVAILABLE)

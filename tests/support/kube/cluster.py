@@ -195,7 +195,7 @@ class Cluster:
     def _server_command(self) -> list[str]:
         files = self._files
         return [
-            str(build.api_server()),
+            str(build.API_SERVER.binary()),
             f"--etcd-servers=http://127.0.0.1:{self._etcd_port}",
             *("--bind-address=127.0.0.1", f"--secure-port={self.port}"),
             *(f"--tls-cert-file={files.certificate}", f"--tls-private-key-file={files.key}"),
