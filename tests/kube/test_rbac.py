@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from support.certificates import Certificates
-from support.dataplane.policy import egress
+from support.dataplane.policy import egress, in_mesh
 from support.deploy import DEPLOY
 from support.kube.cluster import Cluster
 from support.kube.command import towpath as type_towpath
@@ -26,6 +26,7 @@ from towpath.install.packaged import documents
 from towpath.kubeapi.lease import micro_time
 from towpath.settings import Settings
 from towpath.sources.kube.timing import Timing
+from towpath.status.written import KINDS
 
 pytestmark = [
     pytest.mark.kube,
@@ -40,6 +41,7 @@ ACCOUNT = "--as=system:serviceaccount:osm-system:towpath"
 WITHIN_S = 60.0
 ENDS_WITHIN_S = 30.0
 POLICY = "policy.openservicemesh.io/v1alpha1"
+WITH_STATUS = tuple(kind.value.lower() for kind in KINDS)
 
 
 class Right(NamedTuple):
@@ -126,9 +128,11 @@ class Towpath:
     def write(self, name: str) -> None:
         """Apply what needs a status, and an Event."""
         metadata = {"name": name, "namespace": "curl"}
-        setting = {"apiVersion": POLICY, "kind": "UpstreamTrafficSetting", "metadata": metadata}
+        setting: dict[str, Any] = {"apiVersion": POLICY, "kind": "UpstreamTrafficSetting"}
+        setting["metadata"] = metadata
         policy = egress(name, (80, "http"), hosts=["httpbin.org"], groups=["gone"])
-        applied = self.cluster.apply({**setting, "spec": {"host": f"{name}.test"}}, policy)
+        setting["spec"] = {"host": f"{name}.test"}
+        applied = self.cluster.apply(setting, policy, *in_mesh(name))
         assert applied.exit_code == 0, applied.error
 
     def lease_of_another(self) -> None:
@@ -207,10 +211,10 @@ async def test_with_all_that_is_granted_nothing_is_refused(
     async with towpath.serving():
         await _until(caplog, "holds the Lease osm-system/towpath-status")
         await _until(caplog, "wrote caBundle of MutatingWebhookConfiguration towpath")
-        for what in ("egress", "upstreamtrafficsetting"):
+        for what in WITH_STATUS:
             waited = await asyncio.to_thread(
                 towpath.cluster.kubectl,
-                *("wait", "--for=condition=Accepted=False", f"{what}/complete"),
+                *("wait", "--for=jsonpath={.status.observedGeneration}=1", f"{what}/complete"),
                 *("-n", "curl", "--timeout=60s"),
             )
             assert waited.exit_code == 0, waited.error

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.dataplane import wait
-from support.dataplane.policy import egress, route_group
+from support.dataplane.policy import egress, in_mesh, route_group
 from support.kube.cluster import Cluster
 from support.kube.replica import Replica
 
@@ -31,13 +31,27 @@ def written(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield cluster
 
 
-def mesh_config(*, policies: bool) -> dict[str, Any]:
+NOT_IN_FORCE = {"traffictarget": "NotEnabled", "httproutegroup": "NoEffect", "tcproute": "NoEffect"}
+"""Why what says who may call whom is not accepted in permissive mode."""
+
+
+def web() -> dict[str, Any]:
+    """A Service to divide; it has no pods."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": "curl"},
+        "spec": {"ports": [{"port": 80}]},
+    }
+
+
+def mesh_config(*, policies: bool, permissive: bool = True) -> dict[str, Any]:
     return {
         "apiVersion": "config.openservicemesh.io/v1alpha2",
         "kind": "MeshConfig",
         "metadata": {"name": "osm-mesh-config", "namespace": "osm-system"},
         "spec": {
-            "traffic": {"enableEgress": False, "enablePermissiveTrafficPolicyMode": True},
+            "traffic": {"enableEgress": False, "enablePermissiveTrafficPolicyMode": permissive},
             "featureFlags": {"enableEgressPolicy": policies},
         },
     }
@@ -166,6 +180,33 @@ def test_a_setting_in_conflict_says_which_one_holds(written: Cluster) -> None:
         lambda seen: "UpstreamTrafficSetting curl/first holds instead" in seen,
         what="an Event names the setting that holds",
     )
+
+
+def test_policies_between_services_say_what_became_of_them(written: Cluster) -> None:
+    assert written.apply(*in_mesh("shop"), web()).exit_code == 0
+    for kind in ("traffictarget", "httproutegroup", "tcproute"):
+        until_words(written, f"{kind}/shop", {"Accepted": ("False", NOT_IN_FORCE[kind])})
+    until_words(written, "trafficsplit/shop", {"Programmed": ("True", "NoSidecars")})
+
+    assert written.apply(mesh_config(policies=True, permissive=False)).exit_code == 0
+    for kind in NOT_IN_FORCE:
+        until_words(written, f"{kind}/shop", {"Programmed": ("True", "NoSidecars")})
+    shown = written.kubectl("get", "traffictarget", "shop", "-n", "curl").out.splitlines()
+    assert ["DESTINATION", "ACCEPTED", "PROGRAMMED"] == shown[0].split()[1:4]
+    assert ["web", "True", "True"] == shown[1].split()[1:4]
+
+    [target, *_] = in_mesh("shop")
+    target["spec"]["rules"] = [{"kind": "HTTPRouteGroup", "name": "nowhere"}]
+    assert written.apply(target).exit_code == 0
+    until_words(written, "traffictarget/shop", {"Accepted": ("False", "Missing")})
+    until_words(written, "tcproute/shop", {"Accepted": ("False", "NotSupported")})
+    text = "spec.rules: HTTPRouteGroup curl/nowhere does not exist: nothing of it is allowed"
+    wait.until(
+        lambda: notes(written, "shop").get("Missing"),
+        lambda seen: seen == text,
+        what="an Event says it",
+    )
+    assert written.apply(mesh_config(policies=True)).exit_code == 0
 
 
 def test_a_deleted_and_made_again_policy_gets_its_status_again(written: Cluster) -> None:

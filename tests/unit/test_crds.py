@@ -20,6 +20,7 @@ from towpath.sources.decode.tcp_routes import SCHEMA as TCP_ROUTE
 from towpath.sources.decode.traffic_splits import SCHEMA as SPLIT
 from towpath.sources.decode.traffic_targets import SCHEMA as TARGET
 from towpath.sources.decode.upstream_traffic_settings import SCHEMA as SETTING
+from towpath.status.written import KINDS
 
 TESTS = Path(__file__).parents[1]
 DEPLOY = TESTS.parent / "deploy"
@@ -74,7 +75,7 @@ def test_fields_that_are_not_known_are_kept_everywhere() -> None:
                 assert field.get("x-kubernetes-preserve-unknown-fields") is True, f"{kind} {name}"
 
 
-@pytest.mark.parametrize("kind", [Kind.EGRESS, Kind.UPSTREAM_TRAFFIC_SETTING])
+@pytest.mark.parametrize("kind", KINDS)
 def test_policies_have_a_status_subresource_and_columns(kind: Kind) -> None:
     for version in CRDS[kind]["spec"]["versions"]:
         columns = {column["name"] for column in version["additionalPrinterColumns"]}

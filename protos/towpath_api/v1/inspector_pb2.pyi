@@ -737,7 +737,7 @@ Global___ListPoliciesResponse: _TypeAlias = ListPoliciesResponse  # noqa: Y015
 
 @_typing.final
 class PolicyStatus(_message.Message):
-    """One Egress or UpstreamTrafficSetting."""
+    """One policy, or an object that policies refer to."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -751,7 +751,9 @@ class PolicyStatus(_message.Message):
     PROBLEMS_FIELD_NUMBER: _builtins.int
     REJECTING_SIDECARS_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """`Egress` or `UpstreamTrafficSetting`."""
+    """`Egress`, `HTTPRouteGroup`, `TCPRoute`, `TrafficSplit`, `TrafficTarget` or
+    `UpstreamTrafficSetting`.
+    """
     namespace: _builtins.str
     """Namespace of the object."""
     name: _builtins.str
@@ -761,7 +763,10 @@ class PolicyStatus(_message.Message):
     in_conflict: _builtins.bool
     """True if another object holds in its place, in part or altogether."""
     affected_sidecars: _builtins.int
-    """Connected sidecars of the service accounts that it selects."""
+    """Connected sidecars whose plans it is part of: of an Egress those of its sources, of a
+    TrafficTarget those of its destination and its sources, of a TrafficSplit those that may call
+    its root, of any other object those of the policies that refer to it.
+    """
     acknowledged_sidecars: _builtins.int
     """Those of them that have accepted what they were sent for its present form."""
     rejecting_sidecars: _builtins.int

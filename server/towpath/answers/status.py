@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import sys
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from towpath.answers.effect import Effect, Policy
 from towpath.model.codes import Reason
-from towpath.model.egress import Egress, UpstreamTrafficSetting
+from towpath.model.egress import Egress, HTTPRouteGroup, UpstreamTrafficSetting
+from towpath.model.inmesh import TCPRoute, TrafficTarget
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef, SidecarId, Stamp
 from towpath.model.problem import Problem
-from towpath.planning.egress.limits import admission
-from towpath.planning.egress.rules import Rule
 from towpath.rollout.records import State, StreamRecord
 
-Policy = Egress | UpstreamTrafficSetting
+Part = HTTPRouteGroup | TCPRoute | UpstreamTrafficSetting
+"""What policies refer to, and which does nothing by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,10 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class PolicyStatus:
-    """One Egress or UpstreamTrafficSetting; `accepted`: at least a part of it has effect."""
+    """What has become of one policy, or of an object that policies refer to.
+
+    `accepted`: at least a part of it has effect.
+    """
 
     ref: ObjectRef
     stamp: Stamp
@@ -57,70 +61,91 @@ def policy_statuses(
     mesh: Mesh,
     problems: Iterable[Problem],
     records: Iterable[StreamRecord],
-    effect_of: Callable[[Egress], tuple[tuple[Rule, ...], int]],
+    effect_of: Callable[[Policy], tuple[Effect, int]],
     current: Callable[[StreamRecord], str],
+    *,
+    splits_of: Callable[[Account], frozenset[str]],
 ) -> tuple[PolicyStatus, ...]:
     """The status of every policy, by kind, namespace and name.
 
-    *effect_of* gives the `effect` of an Egress and the revision of the mesh at which that last
-    changed, *current* the version of the snapshot that a stream is to hold.
+    *effect_of* gives the `effect` of a policy and the revision of the mesh at which that last
+    changed, *splits_of* an account's `splits_before`, *current* the version of the snapshot that a
+    stream is to hold.
     """
     by_object: dict[ObjectRef, list[Problem]] = {}
     for problem in problems:
         by_object.setdefault(problem.object, []).append(problem)
     fleets = _fleets(records, current)
+    divided: dict[str, list[Account]] = {}
+    for account in fleets:
+        for label in splits_of(account):
+            divided.setdefault(label, []).append(account)
+    effects = {policy.ref: effect_of(policy) for policy in _policies(mesh)}
 
-    def status(policy: Policy, users: tuple[Egress, ...], *, accepted: bool = True) -> PolicyStatus:
+    def status(one: Policy | Part, users: Iterable[Policy], *, accepted: bool) -> PolicyStatus:
         since: dict[Account, int] = {}
         for user in users:
-            _, changed = effect_of(user)
-            for source in user.sources:
-                since[source] = max(changed, since.get(source, 0))
+            effect, changed = effects[user.ref]
+            divides = divided.get(user.label, ()) if user.kind is Kind.TRAFFIC_SPLIT else ()
+            for account in (*effect.accounts, *divides):
+                since[account] = max(changed, since.get(account, 0))
         counts = sum(
             (fleets[account].counts(at) for account, at in since.items() if account in fleets),
             Counts(),
         )
-        policy_problems = tuple(sorted(by_object.get(policy.ref, ())))
-        return PolicyStatus(policy.ref, policy.stamp, accepted, policy_problems, counts)
+        own = tuple(sorted(by_object.get(one.ref, ())))
+        return PolicyStatus(one.ref, one.stamp, accepted, own, counts)
 
-    policies = cast("tuple[Egress, ...]", mesh.group(Kind.EGRESS, "all"))
-    settings = mesh.group(Kind.UPSTREAM_TRAFFIC_SETTING, "all")
-    users: dict[tuple[str, str | None], list[Egress]] = {}
-    for policy in policies:
-        users.setdefault((policy.namespace, policy.setting), []).append(policy)
-    return (
-        *(status(p, (p,), accepted=_opens(effect_of(p)[0])) for p in policies),
-        *(
-            status(setting, named, accepted=bool(named) and not setting.closed)
-            for setting in cast("tuple[UpstreamTrafficSetting, ...]", settings)
-            for named in (tuple(users.get((setting.namespace, setting.name), ())),)
-        ),
-    )
+    users = _users(mesh)
+    statuses = [
+        status(policy, (policy,), accepted=effects[policy.ref][0].opens)
+        for policy in _policies(mesh)
+    ]
+    statuses += [
+        status(part, named, accepted=_usable(part, named, effects))
+        for part in _parts(mesh)
+        for named in (users.get((part.kind, part.namespace, part.name), ()),)
+    ]
+    return tuple(sorted(statuses, key=lambda status: status.ref))
 
 
-def effect(mesh: Mesh, namespace: str, name: str) -> tuple[Rule, ...]:
-    """All that one Egress allows, to all its sources; a question about the mesh."""
-    policy = cast("Egress | None", mesh.get(Kind.EGRESS, namespace, name))
-    if policy is None:
-        return ()
-    return tuple(
-        rule
-        for account in policy.sources
-        for rule in mesh.query(_opened_by, account).get(policy.label, ())
-    )
+def _policies(mesh: Mesh) -> Iterator[Policy]:
+    for kind in (Kind.EGRESS, Kind.TRAFFIC_TARGET, Kind.TRAFFIC_SPLIT):
+        yield from cast("tuple[Policy, ...]", mesh.group(kind, "all"))
 
 
-def _opened_by(mesh: Mesh, account: Account) -> dict[str, list[Rule]]:
-    """What each policy opens to the account."""
-    by_policy: dict[str, list[Rule]] = {}
-    for rule in mesh.query(admission, account).rules:
-        by_policy.setdefault(rule.policy, []).append(rule)
-    return by_policy
+def _parts(mesh: Mesh) -> Iterator[Part]:
+    for kind in (Kind.HTTP_ROUTE_GROUP, Kind.TCP_ROUTE, Kind.UPSTREAM_TRAFFIC_SETTING):
+        yield from cast("tuple[Part, ...]", mesh.group(kind, "all"))
 
 
-def _opens(allowed: tuple[Rule, ...]) -> bool:
-    """True if something is opened for at least one source."""
-    return any(() not in (rule.hosts, rule.ranges, rule.matches) for rule in allowed)
+def _users(mesh: Mesh) -> dict[tuple[Kind, str, str], list[Policy]]:
+    """The policies that refer to each object beside them."""
+    users: dict[tuple[Kind, str, str], list[Policy]] = {}
+    for policy in _policies(mesh):
+        for kind, name in _references(policy):
+            users.setdefault((kind, policy.namespace, name), []).append(policy)
+    return users
+
+
+def _references(policy: Policy) -> Iterator[tuple[Kind, str]]:
+    if isinstance(policy, TrafficTarget):
+        yield from {(rule.kind, rule.name) for rule in policy.rules}
+        return
+    for name in policy.route_groups or ():
+        yield Kind.HTTP_ROUTE_GROUP, name
+    if isinstance(policy, Egress) and policy.setting is not None:
+        yield Kind.UPSTREAM_TRAFFIC_SETTING, policy.setting
+
+
+def _usable(
+    part: Part, users: Sequence[Policy], effects: Mapping[ObjectRef, tuple[Effect, int]]
+) -> bool:
+    """True if what policies refer to says something, and one of them does something with it."""
+    if isinstance(part, UpstreamTrafficSetting):
+        return bool(users) and not part.closed
+    says = bool(part.matches) if isinstance(part, HTTPRouteGroup) else part.ports != ()
+    return says and any(effects[user.ref][0].opens for user in users)
 
 
 _ALL = sys.maxsize

@@ -20,10 +20,10 @@ HEADINGS = ("KIND", "NAME", "ACCEPTED", "CONFLICT", "SIDECARS", "PROBLEMS")
 @server_option()
 @click.option("-o", "--output", type=click.Choice(("table", "json")), default="table")
 def status(server: Server, output: str) -> None:
-    """List every Egress and UpstreamTrafficSetting of a running server.
+    """List the policies of a running server, and the objects that they refer to.
 
-    SIDECARS: how many of the connected sidecars that the policy selects have acknowledged its
-    current version. Below the table: what is ignored, and why.
+    SIDECARS: how many of the connected sidecars that are concerned have acknowledged its current
+    version. Below the table: what is ignored, and why.
     """
     with inspector(server) as stub:
         answer = stub.ListPolicies(pb.ListPoliciesRequest(), timeout=TIMEOUT_S)

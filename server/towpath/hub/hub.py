@@ -10,8 +10,9 @@ from functools import partial
 from typing import TypeVar
 
 from towpath.answers.blame import rejection_problems
+from towpath.answers.effect import Effect, Policy, effect, splits_before
 from towpath.answers.explain import Explanation, explain
-from towpath.answers.status import PolicyStatus, effect, policy_statuses
+from towpath.answers.status import PolicyStatus, policy_statuses
 from towpath.hub.comparison import Comparisons
 from towpath.hub.compose import assignments, withheld, without_endpoints
 from towpath.hub.debounce import Debounce
@@ -22,14 +23,12 @@ from towpath.hub.subscriptions import Subscriptions
 from towpath.hub.turns import Turns
 from towpath.hub.watch import Watch
 from towpath.model.credentials import Subscriber
-from towpath.model.egress import Egress
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
 from towpath.planning import policy_problems, problems
 from towpath.planning.egress.decide import Attempt
-from towpath.planning.egress.rules import Rule
 from towpath.rollout.content import ClientBuild
 from towpath.rollout.quarantine import Quarantine
 from towpath.rollout.records import StreamRecord, StreamRecords
@@ -93,6 +92,7 @@ class Hub:
         self._late: asyncio.Queue[Stream] = asyncio.Queue()
         self._synced = asyncio.Event()
         self._whole = False  # whether the last publication came to its end
+        self._accounts: set[Account] = set()  # of whom `policies` remembers something
         self.records = records
 
     @property
@@ -273,16 +273,27 @@ class Hub:
 
     def policies(self) -> tuple[PolicyStatus, ...]:
         """What has become of each policy."""
-        return policy_statuses(
+        asking: set[Account] = set()
+
+        def splits_of(account: Account) -> frozenset[str]:
+            asking.add(account)
+            return self._queries.get(splits_before, account)
+
+        statuses = policy_statuses(
             self.mesh,
             self.problems(),
             self.records,
             self._effect,
             self._current,
+            splits_of=splits_of,
         )
+        for account in self._accounts - asking:
+            self._queries.forget(splits_before, account)
+        self._accounts = asking
+        return statuses
 
-    def _effect(self, policy: Egress) -> tuple[tuple[Rule, ...], int]:
-        name = policy.namespace, policy.name
+    def _effect(self, policy: Policy) -> tuple[Effect, int]:
+        name = policy.kind, policy.namespace, policy.name
         return self._queries.get(effect, *name), self._queries.changed_at(effect, *name)
 
     def _current(self, record: StreamRecord) -> str:

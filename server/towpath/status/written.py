@@ -9,7 +9,14 @@ from towpath.kubeapi.paths import COLLECTIONS
 from towpath.model.names import Kind
 from towpath.status.conditions import StatusDocument, owned_fields
 
-KINDS = (Kind.EGRESS, Kind.UPSTREAM_TRAFFIC_SETTING)
+KINDS = (
+    Kind.EGRESS,
+    Kind.HTTP_ROUTE_GROUP,
+    Kind.TCP_ROUTE,
+    Kind.TRAFFIC_SPLIT,
+    Kind.TRAFFIC_TARGET,
+    Kind.UPSTREAM_TRAFFIC_SETTING,
+)
 _PAGE = "500"
 
 

@@ -11,6 +11,7 @@ from support.dataplane.rig import Rig
 Document = dict[str, Any]
 Port = tuple[int, str]
 
+_SPECS = "specs.smi-spec.io/v1alpha4"
 CUT = (35, 52, 56)
 """Exit codes of curl for a connection that came about and was then closed."""
 REFUSED = 7
@@ -54,6 +55,30 @@ def route_group(name: str, *paths: str) -> Document:
         "metadata": {"name": name, "namespace": "curl"},
         "spec": {"matches": matches},
     }
+
+
+def in_mesh(name: str, *, namespace: str = "curl", source: str = "curl") -> list[Document]:
+    """One object of each of SMI's kinds, of that name: a target that grants GET of everything to a
+    source beside it, a route of port 8080, and a split of the Service `web`.
+    """
+    account = {"kind": "ServiceAccount", "namespace": namespace}
+    target = {
+        "destination": {**account, "name": "web"},
+        "sources": [{**account, "name": source}],
+        "rules": [{"kind": "HTTPRouteGroup", "name": name}, {"kind": "TCPRoute", "name": name}],
+    }
+    backends = [{"service": "web", "weight": 1}]
+    specs: list[tuple[str, str, Document]] = [
+        ("access.smi-spec.io/v1alpha3", "TrafficTarget", target),
+        (_SPECS, "HTTPRouteGroup", {"matches": [{"name": "get", "methods": ["GET"]}]}),
+        (_SPECS, "TCPRoute", {"matches": {"ports": [8080]}}),
+        ("split.smi-spec.io/v1alpha4", "TrafficSplit", {"service": "web", "backends": backends}),
+    ]
+    metadata = {"name": name, "namespace": namespace}
+    return [
+        {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
+        for version, kind, spec in specs
+    ]
 
 
 def until_curl(

@@ -53,6 +53,7 @@ async def test_every_policy_is_listed_with_what_became_of_it(running: RunningHub
     assert [(p.kind, p.namespace, p.name, p.accepted) for p in answer.policies] == [
         ("Egress", "outside", "elsewhere", False),
         ("Egress", "shop", "out", True),
+        ("HTTPRouteGroup", "shop", "get", True),
         ("UpstreamTrafficSetting", "shop", "limits", True),
     ]
     out = answer.policies[1]

@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
-from support.objects import egress, mesh_config, mesh_of, namespace, route_group, setting
-from towpath.answers.status import Counts, PolicyStatus, effect, policy_statuses
-from towpath.model.egress import Egress
+from functools import partial
+
+import pytest
+
+from support.objects import (
+    egress,
+    endpoint_slice,
+    mesh_config,
+    mesh_of,
+    namespace,
+    pod,
+    route_group,
+    service,
+    setting,
+    tcp_route,
+    traffic_split,
+    traffic_target,
+)
+from towpath.answers.effect import Effect, Policy, effect, splits_before
+from towpath.answers.status import Counts, PolicyStatus, policy_statuses
+from towpath.model.inmesh import RouteReference, TCPRoute
 from towpath.model.mesh import Mesh, Object
-from towpath.model.names import Account, ClientKind, SidecarId
+from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.planning import problems
-from towpath.planning.egress.rules import Rule
 from towpath.rollout.records import State, StreamRecord
 
-DEFAULT = Account("shop", "default")
+DEFAULT, WEB = Account("shop", "default"), Account("shop", "web")
+OUTSIDE = Account("bank", "default")
+PORTS = RouteReference(Kind.TCP_ROUTE, "ports")
 
 
 def _mesh(*objects: Object) -> Mesh:
@@ -24,6 +43,7 @@ def _stream(
     snapshot: str = "now",
     settled: bool = True,
     kind: ClientKind = ClientKind.ENVOY,
+    account: Account = DEFAULT,
 ) -> StreamRecord:
     sidecar = SidecarId(pod, "shop")
     return StreamRecord(
@@ -35,20 +55,40 @@ def _stream(
         variant="delta",
         connected_at=0,
         state=State.SERVING,
-        account=DEFAULT,
+        account=account,
         snapshot=snapshot,
         settled=settled,
+    )
+
+
+def _closed(*objects: Object) -> Mesh:
+    """The mesh without permissive mode: `default` calls, the pods of `web` are called."""
+    return mesh_of(
+        namespace("shop"),
+        mesh_config(permissive=False),
+        service("web"),
+        endpoint_slice("web", "10.0.0.1"),
+        pod("web-1", account="web", addresses=("10.0.0.1",)),
+        pod("caller", app="caller", addresses=("10.0.0.2",)),
+        *objects,
     )
 
 
 def _statuses(mesh: Mesh, *streams: StreamRecord) -> dict[str, PolicyStatus]:
     changed_at = 5
 
-    def effect_of(policy: Egress) -> tuple[tuple[Rule, ...], int]:
-        return effect(mesh, policy.namespace, policy.name), changed_at
+    def effect_of(policy: Policy) -> tuple[Effect, int]:
+        return effect(mesh, policy.kind, policy.namespace, policy.name), changed_at
 
-    found = policy_statuses(mesh, problems(mesh), streams, effect_of, lambda _: "now")
-    return {str(status.ref): status for status in found}
+    statuses = policy_statuses(
+        mesh,
+        problems(mesh),
+        streams,
+        effect_of,
+        lambda _: "now",
+        splits_of=partial(splits_before, mesh),
+    )
+    return {str(status.ref): status for status in statuses}
 
 
 def test_a_good_policy_is_accepted_and_counts_its_sidecars() -> None:
@@ -119,3 +159,85 @@ def test_a_setting_that_lost_is_in_conflict() -> None:
     assert not statuses["UpstreamTrafficSetting shop/a"].in_conflict
     assert statuses["UpstreamTrafficSetting shop/b"].in_conflict
     assert statuses["UpstreamTrafficSetting shop/b"].counts.affected == 1
+
+
+def test_a_target_is_in_force_at_the_sidecars_of_both_ends() -> None:
+    target = traffic_target("may", sources=(DEFAULT, Account("bank", "default")))
+    streams = (_stream("a"), _stream("web-1", account=WEB, snapshot="before"))
+    others = (_stream("b", account=Account("shop", "x")), _stream("c", account=OUTSIDE))
+    statuses = _statuses(_closed(target, route_group()), *streams, *others)
+
+    status = statuses["TrafficTarget shop/may"]
+    assert status.accepted
+    assert Counts(affected=2, acknowledged=1) == status.counts
+    assert statuses["HTTPRouteGroup shop/get"].accepted
+    assert status.counts == statuses["HTTPRouteGroup shop/get"].counts
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        (traffic_target("t", closed=True, sources=(DEFAULT,)),),
+        (traffic_target("t", sources=()),),
+        (traffic_target("t", sources=(OUTSIDE,)),),
+        (traffic_target("t", RouteReference(Kind.HTTP_ROUTE_GROUP, "gone"), sources=(DEFAULT,)),),
+        (
+            traffic_target("t", PORTS, sources=(DEFAULT,)),
+            TCPRoute("shop", "ports", ()),
+        ),
+        (
+            traffic_target("t", PORTS, RouteReference(Kind.HTTP_ROUTE_GROUP, "get")),
+            TCPRoute("shop", "ports", ()),
+        ),
+    ],
+)
+def test_a_target_that_grants_nothing_is_not_accepted(objects: tuple[Object, ...]) -> None:
+    statuses = _statuses(_closed(*objects, route_group()))
+
+    assert not statuses["TrafficTarget shop/t"].accepted
+
+
+def test_in_permissive_mode_a_target_is_not_accepted_and_a_split_is() -> None:
+    split = traffic_split("half", ("web", 1))
+    target = traffic_target("may", sources=(DEFAULT,))
+    objects = (split, target, route_group(), service("web"), endpoint_slice("web", "10.0.0.1"))
+    mesh = mesh_of(namespace("shop"), mesh_config(), *objects)
+    statuses = _statuses(mesh, _stream("a"), _stream("web-1", account=WEB))
+
+    assert not statuses["TrafficTarget shop/may"].accepted
+    assert not statuses["HTTPRouteGroup shop/get"].accepted
+    assert statuses["TrafficSplit shop/half"].accepted
+    assert 2 == statuses["TrafficSplit shop/half"].counts.affected
+
+
+def test_a_split_counts_who_may_call_its_root() -> None:
+    target = traffic_target("may", sources=(DEFAULT,))
+    split = traffic_split("half", ("web", 1), route_groups=("get",))
+    streams = (_stream("a"), _stream("web-1", account=WEB))
+    statuses = _statuses(_closed(target, split, route_group()), *streams)
+
+    assert 1 == statuses["TrafficSplit shop/half"].counts.affected
+    assert 2 == statuses["HTTPRouteGroup shop/get"].counts.affected
+
+
+def test_a_split_that_divides_nothing_is_not_accepted() -> None:
+    newer = traffic_split("newer", ("web", 1), created="2")
+    older = traffic_split("older", ("web", 1), created="1")
+    rootless = traffic_split("rootless", ("web", 1), root="gone")
+    statuses = _statuses(_closed(newer, older, rootless), _stream("a"))
+
+    accepted = {name: status.accepted for name, status in statuses.items()}
+    assert {
+        "TrafficSplit shop/newer": False,
+        "TrafficSplit shop/older": True,
+        "TrafficSplit shop/rootless": False,
+    } == accepted
+    assert statuses["TrafficSplit shop/newer"].in_conflict
+
+
+def test_a_route_of_ports_is_accepted_where_a_target_grants_by_it() -> None:
+    target = traffic_target("may", PORTS, sources=(DEFAULT,))
+    statuses = _statuses(_closed(target, tcp_route("ports", 8080), tcp_route("alone", 8080)))
+
+    assert statuses["TCPRoute shop/ports"].accepted
+    assert not statuses["TCPRoute shop/alone"].accepted

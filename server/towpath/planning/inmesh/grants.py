@@ -7,6 +7,7 @@ All grants add up, in any order; what cannot be read, or is missing, grants noth
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import cast
 
 from towpath.model.egress import HTTPRouteGroup, RequestMatch
@@ -14,6 +15,24 @@ from towpath.model.inmesh import RouteReference, TCPRoute, TrafficTarget
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, Protocol
 from towpath.model.plan import Permit
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """What a target grants: *requests* on its *ports*, where these are HTTP, and bytes elsewhere.
+
+    `all_requests` and `all_bytes`: the same on all other ports.
+    """
+
+    requests: tuple[RequestMatch, ...]
+    ports: frozenset[int]
+    all_requests: bool
+    all_bytes: bool
+
+    @property
+    def empty(self) -> bool:
+        """True if nothing is granted on any port, whatever it speaks."""
+        return not (self.ports or self.all_bytes or (self.requests and self.all_requests))
 
 
 def by_policies(mesh: Mesh) -> bool:
@@ -45,6 +64,16 @@ def granted_requests(
 ) -> tuple[RequestMatch, ...] | None:
     """The requests that a target grants on a port; none of them where bytes are granted, and None
     for no grant at all.
+    """
+    grant = mesh.query(grant_of, target)
+    named = port in grant.ports
+    if protocol is not Protocol.HTTP:
+        return () if named or grant.all_bytes else None
+    return (grant.requests or None) if named or grant.all_requests else None
+
+
+def grant_of(mesh: Mesh, target: TrafficTarget) -> Grant:
+    """What the rules of a target come to, all together; of what is missing, nothing.
 
     An HTTPRouteGroup opens no port where requests cannot be seen, so that beside one only a port
     that a TCPRoute names is open to bytes; and a TCPRoute alone opens none where they can.
@@ -52,18 +81,18 @@ def granted_requests(
     groups = [rule for rule in target.rules if rule.kind is Kind.HTTP_ROUTE_GROUP]
     routes = [rule for rule in target.rules if rule.kind is Kind.TCP_ROUTE]
     ports = _ports(mesh, target, routes)
-    named = any(port in some for some in ports if some is not None)
-    if protocol is not Protocol.HTTP:
-        return () if named or (None in ports and not groups) else None
-    if routes and not named and None not in ports:
-        return None
     matches = {
         match
         for rule in groups
         if (group := mesh.get(Kind.HTTP_ROUTE_GROUP, target.namespace, rule.name)) is not None
         for match in cast("HTTPRouteGroup", group).named(rule.matches)
     }
-    return tuple(sorted(matches)) or None
+    return Grant(
+        requests=tuple(sorted(matches)),
+        ports=frozenset(port for some in ports for port in some or ()),
+        all_requests=not routes or None in ports,
+        all_bytes=None in ports and not groups,
+    )
 
 
 def callers(mesh: Mesh, target: TrafficTarget) -> tuple[tuple[str, ...], tuple[str, ...]]:

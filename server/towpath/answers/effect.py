@@ -1,0 +1,96 @@
+"""Effect: what one policy makes of sidecars' plans, and whose; two are equal if nothing differs."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from towpath.model.egress import Egress
+from towpath.model.inmesh import TrafficSplit, TrafficTarget
+from towpath.model.mesh import Mesh
+from towpath.model.names import Account, Kind
+from towpath.model.plan import Branch
+from towpath.planning import outbound
+from towpath.planning.destinations import destinations_of
+from towpath.planning.egress.limits import admission
+from towpath.planning.egress.rules import Rule
+from towpath.planning.inmesh.grants import by_policies, callers, grant_of
+
+Policy = Egress | TrafficTarget | TrafficSplit
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What a policy puts into plans (`parts`, none if it has no effect), and the accounts that it
+    names; those that call a divided Service are not among them: see `splits_before`.
+    """
+
+    accounts: frozenset[Account] = frozenset()
+    parts: tuple[Hashable, ...] = ()
+    opens: bool = False
+
+
+def effect(mesh: Mesh, kind: Kind, namespace: str, name: str) -> Effect:
+    """The effect of one policy; a question about the mesh."""
+    policy = mesh.get(kind, namespace, name)
+    match policy:
+        case Egress():
+            return _of_egress(mesh, policy)
+        case TrafficTarget():
+            return _of_target(mesh, policy)
+        case TrafficSplit():
+            return _of_split(mesh, policy)
+    return Effect()
+
+
+def splits_before(mesh: Mesh, account: Account) -> frozenset[str]:
+    """The TrafficSplits that divide something for the account, by `<namespace>/<name>`."""
+    return frozenset(
+        branch.policy
+        for destination in mesh.query(outbound, account).destinations
+        if destination.branches and destination.addresses
+        for branch in destination.branches
+    )
+
+
+def _of_egress(mesh: Mesh, policy: Egress) -> Effect:
+    rules = tuple(
+        rule
+        for account in policy.sources
+        for rule in mesh.query(_opened_by, account).get(policy.label, ())
+    )
+    opens = any(() not in (rule.hosts, rule.ranges, rule.matches) for rule in rules)
+    return Effect(frozenset(policy.sources), rules, opens)
+
+
+def _opened_by(mesh: Mesh, account: Account) -> dict[str, list[Rule]]:
+    """What each policy opens to the account."""
+    by_policy: dict[str, list[Rule]] = {}
+    for rule in mesh.query(admission, account).rules:
+        by_policy.setdefault(rule.policy, []).append(rule)
+    return by_policy
+
+
+def _of_target(mesh: Mesh, target: TrafficTarget) -> Effect:
+    sources = frozenset(one for one in target.sources if mesh.monitored(one.namespace))
+    if target.destination is None:
+        return Effect()
+    accounts = sources | {target.destination}
+    in_force = by_policies(mesh) and mesh.monitored(target.namespace) and not target.closed
+    grant = mesh.query(grant_of, target)
+    if not in_force or not sources or grant.empty:
+        return Effect(accounts)
+    return Effect(accounts, (grant, mesh.query(callers, target)), opens=True)
+
+
+def _of_split(mesh: Mesh, split: TrafficSplit) -> Effect:
+    root = mesh.service(split.namespace, split.root)
+    if root is None or not mesh.monitored(split.namespace):
+        return Effect()
+    parts: tuple[tuple[int, Branch], ...] = tuple(
+        (destination.port, branch)
+        for destination in mesh.query(destinations_of, root)
+        for branch in destination.branches
+        if branch.policy == split.label
+    )
+    return Effect(parts=parts, opens=bool(parts))
