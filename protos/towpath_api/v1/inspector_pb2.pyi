@@ -935,3 +935,232 @@ class ExplainResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
+
+@_typing.final
+class Flow(_message.Message):
+    """Reports of connections or requests of one service account to one place outside the mesh."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _Verdict:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _VerdictEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Flow._Verdict.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        VERDICT_UNSPECIFIED: Flow._Verdict.ValueType  # 0
+        """Not used."""
+        ALLOW: Flow._Verdict.ValueType  # 1
+        """It was let out."""
+        DENY: Flow._Verdict.ValueType  # 2
+        """It was refused."""
+
+    class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
+        """What the sidecar decided."""
+
+    VERDICT_UNSPECIFIED: Flow.Verdict.ValueType  # 0
+    """Not used."""
+    ALLOW: Flow.Verdict.ValueType  # 1
+    """It was let out."""
+    DENY: Flow.Verdict.ValueType  # 2
+    """It was refused."""
+
+    @_typing.final
+    class AddressesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SERVICE_ACCOUNT_FIELD_NUMBER: _builtins.int
+    POD_ADDRESS_FIELD_NUMBER: _builtins.int
+    HOST_FIELD_NUMBER: _builtins.int
+    ADDRESS_FIELD_NUMBER: _builtins.int
+    PORT_FIELD_NUMBER: _builtins.int
+    PROTOCOL_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    POLICIES_FIELD_NUMBER: _builtins.int
+    PASSTHROUGH_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    ADDRESSES_FIELD_NUMBER: _builtins.int
+    service_account: _builtins.str
+    """Whose it is: `<namespace>/<service account>`; empty if that is not known."""
+    pod_address: _builtins.str
+    """The IPv4 address of the pod, if it is not known whose that is."""
+    host: _builtins.str
+    """The host that the client named, in lower case; empty if it named none."""
+    address: _builtins.str
+    """Where it went, if the client named no host: an IPv4 address."""
+    port: _builtins.int
+    """The port that was dialled."""
+    protocol: _builtins.str
+    """`http`, `https` or `tcp`: what the sidecar saw."""
+    verdict: Global___Flow.Verdict.ValueType
+    """What the sidecar decided."""
+    passthrough: _builtins.bool
+    """True if no policy let it out, but egress passthrough."""
+    method: _builtins.str
+    """The HTTP method; empty for other protocols."""
+    path: _builtins.str
+    """The path without its query; empty unless paths were asked for."""
+    count: _builtins.int
+    """How many reports there are."""
+    @_builtins.property
+    def policies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The policies that the sidecar named, `<namespace>/<name>`."""
+
+    @_builtins.property
+    def first(self) -> _timestamp_pb2.Timestamp:
+        """When the first of them began."""
+
+    @_builtins.property
+    def last(self) -> _timestamp_pb2.Timestamp:
+        """When the last of them began."""
+
+    @_builtins.property
+    def addresses(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many of them went to which address; of a flow with very many addresses, some."""
+
+    def __init__(
+        self,
+        *,
+        service_account: _builtins.str = ...,
+        pod_address: _builtins.str = ...,
+        host: _builtins.str = ...,
+        address: _builtins.str = ...,
+        port: _builtins.int = ...,
+        protocol: _builtins.str = ...,
+        verdict: Global___Flow.Verdict.ValueType = ...,
+        policies: _abc.Iterable[_builtins.str] | None = ...,
+        passthrough: _builtins.bool = ...,
+        method: _builtins.str = ...,
+        path: _builtins.str = ...,
+        count: _builtins.int = ...,
+        first: _timestamp_pb2.Timestamp | None = ...,
+        last: _timestamp_pb2.Timestamp | None = ...,
+        addresses: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "last", b"last"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "addresses", b"addresses", "count", b"count", "first", b"first", "host", b"host", "last", b"last", "method", b"method", "passthrough", b"passthrough", "path", b"path", "pod_address", b"pod_address", "policies", b"policies", "port", b"port", "protocol", b"protocol", "service_account", b"service_account", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Flow: _TypeAlias = Flow  # noqa: Y015
+
+@_typing.final
+class JudgeFlowsRequest(_message.Message):
+    """Traffic to be judged."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FLOWS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def flows(self) -> _containers.RepeatedCompositeFieldContainer[Global___Flow]:
+        """Any number of flows."""
+
+    def __init__(
+        self,
+        *,
+        flows: _abc.Iterable[Global___Flow] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flows", b"flows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JudgeFlowsRequest: _TypeAlias = JudgeFlowsRequest  # noqa: Y015
+
+@_typing.final
+class JudgeFlowsResponse(_message.Message):
+    """What would become of each flow."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    JUDGEMENTS_FIELD_NUMBER: _builtins.int
+    POLICIES_ENABLED_FIELD_NUMBER: _builtins.int
+    policies_enabled: _builtins.bool
+    """True if the MeshConfig has egress policies switched on: without that none would allow anything."""
+    @_builtins.property
+    def judgements(self) -> _containers.RepeatedCompositeFieldContainer[Global___Judgement]:
+        """One for each flow, in the order of the request."""
+
+    def __init__(
+        self,
+        *,
+        judgements: _abc.Iterable[Global___Judgement] | None = ...,
+        policies_enabled: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["judgements", b"judgements", "policies_enabled", b"policies_enabled"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___JudgeFlowsResponse: _TypeAlias = JudgeFlowsResponse  # noqa: Y015
+
+@_typing.final
+class Judgement(_message.Message):
+    """What would become of the reports of one flow if egress passthrough were off."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERVICE_ACCOUNT_FIELD_NUMBER: _builtins.int
+    INSIDE_FIELD_NUMBER: _builtins.int
+    STAY_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    UNCLEAR_FIELD_NUMBER: _builtins.int
+    POLICIES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    service_account: _builtins.str
+    """Whose it is, `<namespace>/<service account>`; empty if that is not known: then nothing is judged."""
+    inside: _builtins.bool
+    """True if it goes to a Service or pod of the mesh, where passthrough has no part."""
+    stay: _builtins.int
+    """How many reports of what was let out would still be."""
+    refused: _builtins.int
+    """How many would be refused."""
+    unclear: _builtins.int
+    """How many depend on a path or on headers that the flow does not say."""
+    reason: _builtins.str
+    """Why the rest would be refused, or what it depends on."""
+    @_builtins.property
+    def policies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The policies that allow what stays."""
+
+    def __init__(
+        self,
+        *,
+        service_account: _builtins.str = ...,
+        inside: _builtins.bool = ...,
+        stay: _builtins.int = ...,
+        refused: _builtins.int = ...,
+        unclear: _builtins.int = ...,
+        policies: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["inside", b"inside", "policies", b"policies", "reason", b"reason", "refused", b"refused", "service_account", b"service_account", "stay", b"stay", "unclear", b"unclear"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Judgement: _TypeAlias = Judgement  # noqa: Y015

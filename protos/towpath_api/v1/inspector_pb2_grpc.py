@@ -67,6 +67,11 @@ class InspectorStub:
                 request_serializer=towpath__api_dot_v1_dot_inspector__pb2.ExplainRequest.SerializeToString,
                 response_deserializer=towpath__api_dot_v1_dot_inspector__pb2.ExplainResponse.FromString,
                 _registered_method=True)
+        self.JudgeFlows = channel.unary_unary(
+                '/towpath.v1.Inspector/JudgeFlows',
+                request_serializer=towpath__api_dot_v1_dot_inspector__pb2.JudgeFlowsRequest.SerializeToString,
+                response_deserializer=towpath__api_dot_v1_dot_inspector__pb2.JudgeFlowsResponse.FromString,
+                _registered_method=True)
 
 
 class InspectorServicer:
@@ -128,6 +133,17 @@ class InspectorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def JudgeFlows(self, request, context):
+        """Says of reported traffic what would become of it if egress passthrough were off, by the plans
+        that Explain judges by.
+
+        Errors: INVALID_ARGUMENT if a flow is not well-formed; RESOURCE_EXHAUSTED if the request is
+        larger than 64 KiB: ask about many flows in several calls.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InspectorServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -160,6 +176,11 @@ def add_InspectorServicer_to_server(servicer, server):
                     servicer.Explain,
                     request_deserializer=towpath__api_dot_v1_dot_inspector__pb2.ExplainRequest.FromString,
                     response_serializer=towpath__api_dot_v1_dot_inspector__pb2.ExplainResponse.SerializeToString,
+            ),
+            'JudgeFlows': grpc.unary_unary_rpc_method_handler(
+                    servicer.JudgeFlows,
+                    request_deserializer=towpath__api_dot_v1_dot_inspector__pb2.JudgeFlowsRequest.FromString,
+                    response_serializer=towpath__api_dot_v1_dot_inspector__pb2.JudgeFlowsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -327,6 +348,33 @@ class Inspector:
             '/towpath.v1.Inspector/Explain',
             towpath__api_dot_v1_dot_inspector__pb2.ExplainRequest.SerializeToString,
             towpath__api_dot_v1_dot_inspector__pb2.ExplainResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def JudgeFlows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/towpath.v1.Inspector/JudgeFlows',
+            towpath__api_dot_v1_dot_inspector__pb2.JudgeFlowsRequest.SerializeToString,
+            towpath__api_dot_v1_dot_inspector__pb2.JudgeFlowsResponse.FromString,
             options,
             channel_credentials,
             insecure,

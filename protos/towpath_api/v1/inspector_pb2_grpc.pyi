@@ -66,6 +66,13 @@ class InspectorStub:
 
     Errors: INVALID_ARGUMENT if `service_account` or `to` is not of the form it says.
     """
+    JudgeFlows: _grpc.UnaryUnaryMultiCallable[_inspector_pb2.JudgeFlowsRequest, _inspector_pb2.JudgeFlowsResponse]
+    """Says of reported traffic what would become of it if egress passthrough were off, by the plans
+    that Explain judges by.
+
+    Errors: INVALID_ARGUMENT if a flow is not well-formed; RESOURCE_EXHAUSTED if the request is
+    larger than 64 KiB: ask about many flows in several calls.
+    """
 
 @_typing.type_check_only
 class InspectorAsyncStub(InspectorStub):
@@ -100,6 +107,13 @@ class InspectorAsyncStub(InspectorStub):
     sidecars are sent.
 
     Errors: INVALID_ARGUMENT if `service_account` or `to` is not of the form it says.
+    """
+    JudgeFlows: _aio.UnaryUnaryMultiCallable[_inspector_pb2.JudgeFlowsRequest, _inspector_pb2.JudgeFlowsResponse]  # type: ignore[assignment]
+    """Says of reported traffic what would become of it if egress passthrough were off, by the plans
+    that Explain judges by.
+
+    Errors: INVALID_ARGUMENT if a flow is not well-formed; RESOURCE_EXHAUSTED if the request is
+    larger than 64 KiB: ask about many flows in several calls.
     """
 
 class InspectorServicer(metaclass=_abc_1.ABCMeta):
@@ -168,6 +182,19 @@ class InspectorServicer(metaclass=_abc_1.ABCMeta):
         sidecars are sent.
 
         Errors: INVALID_ARGUMENT if `service_account` or `to` is not of the form it says.
+        """
+
+    @_abc_1.abstractmethod
+    def JudgeFlows(
+        self,
+        request: _inspector_pb2.JudgeFlowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inspector_pb2.JudgeFlowsResponse, _abc.Awaitable[_inspector_pb2.JudgeFlowsResponse]]:
+        """Says of reported traffic what would become of it if egress passthrough were off, by the plans
+        that Explain judges by.
+
+        Errors: INVALID_ARGUMENT if a flow is not well-formed; RESOURCE_EXHAUSTED if the request is
+        larger than 64 KiB: ask about many flows in several calls.
         """
 
 def add_InspectorServicer_to_server(servicer: InspectorServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
