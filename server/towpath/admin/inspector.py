@@ -10,7 +10,9 @@ from typing import NoReturn
 import grpc
 
 from towpath.access.caller import Context
+from towpath.admin.flows import flow_of, judgement_message
 from towpath.admin.times import timestamp
+from towpath.answers.audit import policies_enabled
 from towpath.answers.explain import Explanation, read_question
 from towpath.answers.status import PolicyStatus
 from towpath.encode.shown import shown
@@ -92,6 +94,20 @@ class Inspector(pb_grpc.InspectorServicer):
             return await self._hub.in_turn(answer, request, self._hub.explain)
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+
+    async def JudgeFlows(
+        self, request: pb.JudgeFlowsRequest, context: Context
+    ) -> pb.JudgeFlowsResponse:
+        try:
+            pairs = [flow_of(message) for message in request.flows]
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        flows = tuple((flow, tally.counts) for flow, tally in pairs)
+        judgements = await self._hub.in_turn(self._hub.audit, flows)
+        return pb.JudgeFlowsResponse(
+            judgements=[judgement_message(judgement) for judgement in judgements],
+            policies_enabled=policies_enabled(self._hub.mesh),
+        )
 
 
 def answer(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account
 from towpath.observe.flow import Flow, Verdict
-from towpath.observe.flows import Tally
+from towpath.observe.flows import Counts
 from towpath.planning import outbound
 from towpath.planning.destinations import directory
-from towpath.planning.egress.decide import Decision, decide
+from towpath.planning.egress.decide import decide
 
 
 def account_at(mesh: Mesh, address: str) -> Account | None:
@@ -25,25 +25,14 @@ def inside(mesh: Mesh, address: str, port: int) -> bool:
     return dialled or any(mesh.monitored(pod.namespace) for pod in mesh.pods_at(address))
 
 
-def decisions(mesh: Mesh, flow: Flow, tally: Tally) -> tuple[tuple[Decision, int], ...]:
-    """What is decided now about the reports of a flow, and about how many of them, by the address
-    that was dialled.
-    """
-    if flow.account is None:
-        return ()
-    plan = mesh.query(outbound, flow.account)
-    counts: list[tuple[str | None, int]] = list(tally.addresses.items())
-    if tally.elsewhere:
-        counts.append((None, tally.elsewhere))
-    return tuple((decide(plan, flow.attempt(address)), count) for address, count in counts)
-
-
-def policies(mesh: Mesh, flow: Flow, tally: Tally) -> tuple[str, ...]:
+def policies(mesh: Mesh, flow: Flow, counts: Counts) -> tuple[str, ...]:
     """Which policies the verdict is due to: those that the sidecar named, else those by which the
     same is decided now.
     """
-    if flow.policies or flow.passthrough:
+    if flow.policies or flow.passthrough or flow.account is None:
         return flow.policies
+    plan = mesh.query(outbound, flow.account)
+    decisions = (decide(plan, flow.attempt(address)) for address, _ in counts)
     allowed = flow.verdict is Verdict.ALLOW
-    same = (one for one, _ in decisions(mesh, flow, tally) if one.allowed is allowed)
-    return tuple(sorted({policy for one in same for policy in one.policies}))
+    same = (decision for decision in decisions if decision.allowed is allowed)
+    return tuple(sorted({policy for decision in same for policy in decision.policies}))

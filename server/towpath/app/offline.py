@@ -9,6 +9,7 @@ from typing import cast
 from towpath.admin.inspector import answer
 from towpath.answers import observed
 from towpath.answers.access_change import AccountAccess, account_access
+from towpath.answers.audit import Judgement, judge, policies_enabled
 from towpath.app.placeholders import placeholders
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
@@ -19,7 +20,7 @@ from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
 from towpath.model.workloads import Pod
 from towpath.observe.flow import Flow
-from towpath.observe.flows import Tally
+from towpath.observe.flows import Counts
 from towpath.rollout.records import StreamRecords
 from towpath.settings import AccessSettings, MeshSettings, RolloutSettings
 from towpath.sources.files import FilesSource
@@ -63,11 +64,20 @@ class Offline:
 
     def inside(self, address: str, port: int) -> bool:
         """True if that belongs to the mesh."""
-        return observed.inside(self._queries.mesh, address, port)
+        return self._queries.get(observed.inside, address, port)
 
-    def policies(self, flow: Flow, tally: Tally) -> tuple[str, ...]:
+    def policies(self, flow: Flow, counts: Counts) -> tuple[str, ...]:
         """Which policies what was reported is due to."""
-        return observed.policies(self._queries.mesh, flow, tally)
+        return self._queries.get(observed.policies, flow, counts)
+
+    def judge(self, flow: Flow, counts: Counts) -> Judgement:
+        """What would become of what was reported if egress passthrough were off."""
+        return self._queries.get(judge, flow, counts)
+
+    @property
+    def policies_enabled(self) -> bool:
+        """True if egress policies have an effect."""
+        return policies_enabled(self.mesh)
 
     def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
         """What a sidecar would be sent; None for a pod that does not exist."""

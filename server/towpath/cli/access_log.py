@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, BinaryIO, TypeVar
 
 import click
@@ -16,6 +16,7 @@ from towpath.app import Offline
 from towpath.clock import utc_now
 from towpath.model.names import Account
 from towpath.observe.access_log import LONGEST_LINE, AccessLog, Unusable
+from towpath.observe.flow import Flow
 from towpath.observe.flows import Flows
 from towpath.sources.decode.durations import seconds
 
@@ -120,8 +121,13 @@ def read_log(
     source: Account | None,
     since: datetime | None,
     paths: bool = False,
+    later: bool = False,
 ) -> Reading:
-    """Read the log to its end; UsageError if the file cannot be read."""
+    """Read the log to its end; UsageError if the file cannot be read.
+
+    Only reports of *source* are kept, and if *later* somebody else knows more pods, those of pods
+    that are not known.
+    """
     reader = AccessLog(
         account_of=mesh.account_at if mesh else lambda _: None,
         inside=mesh.inside if mesh else lambda _address, _port: False,
@@ -129,6 +135,7 @@ def read_log(
         paths=paths,
     )
     reading = Reading()
+    sources = (source, None) if later else (source,)
     begin = since.timestamp() if since else 0.0
     with ExitStack() as stack:
         for line in _lines(_opened(access_log, stack)):
@@ -143,10 +150,29 @@ def read_log(
             except Unusable as error:
                 reading.skip(str(error))
                 continue
-            if report is None or report.at < begin or source not in (None, report.flow.account):
+            if report is None or report.at < begin:
+                continue
+            if source is not None and report.flow.account not in sources:
                 continue
             reading.flows.add(report)
     return reading
+
+
+def flow_order(item: tuple[Any, ...]) -> tuple[Any, ...]:
+    """How flows are sorted for people."""
+    flow: Flow = item[0]
+    where = (flow.source, flow.target, flow.port, flow.protocol)
+    return (*where, flow.verdict, flow.method, flow.path, flow.policies)
+
+
+def shown_request(flow: Flow) -> str:
+    """Method and path, as far as they are kept."""
+    return " ".join(word for word in (flow.method, flow.path) if word) or "-"
+
+
+def shown_time(at: float) -> str:
+    """Seconds of the epoch, in UTC."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _opened(name: str, stack: ExitStack) -> BinaryIO:

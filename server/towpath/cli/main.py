@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from towpath import __version__
+from towpath.cli.audit import audit
 from towpath.cli.bootstrap import bootstrap
 from towpath.cli.certificates import certificates
 from towpath.cli.check import check
@@ -32,7 +33,7 @@ def main() -> None:
 
 
 for command in (
-    *(serve, render, injection, explain, diff, observe, problems, status, sidecars),
+    *(serve, render, injection, explain, diff, observe, audit, problems, status, sidecars),
     *(install, upgrade, uninstall, namespace, check, version),
     *(bootstrap, certificates, demo_certs),
 ):

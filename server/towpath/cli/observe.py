@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from towpath.cli.access_log import Reading, log_options, read_log
+from towpath.cli.access_log import (
+    Reading,
+    flow_order,
+    log_options,
+    read_log,
+    shown_request,
+    shown_time,
+)
 from towpath.cli.folder import MESH, offline
 from towpath.cli.settings import SettingsCommand, setting_options
 from towpath.cli.table import print_table
@@ -51,8 +58,8 @@ def observe(
     folder = offline(manifests, **mesh) if manifests else None
     reading = read_log(access_log, folder, account=account, source=source, since=since, paths=paths)
     rows = [
-        (flow, tally, folder.policies(flow, tally) if folder else flow.policies)
-        for flow, tally in sorted(reading.flows, key=_order)
+        (flow, tally, folder.policies(flow, tally.counts) if folder else flow.policies)
+        for flow, tally in sorted(reading.flows, key=flow_order)
         if not denied or flow.verdict is Verdict.DENY
     ]
     if output == "json":
@@ -63,25 +70,11 @@ def observe(
         click.echo(remark, err=True)
 
 
-def _order(item: tuple[Flow, Tally]) -> tuple[Any, ...]:
-    flow, _ = item
-    return (
-        flow.source,
-        flow.target,
-        flow.port,
-        flow.protocol,
-        flow.verdict,
-        flow.method,
-        flow.path,
-    )
-
-
 def _cells(flow: Flow, tally: Tally, policies: tuple[str, ...]) -> tuple[str, ...]:
     by = ", ".join(policies) or ("passthrough" if flow.passthrough else "-")
-    request = " ".join(word for word in (flow.method, flow.path) if word)
     return (
-        *(flow.source, flow.target, str(flow.port), str(flow.protocol), request or "-"),
-        *(str(flow.verdict), by, str(tally.count), _time(tally.first), _time(tally.last)),
+        *(flow.source, flow.target, str(flow.port), str(flow.protocol), shown_request(flow)),
+        *(str(flow.verdict), by, str(tally.count), shown_time(tally.first), shown_time(tally.last)),
     )
 
 
@@ -108,10 +101,6 @@ def _item(flow: Flow, tally: Tally, policies: tuple[str, ...]) -> dict[str, Any]
         "policies": list(policies),
         "passthrough": flow.passthrough,
         "count": tally.count,
-        "first": _time(tally.first),
-        "last": _time(tally.last),
+        "first": shown_time(tally.first),
+        "last": shown_time(tally.last),
     }
-
-
-def _time(at: float) -> str:
-    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%dT%H:%M:%SZ}"

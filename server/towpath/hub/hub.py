@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Hashable, Itera
 from functools import partial
 from typing import TypeVar
 
+from towpath.answers.audit import Judgement, audit
 from towpath.answers.blame import rejection_problems
 from towpath.answers.effect import Effect, Policy, effect, splits_before
 from towpath.answers.explain import Explanation, explain
@@ -27,6 +28,8 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, Kind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
+from towpath.observe.flow import Flow
+from towpath.observe.flows import Counts
 from towpath.planning import policy_problems, problems
 from towpath.planning.egress.decide import Attempt
 from towpath.rollout.content import ClientBuild
@@ -116,7 +119,7 @@ class Hub:
 
     async def in_turn(self, call: Callable[..., R], *args: object) -> R:
         """What `call(*args)` gives, without keeping others waiting; for one of these methods that
-        only answer: `snapshot`, `problems`, `withheld`, `explain`, `policies`.
+        only answer: `snapshot`, `problems`, `withheld`, `explain`, `audit`, `policies`.
         """
         return await self._turns.finish(partial(call, *args))
 
@@ -270,6 +273,12 @@ class Hub:
             raise
         self._queries.forget(explain, *args)
         return explanation
+
+    def audit(self, flows: tuple[tuple[Flow, Counts], ...]) -> tuple[Judgement, ...]:
+        """What would become of what was reported if egress passthrough were off."""
+        judgements = self._queries.get(audit, flows)
+        self._queries.forget(audit, flows)
+        return judgements
 
     def policies(self) -> tuple[PolicyStatus, ...]:
         """What has become of each policy."""

@@ -83,7 +83,7 @@ class AccessLog:
         self._inside = inside
         self._account = account
         self._paths = paths
-        self._accounts: dict[str, Account | None] = {}
+        self._pods: dict[str, tuple[Account | None, str]] = {}
 
     def report(self, line: bytes) -> Report | None:
         """What a line says; None if it is of traffic that stays in the mesh or comes in, or of a
@@ -97,20 +97,21 @@ class AccessLog:
         if chain.startswith(_IN_MESH) or self._inside(address, port):
             return None
         at = _time(record.start_time)
-        pod_address = _text(record.downstream_remote_address).rpartition(":")[0][:LONGEST_TEXT]
-        account = self._of(pod_address)
+        account, pod_address = self._pod(_text(record.downstream_remote_address))
         read = _request if record.log == "request" else _connection
-        flow = read(
-            record, account, "" if account else pod_address, address, port, paths=self._paths
-        )
+        flow = read(record, account, pod_address, address, port, paths=self._paths)
         return Report(at, flow, address)
 
-    def _of(self, pod_address: str) -> Account | None:
-        if pod_address not in self._accounts:
-            if len(self._accounts) > _MOST_PODS:
-                self._accounts.clear()
-            self._accounts[pod_address] = self._account_of(pod_address) or self._account
-        return self._accounts[pod_address]
+    def _pod(self, peer: str) -> tuple[Account | None, str]:
+        """Whose pod it is; of one that nobody knows also its address, if that is one."""
+        address = peer.rpartition(":")[0]
+        if address not in self._pods:
+            if len(self._pods) > _MOST_PODS:
+                self._pods.clear()
+            account = self._account_of(address) or self._account
+            named = account is None and is_ipv4(address)
+            self._pods[address] = account, address if named else ""
+        return self._pods[address]
 
 
 _HAS_REQUESTS = "egress-http."

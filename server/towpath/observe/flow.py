@@ -45,7 +45,7 @@ class Flow:
     @property
     def source(self) -> str:
         """Whose it is, as people read it."""
-        return self.pod_address if self.account is None else str(self.account)
+        return self.pod_address or "-" if self.account is None else str(self.account)
 
     @property
     def target(self) -> str:

@@ -13,6 +13,9 @@ MOST_FLOWS = 50_000
 MOST_ADDRESSES = 16
 """How many addresses of one flow are kept: the name of a large service has many."""
 
+Counts = tuple[tuple[str | None, int], ...]
+"""Addresses that were dialled, and how many reports there are of each."""
+
 
 @dataclass(slots=True)
 class Tally:
@@ -33,10 +36,20 @@ class Tally:
         if address in self.addresses or len(self.addresses) < MOST_ADDRESSES:
             self.addresses[address] = self.addresses.get(address, 0) + count
 
+    def merge(self, other: Tally) -> None:
+        """Count the reports of another flow as of this one."""
+        for address, count in other.counts:
+            if address is None:
+                self.count += count
+            else:
+                self.add(other.first, address, count)
+        self.first, self.last = min(self.first, other.first), max(self.last, other.last)
+
     @property
-    def elsewhere(self) -> int:
-        """How many reports have an address that was not kept."""
-        return self.count - sum(self.addresses.values())
+    def counts(self) -> Counts:
+        """How many reports there are by address; None stands for those that were not kept."""
+        elsewhere = self.count - sum(self.addresses.values())
+        return (*self.addresses.items(), *([(None, elsewhere)] if elsewhere else ()))
 
 
 class Flows:

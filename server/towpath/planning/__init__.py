@@ -1,7 +1,8 @@
 """What one sidecar must do, as pure functions of a Mesh.
 
 `plan` makes the `Plan` of one sidecar, of two parts:
-`outbound` makes an `Outbound`, shared by a service account's sidecars;
+`outbound` makes an `Outbound`, shared by a service account's sidecars; `closed_outbound` what it
+would be with egress passthrough off;
 `inbound` makes an `Inbound`, shared by the pods that the same services select;
 `proxyless` makes the `ProxylessPlan` of a service account's gRPC clients, which have no sidecar;
 `endpoints` says where each destination leads; `problems` collects what could not be planned.
@@ -11,9 +12,18 @@ Knows nothing of Kubernetes, Envoy or I/O. Begin with `outbound`, then `egress`.
 
 from towpath.planning.destinations import endpoints
 from towpath.planning.inbound import inbound
-from towpath.planning.outbound import outbound
+from towpath.planning.outbound import closed_outbound, outbound
 from towpath.planning.problems import policy_problems, problems
 from towpath.planning.proxyless import proxyless
 from towpath.planning.sidecar import plan
 
-__all__ = ["endpoints", "inbound", "outbound", "plan", "policy_problems", "problems", "proxyless"]
+__all__ = [
+    "closed_outbound",
+    "endpoints",
+    "inbound",
+    "outbound",
+    "plan",
+    "policy_problems",
+    "problems",
+    "proxyless",
+]

@@ -8,9 +8,9 @@ from towpath.model.names import Account
 from towpath.model.plan import Destinations, Outbound
 from towpath.planning.config import config
 from towpath.planning.destinations import directory
-from towpath.planning.egress.limits import admission, admission_of, size
+from towpath.planning.egress.limits import admission, admission_of, admit, size
 from towpath.planning.egress.plan import egress_plan, outside
-from towpath.planning.egress.rules import Rule, Speaking, speaking
+from towpath.planning.egress.rules import Rule, Speaking, rules_of, speaking
 from towpath.planning.inmesh.grants import by_policies
 from towpath.planning.inmesh.reachable import Refused
 from towpath.planning.inmesh.reachable import reachable as reachable_by
@@ -25,7 +25,18 @@ def outbound(mesh: Mesh, account: Account) -> Outbound:
     if not mesh.monitored(account.namespace):
         return Outbound(destinations=Destinations(), passthrough=False)
     egress = mesh.query(policies_open, account)
-    passthrough = mesh.query(admission, account).passthrough
+    return _outbound(mesh, account, egress, passes=mesh.query(admission, account).passthrough)
+
+
+def closed_outbound(mesh: Mesh, account: Account) -> Outbound:
+    """What it would be if egress passthrough were off."""
+    if not mesh.monitored(account.namespace):
+        return Outbound(destinations=Destinations(), passthrough=False)
+    egress = mesh.query(_closed_plan, account.namespace, mesh.query(speaking, account))
+    return _outbound(mesh, account, egress, passes=False)
+
+
+def _outbound(mesh: Mesh, account: Account, egress: EgressPlan, *, passes: bool) -> Outbound:
     reachable, taken = Destinations(), frozenset[tuple[int, str]]()
     refused: Refused = ()
     if config(mesh).permissive:
@@ -33,14 +44,14 @@ def outbound(mesh: Mesh, account: Account) -> Outbound:
         reachable, taken = mesh_directory.reachable, egress.single & mesh_directory.dialled
     elif by_policies(mesh):
         reachable = mesh.query(reachable_by, account)
-        if egress.ports or passthrough:
+        if egress.ports or passes:
             refused = mesh.query(refused_to, account)
         taken = egress.single & mesh.query(directory).dialled
     return Outbound(
         destinations=reachable,
         refused=refused,
         egress=mesh.query(_outside, egress, taken),
-        passthrough=passthrough,
+        passthrough=passes,
     )
 
 
@@ -52,6 +63,15 @@ def policies_open(mesh: Mesh, account: Account) -> EgressPlan:
 def _egress_plan(mesh: Mesh, namespace: str, policies: Speaking) -> EgressPlan:
     admitted = mesh.query(admission_of, namespace, policies)
     return mesh.work(size(admitted.rules), _hashed, admitted.rules, admitted.passthrough)
+
+
+def _closed_plan(mesh: Mesh, namespace: str, policies: Speaking) -> EgressPlan:
+    all_rules = mesh.query(rules_of, policies)
+    return mesh.work(size(all_rules), _closed, all_rules, namespace)
+
+
+def _closed(rules: tuple[Rule, ...], namespace: str) -> EgressPlan:
+    return egress_plan(admit(rules, namespace, False).rules, passthrough=False)  # noqa: FBT003 (work's argument)
 
 
 def _hashed(rules: tuple[Rule, ...], passthrough: bool) -> EgressPlan:  # noqa: FBT001 (work's argument)

@@ -1,9 +1,10 @@
-"""`towpath observe` as a person types it."""
+"""`towpath observe` and `towpath audit` as a person types them."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -76,9 +77,12 @@ def mesh(tmp_path: Path) -> Path:
     return tmp_path / "mesh"
 
 
+def run(*arguments: object, stdin: bytes | None = None) -> Result:
+    return CliRunner().invoke(main, [*map(str, arguments)], input=stdin, catch_exceptions=False)
+
+
 def observe(*arguments: object, stdin: bytes | None = None) -> Result:
-    words = ["observe", *map(str, arguments)]
-    return CliRunner().invoke(main, words, input=stdin, catch_exceptions=False)
+    return run("observe", *arguments, stdin=stdin)
 
 
 def test_a_log_is_a_table_with_the_policies_that_the_mesh_names(log: Path, mesh: Path) -> None:
@@ -155,3 +159,79 @@ def test_bad_usage_says_what_is_allowed(arguments: tuple[str, ...], text: str) -
 
     assert 2 == done.exit_code
     assert text in done.stderr
+
+
+PASSED = {
+    **LINE,
+    "filter_chain_name": "outbound-egress-filter-chain",
+    "requested_server_name": "www.example.org",
+    "upstream_cluster": "passthrough-outbound",
+}
+
+
+def written(*lines: dict[str, Any]) -> bytes:
+    return "".join(f"{json.dumps(line)}\n" for line in lines).encode()
+
+
+def audit(mesh: Path, *arguments: object, stdin: bytes) -> Result:
+    words = ("--access-log", "-", "--manifests", mesh, *arguments)
+    return run("audit", *words, stdin=stdin)
+
+
+def test_audit_lists_what_passthrough_alone_lets_out(mesh: Path) -> None:
+    done = audit(mesh, stdin=written(LINE, PASSED, PASSED, DENIED))
+    _, row, summary = done.stdout.splitlines()
+
+    assert 1 == done.exit_code
+    at = "2026-11-29T10:00:00Z"
+    assert f"curl/curl www.example.org 443 https - 2 {at} {at} no policy names server name" in (
+        " ".join(row.split())
+    )
+    assert (
+        "1 service account would lose 1 flow (2 reports); 1 flow would stay; 1 flow refused already"
+    ) == summary
+
+
+def test_audit_of_what_policies_allow_ends_well(mesh: Path) -> None:
+    assert 0 == audit(mesh, stdin=written(LINE, DENIED)).exit_code
+
+
+def test_audit_does_not_end_well_if_somebody_is_not_known(mesh: Path) -> None:
+    unknown = {**LINE, "downstream_remote_address": "10.9.9.9:1"}
+    done = audit(mesh, stdin=written(unknown))
+
+    assert 1 == done.exit_code
+    assert "1 flow of pods that are not known: give --account" in done.stdout
+    assert 0 == audit(mesh, "--account", "curl/curl", stdin=written(unknown)).exit_code
+
+
+def test_audit_says_that_policies_are_off(mesh: Path) -> None:
+    text = (mesh / "mesh.yaml").read_text()
+    (mesh / "mesh.yaml").write_text(text.replace("{enableEgressPolicy: true}", "{}"))
+    done = audit(mesh, stdin=written(LINE))
+
+    assert 1 == done.exit_code
+    assert "egress policies are off" in done.stderr
+
+
+def test_audit_as_json_has_every_flow(mesh: Path) -> None:
+    done = audit(mesh, "-o", "json", stdin=written(LINE, PASSED))
+    flows = json.loads(done.stdout)["flows"]
+
+    assert [("api.example.org", 1, 0), ("www.example.org", 0, 1)] == [
+        (flow["host"], flow["stay"], flow["refused"]) for flow in flows
+    ]
+
+
+def test_audit_needs_a_folder_or_a_server() -> None:
+    done = run("audit", "--access-log", "-", stdin=b"")
+
+    assert 2 == done.exit_code
+    assert "give the folder to read, or --server" in done.stderr
+
+
+def test_audit_by_a_server_without_an_answer_ends_with_2() -> None:
+    words = ("--access-log", "-", "--server", "127.0.0.1:1")
+    done = run("audit", *words, stdin=written(LINE))
+
+    assert 2 == done.exit_code

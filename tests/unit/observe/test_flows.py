@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from towpath.model.names import Account, Protocol
 from towpath.observe.flow import Flow, Report, Verdict
-from towpath.observe.flows import MOST_ADDRESSES, Flows
+from towpath.observe.flows import MOST_ADDRESSES, Flows, Tally
 
 FLOW = Flow(
     account=Account("curl", "curl"),
@@ -50,4 +50,17 @@ def test_more_addresses_than_are_kept_are_only_counted() -> None:
         flows.add(Report(1.0, FLOW, f"192.0.2.{number}"))
     ((_, tally),) = flows
 
-    assert (MOST_ADDRESSES, 5) == (len(tally.addresses), tally.elsewhere)
+    assert (MOST_ADDRESSES, (None, 5)) == (len(tally.addresses), tally.counts[-1])
+
+
+def test_flows_that_are_one_are_counted_together() -> None:
+    flows = Flows()
+    for number in range(MOST_ADDRESSES + 5):
+        flows.add(Report(10.0 + number, FLOW, f"192.0.2.{number}"))
+    ((_, total),) = flows
+    other = Tally(5.0, 99.0, 7, {"192.0.2.1": 4, "192.0.2.200": 1})
+    total.merge(other)
+
+    assert (MOST_ADDRESSES + 12, 5.0, 99.0) == (total.count, total.first, total.last)
+    assert 5 == total.addresses["192.0.2.1"]
+    assert (None, 8) == total.counts[-1]

@@ -19,6 +19,11 @@ from towpath.regex import bytewise
 
 T = TypeVar("T", Host, ServerName)
 
+PASSTHROUGH_OFF = "egress passthrough is off"
+NO_BYTES = "no policy allows any connection here"
+ALONE = "policies decide alone for a host that they name"
+"""Reasons at the end of a refusal, which say nothing of what was asked for."""
+
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
@@ -94,6 +99,14 @@ def _in_address_range(
     return _bytes(outbound, address_range, reasons)
 
 
+def deciding_host(outbound: Outbound, attempt: Attempt) -> Host | None:
+    """What policies say of the host of an HTTP request, if that alone decides about it."""
+    address_range = _address_range(outbound, attempt)
+    if attempt.protocol is not Protocol.HTTP or address_range is None:
+        return None
+    return _most_exact(address_range.hosts or (), bare(attempt.host, attempt.port))
+
+
 def matches(match: RequestMatch, attempt: Attempt) -> bool:
     """True if path (without query), method and headers all match."""
     if match.path != ANY_PATH and (attempt.method == "CONNECT" or foldable(attempt.path)):
@@ -165,9 +178,7 @@ def _http(
     reasons.append(f"{attempt.method} {attempt.path} is not among what they allow: {allowed}")
     if host.otherwise is not None:
         return _bytes(outbound, address_range, reasons)
-    return Decision(
-        None, host.policies, (*reasons, "policies decide alone for a host that they name")
-    )
+    return Decision(None, host.policies, (*reasons, ALONE))
 
 
 def _tls(
@@ -193,7 +204,7 @@ def _tls(
 
 def _bytes(outbound: Outbound, address_range: AddressRange, reasons: list[str]) -> Decision:
     if address_range.bytes is None:
-        reasons.append("no policy allows any connection here")
+        reasons.append(NO_BYTES)
         return _by_passthrough(outbound, reasons)
     range_ = f"addresses in {_ranges(address_range)}" if address_range.ranges else "any address"
     reasons.append(
@@ -205,7 +216,7 @@ def _bytes(outbound: Outbound, address_range: AddressRange, reasons: list[str]) 
 def _by_passthrough(outbound: Outbound, reasons: list[str]) -> Decision:
     if outbound.passthrough:
         return Decision(PASSTHROUGH, (), (*reasons, "egress passthrough is on"))
-    return Decision(None, (), (*reasons, "egress passthrough is off"))
+    return Decision(None, (), (*reasons, PASSTHROUGH_OFF))
 
 
 def dialled_destination(outbound: Outbound, attempt: Attempt) -> Destination | None:

@@ -1,0 +1,143 @@
+"""`towpath audit`: what would be refused if egress passthrough were switched off now."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from towpath.answers.audit import Judgement
+from towpath.app import Offline
+from towpath.cli.access_log import (
+    log_options,
+    read_log,
+    shown_request,
+    shown_time,
+)
+from towpath.cli.folder import MESH, ONE_ANSWERS, offline
+from towpath.cli.judged import POLICIES_OFF, Audit, audited
+from towpath.cli.options import refuse_beside
+from towpath.cli.server import Server, server_option
+from towpath.cli.settings import SettingsCommand, setting_options
+from towpath.cli.table import print_line, print_table
+from towpath.model.names import Account
+from towpath.observe.flow import Flow, Verdict
+from towpath.observe.flows import Tally
+
+HEADINGS = ("FROM", "TO", "PORT", "PROTOCOL", "REQUEST", "REFUSED", "FIRST", "LAST", "WHY")
+
+
+@click.command(cls=SettingsCommand)
+@setting_options(*MESH)
+@server_option(default=None)
+@log_options
+@click.option("--paths", is_flag=True, help="Judge HTTP requests by their paths too.")
+@click.option("-o", "--output", type=click.Choice(("table", "json")), default="table")
+def audit(
+    *,
+    manifests: Path | None,
+    server: Server | None,
+    access_log: str,
+    account: Account | None,
+    source: Account | None,
+    since: datetime | None,
+    paths: bool,
+    output: str,
+    **mesh: str,
+) -> None:
+    """Say what would be refused if egress passthrough were switched off now.
+
+    What sidecars have let out is judged by the policies of a folder (--manifests) or of a running
+    server (--server), as `towpath explain` judges it. Exit code 0: all of it would still leave; 1:
+    something would be refused, or cannot be judged; 2: bad usage, or no answer.
+    """
+    if server is not None:
+        refuse_beside("--server", *MESH, reason=ONE_ANSWERS)
+    judge = server or offline(manifests, or_else=", or --server", **mesh)
+    reading = read_log(
+        access_log,
+        judge if isinstance(judge, Offline) else None,
+        account=account,
+        source=source,
+        since=since,
+        paths=paths,
+        later=True,
+    )
+    result = audited(reading.flows, judge, source=source)
+    if output == "json":
+        click.echo(json.dumps(_document(result), indent=2))
+    else:
+        print_table(HEADINGS, [_cells(*item) for item in result.refused])
+        print_line(_summary(result))
+    remarks = [*reading.remarks(), *([] if result.policies_enabled else [POLICIES_OFF])]
+    for remark in remarks:
+        click.echo(remark, err=True)
+    certain = not (result.refused or result.unknown or reading.flows.left_out)
+    raise SystemExit(0 if certain else 1)
+
+
+def _cells(flow: Flow, tally: Tally, judgement: Judgement) -> tuple[str, ...]:
+    count = f"{judgement.refused}" + (
+        f" to {judgement.refused + judgement.unclear}" if judgement.unclear else ""
+    )
+    return (
+        *(str(judgement.account), flow.target, str(flow.port), str(flow.protocol)),
+        *(shown_request(flow), count, shown_time(tally.first), shown_time(tally.last)),
+        judgement.reason,
+    )
+
+
+def _summary(result: Audit) -> str:
+    refused = result.refused
+    accounts = len({one.account for _, _, one in refused})
+    reports = sum(one.refused for _, _, one in refused)
+    stay = sum(1 for _, _, one in result.items if one.stay and not (one.refused or one.unclear))
+    text = f"{_plural(accounts, 'service account')} would lose {_plural(len(refused), 'flow')}"
+    text += f" ({_plural(reports, 'report')}"
+    if unclear := sum(one.unclear for _, _, one in refused):
+        text += f", and perhaps {unclear} more"
+    text += f"); {_plural(stay, 'flow')} would stay"
+    denied = sum(1 for flow, _, _ in result.items if flow.verdict is Verdict.DENY)
+    if denied:
+        text += f"; {_plural(denied, 'flow')} refused already"
+    if unknown := result.unknown:
+        text += f"; {_plural(unknown, 'flow')} of pods that are not known: give --account"
+    return text
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
+def _document(result: Audit) -> dict[str, Any]:
+    return {
+        "policiesEnabled": result.policies_enabled,
+        "unknown": result.unknown,
+        "flows": [_item(*item) for item in result.items],
+    }
+
+
+def _item(flow: Flow, tally: Tally, judgement: Judgement) -> dict[str, Any]:
+    return {
+        "serviceAccount": str(judgement.account) if judgement.account else "",
+        "podAddress": flow.pod_address,
+        "host": flow.host,
+        "addresses": tally.addresses,
+        "port": flow.port,
+        "protocol": str(flow.protocol),
+        "method": flow.method,
+        "path": flow.path,
+        "verdict": str(flow.verdict),
+        "inside": judgement.inside,
+        "count": tally.count,
+        "stay": judgement.stay,
+        "refused": judgement.refused,
+        "unclear": judgement.unclear,
+        "policies": list(judgement.policies),
+        "reason": judgement.reason,
+        "first": shown_time(tally.first),
+        "last": shown_time(tally.last),
+    }
