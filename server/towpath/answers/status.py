@@ -15,6 +15,7 @@ from towpath.model.inmesh import TCPRoute, TrafficTarget
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef, SidecarId, Stamp
 from towpath.model.problem import Problem
+from towpath.planning.inmesh.settings import holds
 from towpath.rollout.records import State, StreamRecord
 
 Part = HTTPRouteGroup | TCPRoute | UpstreamTrafficSetting
@@ -102,7 +103,7 @@ def policy_statuses(
         for policy in _policies(mesh)
     ]
     statuses += [
-        status(part, named, accepted=_usable(part, named, effects))
+        status(part, named, accepted=_usable(mesh, part, named, effects))
         for part in _parts(mesh)
         for named in (users.get((part.kind, part.namespace, part.name), ()),)
     ]
@@ -139,11 +140,16 @@ def _references(policy: Policy) -> Iterator[tuple[Kind, str]]:
 
 
 def _usable(
-    part: Part, users: Sequence[Policy], effects: Mapping[ObjectRef, tuple[Effect, int]]
+    mesh: Mesh,
+    part: Part,
+    users: Sequence[Policy],
+    effects: Mapping[ObjectRef, tuple[Effect, int]],
 ) -> bool:
-    """True if what policies refer to says something, and one of them does something with it."""
+    """True if what policies refer to says something, and one of them does something with it; or
+    if a setting holds for a Service.
+    """
     if isinstance(part, UpstreamTrafficSetting):
-        return bool(users) and not part.closed
+        return holds(mesh, part) or (bool(users) and not part.closed)
     says = bool(part.matches) if isinstance(part, HTTPRouteGroup) else part.ports != ()
     return says and any(effects[user.ref][0].opens for user in users)
 

@@ -289,6 +289,20 @@ class Code(StrEnum):
         "A TrafficSplit names a backend twice. The first weight holds.",
         "Name each backend once.",
     )
+    MANY_LIMITS = (
+        "many-limits",
+        Reason.TOO_LARGE,
+        _ERROR,
+        "An UpstreamTrafficSetting has more `httpRoutes` than are allowed. It closes its Service.",
+        "Limit fewer paths, or several by one expression.",
+    )
+    DUPLICATE_LIMIT = (
+        "duplicate-limit",
+        Reason.DUPLICATE,
+        _WARNING,
+        "An UpstreamTrafficSetting limits a path twice. The first limit holds.",
+        "Write each path once.",
+    )
     MISSING_CLUSTER_IP = (
         "missing-cluster-ip",
         Reason.MISSING,
@@ -377,8 +391,8 @@ class Code(StrEnum):
         Reason.INVALID,
         _ERROR,
         (
-            "An Egress names an UpstreamTrafficSetting with a limit that cannot be read. It "
-            "allows nothing."
+            "An UpstreamTrafficSetting has a limit that cannot be read. Nobody may call its "
+            "Service, and an Egress that names it allows nothing."
         ),
         "Mend the setting.",
     )
@@ -446,6 +460,30 @@ class Code(StrEnum):
         _WARNING,
         "Two UpstreamTrafficSettings are about one destination. The older holds.",
         "Use one setting for the destination.",
+    )
+    CONFLICTING_LIMITS = (
+        "conflicting-limits",
+        Reason.CONFLICT,
+        _WARNING,
+        (
+            "Two Services lead to one port of their pods, and settings of both limit what comes "
+            "in. Those of the first Service by name hold."
+        ),
+        "Let one setting say the limits of both.",
+    )
+    LIMITS_WITHOUT_SERVICE = (
+        "limits-without-service",
+        Reason.NOT_SUPPORTED,
+        _WARNING,
+        "An Egress refers to rate limits, which hold for Services of the mesh alone.",
+        "Remove `rateLimit` and `httpRoutes` from the setting.",
+    )
+    LIMITS_WITHOUT_REQUESTS = (
+        "limits-without-requests",
+        Reason.NOT_ENFORCEABLE,
+        _WARNING,
+        "Requests of a Service are limited, and none of its ports speaks HTTP.",
+        "Say by the port's name or `appProtocol` that it speaks HTTP, or limit connections.",
     )
     SERVER_FIRST = (
         "server-first",
@@ -546,6 +584,13 @@ class Code(StrEnum):
         _WARNING,
         "Pipy sidecars cannot enforce a part of a policy. What it allows is refused there.",
         "Use Envoy sidecars for these accounts, or a policy without that part: docs/pipy.md.",
+    )
+    PIPY_UNLIMITED = (
+        "pipy-unlimited",
+        Reason.NOT_ENFORCEABLE,
+        _WARNING,
+        "Pipy sidecars do not enforce the rate limits of a Service: what they let in is unlimited.",
+        "Use Envoy sidecars for its pods: docs/pipy.md.",
     )
     REJECTED_BY_SIDECAR = (
         "rejected-by-sidecar",

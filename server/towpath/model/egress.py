@@ -6,6 +6,7 @@ import re
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from towpath.model.limits import RateLimits
 from towpath.model.names import Account, Kind, Protocol, Referable, Stamp
 
 ANY_METHOD = "*"
@@ -79,7 +80,7 @@ class HTTPRouteGroup(Referable):
 class ConnectionSettings:
     """Limits on connections to one destination; None leaves a limit open.
 
-    `connect_timeout` is in seconds.
+    `connect_timeout` is in seconds. A connection carries at least one request.
     """
 
     max_connections: int | None = None
@@ -90,12 +91,18 @@ class ConnectionSettings:
     max_retries: int | None = None
 
 
+NOTHING = ConnectionSettings(max_connections=0, max_requests=0, max_pending_requests=0)
+"""What stands for limits that cannot be read: no connection, and no request."""
+
+
 @dataclass(frozen=True, slots=True)
 class UpstreamTrafficSetting(Referable):
-    """Connection settings that policies of its namespace may refer to.
+    """Connection settings of a Service of its namespace, and of policies there that refer to it;
+    rate limits of the Service.
 
-    `created` is the creation timestamp as Kubernetes writes it, "" where there is none. A
-    `closed` one has a limit that cannot be read: a policy that refers to it allows nothing.
+    `service` is the Service that its host is, "" for another host; `created` is the creation
+    timestamp as Kubernetes writes it, "" where there is none. A `closed` one has a limit that
+    cannot be read: nothing is let through that it would limit.
     """
 
     namespace: str
@@ -103,12 +110,14 @@ class UpstreamTrafficSetting(Referable):
     created: str
     settings: ConnectionSettings
     closed: bool = False
+    service: str = ""
+    limits: RateLimits = RateLimits()
     stamp: Stamp = Stamp()
 
     kind = Kind.UPSTREAM_TRAFFIC_SETTING
 
     def groups(self) -> tuple[Hashable, ...]:
-        return ()
+        return (("service", self.namespace, self.service),) if self.service else ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from towpath.model.egress import RequestMatch
+from towpath.model.egress import ConnectionSettings, RequestMatch
 from towpath.model.egress_plan import EgressPlan
 from towpath.model.hashed import HashedOnce
 from towpath.model.identity import TLS_DEFAULTS, TlsParameters
+from towpath.model.limits import RateLimits
 from towpath.model.names import Account, Protocol
 
 LOCAL = "|local"
@@ -51,7 +52,8 @@ class Destination:
     addresses is there for others that share with it.
 
     `branches` say where what is sent to it goes, in the order in which they are tried, the last for
-    all that is left; without any it goes to the destination itself.
+    all that is left; without any it goes to the destination itself. `settings` limit what each
+    client sends to its own endpoints, from wherever it comes.
     """
 
     namespace: str
@@ -61,6 +63,7 @@ class Destination:
     addresses: tuple[str, ...]
     direct: bool
     branches: tuple[Branch, ...] = ()
+    settings: ConnectionSettings = ConnectionSettings()
 
     @property
     def name(self) -> str:
@@ -75,7 +78,8 @@ class Destinations(HashedOnce[Destination]):
 class ProxylessTarget:
     """One port of an in-mesh service, as a client without a sidecar asks for it.
 
-    `names` are what it may be called in `xds:///NAME`; no two targets share one.
+    `names` are what it may be called in `xds:///NAME`; no two targets share one. `max_requests` is
+    how many calls at once each client makes at the most (None: any number).
     """
 
     namespace: str
@@ -83,6 +87,7 @@ class ProxylessTarget:
     port: int
     names: tuple[str, ...]
     branches: tuple[Branch, ...] = ()
+    max_requests: int | None = None
 
     @property
     def name(self) -> str:
@@ -155,7 +160,7 @@ class InboundPort:
     those of the kubelet. Without any it only connects, and nothing else is let in.
 
     `permits` is None where everything is let in from anyone; else what policies let in, and beside
-    it the kubelet's requests in `health`.
+    it the kubelet's requests in `health`. `limits` hold for all of it alike.
     """
 
     port: int
@@ -164,6 +169,7 @@ class InboundPort:
     probes: tuple[Request, ...] | None = None
     permits: tuple[Permit, ...] | None = None
     health: tuple[Request, ...] = ()
+    limits: RateLimits = RateLimits()
 
     @property
     def owner(self) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from towpath.model.codes import Code
+from towpath.model.egress import ConnectionSettings
 from towpath.model.mesh import Mesh
 from towpath.model.names import Protocol
 from towpath.model.plan import Branch, Destination, Destinations, Endpoint
@@ -14,6 +15,7 @@ from towpath.model.problem import Problem
 from towpath.model.workloads import Service
 from towpath.planning.addresses import Claims, present
 from towpath.planning.identity import MARK, marked
+from towpath.planning.inmesh.settings import connection_settings
 from towpath.planning.inmesh.splits import branches
 
 
@@ -58,6 +60,7 @@ def destinations_of(mesh: Mesh, service: Service) -> tuple[Destination, ...]:
         return _direct(mesh, service)
     if not service.cluster_ips:
         return ()
+    settings = mesh.query(connection_settings, service.namespace, service.name)
     return tuple(
         sorted(
             _destination(
@@ -65,6 +68,7 @@ def destinations_of(mesh: Mesh, service: Service) -> tuple[Destination, ...]:
                 port.port,
                 port.protocol,
                 service.cluster_ips,
+                settings=settings,
                 branches=branches(mesh, service, port),
             )
             for port in service.ports
@@ -149,8 +153,9 @@ def _direct(mesh: Mesh, service: Service) -> tuple[Destination, ...]:
             if endpoint.port not in SIDECAR_PORTS:
                 _, addresses = by_number.setdefault(endpoint.port, (port.protocol, set()))
                 addresses.add(endpoint.address)
+    settings = mesh.query(connection_settings, service.namespace, service.name)
     return tuple(
-        _destination(service, number, protocol, tuple(sorted(addresses)))
+        _destination(service, number, protocol, tuple(sorted(addresses)), settings=settings)
         for number, (protocol, addresses) in sorted(by_number.items())
     )
 
@@ -160,6 +165,8 @@ def _destination(
     number: int,
     protocol: Protocol,
     addresses: tuple[str, ...],
+    *,
+    settings: ConnectionSettings,
     branches: tuple[Branch, ...] = (),
 ) -> Destination:
     return Destination(
@@ -170,4 +177,5 @@ def _destination(
         addresses=addresses,
         direct=service.headless,
         branches=branches,
+        settings=settings,
     )

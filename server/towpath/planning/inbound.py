@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from towpath.model.codes import Code
 from towpath.model.identity import MtlsMode
+from towpath.model.limits import RateLimits
 from towpath.model.mesh import Mesh
 from towpath.model.names import ObjectRef, Protocol
 from towpath.model.plan import Inbound, InboundPort, Request, ServerMtls
@@ -16,6 +17,7 @@ from towpath.model.workloads import Pod, Probe, Service, ServicePort
 from towpath.planning.config import config
 from towpath.planning.identity import identity_of, mode
 from towpath.planning.inmesh.grants import by_policies, permits
+from towpath.planning.inmesh.settings import limiting
 
 
 def inbound(mesh: Mesh, pod: Pod) -> Inbound:
@@ -63,22 +65,32 @@ def _open(mesh: Mesh, pod: Pod) -> Iterable[InboundPort]:
             yield replace(port, permits=granted, health=health.get(port.port, ()))
 
 
-def _of_services(mesh: Mesh, pod: Pod) -> Iterable[InboundPort]:
+def _of_services(mesh: Mesh, pod: Pod) -> Iterator[InboundPort]:
+    """The ports that services lead to; not where a limit on what comes in cannot be read."""
+    claims = _claims(mesh, pod)
+    for number, by_service in sorted(claims.items()):
+        names = tuple(sorted({name for name, _ in by_service}))
+        limits = limiting(mesh, pod.namespace, names)
+        if limits and limits[0].closed:
+            continue
+        yield InboundPort(
+            port=number,
+            # The first service by name decides what the port speaks; see `disagreements`.
+            protocol=by_service[0][1],
+            services=tuple(f"{pod.namespace}/{name}" for name in names),
+            limits=limits[0].limits if limits else RateLimits(),
+        )
+
+
+def _claims(mesh: Mesh, pod: Pod) -> dict[int, list[tuple[str, Protocol]]]:
+    """The services that lead to each port, by name, and what they say that it speaks."""
     claims: dict[int, list[tuple[str, Protocol]]] = {}
     for service in selecting(mesh, pod):
         for port in service.ports:
             number = target_port(port, pod)
             if number is not None and number not in SIDECAR_PORTS:
                 claims.setdefault(number, []).append((service.name, port.protocol))
-    return tuple(
-        InboundPort(
-            port=number,
-            # The first service by name decides what the port speaks; see `disagreements`.
-            protocol=by_service[0][1],
-            services=tuple(sorted({f"{pod.namespace}/{name}" for name, _ in by_service})),
-        )
-        for number, by_service in sorted(claims.items())
-    )
+    return claims
 
 
 def _probed(pod: Pod) -> Iterable[InboundPort]:
@@ -135,6 +147,29 @@ def disagreements(mesh: Mesh, pod: Pod) -> tuple[Problem, ...]:
                         f"{holder.name}; {protocol} is used",
                     )
                 )
+    return tuple(problems)
+
+
+def contested_limits(mesh: Mesh, pod: Pod) -> tuple[Problem, ...]:
+    """Two services that lead to one port of a pod, and settings of both that limit it."""
+    if not mesh.monitored(pod.namespace):
+        return ()
+    problems = []
+    for number, by_service in _claims(mesh, pod).items():
+        names = sorted({name for name, _ in by_service})
+        settings = limiting(mesh, pod.namespace, names)
+        problems += [
+            Problem(
+                object=other.ref,
+                field="spec.rateLimit",
+                code=Code.CONFLICTING_LIMITS,
+                message=f"Services {settings[0].service} and {other.service} lead to one port of "
+                f"their pods, {number}: there UpstreamTrafficSetting {settings[0].label} limits "
+                "what comes in, and this one does not",
+            )
+            for other in settings[1:]
+            if other.limits != settings[0].limits
+        ]
     return tuple(problems)
 
 

@@ -12,6 +12,7 @@ from towpath.model.names import Account, Protocol
 from towpath.model.plan import ProxylessPlan, ProxylessTarget, ProxylessTargets
 from towpath.model.workloads import Service, ServicePort
 from towpath.planning.config import config
+from towpath.planning.inmesh.settings import connection_settings
 from towpath.planning.inmesh.splits import branches
 
 CLUSTER_DOMAIN = "svc.cluster.local"
@@ -53,6 +54,7 @@ def targets_of(mesh: Mesh, service: Service) -> tuple[ProxylessTarget, ...]:
     short = f"{service.name}.{service.namespace}"
     hosts = (short, f"{short}.{CLUSTER_DOMAIN}")
     default = _default(usable)
+    settings = mesh.query(connection_settings, service.namespace, service.name)
     return tuple(
         ProxylessTarget(
             namespace=service.namespace,
@@ -60,6 +62,7 @@ def targets_of(mesh: Mesh, service: Service) -> tuple[ProxylessTarget, ...]:
             port=port.port,
             names=(*(hosts if port is default else ()), *(f"{h}:{port.port}" for h in hosts)),
             branches=branches(mesh, service, port),
+            max_requests=settings.max_requests,
         )
         for port in sorted(usable, key=lambda p: p.port)
     )

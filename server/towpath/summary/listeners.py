@@ -13,10 +13,13 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
 from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 
 from towpath.summary.layout import ARROW, Block, address, columns, duration, indented
+from towpath.summary.limits import connection_limit
 from towpath.summary.routes import virtual_hosts
 from towpath.summary.secrets import server_tls
 
 _LISTENER_FILTER = "envoy.filters.listener."
+_DECIDE_NOTHING = ("router", "header_mutation", "local_ratelimit")
+"""Filters of HTTP; what is limited stands in routes."""
 
 
 def listener(data: bytes) -> Block:
@@ -113,13 +116,13 @@ def _filters(filters: Iterable[Any]) -> Iterator[str]:
         elif one.typed_config.Unpack(manager):
             yield _http(manager)
         else:
-            yield one.name.rpartition(".")[2]
+            yield connection_limit(one.typed_config) or one.name.rpartition(".")[2]
 
 
 def _http(manager: Any) -> str:
     """`http -> routes NAME`, with the filters that can decide something of a request."""
     names = (one.name.rpartition(".")[2] for one in manager.http_filters)
-    passed = [name for name in names if name not in ("router", "header_mutation")]
+    passed = [name for name in names if name not in _DECIDE_NOTHING]
     through = f"http ({', '.join(passed)})" if passed else "http"
     if manager.HasField("rds"):
         return f"{through}{ARROW}routes {manager.rds.route_config_name}"

@@ -9,6 +9,7 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBACPerRoute
 
 from towpath.summary.layout import Block, columns, duration, indented
+from towpath.summary.limits import request_limit
 
 _RBAC = "envoy.filters.http.rbac"
 _POLICIES = ("towpath", "policies")
@@ -25,7 +26,8 @@ def routes(data: bytes) -> Block:
 def virtual_hosts(message: Any) -> Iterator[str]:
     """A line for each virtual host, and below it one for each of its routes."""
     for host in message.virtual_hosts:
-        yield f"host {', '.join(host.domains)}{_allows(host)}"
+        limit = request_limit(host.typed_per_filter_config)
+        yield f"host {', '.join(host.domains)}{_allows(host)}" + (f", {limit}" if limit else "")
         rows = [(_match(route.match), _leads(route)) for route in host.routes]
         yield from indented(columns(rows) or ["no route"])
 
@@ -95,6 +97,8 @@ def _leads(route: Any) -> str:
     parts = [f"-> {_target(route)}"]
     if route.route.HasField("timeout") and route.route.timeout.ToMilliseconds():
         parts.append(f"timeout {duration(route.route.timeout)}")
+    if limit := request_limit(route.typed_per_filter_config):
+        parts.append(f"({limit})")
     if policies := _policies(route):
         parts.append(f"({policies})")
     return " ".join(parts)

@@ -19,6 +19,7 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from support.decoded import chains, listener, routes, unpacked
 from towpath.encode.envoy import inbound_listener, inbound_routes, intersection
 from towpath.encode.envoy.filters import http_by_rds, network_filter, tcp_proxy
+from towpath.encode.envoy.limits import REQUEST_LIMIT
 from towpath.encode.envoy.rbac import EVERYTHING, RBAC_FILTER, allow, everything
 from towpath.encode.pack import pack, resource
 from towpath.model.names import Protocol
@@ -35,7 +36,9 @@ def test_the_filter_of_an_inbound_listener_allows_nothing_and_routes_say_what_it
     names = [one.name for one in manager.http_filters]
     base = unpacked(manager.http_filters[1].typed_config, RBAC)
 
-    assert ["envoy.filters.http.header_mutation", RBAC_FILTER, "envoy.filters.http.router"] == names
+    headers, router = "envoy.filters.http.header_mutation", "envoy.filters.http.router"
+    # Who is refused takes nothing of what is limited.
+    assert [headers, RBAC_FILTER, REQUEST_LIMIT, router] == names
     assert base.HasField("rules")
     assert {} == dict(base.rules.policies)
     assert {EVERYTHING} == _allowed(inbound_routes(port)[NAME])

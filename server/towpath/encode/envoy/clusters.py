@@ -36,7 +36,7 @@ _HTTP_OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 def outbound_clusters(destinations: Destinations) -> Layer:
     """A cluster for each in-mesh destination."""
-    return Layer(tuple(finished(_to(one), protocol=one.protocol) for one in destinations))
+    return Layer(tuple(_finished(_to(one), one) for one in destinations))
 
 
 def mtls_cluster(destination: Destination, parameters: TlsParameters) -> Form:
@@ -49,7 +49,7 @@ def mtls_cluster(destination: Destination, parameters: TlsParameters) -> Form:
         cluster.transport_socket.CopyFrom(socket)
     else:
         cluster.transport_socket_matches.extend(where_marked(socket))
-    return Form.around(finished(cluster, protocol=destination.protocol))
+    return Form.around(_finished(cluster, destination))
 
 
 def called_as(account: Account, clusters: Layer) -> Layer:
@@ -85,6 +85,10 @@ def _to(destination: Destination) -> Cluster:
         type=Cluster.EDS,
         eds_cluster_config=Cluster.EdsClusterConfig(eds_config=ads()),
     )
+
+
+def _finished(cluster: Cluster, destination: Destination) -> Resource:
+    return finished(cluster, protocol=destination.protocol, settings=destination.settings)
 
 
 def original_dst(name: str) -> Cluster:

@@ -1,10 +1,13 @@
-"""The HTTP connection manager of inbound ports: it asks who may, and says whom it refused."""
+"""The HTTP connection manager of inbound ports: it asks who may, says whom it refused, and
+counts what is limited.
+"""
 
 from __future__ import annotations
 
 from envoy.config.listener.v3.listener_components_pb2 import Filter
 
 from towpath.encode.envoy.filters import manager_by_rds, network_filter, say_refusal
+from towpath.encode.envoy.limits import no_request_limit
 from towpath.encode.envoy.rbac import allow_nothing
 
 REFUSAL = (
@@ -18,7 +21,8 @@ def http_inbound(stats: str, route_config: str) -> Filter:
     """HTTP from other sidecars, as far as the routes allow it."""
     manager = manager_by_rds(stats, route_config)
     say_refusal(manager, 403, REFUSAL, runtime_key="towpath.inbound_refusal")
-    # Behind what restores the headers as they came, so that policies see those.
-    router = len(manager.http_filters) - 1
-    manager.http_filters.insert(router, allow_nothing())
+    # Behind what restores the headers as they came, so that policies see those. What is refused
+    # takes nothing of what is limited.
+    router = manager.http_filters.pop()
+    manager.http_filters.extend((allow_nothing(), no_request_limit(), router))
     return network_filter(manager)

@@ -29,13 +29,22 @@ from envoy.extensions.filters.network.tcp_proxy.v3.tcp_proxy_pb2 import TcpProxy
 from google.protobuf.message import Message
 
 from towpath.encode.envoy.inspection import asks, inspect_as, inspected, port_of
+from towpath.encode.envoy.limits import CONNECTION_LIMIT, REQUEST_LIMIT
 from towpath.encode.envoy.names import INBOUND_MESH, INBOUND_PLAIN, OUTBOUND_MESH, OUTBOUND_ROUTES
 from towpath.encode.envoy.rbac import RBAC_FILTER, common
 from towpath.encode.pack import resource, unpack
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
 
-_ASKS_NOTHING = frozenset({"envoy.filters.http.header_mutation", "envoy.filters.http.router"})
+_ASKS_NOTHING = frozenset(
+    {
+        "envoy.filters.http.header_mutation",
+        "envoy.filters.http.router",
+        # How often somebody may come in is not who may: what was limited stays so meanwhile.
+        REQUEST_LIMIT,
+        CONNECTION_LIMIT,
+    }
+)
 
 
 def intersection(
@@ -120,7 +129,7 @@ def _of_common_addresses(before: FilterChain | None, chain: FilterChain) -> Filt
 
 def _same_service(one: FilterChain, other: FilterChain, asks_nothing: frozenset[str]) -> bool:
     """True if both lead to one service of the mesh, and *one* asks all that *other* does, but for
-    the filters of HTTP of those names.
+    the filters of those names.
     """
     return (
         _in_mesh(one)
@@ -138,7 +147,7 @@ def _questions(chain: FilterChain, asks_nothing: frozenset[str]) -> set[bytes]:
         if one.typed_config.Unpack(http):
             filters = (each for each in http.http_filters if str(each.name) not in asks_nothing)
             questions.update(map(_key, filters))
-        elif not one.typed_config.Is(TcpProxy.DESCRIPTOR):
+        elif not one.typed_config.Is(TcpProxy.DESCRIPTOR) and str(one.name) not in asks_nothing:
             questions.add(_key(one))
     return questions
 
@@ -218,11 +227,12 @@ def _refuses(routes: RouteConfiguration) -> bool:
 
 def _keep_common_access(host: VirtualHost, new: VirtualHost) -> bool:
     """Leave of what the virtual host says to filters only what both allow; False if that cannot be
-    said. Of a virtual host that says nothing, RBAC allows nothing.
+    said. Of a virtual host that says nothing, RBAC allows nothing. Its limits stay as they are.
     """
     configs, wanted = host.typed_per_filter_config, new.typed_per_filter_config
     for name in set(configs) | set(wanted):
-        if name in configs and name in wanted and configs[name] == wanted[name]:
+        same = name in configs and name in wanted and configs[name] == wanted[name]
+        if same or name == REQUEST_LIMIT:
             continue
         if name != RBAC_FILTER:
             return False
@@ -278,8 +288,11 @@ def _action(route: Route) -> bytes:
 
 
 def _told(one: Route, other: Route) -> bool:
-    """True if both say the same to filters."""
-    return dict(one.typed_per_filter_config) == dict(other.typed_per_filter_config)
+    """True if both say the same to filters, limits apart."""
+    mine, others = dict(one.typed_per_filter_config), dict(other.typed_per_filter_config)
+    mine.pop(REQUEST_LIMIT, None)
+    others.pop(REQUEST_LIMIT, None)
+    return mine == others
 
 
 def _cluster(previous: Cluster, new: Cluster) -> Cluster | None:

@@ -26,6 +26,7 @@ from towpath.encode.envoy.inspection import (
     port_of,
     tls_inspector,
 )
+from towpath.encode.envoy.limits import connection_limit
 from towpath.encode.envoy.routes import prometheus_routes
 from towpath.encode.envoy.tls import ALPN, server_socket
 from towpath.encode.pack import resource, seconds
@@ -202,9 +203,13 @@ def _inbound_filters(name: str, port: InboundPort, routes: str) -> list[Filter]:
     if port.probes == ():
         # Who only connects is content with that; anything more is closed.
         return []
-    if port.protocol is Protocol.HTTP or port.probes is not None:
+    if port.probes is not None:
         return [http_inbound(name, routes)]
-    return [tcp_proxy(name, port.cluster_name)]
+    rate = port.limits.connections
+    limited = [connection_limit(port, rate)] if rate else []
+    if port.protocol is Protocol.HTTP:
+        return [*limited, http_inbound(name, routes)]
+    return [*limited, tcp_proxy(name, port.cluster_name)]
 
 
 def _transparent(name: str, port: int) -> Listener:

@@ -18,9 +18,12 @@ from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from towpath.encode.envoy import matches, names
+from towpath.encode.envoy.limits import REQUEST_LIMIT, request_limit
 from towpath.encode.envoy.permits import granted
 from towpath.encode.envoy.rbac import RBAC_FILTER, allow, everything
 from towpath.encode.pack import resource, seconds
+from towpath.model.egress import RequestMatch
+from towpath.model.limits import RateLimits
 from towpath.model.names import Protocol
 from towpath.model.plan import Branch, Destination, Destinations, Inbound, InboundPort, Request
 from towpath.model.snapshot import Layer, Resource
@@ -115,12 +118,29 @@ def _inbound(name: str, port: InboundPort, *, by_certificate: bool) -> Resource:
         routes, policies = _whole(port.cluster_name), everything()
     else:
         routes = _whole(port.cluster_name)
-        requests_seen = port.permits if port.protocol is Protocol.HTTP else ()
+        requests_seen = port.permits if _sees_requests(port) else ()
         policies = granted(requests_seen, port.health, by_certificate=by_certificate)
-    configuration = _configuration(name, *routes)
+    limits = port.limits if _sees_requests(port) else RateLimits()
+    configuration = _configuration(name, *_limited(port.cluster_name, limits), *routes)
     (host,) = configuration.virtual_hosts
     host.typed_per_filter_config[RBAC_FILTER].CopyFrom(allow(policies))
+    if limits.requests is not None:
+        host.typed_per_filter_config[REQUEST_LIMIT].CopyFrom(request_limit(limits.requests))
     return resource(name, configuration)
+
+
+def _sees_requests(port: InboundPort) -> bool:
+    """True if others than the kubelet send HTTP to the port."""
+    return port.probes is None and port.protocol is Protocol.HTTP
+
+
+def _limited(cluster: str, limits: RateLimits) -> Iterable[Route]:
+    """Paths with a limit of their own, in place of that of the others."""
+    for path, limit in limits.routes:
+        match = matches.request(RequestMatch(path))
+        route = Route(match=match, route=RouteAction(cluster=cluster, timeout=seconds(0)))
+        route.typed_per_filter_config[REQUEST_LIMIT].CopyFrom(request_limit(limit))
+        yield route
 
 
 def _whole(cluster: str) -> Iterable[Route]:

@@ -19,7 +19,8 @@ def clusters(targets: ProxylessTargets) -> Layer:
 def _cluster(target: ProxylessTarget) -> Resource:
     # The clients' own default of 1,024 calls at once would be a limit that nobody asked for:
     # https://github.com/grpc/proposal/blob/master/A32-xds-circuit-breaking.md
-    thresholds = CircuitBreakers.Thresholds(max_requests={"value": UNLIMITED})
+    most = UNLIMITED if target.max_requests is None else target.max_requests
+    thresholds = CircuitBreakers.Thresholds(max_requests={"value": most})
     cluster = Cluster(
         name=target.name,
         type=Cluster.EDS,

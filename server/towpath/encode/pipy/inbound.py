@@ -7,6 +7,7 @@ import re
 from towpath.encode.pipy.config import ANYWHERE, part
 from towpath.encode.pipy.regex import on_path
 from towpath.model.codes import Code
+from towpath.model.limits import RateLimits
 from towpath.model.names import Kind, ObjectRef, Protocol
 from towpath.model.plan import Inbound, InboundPort
 from towpath.model.problem import Problem
@@ -37,11 +38,21 @@ def inbound(let_in: Inbound) -> bytes:
 
 
 def closed_to_policies(let_in: Inbound) -> tuple[Problem, ...]:
-    """What policies let in and Pipy sidecars do not, sorted."""
+    """What policies let in and Pipy sidecars do not, and what these do not limit, sorted."""
     policies = {
         (permit.policy, port.port) for port in let_in.ports for permit in port.permits or ()
     }
-    return tuple(sorted(_closed(policy, port) for policy, port in policies))
+    unlimited = (_unlimited(port) for port in let_in.ports if port.limits != RateLimits())
+    return tuple(sorted((*(_closed(policy, port) for policy, port in policies), *unlimited)))
+
+
+def _unlimited(port: InboundPort) -> Problem:
+    namespace, _, name = port.owner.partition("/")
+    text = (
+        f"pipy sidecars do not count what comes in: the rate limits of port {port.port} have no "
+        "effect there"
+    )
+    return Problem(ObjectRef(Kind.SERVICE, namespace, name), "", Code.PIPY_UNLIMITED, text)
 
 
 def _closed(policy: str, port: int) -> Problem:

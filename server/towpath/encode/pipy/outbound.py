@@ -44,8 +44,12 @@ def outbound(let_out: Outbound, clusters: Mapping[str, ClusterConfig]) -> bytes:
     for number in sorted(in_mesh.keys() | opened.keys()):
         matches = _in_order(in_mesh.get(number, []), opened.get(number, []))
         message.outbound.traffic_matches[number].values.extend(matches)
+    settings = {one.name: one.settings for one in let_out.destinations}
     for name, cluster in clusters.items():
-        message.outbound.clusters_configs[name].CopyFrom(cluster)
+        config = message.outbound.clusters_configs[name]
+        config.CopyFrom(cluster)
+        if settings[name] != ConnectionSettings():
+            config.connection_settings.CopyFrom(_settings(settings[name]))
     for target in let_out.egress.targets:
         if target.name in used:
             message.outbound.clusters_configs[target.name].CopyFrom(_target(target))

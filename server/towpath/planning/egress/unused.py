@@ -9,8 +9,11 @@ from towpath.model.egress import HTTPRouteGroup, UpstreamTrafficSetting
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind
 from towpath.model.problem import Problem
+from towpath.planning.inmesh.settings import service_of
 
-_SETTING = "no Egress refers to it, and settings of in-mesh services are not supported: no effect"
+_SETTING = (
+    "no Egress refers to it, and its host is not a Service of its namespace in the mesh: no effect"
+)
 _GROUP = "no Egress, TrafficSplit or TrafficTarget refers to it: no effect"
 
 
@@ -23,6 +26,7 @@ def unused(mesh: Mesh) -> tuple[Problem, ...]:
             Problem(setting.ref, "", Code.UNUSED_OBJECT, _SETTING)
             for setting in cast("tuple[UpstreamTrafficSetting, ...]", settings)
             if not mesh.group(Kind.EGRESS, ("setting", setting.namespace, setting.name))
+            and service_of(mesh, setting) is None
         ),
         *(
             Problem(group.ref, "", Code.UNUSED_OBJECT, _GROUP)

@@ -30,10 +30,11 @@ _EFFECT = "the match is left out"
 
 
 class Expressions:
-    """What is wrong with them goes to *findings*."""
+    """What is wrong with them goes to *findings*, with the *effect* that this has."""
 
-    def __init__(self, findings: Findings) -> None:
+    def __init__(self, findings: Findings, *, effect: str = _EFFECT) -> None:
         self._findings = findings
+        self._effect = effect
         self._left = MOST_STEPS
         # An expression of larger characters than bytes is an error in a sidecar.
         self._options = bytewise(most_memory=_MEMORY)
@@ -54,7 +55,7 @@ class Expressions:
             if wrong is None:
                 return
             allowed += wrong
-        self._findings.invalid(path, pattern, allowed=allowed, effect=_EFFECT)
+        self._findings.invalid(path, pattern, allowed=allowed, effect=self._effect)
 
     def _compile(self, pattern: str) -> str | None:
         """What else is allowed; None for a valid expression."""

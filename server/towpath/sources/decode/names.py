@@ -44,6 +44,20 @@ class NameRule(Enum):
         return str(self.value[2])
 
 
+_DOMAIN = ("svc", "cluster", "local")
+
+
+def service_named(host: str, namespace: str) -> str:
+    """The Service of *namespace* that a name of DNS means, such as web or web.shop.svc; "" for
+    any other name.
+    """
+    name, *rest = host.split(".")
+    whole = (namespace, *_DOMAIN)
+    return (
+        name if NameRule.LABEL.holds(name) and tuple(rest) in {whole[:n] for n in range(5)} else ""
+    )
+
+
 def is_port(number: int | None) -> bool:
     return number is not None and 1 <= number <= 65535
 

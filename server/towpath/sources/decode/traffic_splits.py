@@ -12,7 +12,7 @@ from towpath.model.codes import Code
 from towpath.model.inmesh import TrafficSplit
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
-from towpath.sources.decode.names import NameRule
+from towpath.sources.decode.names import NameRule, service_named
 from towpath.sources.decode.schema import Schema
 
 ROUTE_GROUP = "HTTPRouteGroup"
@@ -20,7 +20,6 @@ HEAVIEST = 1_000_000
 MOST_BACKENDS = 100
 """So that the sum of all weights is one that a sidecar takes, which is 2**32 - 1."""
 
-_DOMAIN = ("svc", "cluster", "local")
 _CLOSED = "the TrafficSplit divides nothing"
 SCHEMA = Schema.of_object(
     effect=_CLOSED,
@@ -60,9 +59,7 @@ def traffic_split(raw: Mapping[str, object], findings: Findings) -> TrafficSplit
 def _root(spec: Reader, findings: Findings) -> str:
     """The Service's name; "" if it is not one of the split's namespace."""
     text, namespace = spec.text("service"), findings.ref.namespace
-    name, *rest = text.split(".")
-    whole = (namespace, *_DOMAIN)
-    if NameRule.LABEL.holds(name) and tuple(rest) in {whole[:n] for n in range(5)}:
+    if name := service_named(text, namespace):
         return name
     allowed = f"a Service of namespace {namespace}, such as web or web.{namespace}"
     findings.invalid(spec.path("service"), text, allowed=allowed, effect=_CLOSED)

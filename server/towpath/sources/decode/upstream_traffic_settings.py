@@ -1,4 +1,6 @@
-"""UpstreamTrafficSetting: limits on connections to one destination."""
+"""UpstreamTrafficSetting: limits on connections to one destination, and on how often a Service is
+called.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +8,22 @@ from collections.abc import Mapping
 
 from towpath.model.codes import Code
 from towpath.model.egress import ConnectionSettings, UpstreamTrafficSetting
-from towpath.sources.decode import durations
+from towpath.sources.decode import durations, rate_limits
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
+from towpath.sources.decode.names import service_named
 from towpath.sources.decode.schema import Schema
 
 _HIGHEST = 2**32 - 1
 
-_CLOSED = "an Egress that refers to the setting allows nothing"
+_CLOSED = "nothing is let through that the setting limits"
 SCHEMA = Schema.of_object(
     effect=_CLOSED,
     spec=Schema.of(
         "host",
-        "rateLimit",
-        "httpRoutes",
         "httpHeaders",
         effect=_CLOSED,
+        **rate_limits.schema(_CLOSED),
         connectionSettings=Schema.of(
             effect=_CLOSED,
             tcp=Schema.of("maxConnections", "connectTimeout", "circuitBreaking", effect=_CLOSED),
@@ -45,7 +47,8 @@ def upstream_traffic_setting(
     report_unknown(raw, SCHEMA, findings)
     top = Reader(raw, "", findings, SCHEMA)
     spec = top.section("spec")
-    if not spec.text("host"):
+    host = spec.text("host")
+    if not host:
         findings.invalid(
             "spec.host", None, allowed="the host that is meant", effect="it is ignored"
         )
@@ -56,40 +59,43 @@ def upstream_traffic_setting(
         max_connections=_limit(tcp, "maxConnections", findings),
         connect_timeout=_seconds(tcp, "connectTimeout", findings),
         max_requests=_limit(http, "maxRequests", findings),
-        max_requests_per_connection=_limit(http, "maxRequestsPerConnection", findings),
+        # Envoy takes 0 for no limit at all, which is not what was said.
+        max_requests_per_connection=_limit(http, "maxRequestsPerConnection", findings, lowest=1),
         max_pending_requests=_limit(http, "maxPendingRequests", findings),
         max_retries=_limit(http, "maxRetries", findings),
     )
     closed = findings.count > before or any(
         reader.misspelt for reader in (top, spec, connections, tcp, http)
     )
+    rates = rate_limits.RateLimitReader(spec, findings, closed=_CLOSED)
+    limits = rates.limits()
     unsupported = (
-        (spec, "rateLimit"),
-        (spec, "httpRoutes"),
         (spec, "httpHeaders"),
         (tcp, "circuitBreaking"),
         (http, "circuitBreaking"),
     )
     for reader, name in unsupported:
         if reader.has(name):
-            message = "not yet supported on egress; the other settings are used"
+            message = "not supported; the other settings are used"
             findings.add(Code.UNSUPPORTED_FIELD, reader.path(name), message)
     return UpstreamTrafficSetting(
         namespace=findings.ref.namespace,
         name=findings.ref.name,
         created=top.section("metadata").text("creationTimestamp"),
         settings=settings,
-        closed=closed,
+        closed=closed or rates.unclear,
+        service=service_named(host, findings.ref.namespace),
+        limits=limits,
         stamp=top.stamp(),
     )
 
 
-def _limit(reader: Reader, name: str, findings: Findings) -> int | None:
+def _limit(reader: Reader, name: str, findings: Findings, *, lowest: int = 0) -> int | None:
     value = reader.value(name)
-    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _HIGHEST:
+    if isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= _HIGHEST:
         return value
     if value is not None:
-        allowed = f"an integer from 0 to {_HIGHEST}"
+        allowed = f"an integer from {lowest} to {_HIGHEST}"
         findings.invalid(reader.path(name), value, allowed=allowed, effect=_CLOSED)
     return None
 
