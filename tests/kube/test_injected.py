@@ -10,7 +10,7 @@ import base64
 import json
 import ssl
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,68 @@ def test_the_manuals_demo_with_an_injected_pod(
     (app,) = stored["spec"]["containers"]
     assert 15901 == app["livenessProbe"]["httpGet"]["port"]
     assert 200 == kubelet.probe(app, "livenessProbe")
+
+
+def test_a_job_completes_with_its_sidecar(
+    injecting: Injecting,
+    kubelet: Kubelet,
+    hosts: Hosts,  # noqa: ARG001 - they answer outside
+) -> None:
+    """Its own init container has the network too; the pod's user and group break nothing."""
+    injecting.join("curl")
+    injecting.patch({"spec": {"traffic": {"enableEgress": True}}})
+    template = pod("job", "curl")["spec"]
+    (app,) = template["containers"]
+    # It comes to call before the switch has arrived.
+    again = ("--retry", "60", "--retry-delay", "1", "--retry-connrefused", "--fail")
+    app["command"] = ["curl", "-sS", *again, "http://httpbin.org:80/get"]
+    template["initContainers"] = [{**app, "name": "fetch"}]
+    template["securityContext"] = {"runAsNonRoot": True, "runAsUser": 1000, "fsGroup": 2000}
+    metadata = {"name": "job", "namespace": "curl"}
+    job = {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": metadata,
+        "spec": {"template": {"spec": {**template, "restartPolicy": "Never"}}},
+    }
+    applied = injecting.cluster.apply(account("default", "curl"), job)
+    assert applied.exit_code == 0, applied.error
+    stored = injecting.cluster.kubectl("get", "job", "job", "-n", "curl", "-o", "json").json()
+    created = injecting.cluster.apply(of_template(stored))
+    assert created.exit_code == 0, created.error
+
+    ended = kubelet.finish(kubelet.run("curl", "job"))
+    injecting.patch({"spec": {"traffic": {"enableEgress": False}}})
+
+    containers = [one["name"] for one in ended["spec"]["initContainers"]]
+    assert ["osm-init", "envoy", "fetch"] == containers
+    assert "Succeeded" == ended["status"]["phase"]
+    states = ended["status"]["initContainerStatuses"] + ended["status"]["containerStatuses"]
+    exit_codes = {one["name"]: one["state"]["terminated"]["exitCode"] for one in states}
+    assert {"envoy": 0, "app": 0} == exit_codes
+
+
+def of_template(owner: Mapping[str, Any]) -> dict[str, Any]:
+    """The pod that a controller makes for an object with a template."""
+    metadata, template = owner["metadata"], owner["spec"]["template"]
+    reference = {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            **template["metadata"],
+            "name": metadata["name"],
+            "namespace": metadata["namespace"],
+            "ownerReferences": [reference],
+        },
+        "spec": template["spec"],
+    }
 
 
 def test_a_sidecar_comes_back_with_the_renewed_token_and_is_sent_nothing_again(

@@ -39,6 +39,7 @@ def pod(name: str, namespace: str, **annotations: str) -> dict[str, Any]:
                 {
                     "name": "app",
                     "image": "app",
+                    "command": ["sleep", "infinity"],
                     "resources": {
                         "requests": {"cpu": "10m", "memory": "16Mi"},
                         "limits": {"cpu": "10m", "memory": "16Mi"},

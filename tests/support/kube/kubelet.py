@@ -2,8 +2,9 @@
 
 Volumes are folders with what Kubernetes would put there, a token bound to the pod among it; each
 container is a process in the pod's network namespace and a mount namespace of its own, with the
-user, the capabilities and the read-only files that its security context gives it. Images are not
-pulled: *programs* has what runs in the place of each, by its first argument.
+user, the capabilities and the read-only files that its security context and the pod's give it.
+Images are not pulled: *programs* has what runs in the place of each that a container leaves to its
+image.
 """
 
 from __future__ import annotations
@@ -45,11 +46,12 @@ class Kubelet:
         self._address = address
         self._folder = folder
         self._programs = programs
-        self._running: list[Process] = []
+        self._running: dict[str, Process] = {}
+        self._sidecars: list[Process] = []
 
     def run(self, namespace: str, name: str) -> dict[str, Any]:
-        """The pod's init containers in order, each to its end, or until a sidecar has started; the
-        pod as it is stored then.
+        """The pod's init containers in order, each to its end, or until a sidecar has started; then
+        its containers. Returns the pod as it was stored before.
         """
         where = ("pod", name, "-n", namespace)
         stored: dict[str, Any] = self._cluster.kubectl("get", *where, "-o", "json").json()
@@ -58,21 +60,39 @@ class Kubelet:
             volume["name"]: self._volume(stored, volume) for volume in stored["spec"]["volumes"]
         }
         for container in stored["spec"]["initContainers"]:
-            process = self._process(stored, container, volumes)
-            process.start()
-            self._running.append(process)
-            if container.get("restartPolicy") == "Always":
+            process = self._start(stored, container, volumes)
+            if _is_sidecar(container):
+                self._sidecars.append(process)
                 self._wait_started(process, container)
             else:
-                wait.until(
-                    lambda process=process: process.exit_code,  # type: ignore[misc]
-                    lambda code: code is not None,
-                    what=f"init container {container['name']} ends",
-                    within_s=STARTS_WITHIN_S,
-                    context=process.tail,
-                )
-                assert process.exit_code == 0, process.tail()
+                assert 0 == _exit_code(process), process.tail()
+        for container in stored["spec"]["containers"]:
+            self._start(stored, container, volumes)
         self._status(where, {"phase": "Running", "podIP": self._address})
+        return stored
+
+    def finish(self, pod: Mapping[str, Any]) -> dict[str, Any]:
+        """Wait until all containers of a pod have ended, end its sidecars, the last one first, and
+        write that into its status; the pod as it is stored then.
+        """
+        spec, metadata = pod["spec"], pod["metadata"]
+        assert spec["restartPolicy"] == "Never", "what has ended would be started again"
+        ended = {one["name"]: _exit_code(self._running[one["name"]]) for one in spec["containers"]}
+        succeeded = not any(ended.values())
+        for sidecar in reversed(self._sidecars):
+            sidecar.check_alive()
+            ended[sidecar.name] = sidecar.stop()
+        statuses = {
+            f"{field}Statuses": [
+                _terminated(one, ended[one["name"]])
+                for one in spec[f"{field}s"]
+                if one["name"] in ended
+            ]
+            for field in ("initContainer", "container")
+        }
+        where = ("pod", metadata["name"], "-n", metadata["namespace"])
+        self._status(where, {"phase": "Succeeded" if succeeded else "Failed", **statuses})
+        stored: dict[str, Any] = self._cluster.kubectl("get", *where, "-o", "json").json()
         return stored
 
     def renew(self, pod: Mapping[str, Any]) -> None:
@@ -82,12 +102,13 @@ class Kubelet:
 
     def stop(self) -> None:
         """End all that runs."""
-        for process in reversed(self._running):
+        for process in reversed(self._running.values()):
             process.stop()
 
     @property
     def sidecar(self) -> Process:
-        return self._running[-1]
+        """The one that started last."""
+        return self._sidecars[-1]
 
     def probe(self, container: Mapping[str, Any], field: str) -> int:
         """The status of the kubelet's HTTP probe; 0 if nobody answers in time."""
@@ -96,6 +117,14 @@ class Kubelet:
         url = f"http://{self._address}:{question['port']}{question['path']}"
         options = ("-s", "-o", "/dev/null", "-w", "%{http_code}", "-m", "1")
         return int(self._node.run("curl", *options, url).stdout)
+
+    def _start(
+        self, pod: Mapping[str, Any], container: Mapping[str, Any], volumes: Mapping[str, Path]
+    ) -> Process:
+        process = self._process(pod, container, volumes)
+        process.start()
+        self._running[container["name"]] = process
+        return process
 
     def _wait_started(self, process: Process, container: Mapping[str, Any]) -> None:
         port = container["startupProbe"]["tcpSocket"]["port"]
@@ -117,7 +146,10 @@ class Kubelet:
         assert done.exit_code == 0, done.error
 
     def _volume(self, pod: Mapping[str, Any], volume: Mapping[str, Any]) -> Path:
-        """Files behind two links, so that all of them change at once."""
+        """Files behind two links, so that all of them change at once; of the pod's group, if it has
+        one, and then not everybody's.
+        """
+        group = pod["spec"].get("securityContext", {}).get("fsGroup")
         folder = self._folder / "volumes" / str(volume["name"])
         folder.mkdir(parents=True, exist_ok=True)
         data = Path(tempfile.mkdtemp(prefix="..", dir=folder))
@@ -125,7 +157,8 @@ class Kubelet:
             one.chmod(0o755)
         for name, text in self._files(pod, volume).items():
             (data / name).write_text(text)
-            (data / name).chmod(0o644)
+            (data / name).chmod(0o644 if group is None else 0o640)
+            os.chown(data / name, -1, -1 if group is None else group)
             if not (folder / name).is_symlink():
                 (folder / name).symlink_to(f"..data/{name}")
         fresh = folder / "..data_tmp"
@@ -170,7 +203,7 @@ class Kubelet:
         ]
         script = _mounts(container, volumes)
         inside = ("unshare", "--mount", "--propagation", "private", "sh", "-euc", script, "sh")
-        command = (*inside, *_as(container["securityContext"]), *argv)
+        command = (*inside, *_as(_security(pod, container)), *argv)
         return Process(
             self._network,
             container["name"],
@@ -197,18 +230,54 @@ def _mounts(container: Mapping[str, Any], volumes: Mapping[str, Path]) -> str:
         lines += [f"mkdir -p {target}", f"mount --bind {source} {target}"]
         if mount.get("readOnly"):
             lines.append(f"mount -o remount,bind,ro {target}")
-    if container["securityContext"].get("readOnlyRootFilesystem"):
+    if container.get("securityContext", {}).get("readOnlyRootFilesystem"):
         lines += ["mount -o remount,ro /run", "mount -o remount,bind,ro /"]
     return "\n".join([*lines, 'exec "$@"'])
 
 
+def _security(pod: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str, Any]:
+    """The container's context, with what it leaves to the pod's."""
+    context = {**pod["spec"].get("securityContext", {}), **container.get("securityContext", {})}
+    refused = context.get("runAsNonRoot") and context.get("runAsUser", 0) == 0
+    assert not refused, f"container {container['name']} must not run as root, and would"
+    return context
+
+
 def _as(context: Mapping[str, Any]) -> tuple[str, ...]:
-    """The user and the capabilities of a security context."""
-    uid = context["runAsUser"]
+    """The user, the groups and the capabilities of a security context."""
+    uid = context.get("runAsUser", 0)
     gid = context.get("runAsGroup", uid)
-    assert context["capabilities"]["drop"] == ["ALL"]
-    added = [f"+{name.lower()}" for name in context["capabilities"].get("add", ())]
+    capabilities = context.get("capabilities", {})
+    assert capabilities.get("drop") == ["ALL"]
+    added = [f"+{name.lower()}" for name in capabilities.get("add", ())]
     kept = ",".join(["-all", *added])
     new = () if context.get("allowPrivilegeEscalation") else ("--no-new-privs",)
-    user = (f"--reuid={uid}", f"--regid={gid}", "--clear-groups")
+    groups = f"--groups={context['fsGroup']}" if "fsGroup" in context else "--clear-groups"
+    user = (f"--reuid={uid}", f"--regid={gid}", groups)
     return ("setpriv", *user, f"--bounding-set={kept}", "--inh-caps=-all", *new, "--")
+
+
+def _is_sidecar(container: Mapping[str, Any]) -> bool:
+    return container.get("restartPolicy") == "Always"
+
+
+def _exit_code(process: Process) -> int | None:
+    """How it ended, once it has."""
+    return wait.until(
+        lambda: process.exit_code,
+        lambda code: code is not None,
+        what=f"container {process.name} ends",
+        within_s=STARTS_WITHIN_S,
+        context=process.tail,
+    )
+
+
+def _terminated(container: Mapping[str, Any], exit_code: int | None) -> dict[str, Any]:
+    return {
+        "name": container["name"],
+        "image": container["image"],
+        "imageID": "",
+        "ready": False,
+        "restartCount": 0,
+        "state": {"terminated": {"exitCode": exit_code}},
+    }
