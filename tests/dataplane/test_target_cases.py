@@ -33,7 +33,7 @@ from support.dataplane.target_cases import (
 )
 from support.grants import Caller, World, comes_in
 from support.objects import mesh_of
-from towpath.answers.explain import explain
+from support.suggestions import explain_and_apply
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Protocol
 from towpath.planning.egress.decide import Attempt
@@ -122,7 +122,9 @@ async def _compare(rig: Rig, tried: Case) -> list[bool]:
 
 def _explained(mesh: Mesh, caller: Caller, call: Call) -> bool:
     attempt = replace(call.attempt, address=SERVICE, port=_dialled(call))
-    return explain(mesh, Account(caller.namespace, caller.account), attempt, ()).decision.allowed
+    account = Account(caller.namespace, caller.account)
+    # What it suggests to a caller who is refused is applied, and must help.
+    return explain_and_apply(mesh, account, attempt, ()).decision.allowed
 
 
 async def _agrees(rig: Rig, tried: Case, call: Call, wanted: bool) -> None:  # noqa: FBT001 (what the union says)

@@ -27,11 +27,12 @@ spec:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """The demo mesh with policies switched on, and one policy."""
+    """The demo mesh with policies switched on and permissive mode off, and one policy."""
     demo = Path(__file__).parents[2] / "deploy" / "demo" / "mesh"
     for path in demo.glob("*.yaml"):
         text = path.read_text().replace("enableEgressPolicy: false", "enableEgressPolicy: true")
-        (tmp_path / path.name).write_text(text)
+        permissive = "enablePermissiveTrafficPolicyMode: "
+        (tmp_path / path.name).write_text(text.replace(f"{permissive}true", f"{permissive}false"))
     (tmp_path / "policy.yaml").write_text(POLICY)
     return tmp_path
 
@@ -86,6 +87,16 @@ def test_what_is_suggested_can_be_put_into_the_folder_as_it_is(folder: Path) -> 
     assert _explain(folder, "http://httpbin.org/get").exit_code == 0
 
 
+def test_what_is_suggested_inside_the_mesh_can_be_put_into_the_folder_too(folder: Path) -> None:
+    denied = _explain(folder, "http://bookstore.bookstore/buy?all", "-o", "json")
+    (folder / "suggested.yaml").write_text(json.loads(denied.output)["suggestion"])
+
+    allowed = _explain(folder, "http://bookstore.bookstore/buy")
+    other = _explain(folder, "http://bookstore.bookstore/sell")
+    assert [1, 0, 1] == [denied.exit_code, allowed.exit_code, other.exit_code]
+    assert "kind: TrafficTarget" in other.output
+
+
 def test_a_policy_that_does_not_speak_for_the_account_says_why(folder: Path) -> None:
     outside = POLICY.replace("namespace: curl}\nspec", "namespace: outside}\nspec")
     (folder / "policy.yaml").write_text(outside)
@@ -116,7 +127,12 @@ async def plane(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Async
 
 
 @pytest.mark.parametrize(
-    ("to", "code"), [("http://httpbin.org/get", 0), ("https://openservicemesh.io", 1)]
+    ("to", "code"),
+    [
+        ("http://httpbin.org/get", 0),
+        ("https://openservicemesh.io", 1),
+        ("http://bookstore.bookstore/buy", 1),
+    ],
 )
 async def test_a_running_server_gives_the_same_answer(plane: Plane, to: str, code: int) -> None:
     asked = ("explain", "--server", plane.address, "--from", "curl/curl", "--to", to)

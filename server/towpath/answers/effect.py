@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 from towpath.model.egress import Egress
@@ -51,6 +51,17 @@ def splits_before(mesh: Mesh, account: Account) -> frozenset[str]:
         if destination.branches and destination.addresses
         for branch in destination.branches
     )
+
+
+def references(policy: Policy) -> Iterator[tuple[Kind, str]]:
+    """The objects of its namespace that a policy refers to."""
+    if isinstance(policy, TrafficTarget):
+        yield from {(rule.kind, rule.name) for rule in policy.rules}
+        return
+    for name in policy.route_groups or ():
+        yield Kind.HTTP_ROUTE_GROUP, name
+    if isinstance(policy, Egress) and policy.setting is not None:
+        yield Kind.UPSTREAM_TRAFFIC_SETTING, policy.setting
 
 
 def _of_egress(mesh: Mesh, policy: Egress) -> Effect:

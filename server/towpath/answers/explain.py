@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import cast
 from urllib.parse import SplitResult, urlsplit
 
 from towpath.answers.dialled import address_of
+from towpath.answers.effect import Policy, references
 from towpath.answers.encryption import Passage, passage
 from towpath.answers.inmesh import at_servers, in_mesh_but_refused
 from towpath.answers.suggest import suggestion
+from towpath.answers.suggest_inside import suggestion_inside
 from towpath.model.addresses import is_ipv4
-from towpath.model.egress import Egress
+from towpath.model.inmesh import TrafficTarget
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef, Protocol
 from towpath.model.problem import Problem
@@ -152,13 +155,18 @@ def explain(
             "MeshConfig none would allow it"
         )
     useless = decision.allowed or inside or last or not mesh.monitored(account.namespace)
+    written = "" if useless else suggestion(account, dialled)
+    if inside and not decision.allowed:
+        written = suggestion_inside(mesh, account, dialled)
     speaking = selecting(mesh, account)
+    source = ("source", account.namespace, account.name)
+    targets = cast("tuple[TrafficTarget, ...]", mesh.group(Kind.TRAFFIC_TARGET, source))
     return Explanation(
         attempt=dialled,
         decision=replace(decision, reasons=(*first, *decision.reasons, *last)),
         policies=tuple((policy.label, mesh.sources.get(policy.ref, "")) for policy in speaking),
-        problems=_about(naming(mesh, account), problems),
-        suggestion="" if useless else suggestion(account, dialled),
+        problems=_about(targets if inside else naming(mesh, account), problems),
+        suggestion=written,
     )
 
 
@@ -182,15 +190,12 @@ def _settled(ranges: tuple[tuple[str, Decision], ...], rest: Decision, attempt: 
     )
 
 
-def _about(policies: tuple[Egress, ...], problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+def _about(policies: Iterable[Policy], problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
     """Problems of the policies, and of what those refer to."""
     objects = set()
     for policy in policies:
         objects.add(policy.ref)
-        for name in policy.route_groups or ():
-            objects.add(ObjectRef(Kind.HTTP_ROUTE_GROUP, policy.namespace, name))
-        if policy.setting:
-            objects.add(ObjectRef(Kind.UPSTREAM_TRAFFIC_SETTING, policy.namespace, policy.setting))
+        objects |= {ObjectRef(kind, policy.namespace, name) for kind, name in references(policy)}
     return tuple(problem for problem in problems if problem.object in objects)
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import cast
 
 from towpath.model.inmesh import TrafficTarget
@@ -12,17 +13,37 @@ from towpath.model.plan import Destination, InboundPort, Permit, destination_of
 from towpath.model.workloads import Pod
 from towpath.planning import inbound
 from towpath.planning.destinations import endpoints
-from towpath.planning.egress.decide import Attempt, Decision, matches
+from towpath.planning.egress.decide import Attempt, Decision, matches, words
 from towpath.planning.inbound import lets_in
-from towpath.planning.inmesh.grants import addresses_of, by_policies
+from towpath.planning.inmesh.grants import (
+    addresses_of,
+    by_policies,
+    granted_requests,
+    targets_of,
+)
+
+_SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """A port of pods of one account that may answer, and the TrafficTargets that let a request in;
+    `open` is false for a port that nothing is let in by, whatever targets say.
+    """
+
+    account: Account
+    port: int
+    protocol: Protocol
+    open: bool
+    targets: tuple[str, ...]
 
 
 def at_servers(
     mesh: Mesh, account: Account, attempt: Attempt, destination: Destination
 ) -> Decision | None:
-    """Denied if no pod behind the destination lets the attempt in; None where all are open to it.
+    """Denied if a pod behind the destination refuses the attempt; None where all are open to it.
 
-    Raises ValueError if some do and others do not, or if that hangs on what is asked for.
+    Raises ValueError if that hangs on what is asked for.
     """
     where = f"{attempt.address}:{attempt.port} is {_service(destination)}, an in-mesh destination"
     split, to = places(attempt, destination)
@@ -33,27 +54,58 @@ def at_servers(
     if not by_policies(mesh):
         text = "external authorization of what comes in is not supported, so nothing is let in"
         return Decision(None, (), (where, text))
-    answers = {
-        pod.account: _granted(mesh, account, attempt, port)
-        for pod, port in _called(mesh, attempt, to, direct=destination.direct)
-    }
-    open_, closed = (
-        sorted(str(one) for one, targets in answers.items() if bool(targets) is granted)
-        for granted in (True, False)
-    )
-    if open_ and closed:
-        raise ValueError(
-            f"{_service(destination)} depends on the pod that answers: those of "
-            f"{', '.join(open_)} let it in, those of {', '.join(closed)} do not"
-        )
-    if closed:
-        text = f"no TrafficTarget lets {account} call pods of {', '.join(closed)} with this"
-        return Decision(None, (), (where, text))
-    targets = sorted({target for granted in answers.values() for target in granted})
-    if not targets:
+    answers = called(mesh, account, attempt, destination)
+    granted = sorted({target for one in answers for target in one.targets})
+    closed = sorted({str(one.account) for one in answers if not one.targets})
+    if not answers:
         return None  # no pod is there
-    text = f"the called pods let it in by TrafficTarget {', '.join(targets)}"
-    return Decision(destination.name, (), (where, text))
+    reasons = [where]
+    if granted:
+        open_ = ", ".join(sorted({str(one.account) for one in answers if one.targets}))
+        pods = f"the pods of {open_}" if closed else "the called pods"
+        reasons.append(f"{pods} let it in by TrafficTarget {', '.join(granted)}")
+    if not closed:
+        return Decision(destination.name, (), tuple(reasons))
+    reasons.append(f"no TrafficTarget lets {account} call pods of {', '.join(closed)} with this")
+    reasons += _nearly(mesh, account, answers)
+    return Decision(None, (), tuple(reasons))
+
+
+def called(
+    mesh: Mesh, account: Account, attempt: Attempt, destination: Destination
+) -> tuple[Called, ...]:
+    """Every port that may answer an attempt, by the account of its pods."""
+    _, to = places(attempt, destination)
+    answers = {
+        Called(
+            account=pod.account,
+            port=number,
+            protocol=port.protocol if port else Protocol.TCP,
+            open=port is not None and port.permits is not None,
+            targets=_granted(mesh, account, attempt, port),
+        )
+        for pod, number, port in _pods(mesh, attempt, to, direct=destination.direct)
+    }
+    return tuple(sorted(answers, key=lambda one: (one.account, one.port)))
+
+
+def _nearly(mesh: Mesh, account: Account, answers: Iterable[Called]) -> Iterator[str]:
+    """What the targets that speak for the account allow, where that is something else."""
+    for one in answers:
+        for target in () if one.targets else targets_of(mesh, one.account):
+            if account in target.sources:
+                yield f"TrafficTarget {target.label} {_extent(mesh, target, account, one)}"
+
+
+def _extent(mesh: Mesh, target: TrafficTarget, account: Account, at: Called) -> str:
+    requests = mesh.query(granted_requests, target, at.port, at.protocol)
+    if requests is None:
+        return f"grants it nothing on port {at.port} of {at.account}, which is {at.protocol}"
+    if not told_apart(mesh, account):
+        return f"cannot tell its pods: none of their addresses is those of {account} alone"
+    shown = "; ".join(words(match) for match in requests[:_SHOWN]) or "connections"
+    more = " and more" if len(requests) > _SHOWN else ""
+    return f"allows it on port {at.port} of {at.account}: {shown}{more}"
 
 
 def in_mesh_but_refused(mesh: Mesh, account: Account, attempt: Attempt) -> str:
@@ -74,10 +126,10 @@ def places(attempt: Attempt, destination: Destination) -> tuple[str, tuple[str, 
     return "", (destination.name,)
 
 
-def _called(
+def _pods(
     mesh: Mesh, attempt: Attempt, to: tuple[str, ...], *, direct: bool
-) -> Iterator[tuple[Pod, InboundPort | None]]:
-    """The pods that may answer, each with the port at which it would."""
+) -> Iterator[tuple[Pod, int, InboundPort | None]]:
+    """The pods that may answer, each with the port at which it would, if that is open at all."""
     for place in to:
         of = destination_of(place)
         for endpoint in mesh.query(endpoints, *of) if of else ():
@@ -85,7 +137,7 @@ def _called(
                 continue
             for pod in mesh.pods_at(endpoint.address):
                 ports = {port.port: port for port in mesh.query(inbound, pod).ports}
-                yield pod, ports.get(endpoint.port)
+                yield pod, endpoint.port, ports.get(endpoint.port)
 
 
 def _granted(
@@ -115,6 +167,15 @@ def means(mesh: Mesh, permit: Permit, account: Account) -> bool:
         return False
     addresses = mesh.query(addresses_of, account)
     return not addresses or not permit.addresses or bool({*addresses} & {*permit.addresses})
+
+
+def told_apart(mesh: Mesh, account: Account) -> bool:
+    """True unless the account has pods, all of them at addresses that are not its own alone."""
+    addresses = mesh.query(addresses_of, account)
+    return not addresses or any(
+        all(pod.account == account and not pod.host_network for pod in mesh.pods_at(address))
+        for address in addresses
+    )
 
 
 def _service(destination: Destination) -> str:

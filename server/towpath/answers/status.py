@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from towpath.answers.effect import Effect, Policy
+from towpath.answers.effect import Effect, Policy, references
 from towpath.model.codes import Reason
-from towpath.model.egress import Egress, HTTPRouteGroup, UpstreamTrafficSetting
-from towpath.model.inmesh import TCPRoute, TrafficTarget
+from towpath.model.egress import HTTPRouteGroup, UpstreamTrafficSetting
+from towpath.model.inmesh import TCPRoute
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef, SidecarId, Stamp
 from towpath.model.problem import Problem
@@ -124,19 +124,9 @@ def _users(mesh: Mesh) -> dict[tuple[Kind, str, str], list[Policy]]:
     """The policies that refer to each object beside them."""
     users: dict[tuple[Kind, str, str], list[Policy]] = {}
     for policy in _policies(mesh):
-        for kind, name in _references(policy):
+        for kind, name in references(policy):
             users.setdefault((kind, policy.namespace, name), []).append(policy)
     return users
-
-
-def _references(policy: Policy) -> Iterator[tuple[Kind, str]]:
-    if isinstance(policy, TrafficTarget):
-        yield from {(rule.kind, rule.name) for rule in policy.rules}
-        return
-    for name in policy.route_groups or ():
-        yield Kind.HTTP_ROUTE_GROUP, name
-    if isinstance(policy, Egress) and policy.setting is not None:
-        yield Kind.UPSTREAM_TRAFFIC_SETTING, policy.setting
 
 
 def _usable(

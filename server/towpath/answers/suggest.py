@@ -57,13 +57,13 @@ def suggestion(account: Account, attempt: Attempt) -> str:
     where = _nameable(attempt)
     if attempt.port == OUTBOUND_PORT or (not where and attempt.address is None):
         return ""
-    name = _name(account, attempt, where or f"{attempt.address}/32")
-    namespace = _text(account.namespace)
-    head = _HEAD.format(name=name, namespace=namespace, account=_text(account.name))
+    name = name_for(account, attempt, where or f"{attempt.address}/32")
+    namespace = text(account.namespace)
+    head = _HEAD.format(name=name, namespace=namespace, account=text(account.name))
     lines = [head.rstrip()]
     protocol = attempt.protocol
     if where:
-        lines += ["  hosts:", f"  - {_text(where)}"]
+        lines += ["  hosts:", f"  - {text(where)}"]
     else:
         protocol = Protocol.TCP
         lines += ["  ipAddresses:", f"  - {attempt.address}/32"]
@@ -71,14 +71,21 @@ def suggestion(account: Account, attempt: Attempt) -> str:
     if protocol is Protocol.HTTP:
         lines += ["  matches:", "  - apiGroup: specs.smi-spec.io/v1alpha4"]
         lines += ["    kind: HTTPRouteGroup", f"    name: {name}"]
-        path, wider = _path(attempt)
-        lines.append(_GROUP.format(name=name, namespace=namespace, path=_text(path)).rstrip())
-        if wider:
-            # Whoever applies it must know that it allows more than was asked for.
-            lines.append(wider)
-        if attempt.method in METHODS and attempt.method != ANY_METHOD:
-            lines += ["    methods:", f"    - {attempt.method}"]
+        lines.append(route_group(name, account.namespace, attempt))
     return "\n".join(lines) + "\n"
+
+
+def route_group(name: str, namespace: str, attempt: Attempt) -> str:
+    """YAML of an HTTPRouteGroup for requests like this one, begun by `---`."""
+    path, wider = _path(attempt)
+    group = _GROUP.format(name=name, namespace=text(namespace), path=text(path))
+    lines = [group.rstrip()]
+    if wider:
+        # Whoever applies it must know that it allows more than was asked for.
+        lines.append(wider)
+    if attempt.method in METHODS and attempt.method != ANY_METHOD:
+        lines += ["    methods:", f"    - {attempt.method}"]
+    return "\n".join(lines)
 
 
 def _path(attempt: Attempt) -> tuple[str, str]:
@@ -103,7 +110,7 @@ def _nameable(attempt: Attempt) -> str:
     return "" if attempt.protocol is Protocol.HTTPS and is_numeric(host) else host
 
 
-def _name(account: Account, attempt: Attempt, where: str) -> str:
+def name_for(account: Account, attempt: Attempt, where: str) -> str:
     """A name that Kubernetes takes; another attempt has another, so that neither is replaced."""
     word = re.sub(r"[^a-z0-9]+", "-", where.lower()).strip("-")
     parts = (str(account), where, attempt.protocol, attempt.method, attempt.path)
@@ -111,9 +118,9 @@ def _name(account: Account, attempt: Attempt, where: str) -> str:
     return f"allow-{word[:40].strip('-')}-{attempt.port}-{digest}"
 
 
-def _text(text: str) -> str:
+def text(value: str) -> str:
     """A YAML string, whatever is in it: a plain 123 or true would be something else."""
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _quoted(path: str) -> str:

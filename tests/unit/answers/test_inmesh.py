@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import yaml
 
 from support.objects import (
     egress,
@@ -18,7 +21,8 @@ from support.objects import (
     traffic_split,
     traffic_target,
 )
-from towpath.answers.explain import Explanation, explain, parse_attempt
+from support.suggestions import explain_and_apply
+from towpath.answers.explain import Explanation, parse_attempt
 from towpath.model.inmesh import RouteReference
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, Kind, Protocol
@@ -49,7 +53,8 @@ def _mesh(
 def _explain(
     mesh: Mesh, target: str = "http://web.shop/get", *, account: Account = CURL, method: str = "GET"
 ) -> Explanation:
-    return explain(mesh, account, parse_attempt(target, method=method), problems(mesh))
+    attempt = parse_attempt(target, method=method)
+    return explain_and_apply(mesh, account, attempt, problems(mesh))
 
 
 def test_what_a_target_grants_is_allowed_and_the_target_is_named() -> None:
@@ -62,14 +67,75 @@ def test_what_a_target_grants_is_allowed_and_the_target_is_named() -> None:
 @pytest.mark.parametrize(
     ("target", "method"), [("http://web.shop/x", "GET"), ("http://web.shop/get", "PUT")]
 )
-def test_another_request_is_denied_and_no_egress_policy_is_suggested(
-    target: str, method: str
-) -> None:
-    answer = _explain(_mesh(*TARGET), target, method=method)
+def test_another_request_is_denied_and_what_is_allowed_is_said(target: str, method: str) -> None:
+    *_, what, why, grant = _explain(_mesh(*TARGET), target, method=method).decision.reasons
+
+    assert "10.96.0.1:80 is Service shop/web, an in-mesh destination" == what
+    assert "no TrafficTarget lets shop/curl call pods of shop/web with this" == why
+    assert "TrafficTarget shop/may allows it on port 8080 of shop/web: GET /get" == grant
+
+
+def _suggested(answer: Explanation) -> list[dict[str, Any]]:
+    """What is suggested: it has been applied, and does help."""
+    return list(yaml.safe_load_all(answer.suggestion))
+
+
+def test_the_smallest_target_for_a_request_is_suggested() -> None:
+    answer = _explain(_mesh(*TARGET), "http://web.shop/a.b?c=d", method="PUT")
+    target, group = _suggested(answer)
+
+    name = target["metadata"]["name"]
+    assert {"name": name, "namespace": "shop"} == target["metadata"] == group["metadata"]
+    account = {"kind": "ServiceAccount", "namespace": "shop"}
+    assert {
+        "destination": {**account, "name": "web"},
+        "sources": [{**account, "name": "curl"}],
+        "rules": [{"kind": "HTTPRouteGroup", "name": name}],
+    } == target["spec"]
+    match = {"name": "request", "pathRegex": r"/a\.b", "methods": ["PUT"]}
+    assert [match] == group["spec"]["matches"]
+
+
+def test_for_bytes_the_port_of_the_pod_is_suggested() -> None:
+    target, route = _suggested(_explain(_mesh(protocol=Protocol.TCP), "web.shop:80"))
+
+    assert [{"kind": "TCPRoute", "name": route["metadata"]["name"]}] == target["spec"]["rules"]
+    assert {"ports": [8080]} == route["spec"]["matches"]
+
+
+@pytest.mark.parametrize(
+    ("path", "method"), [("/a/../b", "GET"), ("/" + "a" * 500, "GET"), ("/x", "PROPFIND")]
+)
+def test_what_a_rule_cannot_say_exactly_is_allowed_by_a_wider_one(path: str, method: str) -> None:
+    assert _explain(_mesh(), f"http://web.shop{path}", method=method).suggestion
+
+
+@pytest.mark.parametrize(
+    "objects",
+    [
+        (pod("x", account="other", app="x", addresses=("10.0.0.2",)),),
+        (service("web", port(80), selector={"app": "other"}),),
+    ],
+)
+def test_nothing_is_suggested_that_would_not_help(objects: tuple[Object, ...]) -> None:
+    assert "" == _explain(_mesh(*objects)).suggestion
+
+
+def test_a_target_that_cannot_tell_its_source_is_said_to_be_of_no_use() -> None:
+    stranger = pod("x", account="other", app="x", addresses=("10.0.0.2",))
+    other = traffic_target("to-other", sources=(OTHER,))
+    answer = _explain(_mesh(*TARGET, stranger, other))
 
     assert not answer.decision.allowed
-    assert "no TrafficTarget lets shop/curl call pods of shop/web" in answer.decision.reasons[-1]
-    assert "" == answer.suggestion
+    assert "TrafficTarget shop/may cannot tell its pods" in answer.decision.reasons[-1]
+
+
+def test_problems_of_the_targets_that_speak_for_the_caller_are_shown() -> None:
+    target = traffic_target("may", RouteReference(Kind.HTTP_ROUTE_GROUP, "gone"))
+    other = traffic_target("other", RouteReference(Kind.HTTP_ROUTE_GROUP, "gone"), sources=(OTHER,))
+    answer = _explain(_mesh(target, other))
+
+    assert ["TrafficTarget shop/may"] == [str(problem.object) for problem in answer.problems]
 
 
 @pytest.mark.parametrize("through", [False, True])
@@ -81,7 +147,7 @@ def test_another_account_is_denied_whatever_else_lets_it_out(
 
     assert not answer.decision.allowed
     assert "is in the mesh, and no TrafficTarget lets shop/other" in answer.decision.reasons[-1]
-    assert "" == answer.suggestion
+    assert ["TrafficTarget", "HTTPRouteGroup"] == [one["kind"] for one in _suggested(answer)]
 
 
 def test_in_permissive_mode_targets_decide_nothing() -> None:
@@ -105,12 +171,17 @@ def test_a_connection_of_which_no_request_is_known_is_asked_for_one() -> None:
         _explain(_mesh(*TARGET), "web.shop:80")
 
 
-def test_where_pods_of_two_accounts_answer_both_are_named() -> None:
+def test_where_pods_of_two_accounts_answer_both_are_named_and_the_other_is_suggested() -> None:
     both = endpoint_slice("web", "10.0.0.4", name="web-2")
     mesh = _mesh(*TARGET, both, pod("web-2", account="old", addresses=("10.0.0.4",)))
+    answer = _explain(mesh)
 
-    with pytest.raises(ValueError, match="those of shop/web let it in, those of shop/old do not"):
-        _explain(mesh)
+    assert not answer.decision.allowed
+    assert (
+        "the pods of shop/web let it in by TrafficTarget shop/may",
+        "no TrafficTarget lets shop/curl call pods of shop/old with this",
+    ) == answer.decision.reasons[1:]
+    assert "old" == _suggested(answer)[0]["spec"]["destination"]["name"]
 
 
 def test_behind_a_split_the_backends_are_asked() -> None:

@@ -165,11 +165,11 @@ def _http(
     for route in host.routes:
         if matches(route.match, attempt):
             reasons.append(
-                f"{attempt.method} {attempt.path} matches {_words(route.match)} of "
+                f"{attempt.method} {attempt.path} matches {words(route.match)} of "
                 f"{', '.join(route.policies)}"
             )
             return Decision(route.target, route.policies, tuple(reasons))
-    allowed = "; ".join(_words(route.match) for route in host.routes) or "nothing at this address"
+    allowed = "; ".join(words(route.match) for route in host.routes) or "nothing at this address"
     if foldable(attempt.path) and any(route.match.path != ANY_PATH for route in host.routes):
         reasons.append(
             f"{attempt.path}: a server may normalize it to another path, so it matches only "
@@ -276,7 +276,8 @@ def _ranges(address_range: AddressRange) -> str:
     return f"{first} and {others} other ranges" if others else first
 
 
-def _words(match: RequestMatch) -> str:
+def words(match: RequestMatch) -> str:
+    """The requests of a rule, as people read them."""
     methods = "|".join(match.methods) or "any method"
     headers = "".join(f", {name}: {pattern}" for name, pattern in match.headers)
     return f"{methods} {match.path}{headers}"
