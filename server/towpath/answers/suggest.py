@@ -12,7 +12,7 @@ from towpath.model.ports import OUTBOUND_PORT
 from towpath.model.snapshot import content_hash
 from towpath.planning.egress.decide import Attempt, bare, foldable, malformed
 
-_LONGEST_PATH = 400
+LONGEST_PATH = 400
 """In bytes; an expression for a longer one may be more than a rule can have."""
 
 _HEAD = """\
@@ -54,7 +54,7 @@ def suggestion(account: Account, attempt: Attempt) -> str:
     """
     if attempt.protocol is Protocol.HTTP and malformed(attempt):
         return ""
-    where = _nameable(attempt)
+    where = nameable(attempt)
     if attempt.port == OUTBOUND_PORT or (not where and attempt.address is None):
         return ""
     name = name_for(account, attempt, where or f"{attempt.address}/32")
@@ -95,13 +95,13 @@ def _path(attempt: Attempt) -> tuple[str, str]:
         return ANY_PATH, ""
     if foldable(path):
         return ANY_PATH, _FOLDED
-    if len(path.encode()) > _LONGEST_PATH:
-        beginning = path.encode()[: _LONGEST_PATH // 2].decode(errors="ignore")
-        return f"{_quoted(beginning)}.*", _WIDER
-    return _quoted(path), ""
+    if len(path.encode()) > LONGEST_PATH:
+        beginning = path.encode()[: LONGEST_PATH // 2].decode(errors="ignore")
+        return f"{quoted(beginning)}.*", _WIDER
+    return quoted(path), ""
 
 
-def _nameable(attempt: Attempt) -> str:
+def nameable(attempt: Attempt) -> str:
     """The host as a policy names it; "" where no policy can."""
     http = attempt.protocol is Protocol.HTTP
     host = bare(attempt.host, attempt.port) if http else attempt.host.lower()
@@ -123,5 +123,6 @@ def text(value: str) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _quoted(path: str) -> str:
+def quoted(path: str) -> str:
+    """An expression that matches that path alone."""
     return re.sub(r"([!-,.:-@\[-^`{-~])", r"\\\1", path)

@@ -40,6 +40,11 @@ class Audit:
         return [item for item in self.items if item[2].refused or item[2].unclear]
 
     @property
+    def unclear(self) -> list[Item]:
+        """Those of which nothing is sure to be refused, but something may be."""
+        return [item for item in self.items if item[2].unclear and not item[2].refused]
+
+    @property
     def unknown(self) -> int:
         """How many cannot be judged, since nobody knows whose they are."""
         return sum(1 for _, _, one in self.items if one.account is None and not one.inside)

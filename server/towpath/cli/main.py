@@ -21,6 +21,7 @@ from towpath.cli.render import render
 from towpath.cli.serve import serve
 from towpath.cli.sidecars import sidecars
 from towpath.cli.status import status
+from towpath.cli.suggest import suggest
 from towpath.cli.uninstall import uninstall
 from towpath.cli.upgrade import upgrade
 from towpath.cli.version import version
@@ -33,7 +34,7 @@ def main() -> None:
 
 
 for command in (
-    *(serve, render, injection, explain, diff, observe, audit, problems, status, sidecars),
+    *(serve, render, injection, explain, diff, observe, audit, suggest, problems, status, sidecars),
     *(install, upgrade, uninstall, namespace, check, version),
     *(bootstrap, certificates, demo_certs),
 ):

@@ -1,4 +1,4 @@
-"""`towpath observe` and `towpath audit` as a person types them."""
+"""`towpath observe`, `audit` and `suggest` as a person types them."""
 
 from __future__ import annotations
 
@@ -235,3 +235,52 @@ def test_audit_by_a_server_without_an_answer_ends_with_2() -> None:
     done = run("audit", *words, stdin=written(LINE))
 
     assert 2 == done.exit_code
+
+
+def suggest(mesh: Path, *arguments: object, stdin: bytes) -> Result:
+    words = ("--access-log", "-", "--manifests", mesh, *arguments)
+    return run("suggest", *words, stdin=stdin)
+
+
+REQUEST = {
+    **PASSED,
+    "log": "request",
+    "filter_chain_name": "egress-http.80",
+    "downstream_local_address": "192.0.2.7:80",
+    "authority": "www.example.org",
+    "method": "GET",
+    "path": "/a.b?c=d",
+}
+BYTES = {**PASSED, "requested_server_name": None, "downstream_local_address": "192.0.2.7:5432"}
+
+
+@pytest.mark.parametrize("more", [(), ("--paths",), ("--paths", "--denied"), ("--wildcards",)])
+def test_with_what_is_suggested_nothing_would_be_refused(mesh: Path, more: tuple[str, ...]) -> None:
+    log = written(LINE, PASSED, REQUEST, BYTES, DENIED)
+    before, done = audit(mesh, stdin=log), suggest(mesh, *more, stdin=log)
+    (mesh / "suggested.yaml").write_text(done.stdout)
+    after = audit(mesh, *(word for word in more if word == "--paths"), stdin=log)
+
+    assert (1, 0) == (before.exit_code, after.exit_code), after.stdout
+    assert ("\\\\.b" in done.stdout) is ("--paths" in more)
+
+
+def test_nothing_is_suggested_where_nothing_would_be_refused(mesh: Path) -> None:
+    done = suggest(mesh, stdin=written(LINE, DENIED))
+
+    assert (0, "") == (done.exit_code, done.stdout)
+
+
+def test_what_was_refused_is_suggested_only_if_that_is_asked_for(mesh: Path) -> None:
+    denied = {**DENIED, "requested_server_name": "denied.example.org"}
+
+    assert "" == suggest(mesh, stdin=written(denied)).stdout
+    assert '"denied.example.org"' in suggest(mesh, "--denied", stdin=written(denied)).stdout
+
+
+def test_what_cannot_be_suggested_is_said(mesh: Path) -> None:
+    own = {**BYTES, "downstream_local_address": "192.0.2.7:15001"}
+    done = suggest(mesh, stdin=written(own))
+
+    assert 1 == done.exit_code
+    assert "curl/curl to 192.0.2.7:15001 is not allowed: port 15001" in done.stderr
