@@ -57,6 +57,9 @@ code a severity:
 A code keeps its name and its severity within one minor version. The reason is the word that \
 Events, conditions and the metric `towpath_problems` have for it.
 
+`towpath problems` ends with exit code 1 if there is an error or a warning; `--fail-on` chooses \
+another severity: [ci.md](ci.md).
+
 This page is made from the table in the code by `make tables`.
 """
 _TITLES = {Severity.ERROR: "Errors", Severity.WARNING: "Warnings", Severity.INFO: "Notes"}

@@ -4,7 +4,7 @@ wrong with the input.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import NoReturn
 
 import grpc
@@ -80,8 +80,7 @@ class Inspector(pb_grpc.InspectorServicer):
     async def ListProblems(
         self, request: pb.ListProblemsRequest, context: Context
     ) -> pb.ListProblemsResponse:
-        problems = await self._hub.in_turn(self._hub.problems)
-        return pb.ListProblemsResponse(problems=[_problem(p) for p in problems])
+        return listed(await self._hub.in_turn(self._hub.problems))
 
     async def ListPolicies(
         self, request: pb.ListPoliciesRequest, context: Context
@@ -132,6 +131,11 @@ def answer(
         suggestion=explanation.suggestion,
         sources=dict(explanation.policies),
     )
+
+
+def listed(problems: Iterable[Problem]) -> pb.ListProblemsResponse:
+    """Problems as the Inspector sends them."""
+    return pb.ListProblemsResponse(problems=[_problem(problem) for problem in problems])
 
 
 def _policy(status: PolicyStatus) -> pb.PolicyStatus:

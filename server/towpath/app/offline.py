@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
-from towpath.admin.inspector import answer
+from towpath.admin.inspector import answer, listed
 from towpath.answers import observed
 from towpath.answers.access_change import AccountAccess, account_access
 from towpath.answers.audit import Judgement, judge, policies_enabled
+from towpath.app.assumptions import Assumptions
 from towpath.app.placeholders import placeholders
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
@@ -26,18 +28,23 @@ from towpath.settings import AccessSettings, MeshSettings, RolloutSettings
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
-from towpath_api.v1.inspector_pb2 import ExplainRequest, ExplainResponse
+from towpath_api.v1.inspector_pb2 import ExplainRequest, ExplainResponse, ListProblemsResponse
 
 
 class Offline:
     """Answers about a folder of manifests as it is now; SourceError if it cannot be read.
 
-    They are those of a server that has an authority.
+    They are those of a server that has an authority. Of a *repository* it is assumed that what it
+    cannot hold, because a cluster makes it, is there.
     """
 
-    def __init__(self, folder: Path, mesh: MeshSettings) -> None:
+    def __init__(self, folder: Path, mesh: MeshSettings, *, repository: bool = False) -> None:
         store = Store(mesh.scope, on_change=lambda: None)
-        FilesSource(folder, store).load()
+        source = FilesSource(folder, store)
+        source.load()
+        self._assumptions = Assumptions(mesh.scope, source, store) if repository else None
+        if self._assumptions is not None:
+            self._assumptions.make()
         store.identify(placeholders(AccessSettings().tls_trust_domain))
         self._hub = Hub(
             store,
@@ -88,12 +95,25 @@ class Offline:
         return answer(request, self._hub.explain)
 
     def problems(self, client: ClientKind | None = None) -> tuple[Problem, ...]:
-        """What is wrong with the folder; with *client*, also what such sidecars could not do."""
+        """What is wrong with the folder; with *client*, also what such sidecars could not do.
+
+        Of a repository each has the place of its object, and what was assumed is among them.
+        """
         problems = set(self._hub.problems())
         if client is not None:
             for pod in cast("tuple[Pod, ...]", self._hub.mesh.group(Kind.POD, "all")):
                 problems |= set(self._hub.withheld(client, pod.sidecar))
-        return tuple(sorted(problems))
+        if self._assumptions is None:
+            return tuple(sorted(problems))
+        sources = self._hub.mesh.sources
+        answers = self._assumptions.completed(problems)
+        return tuple(
+            sorted(replace(p, source=p.source or sources.get(p.object, "")) for p in answers)
+        )
+
+    def list_problems(self, client: ClientKind | None = None) -> ListProblemsResponse:
+        """The same, as the Inspector of a server would send them."""
+        return listed(self.problems(client))
 
     def withheld(self, client: ClientKind, sidecar: SidecarId) -> tuple[Problem, ...]:
         """Where a sidecar of that kind could not do what policies say."""

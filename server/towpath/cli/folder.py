@@ -26,9 +26,18 @@ def offline(manifests: Path | None, *, or_else: str = "", **mesh: Any) -> Offlin
 
     *or_else* names what may be given in place of a folder.
     """
+    return _read(manifests, or_else, MeshSettings(**mesh), repository=False)
+
+
+def repository(manifests: Path | None, *, or_else: str = "", **mesh: Any) -> Offline:
+    """The same of a folder that lacks what a cluster makes: it is assumed."""
+    return _read(manifests, or_else, MeshSettings(**mesh), repository=True)
+
+
+def _read(manifests: Path | None, or_else: str, mesh: MeshSettings, *, repository: bool) -> Offline:
     if manifests is None:
         raise click.UsageError(f"--manifests is not set: give the folder to read{or_else}")
     try:
-        return Offline(manifests, MeshSettings(**mesh))
+        return Offline(manifests, mesh, repository=repository)
     except SourceError as error:
         raise click.UsageError(str(error)) from error

@@ -19,12 +19,13 @@ from towpath.inject.names import INJECTION
 from towpath.inject.pod import Installation, inject
 from towpath.inject.refusal import Refused
 from towpath.inject.shape import checked
-from towpath.inject.workloads import PLACES, pod_of, with_pod
+from towpath.inject.workloads import pod_of, with_pod
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.text import printable
 from towpath.model.workloads import Namespace
 from towpath.settings import InjectionSettings
 from towpath.sources.decode import decode
+from towpath.sources.decode.workloads import PLACES
 from towpath.sources.files.document import Unreadable
 from towpath.sources.files.manifest import read_objects
 from towpath.sources.files.walk import walk

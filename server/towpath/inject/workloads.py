@@ -1,4 +1,4 @@
-"""Workloads: kinds that make pods, and where in them the pod is described."""
+"""A workload's pod: taken out of it, and put back."""
 
 from __future__ import annotations
 
@@ -7,18 +7,7 @@ from typing import Any
 
 from towpath.inject.refusal import Refused
 from towpath.sources.decode.findings import show
-
-_TEMPLATE = ("spec", "template")
-PLACES: Mapping[str, tuple[str, ...]] = {
-    "Pod": (),
-    "Deployment": _TEMPLATE,
-    "StatefulSet": _TEMPLATE,
-    "DaemonSet": _TEMPLATE,
-    "ReplicaSet": _TEMPLATE,
-    "ReplicationController": _TEMPLATE,
-    "Job": _TEMPLATE,
-    "CronJob": ("spec", "jobTemplate", *_TEMPLATE),
-}
+from towpath.sources.decode.workloads import PLACES
 
 
 def pod_of(workload: Mapping[str, Any]) -> Any:

@@ -168,6 +168,13 @@ class Code(StrEnum):
         "The kind of an object is not known, and all but equal to one that is.",
         "Write the kind that the message suggests.",
     )
+    FOREIGN_DOCUMENT = (
+        "foreign-document",
+        Reason.INVALID,
+        _INFO,
+        "A document is not a Kubernetes object, such as the values of a chart. It is not used.",
+        "Nothing; or keep such files out of the folder.",
+    )
     MANY_PROBLEMS = (
         "many-problems",
         Reason.INVALID,

@@ -7,6 +7,7 @@ import pytest
 from support.objects import egress, mesh_config, mesh_of, namespace, pod
 from towpath.answers.blame import rejection_problems
 from towpath.hub.compose import snapshot
+from towpath.model.codes import Code
 from towpath.model.egress import HTTPRouteGroup, RequestMatch
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, Protocol, SidecarId
@@ -59,6 +60,7 @@ def test_only_what_a_resource_is_made_from_is_blamed(
 
     assert blamed == {str(problem.object) for problem in found}
     assert all("web-1.shop" in problem.message for problem in found)
+    assert {Code.REJECTED_BY_SIDECAR} >= {problem.code for problem in found}
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from support.authorities import NOW, issuer
 from support.objects import SYSTEM, mesh_config
 from support.samples import sample
 from towpath.ca.issuance import Issuance
+from towpath.model.codes import Code
 from towpath.model.identity import Leaf, slot_of
 from towpath.model.mesh import Mesh
 from towpath.model.meshconfig import MeshConfig
@@ -200,6 +201,7 @@ def test_the_last_good_authority_stays_in_use(
 
     assert first == mesh.leaf(WEB)
     assert [SECRET] == [ref for ref, _ in told]
+    assert [Code.UNUSABLE_AUTHORITY] == [problem.code for problem in mesh.problems]
     assert "the last good one stays in use" in told[0][1]
     assert 1 == len(caplog.messages)
     assert 1 == sample(replica.metrics, "towpath_authority_reloads_total", result="failed")

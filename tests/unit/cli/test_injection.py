@@ -10,7 +10,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from towpath.cli import main
-from towpath.inject.workloads import PLACES
+from towpath.sources.decode.workloads import PLACES
 
 POD = {"metadata": {}, "spec": {"containers": [{"name": "web", "image": "web"}]}}
 NAMESPACE = """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from towpath.model.codes import Reason
+from towpath.model.codes import Code, Reason
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind
 from towpath.settings import MeshSettings
@@ -198,6 +198,7 @@ async def test_a_folder_that_is_gone_leaves_what_it_held_until_it_is_back(
         shutil.rmtree(root)
         await held.until(lambda: held.reasons() == [Reason.UNREADABLE])
         assert held.egress() is True
+        assert held.mesh().problems[0].code is Code.MISSING_FOLDER
         assert held.mesh().problems[0].message == "is gone; what it held is served, stale"
         assert source.stale_seconds() > 0.0
 

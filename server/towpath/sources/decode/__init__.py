@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import msgspec
 
@@ -17,6 +17,7 @@ from towpath.model.codes import Code
 from towpath.model.mesh import Object
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem
+from towpath.model.workloads import Pod
 from towpath.sources.decode import core, services, structs
 from towpath.sources.decode.egress import egress
 from towpath.sources.decode.findings import Findings, show
@@ -28,6 +29,7 @@ from towpath.sources.decode.tcp_routes import tcp_route
 from towpath.sources.decode.traffic_splits import traffic_split
 from towpath.sources.decode.traffic_targets import traffic_target
 from towpath.sources.decode.upstream_traffic_settings import upstream_traffic_setting
+from towpath.sources.decode.workloads import first_pod
 
 S = TypeVar("S", bound=structs.Core)
 Raw = Mapping[str, object]
@@ -44,8 +46,9 @@ _MAPPING = msgspec.json.Decoder(dict[str, Any])
 class Decoded:
     """What became of one object: `value` is None if it is not held.
 
-    `ignored` is true for a kind that Towpath has no use for, which is no Problem. `version` is
-    the API server's resourceVersion, if it was read there.
+    `ignored` is true for a kind that Towpath has no use for, which is no Problem; `pod` is then
+    one that the object would have a cluster make. `version` is the API server's resourceVersion,
+    if it was read there.
     """
 
     ref: ObjectRef
@@ -53,6 +56,7 @@ class Decoded:
     problems: tuple[Problem, ...] = ()
     ignored: bool = False
     version: str = ""
+    pod: Pod | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,10 +144,8 @@ _MESH_GROUPS = frozenset(
 
 def decode(raw: object, source: str) -> Decoded:
     """Decode one object that was read at *source* (`mesh.yaml:12`, or "" for an API server)."""
-    if not isinstance(raw, dict):
-        findings = Findings(ObjectRef("Object", "", UNNAMED), source)
-        findings.unused("", raw, allowed="a mapping with apiVersion, kind and metadata")
-        return Decoded(findings.ref, problems=findings.problems)
+    if not isinstance(raw, dict) or raw.keys().isdisjoint(_HEAD):
+        return _no_object(raw, source)
     kind, version, row = raw.get("kind"), raw.get("apiVersion"), _row(raw)
     findings = Findings(_ref(raw, row), source)
     if (slip := _misspelt_head(raw)) is not None:
@@ -158,13 +160,32 @@ def decode(raw: object, source: str) -> Decoded:
         findings.add(Code.UNKNOWN_KIND, "kind", message)
     elif row is None:
         if version.partition("/")[0] not in _MESH_GROUPS:
-            return Decoded(findings.ref, ignored=True)
+            return Decoded(findings.ref, ignored=True, pod=_pod_of(raw, source))
         message = f"{show(kind)} of {show(version)} is not supported: the object has no effect"
         findings.add(Code.UNSUPPORTED_KIND, "kind", message)
     elif version not in row.api_versions:
         findings.unused("apiVersion", version, allowed=_either(row.api_versions))
     elif _well_named(raw, row, findings):
         return Decoded(findings.ref, row.read(raw, findings), findings.problems)
+    return Decoded(findings.ref, problems=findings.problems)
+
+
+def _pod_of(raw: Raw, source: str) -> Pod | None:
+    """A pod that a workload makes; None for any other object, and for one that makes none."""
+    pod = first_pod(raw)
+    return None if pod is None else cast("Pod | None", decode(pod, source).value)
+
+
+def _no_object(raw: object, source: str) -> Decoded:
+    """What has nothing that each object has: most likely a file for somebody else."""
+    findings = Findings(ObjectRef("Object", "", UNNAMED), source)
+    if not isinstance(raw, dict):
+        findings.unused("", raw, allowed="a mapping with apiVersion, kind and metadata")
+    elif (slip := _misspelt_head(raw)) is not None:
+        findings.add(Code.UNKNOWN_FIELD, *slip)
+    else:
+        message = "has no apiVersion, kind or metadata, and is not a Kubernetes object: not used"
+        findings.add(Code.FOREIGN_DOCUMENT, "", message)
     return Decoded(findings.ref, problems=findings.problems)
 
 

@@ -20,6 +20,7 @@ from towpath.model.mesh import Object
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem
 from towpath.model.text import printable
+from towpath.model.workloads import Pod
 from towpath.sources.decode import UNNAMED
 from towpath.sources.files.document import Unreadable, place
 from towpath.sources.files.manifest import LARGEST_FILE, Entry, read_manifest
@@ -28,14 +29,15 @@ from towpath.sources.files.walk import Signature, is_at_or_below, signature_of, 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """All objects of the folder by kind, what is wrong with them, the kinds not used, and where
-    each object was read.
+    """All objects of the folder by kind, what is wrong with them, the kinds not used, where each
+    object was read, and the pods that workloads would have a cluster make, with their places.
     """
 
     objects: Mapping[Kind, tuple[Object, ...]]
     problems: tuple[Problem, ...]
     ignored: Mapping[str, str]
     sources: Mapping[ObjectRef, str]
+    pods: Mapping[Pod, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class Folder:
         ]
         ignored: dict[str, str] = {}
         owners: dict[ObjectRef, str] = {}
+        pods: dict[Pod, str] = {}
         for name in sorted(self._files):
             reading = self._files[name].reading
             if reading.error is not None:
@@ -125,6 +128,8 @@ class Folder:
                 decoded, ref = entry.decoded, entry.decoded.ref
                 if decoded.ignored:
                     ignored.setdefault(ref.kind, entry.source)
+                    if decoded.pod is not None:
+                        pods[decoded.pod] = entry.source
                 elif ref in owners and ref.name != UNNAMED:
                     text = f"is defined at {owners[ref]} already; this one is not used"
                     problems.append(Problem(ref, "", Code.DUPLICATE_OBJECT, text, entry.source))
@@ -136,7 +141,7 @@ class Folder:
         if not owners:
             problems.append(self.problem(Code.EMPTY_FOLDER, "holds no Kubernetes object to use"))
         by_kind = {kind: tuple(values) for kind, values in objects.items()}
-        return Contents(by_kind, tuple(problems), ignored, owners)
+        return Contents(by_kind, tuple(problems), ignored, owners, pods)
 
     def problem(self, code: Code, message: str) -> Problem:
         """A Problem with the folder itself."""

@@ -89,6 +89,16 @@ class FilesSource:
             else:
                 await self._follow(identity)
 
+    @property
+    def contents(self) -> Contents:
+        """What the folder held when it was last read, after `load`."""
+        assert self._contents is not None
+        return self._contents
+
+    def problem(self, code: Code, message: str) -> Problem:
+        """A Problem with the folder itself."""
+        return self._folder.problem(code, message)
+
     def stale_seconds(self) -> float:
         """For how long the folder has been gone; 0 while it is there."""
         return 0.0 if self._gone_since is None else self._clock() - self._gone_since

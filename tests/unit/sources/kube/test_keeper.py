@@ -10,6 +10,7 @@ import pytest
 
 from support.fake_api import FakeApi, fake_api, refuse, silent
 from support.kube_store import Follow, FollowedStore
+from towpath.model.codes import Code
 from towpath.model.names import Kind
 
 LABEL = {"openservicemesh.io/monitored-by": "osm"}
@@ -51,6 +52,7 @@ async def test_what_was_seen_is_served_while_the_server_is_away_and_then_the_tru
             assert len(Kind) == held.metric("towpath_checkpoint_kinds")
             assert set(wrong) < set(held.problems())
             assert any("does not answer: serving what was seen at" in p for p in held.problems())
+            assert Code.STALE_CLUSTER in {one.code for one in held.mesh().problems}
             assert any("serving what was seen at" in message for message in caplog.messages)
             assert time.time() - written - 1 < held.stale() < time.time() - begun + 1
 

@@ -11,6 +11,7 @@ import pytest
 from support.fake_api import FakeApi, body, fake_api, refuse
 from support.kube_store import Follow, FollowedStore
 from towpath.backoff import Backoff
+from towpath.model.codes import Code
 from towpath.model.names import Kind
 from towpath.sources.kube.outage import Outage
 from towpath.sources.kube.timing import Timing
@@ -130,6 +131,7 @@ async def test_a_kind_that_is_not_installed_holds_up_nothing_and_is_found_later(
             what = "CustomResourceDefinition egresses.policy.openservicemesh.io"
             said = f"{what}: Missing: is not installed, so there is no Egress"
             assert [said] == held.problems()
+            assert [Code.MISSING_DEFINITION] == [one.code for one in held.mesh().problems]
             changes = held.changes
             asked = len(api.asked("Egress"))
             await held.until(lambda: len(api.asked("Egress")) > asked + 3, "asked again")
@@ -189,6 +191,7 @@ async def test_a_refusal_names_what_to_grant_once_and_its_end_is_noticed(
             assert any("no (grant by RBAC in namespace osm-system: " in x for x in lines(caplog))
             assert 2 == len(lines(caplog))
             assert any(text in problem for problem in held.problems())
+            assert {Code.FORBIDDEN_KIND} == {one.code for one in held.mesh().problems}
 
             api.standing.clear()
             await quiet(held)
