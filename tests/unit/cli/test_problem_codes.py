@@ -94,7 +94,9 @@ CASES: Mapping[Code, tuple[str, ...]] = {
         SERVICE,
         LIMITED,
         SERVICE.replace("name: web", "name: too").replace("10.0.0.1", "10.0.0.2"),
-        LIMITED.replace("name: rate", "name: too").replace("web.", "too."),
+        LIMITED.replace("name: rate", "name: too")
+        .replace("web.", "too.")
+        .replace("requests: 3", "requests: 4"),
     ),
     Code.LIMITS_WITHOUT_SERVICE: (
         *BASE,
