@@ -63,12 +63,16 @@ def test_without_a_target_nobody_comes_in_but_the_kubelet(shop: Rig) -> None:
     node = shop.network.control
     until(shop, node, "/", 403)
 
-    for egress, exit_code in ((False, 7), (True, 52)):
-        # Nothing at all is let out, so nobody listens; with passthrough on it is closed.
-        shop.manifests.set_egress(on=egress)
-        shop.sidecar.until(
-            lambda: called(shop.client, "/").exit_code, equals(exit_code), what=f"exit {exit_code}"
-        )
+    # Nothing is let out, so nobody listens; with passthrough on the client's sidecar refuses.
+    shop.manifests.set_egress(on=False)
+    shop.sidecar.until(lambda: called(shop.client, "/").exit_code, equals(7), what="exit 7")
+    shop.manifests.set_egress(on=True)
+    shop.sidecar.until(lambda: called(shop.client, "/").status, equals(403), what="403")
+    assert (
+        f"403: GET /books?x=1 of {SERVICE} at {SERVICE}:80 is not allowed: no TrafficTarget lets "
+        "the service account of this pod call it\n"
+    ) == called(shop.client, "/books?x=1").body
+    assert b"" == greeting(shop.client, (SERVICE, BANNERS))
 
     assert 200 == direct(node, "/health").status
     assert b"" == greeting(node, (POD, APP_BANNER_PORT))
@@ -172,10 +176,37 @@ def test_the_next_request_of_a_live_connection_follows_what_changed(shop: Rig) -
     ]
 
 
+def test_grpc_clients_are_told_in_their_own_way_at_either_end(shop: Rig) -> None:
+    call = ("--include", "--request", "POST", "--header", "content-type: application/grpc")
+    shop.manifests.withdraw()
+    shop.sidecar.until(
+        lambda: called(shop.client, "/a.B/C", *call).body,
+        lambda text: "grpc-status: 7" in text and "no TrafficTarget lets" in text,
+        what="the client's sidecar refuses",
+    )
+    allow(shop, target("t", "curl", "read"), group("read", "/x", ["GET"]))
+    until(shop, shop.client, "/x", 200, host=SERVICE)
+    refused = called(shop.client, "/a.B/C", *call).body
+
+    assert "HTTP/1.1 200" in refused
+    assert "grpc-status: 7" in refused
+    assert "is not allowed on port 8080" in refused
+
+
+def test_an_applications_own_403_passes_untouched(shop: Rig) -> None:
+    allow(shop, target("t", "curl", "all"), group("all", ".*"))
+    until(shop, shop.client, "/", 200, host=SERVICE)
+    own = called(shop.client, "/own-403")
+
+    assert (403, "not you\n") == (own.status, own.body)
+
+
 def test_passthrough_never_carries_what_is_refused_in_the_mesh(shop: Rig) -> None:
     shop.manifests.withdraw()
     shop.sidecar.until(
-        lambda: called(shop.client, "/").status, equals(0), what="the service is closed"
+        lambda: called(shop.client, "/").body,
+        lambda text: "no TrafficTarget lets" in text,
+        what="the client's sidecar refuses",
     )
 
     assert 403 == direct(shop.client, "/").status

@@ -115,18 +115,29 @@ class ClientMtls:
     parameters: TlsParameters = TLS_DEFAULTS
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Refused:
+    """Addresses in the mesh that may not be called on a port; whether HTTP is spoken there, so that
+    a refusal can say so.
+    """
+
+    port: int
+    http: bool
+    addresses: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Outbound:
     """What a sidecar lets out: in-mesh destinations, what policies open outside, and whether
     the rest passes through. Without `mtls` all of it goes as the application sends it. Addresses
-    in the mesh that are `refused`, by port, are never taken for the rest.
+    in the mesh that are `refused` are never taken for the rest.
     """
 
     destinations: Destinations
     passthrough: bool
     egress: EgressPlan = EgressPlan()
     mtls: ClientMtls | None = None
-    refused: tuple[tuple[int, tuple[str, ...]], ...] = ()
+    refused: tuple[Refused, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from towpath.model.egress_plan import EgressPlan
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account
-from towpath.model.plan import Destinations, Outbound
+from towpath.model.plan import Destinations, Outbound, Refused
 from towpath.planning.config import config
 from towpath.planning.destinations import directory
 from towpath.planning.egress.limits import admission, admission_of, admit, size
 from towpath.planning.egress.plan import egress_plan, outside
 from towpath.planning.egress.rules import Rule, Speaking, rules_of, speaking
 from towpath.planning.inmesh.grants import by_policies
-from towpath.planning.inmesh.reachable import Refused
 from towpath.planning.inmesh.reachable import reachable as reachable_by
 from towpath.planning.inmesh.reachable import refused as refused_to
 
@@ -38,7 +37,7 @@ def closed_outbound(mesh: Mesh, account: Account) -> Outbound:
 
 def _outbound(mesh: Mesh, account: Account, egress: EgressPlan, *, passes: bool) -> Outbound:
     reachable, taken = Destinations(), frozenset[tuple[int, str]]()
-    refused: Refused = ()
+    refused: tuple[Refused, ...] = ()
     if config(mesh).permissive:
         mesh_directory = mesh.query(directory)
         reachable, taken = mesh_directory.reachable, egress.single & mesh_directory.dialled

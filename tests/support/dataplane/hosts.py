@@ -74,7 +74,8 @@ class _Connection(asyncio.Protocol):
 class _Http(_Connection):
     """Answers each request that has no body with the server's name; keeps the connection.
 
-    A header says at which address it was reached; `/echo` gives back the request's own head.
+    A header says at which address it was reached; `/echo` gives back the request's own head, and
+    `/own-403` a refusal of the application's own.
     """
 
     def __init__(self, served: set[_Connection], name: str) -> None:
@@ -87,11 +88,14 @@ class _Http(_Connection):
         while _END_OF_HEAD in self._received:
             head, _, self._received = self._received.partition(_END_OF_HEAD)
             content = head + b"\r\n" if b" /echo " in head else self._body
+            status = b"200 OK"
+            if b" /own-403 " in head:
+                status, content = b"403 Forbidden", b"not you\n"
             address, port = self.transport.get_extra_info("sockname")
             fields = f"content-length: {len(content)}\r\nx-served-at: {address}:{port}\r\n\r\n"
             body = b"" if head.startswith(b"HEAD ") else content
             self.transport.write(
-                b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n" + fields.encode() + body
+                b"HTTP/1.1 %s\r\ncontent-type: text/plain\r\n" % status + fields.encode() + body
             )
             if b"\r\nconnection: close" in head.lower():
                 self.transport.close()

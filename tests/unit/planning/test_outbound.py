@@ -6,7 +6,7 @@ import pytest
 
 from support.objects import mesh_config, mesh_of, namespace, service
 from towpath.model.names import Account, Protocol
-from towpath.model.plan import Destination, Destinations, Outbound
+from towpath.model.plan import Destination, Destinations, Outbound, Refused
 from towpath.planning import outbound
 
 CURL = Account("shop", "curl")
@@ -24,7 +24,7 @@ def test_permissive_mode_lets_every_in_mesh_service_out(*, egress: bool) -> None
 @pytest.mark.parametrize("egress", [True, False])
 def test_without_permissive_mode_no_in_mesh_service_is_let_out(*, egress: bool) -> None:
     mesh = mesh_of(namespace(), service("web"), mesh_config(permissive=False, egress=egress))
-    refused = ((80, ("10.96.0.1",)),) if egress else ()
+    refused = (Refused(80, http=True, addresses=("10.96.0.1",)),) if egress else ()
 
     expected = Outbound(Destinations(), passthrough=egress, refused=refused)
     assert expected == outbound(mesh, CURL)

@@ -60,9 +60,14 @@ def http_by_rds(stats: str, route_config: str) -> Filter:
 
 def http_with(stats: str, routes: RouteConfiguration) -> Filter:
     """HTTP, by routes that never change."""
+    return network_filter(manager_with(stats, routes))
+
+
+def manager_with(stats: str, routes: RouteConfiguration) -> hcm.HttpConnectionManager:
+    """What `http_with` is made of, for those who add to it."""
     manager = _manager(stats)
     manager.route_config.CopyFrom(routes)
-    return network_filter(manager)
+    return manager
 
 
 def manager_by_rds(stats: str, route_config: str) -> hcm.HttpConnectionManager:

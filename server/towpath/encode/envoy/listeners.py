@@ -27,12 +27,13 @@ from towpath.encode.envoy.inspection import (
     tls_inspector,
 )
 from towpath.encode.envoy.limits import connection_limit
+from towpath.encode.envoy.outbound_refusal import refuse_requests
 from towpath.encode.envoy.routes import prometheus_routes
 from towpath.encode.envoy.tls import ALPN, server_socket
 from towpath.encode.pack import resource, seconds
 from towpath.model.egress_plan import PASSTHROUGH
 from towpath.model.names import Protocol
-from towpath.model.plan import Destination, Inbound, InboundPort, Outbound, ServerMtls
+from towpath.model.plan import Destination, Inbound, InboundPort, Outbound, Refused, ServerMtls
 from towpath.model.ports import INBOUND_PORT, OUTBOUND_PORT, PROMETHEUS_PORT
 from towpath.model.snapshot import Layer
 
@@ -71,7 +72,7 @@ def outbound_listener(plan: Outbound, of_policies: Chains | None = None) -> Laye
     guard = FilterChainMatch(destination_port={"value": OUTBOUND_PORT})
     listener.filter_chains.append(FilterChain(name=names.SELF_LOOP_GUARD, filter_chain_match=guard))
     listener.filter_chains.extend(_outbound_chain(d) for d in plan.destinations if d.addresses)
-    listener.filter_chains.extend(_refused(port, to) for port, to in plan.refused)
+    listener.filter_chains.extend(_refused(one) for one in plan.refused)
     listener.filter_chains.extend(of_policies)
     if plan.passthrough:
         listener.default_filter_chain.CopyFrom(
@@ -120,12 +121,18 @@ def _outbound_chain(destination: Destination) -> FilterChain:
     return FilterChain(name=name, filter_chain_match=match, filters=_outbound_filters(destination))
 
 
-def _refused(port: int, addresses: tuple[str, ...]) -> FilterChain:
-    """What may not be called in the mesh, which would else be taken for the rest; it is closed."""
+def _refused(closed: Refused) -> FilterChain:
+    """What may not be called in the mesh, which would else be taken for the rest: requests get 403,
+    any other connection is closed.
+    """
+    kind = "http." if closed.http else ""
+    name = f"{names.REFUSED_CHAIN}{kind}{closed.port}"
     match = FilterChainMatch(
-        destination_port={"value": port}, prefix_ranges=[_host(address) for address in addresses]
+        destination_port={"value": closed.port},
+        prefix_ranges=[_host(address) for address in closed.addresses],
     )
-    return FilterChain(name=f"{names.REFUSED_CHAIN}{port}", filter_chain_match=match)
+    filters = [refuse_requests(name)] if closed.http else []
+    return FilterChain(name=name, filter_chain_match=match, filters=filters)
 
 
 def _outbound_filters(destination: Destination) -> list[Filter]:

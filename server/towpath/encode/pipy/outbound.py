@@ -31,7 +31,7 @@ the mesh the dialled address has chosen the service, whatever the Host.
 def outbound(let_out: Outbound, clusters: Mapping[str, ClusterConfig]) -> bytes:
     """Matches by port, and clusters: *clusters* are the in-mesh ones, by name."""
     in_mesh: dict[int, list[OutboundMatch]] = {}
-    refused = (_match(port, Protocol.HTTP, addresses) for port, addresses in let_out.refused)
+    refused = (_match(one.port, Protocol.HTTP, one.addresses) for one in let_out.refused)
     for match in (*_in_mesh(let_out.destinations), *refused):
         in_mesh.setdefault(match.port, []).append(match)
     opened: dict[int, list[OutboundMatch]] = {}

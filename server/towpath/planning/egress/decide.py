@@ -69,7 +69,7 @@ def decide(outbound: Outbound, attempt: Attempt) -> Decision:
         if http and (wrong := malformed(attempt)):
             return Decision(None, (), (reason, wrong))
         return Decision(destination.name, (), (reason,))
-    if any(attempt.port == n and attempt.address in there for n, there in outbound.refused):
+    if any(attempt.port == o.port and attempt.address in o.addresses for o in outbound.refused):
         return Decision(None, (), (f"{attempt.address}:{attempt.port} is closed in the mesh",))
     reasons = [_not_in_mesh(attempt)]
     return _in_address_range(outbound, _address_range(outbound, attempt), attempt, reasons)

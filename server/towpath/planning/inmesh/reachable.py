@@ -10,13 +10,11 @@ from collections import defaultdict
 from dataclasses import replace
 
 from towpath.model.mesh import Mesh
-from towpath.model.names import Account
-from towpath.model.plan import Destination, Destinations
+from towpath.model.names import Account, Protocol
+from towpath.model.plan import Destination, Destinations, Refused
 from towpath.planning.destinations import directory
 from towpath.planning.inbound import selecting
 from towpath.planning.inmesh.grants import callable_accounts
-
-Refused = tuple[tuple[int, tuple[str, ...]], ...]
 
 
 def reachable(mesh: Mesh, account: Account) -> Destinations:
@@ -40,15 +38,19 @@ def reachable(mesh: Mesh, account: Account) -> Destinations:
     )
 
 
-def refused(mesh: Mesh, account: Account) -> Refused:
-    """The addresses in the mesh that the account may not call, by port."""
+def refused(mesh: Mesh, account: Account) -> tuple[Refused, ...]:
+    """The addresses in the mesh that the account may not call, by port and what is spoken there."""
     mine = {
         (one.port, address) for one in mesh.query(reachable, account) for address in one.addresses
     }
-    by_port: dict[int, list[str]] = defaultdict(list)
-    for port, address in sorted(mesh.query(directory).dialled - mine):
-        by_port[port].append(address)
-    return tuple((port, tuple(addresses)) for port, addresses in by_port.items())
+    others: dict[tuple[int, bool], set[str]] = defaultdict(set)
+    for one in mesh.query(directory).reachable:
+        closed = [address for address in one.addresses if (one.port, address) not in mine]
+        if closed:
+            others[one.port, one.protocol is Protocol.HTTP].update(closed)
+    return tuple(
+        Refused(port, http, tuple(sorted(others[port, http]))) for port, http in sorted(others)
+    )
 
 
 def services_of(mesh: Mesh, account: Account) -> frozenset[tuple[str, str]]:
