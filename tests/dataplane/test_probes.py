@@ -51,6 +51,7 @@ CONTAINERS: list[dict[str, Any]] = [
 ]
 KINDS = {
     "http": ("app", "livenessProbe"),
+    "https": ("app", "readinessProbe"),
     "tcp": ("app", "startupProbe"),
     "grpc": ("cart", "livenessProbe"),
     "shop": ("cart", "readinessProbe"),
@@ -129,7 +130,7 @@ def test_a_probe_follows_the_application(app: Probed, kind: str) -> None:
     others = [where for name, where in KINDS.items() if name != kind]
     app.until(*KINDS[kind], 200)
     app.tell(f"{kind} off")
-    app.until(*KINDS[kind], 500 if kind == "http" else 503)
+    app.until(*KINDS[kind], 500 if kind.startswith("http") else 503)
     for where in others:
         app.until(*where, 200)
     app.tell(f"{kind} on")

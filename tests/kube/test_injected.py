@@ -9,6 +9,7 @@ import asyncio
 import base64
 import json
 import ssl
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ import pytest
 import yaml
 
 from support.dataplane import wait
-from support.dataplane.clients import curl_until
+from support.dataplane.clients import curl, curl_until
 from support.dataplane.envoy import binary
 from support.dataplane.hosts import Hosts
 from support.dataplane.iptables import without_redirect
@@ -134,6 +135,45 @@ def test_a_job_completes_with_its_sidecar(
     assert {"envoy": 0, "app": 0} == exit_codes
 
 
+def test_probes_are_answered_in_strict_mode_and_without_the_control_plane(
+    injecting: Injecting,
+    kubelet: Kubelet,
+    hosts: Hosts,  # noqa: ARG001 - the control plane is called by its name
+) -> None:
+    injecting.join("curl")
+    injecting.patch({"spec": {"traffic": {"mtls": "strict"}}})
+    web = pod("web", "curl")
+    web["metadata"]["labels"] = {"app": "web"}
+    (app,) = web["spec"]["containers"]
+    app["command"] = [sys.executable, "-m", "http.server", "--directory", "/srv", "8090"]
+    app["livenessProbe"] = {"httpGet": {"path": "/", "port": 8090}}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web", "namespace": "curl"},
+        "spec": {"selector": {"app": "web"}, "ports": [{"port": 8090, "appProtocol": "http"}]},
+    }
+    applied = injecting.cluster.apply(account("default", "curl"), service, web)
+    assert applied.exit_code == 0, applied.error
+    (app,) = kubelet.run("curl", "web")["spec"]["containers"]
+
+    def answers() -> tuple[int, int]:
+        """Of the probe, and of the application's own port."""
+        url = f"http://{POD_ADDRESSES['curl']}:8090/"
+        return kubelet.probe(app, "livenessProbe"), curl(injecting.network.control, url).status
+
+    context = kubelet.sidecar.tail
+    strict = "the probe is answered, and who has no certificate is not"
+    wait.until(answers, lambda seen: seen == (200, 0), what=strict, context=context)
+    injecting.server.process.kill()
+    try:
+        assert (200, 0) == answers()
+    finally:
+        injecting.patch({"spec": {"traffic": {"mtls": "permissive"}}})
+        injecting.server.start()
+    injecting.patch({"spec": {"traffic": {"mtls": "permissive"}}})
+
+
 def of_template(owner: Mapping[str, Any]) -> dict[str, Any]:
     """The pod that a controller makes for an object with a template."""
     metadata, template = owner["metadata"], owner["spec"]["template"]
@@ -158,7 +198,9 @@ def of_template(owner: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def test_a_sidecar_comes_back_with_the_renewed_token_and_is_sent_nothing_again(
-    injecting: Injecting, kubelet: Kubelet
+    injecting: Injecting,
+    kubelet: Kubelet,
+    hosts: Hosts,  # noqa: ARG001 - the control plane is called by its name
 ) -> None:
     injecting.join("curl")
     renewed = pod("renewed", "curl")
@@ -291,6 +333,37 @@ def test_a_stored_pod_comes_again_as_it_is(injecting: Injecting) -> None:
     ]
     assert ["osm-init", "envoy"] == mounting
     assert "PRIVATE KEY" not in json.dumps(stored)
+    assert "" == injecting.cluster.kubectl("get", "secrets", "-n", "copies", "-o", "name").out
+
+
+def test_a_dry_run_shows_the_sidecar_and_changes_nothing(injecting: Injecting) -> None:
+    injecting.join("dry")
+    injecting.cluster.apply(account("default", "dry"))
+    before = _versions(injecting.cluster)
+    injected = injecting.server.metric("towpath_injections_total", result="injected")
+    done = injecting.cluster.kubectl(
+        *("create", "--dry-run=server", "-o", "json", "-f", "-"),
+        stdin=yaml.safe_dump(pod("web", "dry")),
+    )
+
+    containers = [one["name"] for one in done.json()["spec"]["initContainers"]]
+    assert ["osm-init", "envoy"] == containers
+    after = injecting.server.metric("towpath_injections_total", result="injected")
+    assert injected + 1 == after
+    assert before == _versions(injecting.cluster)
+
+
+def _versions(cluster: Cluster) -> dict[str, str]:
+    """Every object, with its version, but for what changes by itself with time."""
+    kinds = [
+        kind
+        for kind in cluster.kubectl("api-resources", "--verbs=list", "-o", "name").out.split()
+        if not kind.startswith(("leases.", "events"))
+    ]
+    path = "{range .items[*]}{.metadata.uid} {.metadata.resourceVersion}{'\\n'}{end}"
+    shown = cluster.kubectl("get", ",".join(kinds), "-A", "-o", f"jsonpath={path}")
+    assert shown.exit_code == 0, shown.error
+    return dict(line.split() for line in shown.out.splitlines() if line.strip())
 
 
 def test_check_names_the_pods_that_have_no_sidecar(injecting: Injecting) -> None:

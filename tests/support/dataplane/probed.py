@@ -1,7 +1,7 @@
 """An application that the kubelet probes: HTTP, HTTPS, gRPC's health protocol, and an open port.
 
 Run it with a certificate and a key; each line that it reads says what is healthy from then on:
-`http on`, `grpc off`, `shop off` (a service of gRPC), `tcp off`.
+`http on`, `https off`, `grpc off`, `shop off` (a service of gRPC), `tcp off`.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 HTTP, HTTPS, GRPC, TCP = 8080, 9443, 9000, 5432
 SERVICE = "shop.v1.Cart"
 
-_healthy = {"http": True}
+_healthy = {"http": True, "https": True}
 
 
 class _Pages(BaseHTTPRequestHandler):
     """`/moved` leads elsewhere; every other page says what was asked for."""
 
     def do_GET(self) -> None:
-        status = 302 if self.path == "/moved" else 200 if _healthy["http"] else 500
+        scheme = "https" if isinstance(self.connection, ssl.SSLSocket) else "http"
+        status = 302 if self.path == "/moved" else 200 if _healthy[scheme] else 500
         text = f"{self.command} {self.path} {self.headers.get('X-Probe', '-')}\n".encode()
         self.send_response(status)
         if status == 302:
@@ -57,8 +58,8 @@ def main(certificate: str, key: str) -> None:
     open_port: socket.socket | None = None
     for line in sys.stdin:
         name, word = line.split()
-        if name == "http":
-            _healthy["http"] = word == "on"
+        if name in _healthy:
+            _healthy[name] = word == "on"
         elif name == "tcp":
             if open_port is not None:
                 open_port.close()

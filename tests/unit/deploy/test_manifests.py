@@ -32,6 +32,14 @@ def test_the_base_lists_each_file_beside_it() -> None:
         assert there == {name for name in listed if name.endswith(".yaml")}
 
 
+def test_the_webhook_is_asked_in_dry_runs_too_as_it_changes_nothing() -> None:
+    (configuration,) = (
+        one for one in kustomize("base") if one["kind"] == "MutatingWebhookConfiguration"
+    )
+
+    assert {"None"} == {webhook["sideEffects"] for webhook in configuration["webhooks"]}
+
+
 def test_the_image_is_that_of_this_version() -> None:
     images = {
         container["image"]

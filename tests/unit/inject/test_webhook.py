@@ -90,6 +90,14 @@ async def test_a_pod_gets_its_sidecar_by_a_patch() -> None:
     assert 2.0 == sample(door.metrics, TOTAL, result="injected")
 
 
+async def test_a_dry_run_is_answered_alike() -> None:
+    async with serving() as door:
+        response = await door.review(pod())
+        dry = await door.review(pod(), dryRun=True)
+
+    assert response == dry
+
+
 async def test_an_injected_pod_gets_no_patch() -> None:
     async with serving() as door:
         response = await door.review(pod())
