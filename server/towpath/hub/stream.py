@@ -58,6 +58,7 @@ class Stream:
         self._read: Snapshot | None = None  # what the reader took last
         self._changed_at: float | None = None
         self._taken = True  # what there is for the reader
+        self._completed = -1  # as of which revision of the endpoints the newest was completed
         self._woken = asyncio.Event()
         self.sees_another = False
         """Its pod is not there, and another has its name."""
@@ -187,7 +188,7 @@ class Stream:
         ask for what has changed: the reader must take it before the client is given more.
         """
         before = self._read
-        if not self._taken or before is None:
+        if not self._taken or before is None or self._completed == self._subscriptions.revision:
             return None
         newest = self._newest()
         return None if newest is before else newest
@@ -201,6 +202,7 @@ class Stream:
 
     def _replace(self, snapshot: Snapshot) -> None:
         """Take a snapshot, with its present endpoints, for the newest."""
+        self._completed = self._subscriptions.revision
         before, self._snapshot = self._snapshot, self._subscriptions.complete(snapshot)
         if self._snapshot is not before:
             self._subscriptions.move(before and before.destinations, snapshot.destinations)

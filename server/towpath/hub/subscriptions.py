@@ -44,6 +44,8 @@ class Subscriptions:
         self._users: Counter[Hashable] = Counter()
         self._unused: OrderedDict[Hashable, None] = OrderedDict()
         self._alive: dict[int, weakref.ref[ResourceSet]] = {}
+        self.revision = 0
+        """How often endpoints have come that may be new to a stream."""
 
     def complete(self, snapshot: Snapshot) -> Snapshot:
         """The snapshot with the endpoints that it is to have now."""
@@ -56,6 +58,7 @@ class Subscriptions:
         if before is endpoints:
             return []
         self._endpoints[destinations] = endpoints
+        self.revision += 1
         self._alive[id(endpoints)] = weakref.ref(endpoints, self._died(id(endpoints)))
         if before is None:
             return []

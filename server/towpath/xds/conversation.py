@@ -34,6 +34,7 @@ from towpath.xds.messages import (
 from towpath.xds.requests import RequestParser
 from towpath.xds.session import Session
 from towpath.xds.shared import SharedSession
+from towpath.xds.subscription import Subscription
 from towpath.xds.variant import Variant
 from towpath.xds.watchdog import ReadWatchdog
 from towpath.xds.wire import nonce_field
@@ -105,6 +106,7 @@ class Conversation:
         self._written_at: dict[str, float] = {}
         self._turn = asyncio.Lock()  # to step the session, and to write
         self._timer: asyncio.TimerHandle | None = None
+        self._subscriptions: dict[str, Subscription] = {}  # that were noted
 
     def begin(self, snapshot: Snapshot, first: Request) -> list[Event]:
         """Take the first request with the first snapshot: what comes of it, to be carried out."""
@@ -175,11 +177,16 @@ class Conversation:
         self._note_names(request.type_url)
 
     def _note_names(self, type_url: str) -> None:
-        if (names := self._session.subscribed(type_url)) is not None:
-            self._check_names(names)
-            self._stream.record.subscribe(type_url, names)
+        subscription = self._session.subscription(type_url)
+        if subscription is self._subscriptions.get(type_url):
+            return
+        assert subscription is not None
+        self._subscriptions[type_url] = subscription
+        count = len(subscription.names)
+        self._check_names(count)
+        self._stream.record.subscribe(type_url, count)
         if type_url == ENDPOINTS:
-            self._stream.subscribe(self._session.names(ENDPOINTS))
+            self._stream.subscribe(None if subscription.wildcard else subscription.names)
 
     def _check_names(self, count: int) -> None:
         """Each name costs work with each change: one client must not take all there is."""
@@ -232,7 +239,7 @@ class Conversation:
             self._metrics.push_seconds.observe(now - changed_at)
 
     def _acknowledged(self, ack: Ack) -> None:
-        whole = not self._session.lacks(ack.type_url)
+        whole = ack.type_url not in self._session.standing.lacking
         record = self._stream.record
         self._records.acknowledged(record, ack.type_url, version=ack.version, whole=whole)
         kind = short_name(ack.type_url)

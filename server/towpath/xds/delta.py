@@ -72,7 +72,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
     def signature(self) -> Hashable | None:
         same = super().signature()
         behind = self._behind or self._doubtful or self._blocked
-        if behind or self._compared is not self._view.of(self.type_url):
+        if behind or self._compared is not self._view.sets.get(self.type_url):
             return None
         return None if same is None else (same, self._responded)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from copy import copy
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Self
 
@@ -19,6 +19,7 @@ from towpath.rollout.clients import ClientRecord
 from towpath.rollout.records import Holding
 from towpath.xds.absence import absence_policy
 from towpath.xds.messages import Ack, Event, Node, ProtocolError, Reply, Request
+from towpath.xds.subscription import Subscription
 from towpath.xds.substream import Substream, never
 from towpath.xds.variant import Variant
 from towpath.xds.view import Effect, View
@@ -33,6 +34,22 @@ USERS = (LISTENER, ROUTES)
 
 ALONE = (SIDECAR,)
 """What waits for nothing, and nothing waits for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where a step has left the client: of which types something is kept from it, whether it has
+    answered every response, and whether something was left for later.
+    """
+
+    lacking: frozenset[str] = frozenset()
+    answered: bool = True
+    more: bool = False
+
+    @property
+    def at_rest(self) -> bool:
+        """True if nothing is to come of it but by another step."""
+        return self.answered and not (self.lacking or self.more)
 
 
 class Session:
@@ -61,9 +78,9 @@ class Session:
         self._variant = variant
         self._composer = composer
         self._view = View(client)
-        self._waits = waits
+        self.waits = waits
         self._only_type = only_type
-        self._node: Node | None = None
+        self.node: Node | None = None
         self._substreams: dict[str, Substream[Any]] = {}
         # Unique over the stream, so that no type's nonce is ever taken for another's.
         self._nonce = nonce or map(str, count(1)).__next__
@@ -71,6 +88,8 @@ class Session:
         self._led: set[str] = set()  # clusters sent before the client asked for endpoints
         self._new_clusters: set[str] = set()  # accepted, and perhaps without endpoints
         self._returned = False  # the client holds clusters from before this stream
+        self.standing = Standing()
+        """After the last step."""
         self.waiting: tuple[bool, bool] | None = None
         """What the last step found to be waiting, in both phases; None if it did not ask."""
 
@@ -89,7 +108,7 @@ class Session:
     def bind(self, client: ClientRecord, waits: Waits, node: Node | None) -> None:
         """It is that stream's from now on."""
         self._view.bind(client)
-        self._waits, self._node = waits, node
+        self.waits, self.node = waits, node
 
     def note(self, call: Callable[[Session], list[Event]]) -> tuple[list[Event], list[Effect]]:
         """What a step gives, and what it did to the client."""
@@ -103,8 +122,10 @@ class Session:
         """Equal for settled sessions that do the same from here on, whosever they are; None if that
         cannot be told.
         """
+        if self._new_clusters or not self.settled:
+            return None
         types = [substream.signature() for _, substream in sorted(self._substreams.items())]
-        if None in types or self._new_clusters or not self.settled:
+        if None in types:
             return None
         view, led = self._view, frozenset(self._led)
         kind = self._variant.name, self._only_type, id(self._composer), id(view.client.revisions)
@@ -129,6 +150,11 @@ class Session:
     def on_request(self, request: Request) -> list[Event]:
         """Take one request. Raises ProtocolError if the peer broke the protocol."""
         self.waiting = None
+        events = self._take(request)
+        self._stand()
+        return events
+
+    def _take(self, request: Request) -> list[Event]:
         self._check_node(request.node)
         if self._only_type is not None and request.type_url in ("", self._only_type):
             request = replace(request, type_url=self._only_type)
@@ -154,54 +180,40 @@ class Session:
         """Take the newest snapshot, or the same one because more, or less, may be sent of it."""
         self._view.take(snapshot)
         revoked = self._replies(SHORT_NAMES, lambda substream: substream.revoke())
-        return [*revoked, *self._advance()]
+        events = [*revoked, *self._advance()]
+        self._stand()
+        return events
 
     def on_time(self) -> list[Event]:
         """Go on with what has waited long enough, or with what was left for later."""
         for substream in self._substreams.values():
             if substream.has_more:
                 substream.look_at_more()
-        return self._advance()
+        events = self._advance()
+        self._stand()
+        return events
 
     @property
     def deadline(self) -> float | None:
         """When a wait ends although the client has not answered, by the waits' clock; at once if
         something was left for later.
         """
-        substreams = self._substreams.values()
-        left_for_later = [substream for substream in substreams if substream.brought]
-        more = any(substream.has_more for substream in left_for_later)
-        return -math.inf if more else self._waits.deadline
+        return -math.inf if self.standing.more else self.waits.deadline
 
     @property
     def settled(self) -> bool:
         """True if the client has answered every response, and is kept from nothing."""
-        if self.deadline is not None or self._any_unanswered(self._substreams):
-            return False
-        return not any(map(self.lacks, self._substreams))
+        return self.standing.at_rest and self.waits.deadline is None
 
-    def subscribed(self, type_url: str) -> int | None:
-        """How many names the client asks for (0: all, by the wildcard); None: not subscribed."""
+    def subscription(self, type_url: str) -> Subscription | None:
+        """What the client asks for of that type; None: it never has."""
         substream = self._substreams.get(type_url)
-        return None if substream is None else len(substream.subscription.names)
-
-    def names(self, type_url: str) -> frozenset[str] | None:
-        """The names that the client asks for; None: all, by the wildcard."""
-        substream = self._substreams.get(type_url)
-        if substream is None:
-            return frozenset()
-        return None if substream.subscription.wildcard else substream.subscription.names
+        return None if substream is None else substream.subscription
 
     def holding(self, type_url: str) -> Holding | None:
         """What is known of each resource of that type; None: not subscribed."""
         substream = self._substreams.get(type_url)
         return None if substream is None else substream.holding()
-
-    def lacks(self, type_url: str) -> bool:
-        """True if something of that type must not be sent to the client."""
-        substream = self._substreams.get(type_url)
-        at_rest = substream is not None and self._rests(substream)
-        return not at_rest and bool(self._view.blocked(type_url))
 
     def _begin(self, request: Request) -> None:
         substream = self._variant.substream(
@@ -213,10 +225,19 @@ class Session:
         self._substreams[request.type_url] = substream
         self._returned |= substream.returned and request.type_url == CLUSTER and not self._only_type
 
+    def _stand(self) -> None:
+        """Say where this step has left the client."""
+        substreams = self._substreams.values()
+        more = [one.has_more for one in substreams if one.brought]
+        moving = [one.type_url for one in substreams if not self._rests(one)]
+        lacking = [type_url for type_url in moving if self._view.blocked(type_url)]
+        answered = not self._any_unanswered(self._substreams)
+        self.standing = Standing(frozenset(lacking), answered, any(more))
+
     def _advance(self) -> list[Event]:
         """Send whatever may be sent now."""
         self._kept = False
-        over = self._waits.over(MAKE)
+        over = self.waits.over(MAKE)
         makers = [*self._push(SECRET), *self._push(CLUSTER, keep=self._must_keep)]
         await_secrets = not over and self._any_unanswered([SECRET])
         if await_secrets:
@@ -237,7 +258,7 @@ class Session:
         waiting = must_wait and any(self._outdated(t) or self._searches(t) for t in USERS)
         waiting = waiting or await_secrets
         self.waiting = waiting, self._kept
-        return [*narrowed, *makers, *users, *self._waits.update_both(self.waiting)]
+        return [*narrowed, *makers, *users, *self.waits.update_both(self.waiting)]
 
     def _narrowed(self, types: Iterable[str]) -> list[Reply]:
         """What must not wait of types that have to: what is taken away, and what was asked for."""
@@ -322,7 +343,7 @@ class Session:
 
     def _must_keep(self) -> bool:
         """True if nothing may be taken from the client that what it holds may still use."""
-        if self._waits.over(BREAK):
+        if self.waits.over(BREAK):
             return False
         if self._returned and any(t not in self._substreams for t in USERS):
             return True  # what it holds of those it has not said yet
@@ -353,12 +374,12 @@ class Session:
 
     def _check_node(self, node: Node | None) -> None:
         """The first request says who speaks; it may be said again, but not changed."""
-        if self._node is None:
+        if self.node is None:
             if node is None or not node.id:
                 raise ProtocolError("the first request on a stream must have a node with an id")
-            self._node = node
+            self.node = node
             self._view.absence = absence_policy(node)
-        elif node is not None and node.id and node.id != self._node.id:
+        elif node is not None and node.id and node.id != self.node.id:
             raise ProtocolError(
-                f"node id {node.id!r} differs from {self._node.id!r}, which this stream began with"
+                f"node id {node.id!r} differs from {self.node.id!r}, which this stream began with"
             )

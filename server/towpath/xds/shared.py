@@ -8,6 +8,7 @@ has settled, it is shared with those that have come to the same state.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -20,7 +21,8 @@ from towpath.rollout.records import Holding
 from towpath.xds.absence import absence_policy
 from towpath.xds.messages import Event, Node, Request, SotwRequest, Waited
 from towpath.xds.nonces import Nonces
-from towpath.xds.session import Session
+from towpath.xds.session import Session, Standing
+from towpath.xds.subscription import Subscription
 from towpath.xds.view import Effect
 from towpath.xds.waits import Waits
 
@@ -123,30 +125,27 @@ class SharedSession:
         return self._step(None, lambda session: session.on_time())
 
     @property
+    def standing(self) -> Standing:
+        """As `Session.standing`."""
+        return self._state.session.standing
+
+    @property
     def deadline(self) -> float | None:
         """As `Session.deadline`."""
-        return self._session.deadline
+        return -math.inf if self.standing.more else self._waits.deadline
 
     @property
     def settled(self) -> bool:
         """As `Session.settled`."""
-        return self._session.settled
+        return self.standing.at_rest and self._waits.deadline is None
 
-    def subscribed(self, type_url: str) -> int | None:
-        """As `Session.subscribed`."""
-        return self._session.subscribed(type_url)
-
-    def names(self, type_url: str) -> frozenset[str] | None:
-        """As `Session.names`."""
-        return self._state.session.names(type_url)
+    def subscription(self, type_url: str) -> Subscription | None:
+        """As `Session.subscription`."""
+        return self._state.session.subscription(type_url)
 
     def holding(self, type_url: str) -> Holding | None:
         """As `Session.holding`."""
         return self._session.holding(type_url)
-
-    def lacks(self, type_url: str) -> bool:
-        """As `Session.lacks`."""
-        return self._session.lacks(type_url)
 
     def close(self) -> None:
         """The stream has ended."""
@@ -158,7 +157,8 @@ class SharedSession:
     def _session(self) -> Session:
         """This stream's, until another takes it up."""
         session = self._state.session
-        session.bind(self._client, self._waits, self._node)
+        if session.waits is not self._waits or session.node is not self._node:
+            session.bind(self._client, self._waits, self._node)
         return session
 
     def _key(self, request: Request) -> Hashable | None:

@@ -51,7 +51,7 @@ class Subscription:
         lists, the subscription has ended.
         """
         if not (subscribe or unsubscribe):
-            return self if self.explicit else replace(self, wildcard=True)
+            return self if self.explicit or self.wildcard else replace(self, wildcard=True)
         wildcard = (self.wildcard or WILDCARD in subscribe) and WILDCARD not in unsubscribe
         names = self.names | subscribe if self.names else frozenset(subscribe)
         if unsubscribe or WILDCARD in names:

@@ -112,11 +112,11 @@ class Substream(ABC, Generic[R]):
         """Equal for those that do the same from here on; None if that cannot be told: while the
         client was not sent all that it is to hold, or holds what is not known in full.
         """
-        target, resources = self._view.of(self.type_url), self.resources
+        target, resources = self._view.sets.get(self.type_url), self.resources
         differ = self.brought or self.keeps or self._owed or self._unanswered.responses
         if differ or resources.base is not target:
             return None
-        if not all(one.packed for one in resources.own.values() if one is not None):
+        if resources.own and not all(one.packed for one in resources.own.values() if one):
             return None
         limited = resources.limited_to == self.subscription.names
         if not limited and resources.limited_to is not None:

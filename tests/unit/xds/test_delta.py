@@ -217,6 +217,7 @@ def test_how_many_names_are_asked_for_is_known() -> None:
     peer.ask(LISTENER)
     peer.ask(ENDPOINTS, "a", "b")
 
-    counts = [peer.session.subscribed(t) for t in (LISTENER, ENDPOINTS, ROUTES)]
+    subscriptions = [peer.session.subscription(t) for t in (LISTENER, ENDPOINTS, ROUTES)]
+    counts = [one and len(one.names) for one in subscriptions]
 
     assert counts == [0, 2, None]

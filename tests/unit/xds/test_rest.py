@@ -112,7 +112,8 @@ def _loses_a_name(peer: Peer, _: ClientRecord) -> bool:
 def _rejects_it_elsewhere(peer: Peer, client: ClientRecord) -> bool:
     content = resource(ENDPOINTS, "a", "1")
     client.rejected(ENDPOINTS, "v", {"a": content}, {}, "a: no")
-    return peer.session.lacks(ENDPOINTS) and not peer.session.settled
+    peer.publish(CONTENTS)
+    return ENDPOINTS in peer.session.standing.lacking and not peer.session.settled
 
 
 Step = Callable[[Peer, ClientRecord], bool]
