@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Set
 
@@ -91,10 +92,9 @@ class Followers:
             self._forget(query)
 
     @property
-    def next_at(self) -> float | None:
-        """When `forget_left` has something to forget; None: there is nothing."""
-        at = next(iter(self._left.values()), None)
-        return None if at is None else at + REMEMBERED_SECONDS
+    def next_at(self) -> float:
+        """When `forget_left` has something to forget; infinite: there is nothing."""
+        return next(iter(self._left.values()), math.inf) + REMEMBERED_SECONDS
 
     def forget_left(self) -> None:
         """Forget what was made for sidecars that have not come back."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterable, Iterator
 from functools import partial
 from typing import TypeVar
@@ -142,10 +143,10 @@ class Hub:
         """End what has lasted long enough, each at its time."""
         while True:
             self._times_changed.clear()
-            times = (self.quarantine.next_at, self._followers.next_at)
-            at = min((at for at in times if at is not None), default=None)
+            at = min(self.quarantine.next_at, self._followers.next_at)
+            left = None if math.isinf(at) else max(at - self._clock(), 0.0)
             try:
-                async with asyncio.timeout(None if at is None else max(at - self._clock(), 0.0)):
+                async with asyncio.timeout(left):
                     await self._times_changed.wait()
             except TimeoutError:
                 self.quarantine.pass_time()

@@ -6,7 +6,7 @@ layers: a layer is encoded, hashed and compared once, however many snapshots hol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
@@ -168,6 +168,11 @@ class ResourceSet(Mapping[str, Resource]):  # noqa: PLW1641 (no Mapping has a ha
             if resource is not None:
                 return resource
         return None
+
+    def among(self, names: Iterable[str]) -> list[Resource]:
+        """What there is under *names*."""
+        present = map(self.find, names)
+        return [resource for resource in present if resource is not None]
 
     def missing(self, names: frozenset[str]) -> frozenset[str]:
         """Those of *names* under which there is nothing."""

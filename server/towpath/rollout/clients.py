@@ -69,10 +69,7 @@ class ClientRecord:
         """Names in *resources* that must not be sent to this client now. Changes nothing."""
         names = self._cohort.blocked(self, resources)
         if self.rejections:
-            mine = [of for of in self.rejections if of[0] == resources.type_url]
-            present = [resources.find(name) for _, name, _ in mine]
-            same = zip(mine, present, strict=True)
-            names |= {of[1] for of, r in same if r and r.version == of[2] and self._rejects(of)}
+            names |= self._own(resources, but=names)
         bisection = self.bisections.get(resources.type_url)
         if bisection is not None and bisection.groups:
             names |= bisection.pending() & resources.keys()
@@ -131,14 +128,12 @@ class ClientRecord:
         bisection = self.bisections.setdefault(type_url, Bisection())
         bad = bisection.rejected(new, text)
         self.revisions[type_url] += 1
-        now, message = self._cohort.now, shorten(text, LONGEST_TEXT)
-        for resource in (new[name] for name in bad if name in new):
+        message = shorten(text, LONGEST_TEXT)
+        for resource in [new[name] for name in bad if name in new]:
             previous = before.get(resource.name)
             previous = previous if previous is not None and previous.packed else None
-            of = content(resource)
-            rejection = Rejection(self.node_id, resource, previous, message, now)
-            self.rejections[of] = rejection
-            self._cohort.rejected(self, of, rejection)
+            rejection = self._cohort.rejected(self, resource, before=previous, text=message)
+            self.rejections[content(resource)] = rejection
         if len(self.rejections) > self._most:
             self._forget_unused()
         return bad
@@ -200,6 +195,15 @@ class ClientRecord:
         snapshots = (snapshot for snapshot in self._streams.values() if snapshot is not None)
         there = (snapshot.of(type_url).find(name) for snapshot in snapshots)
         return any(resource is not None and resource.version == version for resource in there)
+
+    def _own(self, resources: ResourceSet, *, but: frozenset[str]) -> set[str]:
+        """Names in *resources* that it has rejected itself."""
+        type_url = resources.type_url
+        mine = [of for of in self.rejections if of[0] == type_url and of[1] not in but]
+        if not mine:
+            return set()
+        present = set(map(content, resources.among([name for _, name, _ in mine])))
+        return {of[1] for of in mine if of in present and self._rejects(of)}
 
     def _rejects(self, of: Content) -> bool:
         rejection = self.rejections.get(of)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -83,11 +84,6 @@ class Cohort:
         self._watched: dict[str, Counter[str]] = {}  # names by type
         self._counts: Counter[State] = Counter()
 
-    @property
-    def now(self) -> float:
-        """The present, in seconds."""
-        return self._rules.clock()
-
     def too_old(self, rejection: Rejection) -> bool:
         """True if it was so long ago that it does not count any more."""
         return self._rules.clock() - rejection.at >= self._rules.settings.quarantine_expiry
@@ -102,8 +98,8 @@ class Cohort:
         watched = self._watched.get(resources.type_url)
         if not watched:
             return frozenset()
-        present = [resources.find(name) for name in watched]
-        return frozenset([r.name for r in present if r is not None and self._blocks(client, r)])
+        present = resources.among(watched)
+        return frozenset([r.name for r in present if self._blocks(client, r)])
 
     def refuses(self, of: Content) -> bool:
         """True if no client is sent this content."""
@@ -157,13 +153,22 @@ class Cohort:
             if record is not None and record.state is State.ON_TRIAL:
                 self._release(record, self.holders.of(of), record.since)
 
-    def rejected(self, client: Member, of: Content, rejection: Rejection) -> None:
+    def rejected(
+        self, client: Member, resource: Resource, *, before: Resource | None, text: str
+    ) -> Rejection:
         """A client rejected this: is it alone, or is the content bad?"""
-        record = self._records.get(of) or ContentRecord(self.state(of), self._rules.clock())
-        if record.state in (State.ACCEPTED, State.QUARANTINED):
-            return
-        record.rejections[client.account] = rejection
-        self.revisions[of[0]] += 1
+        of = content(resource)
+        rejection = Rejection(client.node_id, resource, before, text, self._rules.clock())
+        record = self._records.get(of) or ContentRecord(self.state(of), rejection.at)
+        if record.state not in (State.ACCEPTED, State.QUARANTINED):
+            record.rejections[client.account] = rejection
+            self.revisions[of[0]] += 1
+            self._judge(client, of, record, rejection)
+        return rejection
+
+    def _judge(
+        self, client: Member, of: Content, record: ContentRecord, rejection: Rejection
+    ) -> None:
         holders = self.holders.of(of)
         # What is in no snapshot stood in for something, as it may for a client of any account.
         alone = {holder.account for holder in holders} == {client.account}
@@ -199,17 +204,15 @@ class Cohort:
         return bool(self._records)
 
     @property
-    def next_at(self) -> float | None:
-        """When `pass_time` has something to do; None: nothing waits."""
-        times = map(self._ends_at, self._records.values())
-        return min((at for at in times if at is not None), default=None)
+    def next_at(self) -> float:
+        """When `pass_time` has something to do; infinite: nothing waits."""
+        return min(map(self._ends_at, self._records.values()), default=math.inf)
 
     def pass_time(self) -> None:
         """End the waits that have lasted long enough, and what was in quarantine long enough."""
         now = self._rules.clock()
         for of, record in tuple(self._records.items()):
-            ends_at = self._ends_at(record)
-            if ends_at is None or now < ends_at:
+            if now < self._ends_at(record):
                 continue
             if record.state is State.ON_TRIAL and record.rejections:
                 self._put(of, record, State.WAITED)
@@ -230,14 +233,14 @@ class Cohort:
         """For each that has rejected it, another is asked, however few canaries there are to be."""
         return len(record.canaries) < max(self._rules.settings.canaries, len(record.rejections) + 1)
 
-    def _ends_at(self, record: ContentRecord) -> float | None:
+    def _ends_at(self, record: ContentRecord) -> float:
         match record.state:
             case State.ON_TRIAL:
                 return record.since + self._rules.settings.canary_wait
             case State.QUARANTINED:
                 return record.since + self._rules.settings.quarantine_expiry
             case _:
-                return None
+                return math.inf
 
     # Who may move content from state to state: see the head of the package.
 

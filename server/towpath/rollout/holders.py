@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import chain
 from typing import Generic, TypeVar
 
 from towpath.model.snapshot import Layer, Snapshot
@@ -40,8 +41,7 @@ class Holders(Generic[H]):
 
     def of(self, content: Content) -> list[H]:
         """All in whose snapshots that content is, each once."""
-        layers = self._layers(content)
-        return list(dict.fromkeys([holder for holders in layers for holder in holders]))
+        return list(dict.fromkeys(chain.from_iterable(self._layers(content))))
 
     def hold(self, content: Content) -> bool:
         """True if that content is in a snapshot of any of them."""
@@ -50,6 +50,9 @@ class Holders(Generic[H]):
     def _layers(self, content: Content) -> list[Counter[H]]:
         type_url, name, version = content
         layers = self._by_layer.get(type_url, {})
-        resources = [layer.find(name) for layer in layers]
-        pairs = zip(layers.values(), resources, strict=True)
-        return [holders for holders, r in pairs if r is not None and r.version == version]
+        there = []
+        for layer, holders in layers.items():
+            resource = layer.find(name)
+            if resource is not None and resource.version == version:
+                there.append(holders)
+        return there

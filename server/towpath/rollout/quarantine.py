@@ -6,8 +6,10 @@ clock is passed in.
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
 
 from towpath.model.names import Account
 from towpath.model.snapshot import Resource
@@ -104,10 +106,9 @@ class Quarantine:
         return any(self._cohorts.values()) or any(self.clients())
 
     @property
-    def next_at(self) -> float | None:
-        """When the next wait ends or the next quarantine expires; None if there is none."""
-        times = (cohort.next_at for cohort in self._cohorts.values())
-        return min((at for at in times if at is not None), default=None)
+    def next_at(self) -> float:
+        """When the next wait ends or the next quarantine expires; infinite if there is none."""
+        return min(map(attrgetter("next_at"), self._cohorts.values()), default=math.inf)
 
     def pass_time(self) -> None:
         """End the waits that have lasted long enough, and what was in quarantine long enough."""

@@ -120,7 +120,7 @@ class Conversation:
         """Answer requests and push snapshots until the client ends the stream."""
         reading = asyncio.create_task(self._answer(reader, variant))
         reading.add_done_callback(lambda _: self._stream.wake())
-        self._set_timer()
+        self._end_turn()
         try:
             while True:
                 await self._stream.woken()
@@ -129,7 +129,7 @@ class Conversation:
                     return
                 async with self._turn:
                     await self._look()
-                    self._set_timer()
+                    self._end_turn()
         finally:
             if self._timer is not None:
                 self._timer.cancel()
@@ -142,7 +142,7 @@ class Conversation:
             request = await self._parser.parse(variant, data)
             async with self._turn:
                 await self._take(request)
-                self._set_timer()
+                self._end_turn()
 
     async def _look(self) -> None:
         """Step to a new snapshot, or go on with what had to wait until now."""
@@ -155,12 +155,14 @@ class Conversation:
                 events = self._session.on_time()
             await self.carry_out(events)
 
-    def _set_timer(self) -> None:
-        """Have the stream looked at when a wait ends."""
+    def _end_turn(self) -> None:
+        """Note where that has left the client; have the stream looked at when a wait ends."""
+        standing, deadline = self._session.standing, self._session.deadline
+        settled = standing.at_rest and deadline is None
+        self._records.settled(self._stream.record, now=settled)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        deadline = self._session.deadline
         if deadline is not None:
             left = max(deadline - self._clock(), 0.0)
             self._timer = asyncio.get_running_loop().call_later(left, self._stream.wake)
@@ -207,7 +209,6 @@ class Conversation:
                 case Waited():
                     result = "expired" if event.expired else "answered"
                     self._metrics.wait_seconds.labels(event.phase, result).observe(event.seconds)
-        self._records.settled(self._stream.record, now=self._session.settled)
 
     async def _write(self, reply: Reply, *, changed_at: float | None) -> None:
         message = reply.body + nonce_field(reply.nonce)

@@ -64,6 +64,11 @@ class DeltaSubstream(Substream[DeltaRequest]):
             self.look_at_more()
         return events
 
+    def overtaken(self, request: DeltaRequest) -> bool:
+        """Never: each request says what has changed."""
+        del request
+        return False
+
     def part(self, view: View) -> None:
         super().part(view)
         self._owed, self._behind = set(self._owed), set(self._behind)
@@ -198,10 +203,10 @@ class DeltaSubstream(Substream[DeltaRequest]):
             return []
         if request.error is None:
             return [self._acknowledged(sent)]
-        nack, names = self._rejected(sent, request.error)
+        nack, names, restored = self._rejected(sent, request.error)
         for name in names:
             self._fall_back(name, sent)
-        self._owed |= self._to_restore(nack.names, sent)
+        self._owed |= restored
         return [nack]
 
     def _fall_back(self, name: str, sent: Sent) -> None:
@@ -254,13 +259,14 @@ class DeltaSubstream(Substream[DeltaRequest]):
             return NOTHING
         blocked = candidates & names
         missing = target.missing(candidates)
-        unknown = missing - self.resources.among(missing)
-        absent = sorted(self._told(unknown))
+        unknown = missing and missing - self.resources.among(missing)
+        absent = sorted(self._told(unknown)) if unknown else []
         new, removed = list[Resource](), absent[:MOST_TOLD]
         for name in sorted(candidates - unknown):
-            before, resource = self.resources.get(name), self._given(name, target, blocked)
+            before = self.resources.find(name)
+            resource = self._given(name, before, target, blocked)
             if resource is not None:
-                if name in self._owed or resource != before:
+                if name in self._owed or (resource is not before and resource != before):
                     new.append(resource)
             elif name in blocked and not self._view.client.refuses(target[name]):
                 continue  # it is only blocked for a while
@@ -273,17 +279,20 @@ class DeltaSubstream(Substream[DeltaRequest]):
         """Names that must be looked at: all of them at first, then those that may differ."""
         if self._compared is None:
             everything = target if self.subscription.wildcard else ()
-            names = {*self.resources, *self.subscription.names, *everything}
+            names = frozenset((*self.resources, *self.subscription.names, *everything))
         else:
             changed = blocked
             if target is not self._compared:
                 changed = blocked | target.changed_since(self._compared)
-            names = {name for name in changed if self.subscription.wants(name)} | self._doubtful
-        return frozenset(names | self._behind | self._owed)
+            if not self.subscription.wildcard:
+                changed &= self.subscription.names
+            names = changed | self._doubtful
+        return names | self._behind | self._owed
 
-    def _given(self, name: str, target: ResourceSet, blocked: frozenset[str]) -> Resource | None:
-        """What the client is to hold under that name now."""
-        before = self.resources.get(name)
+    def _given(
+        self, name: str, before: Resource | None, target: ResourceSet, blocked: frozenset[str]
+    ) -> Resource | None:
+        """What a client that holds *before* is to hold under that name now."""
         if name in blocked:
             return self._view.stand_in(before, target[name])
         resource = target.find(name)

@@ -38,18 +38,13 @@ ALONE = (SIDECAR,)
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """Where a step has left the client: of which types something is kept from it, whether it has
-    answered every response, and whether something was left for later.
+    """Where a step has left the client: of which types something is kept from it, whether something
+    was left for later, and whether neither is so, and it has answered every response.
     """
 
     lacking: frozenset[str] = frozenset()
-    answered: bool = True
     more: bool = False
-
-    @property
-    def at_rest(self) -> bool:
-        """True if nothing is to come of it but by another step."""
-        return self.answered and not (self.lacking or self.more)
+    at_rest: bool = True
 
 
 class Session:
@@ -228,11 +223,11 @@ class Session:
     def _stand(self) -> None:
         """Say where this step has left the client."""
         substreams = self._substreams.values()
-        more = [one.has_more for one in substreams if one.brought]
+        more = any(one.has_more for one in substreams if one.brought)
         moving = [one.type_url for one in substreams if not self._rests(one)]
-        lacking = [type_url for type_url in moving if self._view.blocked(type_url)]
-        answered = not self._any_unanswered(self._substreams)
-        self.standing = Standing(frozenset(lacking), answered, any(more))
+        lacking = frozenset([type_url for type_url in moving if self._view.blocked(type_url)])
+        at_rest = not (more or lacking or self._any_unanswered(self._substreams))
+        self.standing = Standing(lacking, more, at_rest)
 
     def _advance(self) -> list[Event]:
         """Send whatever may be sent now."""

@@ -132,12 +132,7 @@ class SharedSession:
     @property
     def deadline(self) -> float | None:
         """As `Session.deadline`."""
-        return -math.inf if self.standing.more else self._waits.deadline
-
-    @property
-    def settled(self) -> bool:
-        """As `Session.settled`."""
-        return self.standing.at_rest and self._waits.deadline is None
+        return -math.inf if self._state.session.standing.more else self._waits.deadline
 
     def subscription(self, type_url: str) -> Subscription | None:
         """As `Session.subscription`."""
@@ -224,7 +219,11 @@ class SharedSession:
 
     @property
     def _settles(self) -> bool:
-        """False if the stream cannot share its session for a reason that is not in the session."""
+        """False if the stream cannot share its session: it is not at rest, or for a reason that is
+        not in the session.
+        """
+        if not self._state.session.standing.at_rest:
+            return False
         return not self._client.has_rejected and self._waits.deadline is None
 
     def _arrive(self, step: Step) -> None:

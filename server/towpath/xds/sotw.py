@@ -129,7 +129,7 @@ class SotwSubstream(Substream[SotwRequest]):
         return []
 
     def _take_rejection(self, sent: Sent, text: str) -> Nack:
-        nack, names = self._rejected(sent, text)
+        nack, names, restored = self._rejected(sent, text)
         if sent.untried:
             return nack
         lost = {name for name in names if self.resources.find(name) == sent.new[name]}
@@ -137,7 +137,7 @@ class SotwSubstream(Substream[SotwRequest]):
             self._doubtful = sent.unsure or not nack.names
             before = {name: sent.before.get(name) for name in lost}
             self._fall_back(self.resources.changed(before))
-            self._owed |= self._to_restore(nack.names, sent)
+            self._owed |= restored
         return nack
 
     def _fall_back(self, resources: Holdings) -> None:

@@ -93,9 +93,9 @@ class Substream(ABC, Generic[R]):
     def on_request(self, request: R) -> list[Event]:
         """Take a request: what was learnt from it."""
 
-    def overtaken(self, request: R) -> bool:  # noqa: ARG002 (the variants differ in it)
+    @abstractmethod
+    def overtaken(self, request: R) -> bool:
         """True if the client will say by a later request what it wants."""
-        return False
 
     def fork(self, view: View) -> Self:
         """Another one in the same state, which sees *view*."""
@@ -191,28 +191,24 @@ class Substream(ABC, Generic[R]):
             self._view.accept(self.type_url, sent.new)
         return Ack(self.type_url, sent.version, frozenset(sent.new.keys() - sent.before.keys()))
 
-    def _to_restore(self, names: Iterable[str], sent: Sent) -> frozenset[str]:
-        """Of rejected names those of which the client is to be sent again what it accepted last.
-
-        Envoy goes on with that, but has the rejected secret at hand, and until it is given another
-        rejects every listener and cluster that would use it.
-        """
-        if self.type_url != SECRET:
-            return frozenset()
-        return frozenset(n for n in names if n in sent.before and sent.before[n].packed)
-
-    def _rejected(self, sent: Sent, text: str) -> tuple[Nack, Iterable[str]]:
+    def _rejected(self, sent: Sent, text: str) -> tuple[Nack, Iterable[str], frozenset[str]]:
         """Remember what a NACK speaks of: with no names while they are still searched for; and the
-        names of which the client may not have taken what was new.
+        names of which the client may not have taken what was new, and those that it is to be sent
+        again as it accepted them last.
 
-        A bad one keeps Envoy from applying those beside it, but for listeners and clusters. What it
+        A bad one keeps Envoy from applying those beside it, but for listeners and clusters. With
+        secrets Envoy goes on with what it accepted last, but has the rejected one at hand, and
+        until it is given another rejects every listener and cluster that would use it. What it
         says of a secret may quote it.
         """
-        text = without_keys(text) if self.type_url == SECRET else text
+        secret = self.type_url == SECRET
+        text = without_keys(text) if secret else text
         names: tuple[str, ...] = ()
         if not sent.untried:
             names = self._view.client.rejected(
                 self.type_url, sent.version, sent.new, sent.before, text
             )
         nack = Nack(type_url=self.type_url, version=sent.version, message=text, names=names)
-        return nack, names if names and self.type_url in FULL_STATE else tuple(sent.new)
+        lost = names if names and self.type_url in FULL_STATE else tuple(sent.new)
+        accepted = [n for n in names if n in sent.before and sent.before[n].packed]
+        return nack, lost, frozenset(accepted if secret else ())
