@@ -10,8 +10,8 @@ from google.rpc.status_pb2 import Status
 
 from support.control_plane import ControlPlane, control_plane
 from support.resources import content_of, snapshot
+from support.running_hub import Compose
 from support.xds.stream import RawStream
-from towpath.hub.hub import Compose
 from towpath.model.mesh import Mesh
 from towpath.model.names import ClientKind, SidecarId
 from towpath.model.snapshot import Snapshot

@@ -16,7 +16,7 @@ import grpc
 import yaml
 
 from support.kube.cluster import free_ports
-from support.running_hub import hub_that
+from support.running_hub import Compose, hub_that
 from support.serving import DEFAULTS, serving
 from support.tokens import AUDIENCE, Issuer
 from support.xds.stream import RawStream
@@ -25,9 +25,8 @@ from towpath.access.login import TokenLogin
 from towpath.access.tls import ServerTls
 from towpath.app.grpc_server import Ports
 from towpath.clock import utc_now
-from towpath.hub.compose import without_endpoints
 from towpath.hub.debounce import Debounce
-from towpath.hub.hub import Compose, Hub
+from towpath.hub.hub import Hub
 from towpath.rollout.records import StreamRecords
 from towpath.settings import MeshSettings, RolloutSettings, StreamLimits
 from towpath.sources.files import FilesSource
@@ -97,7 +96,7 @@ async def control_plane(
     tmp_path: Path,
     *,
     follow: bool = True,
-    compose: Compose = without_endpoints,
+    compose: Compose | None = None,
     tls: TlsFiles | None = None,
     people: frozenset[str] = frozenset(),
     limits: StreamLimits = DEFAULTS,

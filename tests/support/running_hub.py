@@ -6,22 +6,24 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Hashable
 from dataclasses import dataclass
 
 from support.objects import fill
-from towpath.hub.compose import without_endpoints
 from towpath.hub.debounce import Debounce
-from towpath.hub.hub import Compose, Hub
+from towpath.hub.hub import Hub
 from towpath.hub.stream import Stream
 from towpath.model.credentials import Credential, Subscriber
-from towpath.model.mesh import Object
+from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.rollout.records import StreamRecords
 from towpath.settings import MeshSettings, RolloutSettings
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
+
+Compose = Callable[[Mesh, ClientKind, SidecarId], Snapshot | None]
+"""What one sidecar is to hold; None for an unknown pod."""
 
 WITHIN_S = 30.0
 TURNS = 10
@@ -73,15 +75,27 @@ class RunningHub:
             await asyncio.sleep(0.005)
 
 
-def hub_that(compose: Compose) -> type[Hub]:
-    """A hub that publishes what *compose* makes in place of snapshots of the mesh."""
-    return type("HubOfOtherSnapshots", (Hub,), {"_compose": staticmethod(compose)})
+def hub_that(compose: Compose | None) -> type[Hub]:
+    """A hub that publishes what *compose* makes in place of snapshots of the mesh, for each sidecar
+    alone; None: the hub as it is.
+    """
+    if compose is None:
+        return Hub
+
+    def group(_: Mesh, kind: ClientKind, sidecar: SidecarId) -> Hashable:
+        return kind, sidecar
+
+    def composed(mesh: Mesh, of: tuple[ClientKind, SidecarId]) -> Snapshot | None:
+        return compose(mesh, *of)
+
+    queries = {"_group": staticmethod(group), "_compose": staticmethod(composed)}
+    return type("HubOfOtherSnapshots", (Hub,), queries)
 
 
 @contextlib.asynccontextmanager
 async def running_hub(
     *,
-    compose: Compose = without_endpoints,
+    compose: Compose | None = None,
     clock: Callable[[], float] = time.monotonic,
     rollout: RolloutSettings | None = None,
 ) -> AsyncIterator[RunningHub]:

@@ -8,7 +8,8 @@ port's, the outbound listener a service account's, the inbound parts a set of se
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVarTuple, cast
 
 from towpath.encode import envoy, grpc, pipy
@@ -24,6 +25,7 @@ from towpath.model.plan import (
     Inbound,
     Outbound,
     Plan,
+    PlanBasis,
     ProxylessPlan,
     ProxylessTargets,
     ServerMtls,
@@ -32,7 +34,7 @@ from towpath.model.plan import (
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SIDECAR
-from towpath.planning import endpoints, inbound, outbound, plan, proxyless
+from towpath.planning import endpoints, inbound, outbound, plan, plan_basis, proxyless
 from towpath.planning.config import config
 from towpath.planning.identity import accounts_behind
 
@@ -42,25 +44,55 @@ Layers = Mapping[str, tuple[Layer, ...]]
 """Those of a snapshot, or of a part of one, by type URL."""
 
 
+@dataclass(frozen=True)
+class Group:
+    """Clients that are to hold the same: of one kind, and one account or basis of plans; a Pipy
+    *sidecar* is alone in its own.
+    """
+
+    kind: ClientKind
+    basis: PlanBasis | Account
+    sidecar: SidecarId | None = None
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.kind, self.basis, self.sidecar))
+
+
 def snapshot(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
     """What the sidecar is to hold; None for a pod that does not exist."""
-    without = without_endpoints(mesh, kind, sidecar)
-    if without is None or without.destinations is None:
+    its_group = group(mesh, kind, sidecar)
+    if its_group is None:
+        return None
+    without = without_endpoints(mesh, its_group)
+    if without.destinations is None:
         return without
     return without.with_endpoints(mesh.query(assignments, without.destinations))
 
 
-def without_endpoints(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
-    """The same, but its endpoints are apart: those of its destinations."""
+def group(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Group | None:
+    """With whom a client shares what it is to hold; None for a pod that does not exist."""
     if kind is ClientKind.GRPC:
         pod = mesh.pod(sidecar)
-        return mesh.query(_grpc, mesh.query(proxyless, pod.account)) if pod else None
-    sidecar_plan = plan(mesh, sidecar)
-    if sidecar_plan is None:
+        return Group(kind, pod.account) if pod else None
+    basis = plan_basis(mesh, sidecar)
+    if basis is None:
         return None
-    if kind is ClientKind.PIPY:
-        return mesh.query(_pipy, sidecar, sidecar_plan)
-    return mesh.query(_envoy, sidecar_plan)
+    return Group(kind, basis, sidecar if kind is ClientKind.PIPY else None)
+
+
+def without_endpoints(mesh: Mesh, clients: Group) -> Snapshot:
+    """What these clients are to hold, but endpoints, which are apart: those of its destinations."""
+    basis = clients.basis
+    if isinstance(basis, Account):
+        return mesh.query(_grpc, mesh.query(proxyless, basis))
+    their_plan = plan(mesh, basis)
+    if clients.sidecar is not None:
+        return mesh.query(_pipy, clients.sidecar, their_plan)
+    return mesh.query(_envoy, their_plan)
 
 
 def assignments(mesh: Mesh, destinations: Hashable) -> ResourceSet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Set
+from collections.abc import Callable, Hashable, Iterable, Iterator, Set
 
 from towpath.hub.queries import Query
 from towpath.hub.stream import Stream
@@ -18,17 +18,28 @@ REMEMBERED_LEFT = 1000
 
 
 class Followers:
-    """Streams and watches by the query whose answer they follow.
+    """Streams and watches by the query that says in which group their sidecar is, and these queries
+    by the group that was the answer.
 
-    *clock* is monotonic, in seconds; *forget* is told of a query that nobody follows any more.
+    *clock* is monotonic, in seconds; *forget* is told of a query that nobody follows any more, and
+    *forget_group* of a group in which nobody is.
     """
 
-    def __init__(self, *, clock: Callable[[], float], forget: Callable[[Query], None]) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        forget: Callable[[Query], None],
+        forget_group: Callable[[Hashable], None],
+    ) -> None:
         self._clock = clock
         self._forget = forget
+        self._forget_group = forget_group
         self._streams: dict[Query, set[Stream]] = {}
         self._watches: dict[Query, set[Watch]] = {}
         self._left: OrderedDict[Query, float] = OrderedDict()  # when the last stream ended
+        self._groups: dict[Query, Hashable] = {}
+        self._members: dict[Hashable, dict[Query, None]] = {}
 
     def add(self, query: Query, stream: Stream) -> None:
         self._streams.setdefault(query, set()).add(stream)
@@ -58,6 +69,17 @@ class Followers:
             self._watches.pop(query, None)
             self.forget_unused(query)
 
+    def place(self, query: Query, group: Hashable) -> None:
+        """Say in which group the query's sidecar is now; None: it is not there."""
+        before = self._groups.get(query)
+        if before == group:
+            return
+        if before is not None:
+            self._displace(query, before)
+        if group is not None:
+            self._groups[query] = group
+            self._members.setdefault(group, {})[query] = None
+
     def __bool__(self) -> bool:
         """True if anything is followed, or kept for those who may come back."""
         return bool(self._streams or self._watches or self._left)
@@ -70,12 +92,19 @@ class Followers:
         """Those of *queries* that are followed."""
         return [query for query in queries if query in self._streams or query in self._watches]
 
+    def groups_among(self, groups: Iterable[Hashable]) -> list[Hashable]:
+        """Those of *groups* in which somebody is, or was until just now."""
+        return [group for group in groups if group in self._members]
+
+    def members(self, group: Hashable) -> tuple[Query, ...]:
+        """All that are in that group."""
+        return tuple(self._members.get(group, ()))
+
     def streams_of(self, query: Query) -> tuple[Stream, ...]:
         return tuple(self._streams.get(query, ()))
 
-    def of(self, query: Query) -> tuple[tuple[Stream, ...], tuple[Watch, ...]]:
-        """All that follow the query."""
-        return self.streams_of(query), tuple(self._watches.get(query, ()))
+    def watches_of(self, query: Query) -> tuple[Watch, ...]:
+        return tuple(self._watches.get(query, ()))
 
     def streams(self) -> Iterator[Stream]:
         """All that are open."""
@@ -90,6 +119,13 @@ class Followers:
         used = (self._streams, self._watches, self._left)
         if not any(query in kept for kept in used):
             self._forget(query)
+            if query in self._groups:
+                self._displace(query, self._groups[query])
+
+    def forget_empty(self, group: Hashable) -> None:
+        """Whoever asks what a group is to hold leaves no trace, if nobody is in it."""
+        if group not in self._members:
+            self._forget_group(group)
 
     @property
     def next_at(self) -> float:
@@ -104,3 +140,12 @@ class Followers:
         ):
             query, _ = self._left.popitem(last=False)
             self.forget_unused(query)
+
+    def _displace(self, query: Query, group: Hashable) -> None:
+        """The query's sidecar is in that group no more."""
+        del self._groups[query]
+        members = self._members[group]
+        del members[query]
+        if not members:
+            del self._members[group]
+            self._forget_group(group)

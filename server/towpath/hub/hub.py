@@ -6,9 +6,17 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Collection, Hashable, Iterable, Iterator
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Collection,
+    Coroutine,
+    Hashable,
+    Iterable,
+    Iterator,
+)
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 from towpath.answers.audit import Judgement, audit
 from towpath.answers.blame import rejection_problems
@@ -16,13 +24,14 @@ from towpath.answers.effect import Effect, Policy, effect, splits_before
 from towpath.answers.explain import Explanation, explain
 from towpath.answers.status import PolicyStatus, policy_statuses
 from towpath.hub.comparison import Comparisons
-from towpath.hub.compose import assignments, withheld, without_endpoints
+from towpath.hub.compose import assignments, group, withheld, without_endpoints
 from towpath.hub.debounce import Debounce
 from towpath.hub.followers import Followers
+from towpath.hub.offers import Offer, Offers
 from towpath.hub.queries import Queries, Query, QueryCounts
 from towpath.hub.stream import Stream
 from towpath.hub.subscriptions import Subscriptions
-from towpath.hub.turns import Turns
+from towpath.hub.turns import Pause, Turns
 from towpath.hub.watch import Watch
 from towpath.model.credentials import Subscriber
 from towpath.model.mesh import Mesh
@@ -42,13 +51,16 @@ from towpath.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
 
-Compose = Callable[[Mesh, ClientKind, SidecarId], Snapshot | None]
-"""What one sidecar is to hold, as a query about the mesh, its endpoints apart or not; None for an
-unknown pod.
+Grouping = Callable[[Mesh, ClientKind, SidecarId], Hashable]
+"""In which group a sidecar is, as a query about the mesh; None for an unknown pod."""
+
+Compose = Callable[[Mesh, Any], Snapshot | None]
+"""What the sidecars of a group are to hold, as a query about the mesh, its endpoints apart or not;
+None for a group that holds nothing.
 """
 
-YIELD_SECONDS = 0.002
-"""How long a rebuild of many small parts may keep the event loop before it lets others run."""
+Late = Callable[[], Coroutine[Any, Any, None]]
+"""What publishes something that takes too long to be done at once."""
 
 R = TypeVar("R")
 
@@ -61,8 +73,9 @@ class Hub:
     first, and how long rejected content is kept from others.
     """
 
+    _group: Grouping = staticmethod(group)
     _compose: Compose = staticmethod(without_endpoints)
-    """The query whose answers are published."""
+    """The queries whose answers are published."""
 
     def __init__(
         self,
@@ -76,7 +89,9 @@ class Hub:
         rollout: RolloutSettings,
     ) -> None:
         self._times_changed = asyncio.Event()
-        self._followers = Followers(clock=clock, forget=self._forget)
+        self._followers = Followers(
+            clock=clock, forget=self._forget, forget_group=self._forget_group
+        )
         self._subscriptions = Subscriptions(forget=self._forget_endpoints)
         self.quarantine = Quarantine(
             rollout,
@@ -92,7 +107,8 @@ class Hub:
         mesh, _ = store.drain()
         self._queries = Queries(mesh)
         self._comparisons = Comparisons(self.quarantine.intersections, self._queries.do)
-        self._turns = Turns(self._queries, forget=self._followers.forget_unused)
+        self._offers = Offers(self._queries, self._subscriptions, self._comparisons)
+        self._turns = Turns(self._queries, forget=self._give_up)
         self._late: asyncio.Queue[Stream] = asyncio.Queue()
         self._synced = asyncio.Event()
         self._whole = False  # whether the last publication came to its end
@@ -188,7 +204,7 @@ class Hub:
         )
         query = self._query(kind, sidecar)
         self._followers.add(query, stream)
-        offer = partial(self._offer, [stream], changed_at=None)
+        offer = partial(self._offer_to, query, [stream], changed_at=None)
         if not (self._turns.has_time() and self._turns.begin(offer)):
             self._late.put_nowait(stream)
         return stream
@@ -210,11 +226,11 @@ class Hub:
                 stream = await self._late.get()
                 query = self._query(stream.record.kind, stream.record.sidecar)
                 call = partial(self._offer_first, query, stream)
-                tasks.create_task(self._publish_late(call, query))
+                tasks.create_task(self._finish(call, query))
 
     def _offer_first(self, query: Query, stream: Stream) -> None:
         if stream in self._followers.streams_of(query):
-            self._offer([stream], changed_at=None)
+            self._offer_to(query, [stream], changed_at=None)
 
     @contextlib.asynccontextmanager
     async def watch(self, kind: ClientKind, sidecar: SidecarId) -> AsyncIterator[Watch]:
@@ -235,12 +251,14 @@ class Hub:
 
     def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
         """What a sidecar is to hold now; None for a pod that does not exist."""
-        current = self._queries.get(self._compose, kind, sidecar)
+        of = self._queries.get(self._group, kind, sidecar)
+        current = None if of is None else self._queries.get(self._compose, of)
         if current is not None and current.destinations is not None:
             endpoints = self._queries.get(assignments, current.destinations)
             self._subscriptions.keep_unused(current.destinations)
             current = current.with_endpoints(endpoints)
         self._followers.forget_unused(self._query(kind, sidecar))
+        self._followers.forget_empty(of)
         return current
 
     def problems(self) -> tuple[Problem, ...]:
@@ -318,22 +336,16 @@ class Hub:
         begun = self._clock()
         changed = self._queries.update(*self._store.drain())
         # What a publication that failed has left out is not known: the next one is for all.
-        whole, self._whole, slice_began = self._whole, False, begun
-        late = []
-        for query in self._followers.among(changed) if whole else self._followers.queries():
-            if not self._publish_at_once(query, changed_at=changed_at):
-                late.append(query)
-            if self._clock() - slice_began > YIELD_SECONDS:
-                await asyncio.sleep(0)
-                slice_began = self._clock()
+        whole, self._whole = self._whole, False
+        late = await self._publish_to_sidecars(changed if whole else None, changed_at=changed_at)
+        late += await self._publish_to_groups(changed, changed_at=changed_at)
         # After the rest, which says who may answer there.
         moved = {args[0] for query, args in changed if query is assignments}
         await self._publish_endpoints(moved if whole else None, changed_at=changed_at)
         # What takes long keeps nobody waiting who has his already.
         async with asyncio.TaskGroup() as tasks:
-            for query in late:
-                call = partial(self._offer_to, query, changed_at=changed_at)
-                tasks.create_task(self._publish_late(call, query))
+            for publish in late:
+                tasks.create_task(publish())
         self._comparisons.clear()
         if self.quarantine:
             self.quarantine.retire()
@@ -342,81 +354,146 @@ class Hub:
         self._metrics.compute_seconds.observe(self._clock() - begun)
         self._on_publish()
 
+    async def _publish_to_sidecars(
+        self, changed: Iterable[Query] | None, *, changed_at: float
+    ) -> list[Late]:
+        """Offer theirs to those whose group may be another now, or whose pod; None: to all. Gives
+        what takes too long to be done at once.
+        """
+        followers, pause = self._followers, Pause(self._clock)
+        late = list[Late]()
+        for query in followers.queries() if changed is None else followers.among(changed):
+            call = partial(self._offer_to_all_of, query, changed_at=changed_at)
+            with self._alone(query):
+                if not self._turns.begin(call):
+                    late.append(partial(self._finish, call, query))
+            await pause.if_due()
+        return late
+
+    async def _publish_to_groups(
+        self, changed: Iterable[Query], *, changed_at: float
+    ) -> list[Late]:
+        """Offer theirs to all in groups that may be to hold something else now. Gives what takes
+        too long to be done at once.
+        """
+        late = list[Late]()
+        changed_groups = [args[0] for query, args in changed if query is self._compose]
+        for of in self._followers.groups_among(changed_groups):
+            offers = list[Offer | None]()
+            call = partial(self._offer, of)
+            with self._alone(*self._followers.members(of)):
+                if self._turns.begin(call, take=offers.append):
+                    await self._tell(offers.pop(), of, changed_at=changed_at)
+                else:
+                    late.append(partial(self._finish_group, call, of, changed_at=changed_at))
+        return late
+
     async def _publish_endpoints(
         self, moved: Collection[Hashable] | None, *, changed_at: float
     ) -> None:
         """Tell those that ask for endpoints that may have changed; None: any may have."""
-        slice_began = self._clock()
+        pause = Pause(self._clock)
         for destinations in self._subscriptions.used(moved):
             endpoints = await self.in_turn(self._queries.get, assignments, destinations)
             for stream in self._subscriptions.put(destinations, endpoints):
                 stream.push(changed_at)
-                if self._clock() - slice_began > YIELD_SECONDS:
-                    await asyncio.sleep(0)
-                    slice_began = self._clock()
+                await pause.if_due()
         for watch in self._followers.watches() if moved is None or moved else ():
             watch.offer(await self.in_turn(self.snapshot, watch.kind, watch.sidecar))
 
-    def _publish_at_once(self, query: Query, *, changed_at: float) -> bool:
-        """False if that takes too long to be done at once."""
-        with self._alone(query):
-            return self._turns.begin(partial(self._offer_to, query, changed_at=changed_at))
-        return True
-
-    async def _publish_late(self, call: Callable[[], None], query: Query) -> None:
+    async def _finish(self, call: Callable[[], None], query: Query) -> None:
         with self._alone(query):
             await self._turns.finish(call)
 
+    async def _finish_group(
+        self, call: Callable[[], Offer | None], of: Hashable, *, changed_at: float
+    ) -> None:
+        with self._alone(*self._followers.members(of)):
+            offer = await self._turns.finish(call)
+            await self._tell(offer, of, changed_at=changed_at)
+
     @contextlib.contextmanager
-    def _alone(self, query: Query) -> Iterator[None]:
-        """A failure that nobody foresaw concerns those alone who ask that query."""
+    def _alone(self, *queries: Query) -> Iterator[None]:
+        """A failure that nobody foresaw concerns those alone who ask these queries."""
         try:
             yield
         except Exception:
             self._metrics.task_failures.labels("publish").inc()
-            node, text = str(query[1][1]), "%s: its configuration cannot be computed"
-            log.exception(text, node, extra={"node": node})
+            nodes = [str(args[1]) for _, args in queries]
+            text = "%s: its configuration cannot be computed"
+            others = f" and {len(nodes) - 1} others" if len(nodes) > 1 else ""
+            log.exception(text, nodes[0] + others, extra={"node": nodes[0]})
 
-    def _offer_to(self, query: Query, *, changed_at: float | None) -> None:
-        streams, watches = self._followers.of(query)
-        self._offer(streams, changed_at=changed_at)
-        for watch in watches:
+    def _offer_to_all_of(self, query: Query, *, changed_at: float | None) -> None:
+        self._offer_to(query, self._followers.streams_of(query), changed_at=changed_at)
+        for watch in self._followers.watches_of(query):
             watch.offer(self.snapshot(watch.kind, watch.sidecar))
 
-    def _offer(self, streams: Iterable[Stream], *, changed_at: float | None) -> None:
-        """Publish the present snapshot; a pod that is gone leaves its streams what they have, and
-        ends those that were its alone.
-
-        All that may take long is known before the first stream is told.
+    def _offer_to(
+        self, query: Query, streams: Iterable[Stream], *, changed_at: float | None
+    ) -> None:
+        """Publish the present snapshot to streams of one sidecar; a pod that is gone leaves its
+        streams what they have, and ends those that were its alone.
         """
-        offers = []
-        for stream in streams:
-            record = stream.record
-            pod = self.mesh.pod(record.sidecar)
-            admitted = stream.admits(pod)
-            if stream.over:
-                continue
-            current = self._queries.get(self._compose, record.kind, record.sidecar)
-            if pod is not None and admitted and current is not None:
-                if not self._subscriptions.in_use(current.destinations):
-                    endpoints = self._queries.get(assignments, current.destinations)
-                    self._subscriptions.put(current.destinations, endpoints)
-                old = stream.snapshot
-                changes = self._comparisons.between(old, current) if old is not None else ()
-                offers.append((stream, pod.account, current, changes))
-        revision = self._queries.revision
-        for stream, account, current, changes in offers:
-            if changes:
-                self.quarantine.changed(stream.client.build, changes)
-            stream.publish(current, account=account, revision=revision, changed_at=changed_at)
+        kind, sidecar = cast("tuple[ClientKind, SidecarId]", query[1])
+        pod = self.mesh.pod(sidecar)
+        admitted = [stream for stream in streams if stream.admits(pod)]
+        of = self._queries.get(self._group, kind, sidecar)
+        current = None if of is None else self._queries.get(self._compose, of)
+        offer = self._offers.of(current, admitted) if current is not None else None
+        # Not before: what the group that it leaves was to hold is of use until then.
+        self._followers.place(query, of)
+        if pod is not None and current is not None and offer is not None:
+            offer.announce(self.quarantine)
+            revision, account = self._queries.revision, pod.account
+            for stream in admitted:
+                stream.publish(current, account=account, revision=revision, changed_at=changed_at)
+
+    def _offer(self, of: Hashable) -> Offer | None:
+        """The present snapshot for all that are in that group and were told of it; those whose pod
+        has changed have been offered theirs.
+        """
+        current = self._queries.get(self._compose, of)
+        if current is None:
+            return None
+        followers = self._followers
+        streams = (one for query in followers.members(of) for one in followers.streams_of(query))
+        return self._offers.of(current, (stream for stream in streams if stream.serves))
+
+    async def _tell(self, offer: Offer | None, of: Hashable, *, changed_at: float) -> None:
+        """Publish it to all in that group, and let others run meanwhile."""
+        if offer is None:
+            return
+        offer.announce(self.quarantine)
+        revision, pause = self._queries.revision, Pause(self._clock)
+        for stream in offer.streams:
+            account = stream.record.account
+            assert account is not None, "it was told of its pod's first snapshot"
+            stream.publish(
+                offer.snapshot, account=account, revision=revision, changed_at=changed_at
+            )
+            await pause.if_due()
+        for query in self._followers.members(of):
+            for watch in self._followers.watches_of(query):
+                watch.offer(await self.in_turn(self.snapshot, watch.kind, watch.sidecar))
 
     def _forget(self, query: Query) -> None:
         self._queries.forget(query[0], *query[1])
         if not self._followers:
             self._subscriptions.forget_unused()
 
+    def _forget_group(self, of: Hashable) -> None:
+        self._queries.forget(self._compose, of)
+
+    def _give_up(self, query: Query) -> None:
+        """Nobody waits for that answer any more."""
+        if query[0] is self._compose:
+            self._followers.forget_empty(query[1][0])
+        else:
+            self._followers.forget_unused(query)
+
     def _forget_endpoints(self, destinations: Hashable) -> None:
         self._queries.forget(assignments, destinations)
 
     def _query(self, kind: ClientKind, sidecar: SidecarId) -> Query:
-        return self._compose, (kind, sidecar)
+        return self._group, (kind, sidecar)

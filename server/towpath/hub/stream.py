@@ -50,10 +50,14 @@ class Stream:
         self.record = record
         self._subscriptions = subscriptions
         self._quarantine = quarantine
-        self._build = build
+        self.build = build
         self._client: ClientRecord | None = None
         self._subscriber = subscriber
         self._refusal: NotItsPodError | PodGoneError | None = None
+        self._admits = False  # as of the last `admits`
+        self._closed = False
+        self.offered: Snapshot | None = None
+        """The latest that was published to it, as it was."""
         self._snapshot: Snapshot | None = None  # the newest; its endpoints may be older
         self._read: Snapshot | None = None  # what the reader took last
         self._changed_at: float | None = None
@@ -71,16 +75,19 @@ class Stream:
 
         *changed_at* is the monotonic time of the change that led to it.
         """
-        if self._refusal is not None:
+        if self._refusal is not None or self._closed:
             return
+        known, self.offered = self.offered is snapshot, snapshot
         if self._subscriber is None:
             # Nobody has proved who that is.
             snapshot = snapshot.without(SECRET)
         if self._client is None:
-            self._client = self._quarantine.client(self.record.node_id, self._build, account)
+            self._client = self._quarantine.client(self.record.node_id, self.build, account)
             self._client.open(self)
         self.record.state = State.SERVING
         self.record.account = self._client.account = account
+        if known:
+            return
         before = self._snapshot
         if before is not None and snapshot.same_but_endpoints(before):
             apart = snapshot.destinations is not None  # endpoints: see `Subscriptions`
@@ -108,6 +115,7 @@ class Stream:
 
     def close(self) -> None:
         """Its reader is gone."""
+        self._closed = True
         self._subscriptions.remove(self)
         self._subscriptions.move(self.destinations, None)
         if self._client is not None:
@@ -120,6 +128,10 @@ class Stream:
         NotItsPodError, and nothing else any more. Whoever subscribed as one pod waits for that one,
         and gets PodGoneError when it is gone.
         """
+        self._admits = self._is_for(pod)
+        return self._admits
+
+    def _is_for(self, pod: Pod | None) -> bool:
         if self._refusal is None and (subscriber := self._subscriber) is not None:
             its = pod is not None and subscriber.means(pod)
             self.sees_another = pod is not None and not its
@@ -132,9 +144,9 @@ class Stream:
         return self._refusal is None and pod is not None
 
     @property
-    def over(self) -> bool:
-        """True once it has been refused: nothing is published to it any more."""
-        return self._refusal is not None
+    def serves(self) -> bool:
+        """True if it has been given a snapshot, and is for the pod that last had the name."""
+        return self._admits and self._client is not None
 
     def _refuse(self, refusal: NotItsPodError | PodGoneError) -> None:
         self._refusal = refusal

@@ -19,6 +19,24 @@ SLICE_SECONDS = 0.02
 """How long one slice may keep the event loop: the thread's own time, whoever else is busy."""
 
 
+YIELD_SECONDS = 0.002
+"""How long many small parts may keep the event loop before others run."""
+
+
+class Pause:
+    """Lets others run now and then while many small parts are done; *clock* is in seconds."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._began = clock()
+
+    async def if_due(self) -> None:
+        """Let others run, if it was long ago."""
+        if self._clock() - self._began > YIELD_SECONDS:
+            await asyncio.sleep(0)
+            self._began = self._clock()
+
+
 class Turns:
     """Asks the queries on behalf of many; *forget* is told of a query that was given up."""
 
@@ -49,11 +67,13 @@ class Turns:
     def _end_turn(self) -> None:
         self._turn_began = None
 
-    def begin(self, call: Callable[[], object]) -> bool:
-        """Call it for one slice; false if it is not finished: `finish` goes on from there."""
+    def begin(self, call: Callable[[], R], take: Callable[[R], object] = lambda _: None) -> bool:
+        """Call it for one slice, and have its answer taken; false if it is not finished: `finish`
+        goes on from there.
+        """
         try:
             with self._queries.slice(SLICE_SECONDS, self._clock):
-                call()
+                take(call())
         except Unfinished:
             return False
         return True

@@ -222,6 +222,17 @@ class Inbound:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanBasis:
+    """What makes one sidecar's plan another than the next one's: its account, as whom it calls by
+    mutual TLS (None: it does not), and what it lets in.
+    """
+
+    account: Account
+    identity: Account | None
+    inbound: Inbound
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """What one sidecar must do."""
 

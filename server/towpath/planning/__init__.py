@@ -1,6 +1,7 @@
 """What one sidecar must do, as pure functions of a Mesh.
 
-`plan` makes the `Plan` of one sidecar, of two parts:
+`plan_basis` says what the plan of one sidecar is made from, which many sidecars share;
+`plan` makes the `Plan` of all that have a basis, of two parts:
 `outbound` makes an `Outbound`, shared by a service account's sidecars; `closed_outbound` what it
 would be with egress passthrough off;
 `inbound` makes an `Inbound`, shared by the pods that the same services select;
@@ -15,7 +16,7 @@ from towpath.planning.inbound import inbound
 from towpath.planning.outbound import closed_outbound, outbound
 from towpath.planning.problems import policy_problems, problems
 from towpath.planning.proxyless import proxyless
-from towpath.planning.sidecar import plan
+from towpath.planning.sidecar import plan, plan_basis
 
 __all__ = [
     "closed_outbound",
@@ -23,6 +24,7 @@ __all__ = [
     "inbound",
     "outbound",
     "plan",
+    "plan_basis",
     "policy_problems",
     "problems",
     "proxyless",

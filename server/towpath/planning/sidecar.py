@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, SidecarId
-from towpath.model.plan import ClientMtls, Destinations, Outbound, Plan
+from towpath.model.plan import ClientMtls, Destinations, Outbound, Plan, PlanBasis
 from towpath.planning.config import config
 from towpath.planning.destinations import encrypted
 from towpath.planning.identity import identity_of
@@ -14,18 +14,23 @@ from towpath.planning.inbound import inbound
 from towpath.planning.outbound import outbound
 
 
-def plan(mesh: Mesh, sidecar: SidecarId) -> Plan | None:
-    """What the sidecar must do; None for a pod that does not exist.
-
-    Its two parts are shared with other sidecars, and so is all that is encoded from equal plans.
-    """
+def plan_basis(mesh: Mesh, sidecar: SidecarId) -> PlanBasis | None:
+    """What the sidecar's plan is made from; None for a pod that does not exist."""
     pod = mesh.pod(sidecar)
     if pod is None:
         return None
-    account, let_out = identity_of(mesh, pod), mesh.query(outbound, pod.account)
-    if account is not None:
-        let_out = mesh.query(_calling_as, account, let_out)
-    return Plan(outbound=let_out, inbound=mesh.query(inbound, pod))
+    return PlanBasis(pod.account, identity_of(mesh, pod), mesh.query(inbound, pod))
+
+
+def plan(mesh: Mesh, basis: PlanBasis) -> Plan:
+    """What a sidecar of that basis must do.
+
+    The plan's two parts are shared more widely still, and so is all that is encoded from them.
+    """
+    let_out = mesh.query(outbound, basis.account)
+    if basis.identity is not None:
+        let_out = mesh.query(_calling_as, basis.identity, let_out)
+    return Plan(outbound=let_out, inbound=basis.inbound)
 
 
 def _calling_as(mesh: Mesh, account: Account, let_out: Outbound) -> Outbound:

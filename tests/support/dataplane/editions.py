@@ -20,11 +20,11 @@ from envoy.config.route.v3.route_components_pb2 import Route, RouteMatch
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 
+from support.running_hub import hub_that
 from towpath.app import serve
 from towpath.cli.settings import setting_options
 from towpath.encode.pack import resource, unpack
 from towpath.hub.compose import snapshot
-from towpath.hub.hub import Hub
 from towpath.model.mesh import Mesh
 from towpath.model.names import ClientKind, SidecarId
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
@@ -84,19 +84,13 @@ def _edition(original: Resource, word: str) -> Resource:
     return resource(original.name, message)
 
 
-class HubOfEditions(Hub):
-    """A hub that publishes editions."""
-
-    _compose = staticmethod(editions)
-
-
 @click.command()
 @setting_options()
 def main(**options: Any) -> None:
     """Serve editions until told to stop."""
     settings = Settings.of(**options)
     configure(level=settings.process.log_level, form=settings.process.log_format)
-    with patch("towpath.app.serve.Hub", HubOfEditions):
+    with patch("towpath.app.serve.Hub", hub_that(editions)):
         asyncio.run(serve(settings, announce=lambda: None))
 
 

@@ -24,13 +24,13 @@ from support.objects import (
     port,
     service,
 )
+from support.sidecar_plan import sidecar_plan
 from towpath.hub.compose import snapshot
 from towpath.hub.queries import Queries
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import ClientKind, Protocol, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, SHORT_NAMES
-from towpath.planning import plan
 
 CURL = SidecarId(pod="curl", namespace="shop")
 WEB = SidecarId(pod="web-1", namespace="shop")
@@ -113,7 +113,7 @@ def test_a_pod_that_does_not_exist_has_no_plan_and_no_snapshot() -> None:
     mesh = mesh_of(*OBJECTS)
     nobody = SidecarId(pod="nobody", namespace="shop")
 
-    assert plan(mesh, nobody) is None
+    assert sidecar_plan(mesh, nobody) is None
     assert snapshot(mesh, ClientKind.ENVOY, nobody) is None
 
 
@@ -121,13 +121,13 @@ def test_sidecars_of_one_plan_have_one_snapshot() -> None:
     others = pod("other", app="curl", account="other"), pod("twin", app="curl")
     queries = Queries(mesh_of(*OBJECTS, *others))
     sidecars = CURL, SidecarId("other", "shop"), SidecarId("twin", "shop")
-    plans = [queries.get(plan, sidecar) for sidecar in sidecars]
+    plans = [queries.get(sidecar_plan, sidecar) for sidecar in sidecars]
     snapshots = [queries.get(snapshot, ClientKind.ENVOY, sidecar) for sidecar in sidecars]
 
     assert plans[0] == plans[1] == plans[2]
     assert snapshots[0] is snapshots[1]
     assert snapshots[0] is snapshots[2]
-    assert queries.get(plan, WEB) != plans[0]
+    assert queries.get(sidecar_plan, WEB) != plans[0]
     assert queries.get(snapshot, ClientKind.ENVOY, WEB) is not snapshots[0]
 
 

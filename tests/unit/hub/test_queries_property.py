@@ -25,11 +25,12 @@ from support.objects import (
     traffic_split,
     traffic_target,
 )
+from support.sidecar_plan import sidecar_plan
 from towpath.hub.compose import snapshot
 from towpath.hub.queries import Queries
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, ClientKind, Kind, Protocol, SidecarId
-from towpath.planning import plan, problems
+from towpath.planning import problems
 from towpath.store import Store
 
 Change = Callable[[Store], None]
@@ -38,7 +39,7 @@ CURL = SidecarId(pod="curl", namespace="shop")
 WEB = SidecarId(pod="web-1", namespace="shop")
 QUESTIONS: tuple[tuple[Callable[..., object], tuple[Hashable, ...]], ...] = (
     (problems, ()),
-    *((plan, (who,)) for who in (CURL, WEB)),
+    *((sidecar_plan, (who,)) for who in (CURL, WEB)),
     *((snapshot, (kind, who)) for kind in ClientKind for who in (CURL, WEB)),
 )
 

@@ -8,6 +8,7 @@ import pytest
 
 from support.marked import config, encrypted_mesh, marked_pod, web, with_authority
 from support.objects import endpoint_slice, headless, mesh_of, namespace, pod, port, service
+from support.sidecar_plan import sidecar_plan
 from towpath.model.codes import Code
 from towpath.model.identity import MtlsMode
 from towpath.model.mesh import Mesh, Object
@@ -15,7 +16,7 @@ from towpath.model.names import Account, Kind, ObjectRef, Protocol, SidecarId
 from towpath.model.plan import Endpoint, Inbound, InboundPort, Outbound, Request, ServerMtls
 from towpath.model.problem import Problem
 from towpath.model.workloads import Namespace, Probe
-from towpath.planning import endpoints, inbound, plan, problems
+from towpath.planning import endpoints, inbound, problems
 from towpath.planning.destinations import encrypted
 from towpath.planning.identity import accounts_behind, mode
 
@@ -27,13 +28,13 @@ CLIENT = marked_pod("curl", account="curl", app="curl")
 
 
 def _outbound(mesh: Mesh, name: str = "curl") -> Outbound:
-    planned = plan(mesh, SidecarId(name, "shop"))
+    planned = sidecar_plan(mesh, SidecarId(name, "shop"))
     assert planned is not None
     return planned.outbound
 
 
 def _inbound(mesh: Mesh, name: str = "web-1") -> Inbound:
-    planned = plan(mesh, SidecarId(name, "shop"))
+    planned = sidecar_plan(mesh, SidecarId(name, "shop"))
     assert planned is not None
     return planned.inbound
 
@@ -81,7 +82,7 @@ def test_without_authority_or_marks_the_plan_is_what_it_was(*, marked: bool) -> 
 
     for name in ("web-1", "curl"):
         sidecar = SidecarId(name, "shop")
-        assert plan(plain, sidecar) == plan(without, sidecar)
+        assert sidecar_plan(plain, sidecar) == sidecar_plan(without, sidecar)
     assert endpoints(plain, "shop", "web", 80) == endpoints(without, "shop", "web", 80)
 
 
@@ -96,7 +97,7 @@ def test_a_marked_pod_of_no_service_and_one_outside_the_mesh_take_no_mutual_tls(
         CLIENT, namespace("bank", mesh=None), marked_pod("web-1", in_namespace="bank")
     )
 
-    bank = plan(mesh, SidecarId("web-1", "bank"))
+    bank = sidecar_plan(mesh, SidecarId("web-1", "bank"))
     assert bank is not None
     assert (None, None) == (_inbound(mesh, "curl").mtls, bank.inbound.mtls)
 
