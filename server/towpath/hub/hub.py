@@ -337,10 +337,12 @@ class Hub:
         changed = self._queries.update(*self._store.drain())
         # What a publication that failed has left out is not known: the next one is for all.
         whole, self._whole = self._whole, False
-        late = await self._publish_to_sidecars(changed if whole else None, changed_at=changed_at)
-        late += await self._publish_to_groups(changed, changed_at=changed_at)
+        sidecars, groups, moved = self._concerned(changed)
+        if not whole:
+            sidecars = list(self._followers.queries())
+        late = await self._publish_to_sidecars(sidecars, changed_at=changed_at)
+        late += await self._publish_to_groups(groups, changed_at=changed_at)
         # After the rest, which says who may answer there.
-        moved = {args[0] for query, args in changed if query is assignments}
         await self._publish_endpoints(moved if whole else None, changed_at=changed_at)
         # What takes long keeps nobody waiting who has his already.
         async with asyncio.TaskGroup() as tasks:
@@ -354,15 +356,30 @@ class Hub:
         self._metrics.compute_seconds.observe(self._clock() - begun)
         self._on_publish()
 
-    async def _publish_to_sidecars(
-        self, changed: Iterable[Query] | None, *, changed_at: float
-    ) -> list[Late]:
-        """Offer theirs to those whose group may be another now, or whose pod; None: to all. Gives
-        what takes too long to be done at once.
+    def _concerned(
+        self, changed: Iterable[Query]
+    ) -> tuple[list[Query], list[Hashable], set[Hashable]]:
+        """Of the queries whose answers may have changed: those of sidecars that are followed, the
+        groups in which such are, and destinations whose endpoints these are.
         """
-        followers, pause = self._followers, Pause(self._clock)
-        late = list[Late]()
-        for query in followers.queries() if changed is None else followers.among(changed):
+        sidecars, groups, moved = list[Query](), list[Hashable](), set[Hashable]()
+        for query in changed:
+            if query[0] is self._group:
+                sidecars.append(query)
+            elif query[0] is self._compose:
+                groups.append(query[1][0])
+            elif query[0] is assignments:
+                moved.add(query[1][0])
+        return self._followers.among(sidecars), self._followers.groups_among(groups), moved
+
+    async def _publish_to_sidecars(
+        self, sidecars: Iterable[Query], *, changed_at: float
+    ) -> list[Late]:
+        """Offer theirs to those whose group may be another now, or whose pod. Gives what takes too
+        long to be done at once.
+        """
+        late, pause = list[Late](), Pause(self._clock)
+        for query in sidecars:
             call = partial(self._offer_to_all_of, query, changed_at=changed_at)
             with self._alone(query):
                 if not self._turns.begin(call):
@@ -371,14 +388,13 @@ class Hub:
         return late
 
     async def _publish_to_groups(
-        self, changed: Iterable[Query], *, changed_at: float
+        self, groups: Iterable[Hashable], *, changed_at: float
     ) -> list[Late]:
         """Offer theirs to all in groups that may be to hold something else now. Gives what takes
         too long to be done at once.
         """
         late = list[Late]()
-        changed_groups = [args[0] for query, args in changed if query is self._compose]
-        for of in self._followers.groups_among(changed_groups):
+        for of in groups:
             offers = list[Offer | None]()
             call = partial(self._offer, of)
             with self._alone(*self._followers.members(of)):

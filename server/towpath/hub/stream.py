@@ -217,7 +217,9 @@ class Stream:
         self._completed = self._subscriptions.revision
         before, self._snapshot = self._snapshot, self._subscriptions.complete(snapshot)
         if self._snapshot is not before:
-            self._subscriptions.move(before and before.destinations, snapshot.destinations)
+            old = before and before.destinations
+            if old is not snapshot.destinations:
+                self._subscriptions.move(old, snapshot.destinations)
             self.client.show(self, self._snapshot)
 
     async def next(self) -> tuple[Snapshot, float | None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from typing import Protocol
 
 from towpath.model.names import Account
@@ -75,6 +75,14 @@ class ClientRecord:
             names |= bisection.pending() & resources.keys()
         return names
 
+    def conditions(self, snapshot: Snapshot, types: Iterable[str]) -> Hashable:
+        """Equal for clients of the cohort that may be sent the same of these types now."""
+        types = tuple(types)
+        revisions = tuple([self.revisions.get(type_url, 0) for type_url in types])
+        if not (self._cohort.watched or self.rejections or self.bisections):
+            return revisions
+        return revisions, tuple([self.blocked(snapshot.of(type_url)) for type_url in types])
+
     def enrol(self, resources: Iterable[Resource]) -> None:
         """The client is about to be sent these: of what is on trial it is a canary."""
         self._cohort.enrol(self, resources)
@@ -129,8 +137,10 @@ class ClientRecord:
         bad = bisection.rejected(new, text)
         self.revisions[type_url] += 1
         message = shorten(text, LONGEST_TEXT)
-        for resource in [new[name] for name in bad if name in new]:
-            previous = before.get(resource.name)
+        for name in bad:
+            resource, previous = new.get(name), before.get(name)
+            if resource is None:
+                continue
             previous = previous if previous is not None and previous.packed else None
             rejection = self._cohort.rejected(self, resource, before=previous, text=message)
             self.rejections[content(resource)] = rejection

@@ -81,7 +81,8 @@ class Cohort:
         self._records: dict[Content, ContentRecord] = {}
         self._concluded: OrderedDict[Content, State] = OrderedDict()  # WAITED or ACCEPTED
         self._changes: OrderedDict[Difference, None] = OrderedDict()
-        self._watched: dict[str, Counter[str]] = {}  # names by type
+        self.watched: dict[str, Counter[str]] = {}
+        """By type, the names under which something may not be sent to all."""
         self._counts: Counter[State] = Counter()
 
     def too_old(self, rejection: Rejection) -> bool:
@@ -95,7 +96,7 @@ class Cohort:
 
     def blocked(self, client: Member, resources: ResourceSet) -> frozenset[str]:
         """Names in *resources* that this client must not be sent now. Changes nothing."""
-        watched = self._watched.get(resources.type_url)
+        watched = self.watched.get(resources.type_url)
         if not watched:
             return frozenset()
         present = resources.among(watched)
@@ -128,10 +129,10 @@ class Cohort:
 
     def enrol(self, client: Member, resources: Iterable[Resource]) -> None:
         """The client is sent these: of what is on trial it is a canary."""
-        if not any(self._watched.values()):
+        if not self.watched:
             return
         for resource in resources:
-            if resource.name in self._watched.get(resource.type_url, ()):
+            if resource.name in self.watched.get(resource.type_url, ()):
                 record = self._records.get(content(resource))
                 if record is None or record.state is not State.ON_TRIAL:
                     continue
@@ -314,10 +315,12 @@ class Cohort:
         self._counts[state] += by
         self.revisions[of[0]] += 1
         if state in WATCHED:
-            names = self._watched.setdefault(of[0], Counter())
+            names = self.watched.setdefault(of[0], Counter())
             names[of[1]] += by
             if not names[of[1]]:
                 del names[of[1]]
+            if not names:
+                del self.watched[of[0]]
 
 
 def _waiting(record: ContentRecord, holders: list[Member]) -> list[Member]:

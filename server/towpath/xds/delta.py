@@ -123,10 +123,10 @@ class DeltaSubstream(Substream[DeltaRequest]):
 
     def revoke(self) -> Reply | None:
         due = self._difference()
-        target = self._target
-        gone = [r for r in due.new if r.name in self.resources and r.name not in target]
-        wants, resources = self.subscription.wants, self.resources
-        sending = tuple(r for r in gone if r != resources[r.name] and wants(r.name))
+        if not due.revoked:
+            return None
+        wants = self.subscription.wants
+        sending = tuple(r for r in due.new if r.name in due.revoked and wants(r.name))
         return self._reply(sending, ()) if sending else None
 
     def narrow(self) -> Reply | None:
@@ -171,10 +171,10 @@ class DeltaSubstream(Substream[DeltaRequest]):
         later = due.later
         owed, self._owed = self._owed, {n for n in self._owed & later if n not in target}
         self._compared, self._behind = target, set(later)
-        self.resources = self.resources.over(target)
         self._change()
         first = not self._responded and self.subscription.wildcard and not self.resources
         if not (due.new or due.removed or first):
+            self.resources = self.resources.over(target)
             self._due = None if later or self._owed or self._doubtful else NOTHING
             if self._due is NOTHING and self._responded:
                 self._begin_rest()
@@ -258,22 +258,32 @@ class DeltaSubstream(Substream[DeltaRequest]):
         if not candidates:
             return NOTHING
         blocked = candidates & names
-        missing = target.missing(candidates)
-        unknown = missing and missing - self.resources.among(missing)
-        absent = sorted(self._told(unknown)) if unknown else []
-        new, removed = list[Resource](), absent[:MOST_TOLD]
-        for name in sorted(candidates - unknown):
-            before = self.resources.find(name)
-            resource = self._given(name, before, target, blocked)
+        unknown, revoked = set[str](), set[str]()
+        new, removed = list[Resource](), list[str]()
+        for name in sorted(candidates):
+            before, there = self.resources.find(name), target.find(name)
+            if there is None and before is None:
+                unknown.add(name)
+                continue
+            resource = self._given(name, before, there, blocked)
+            changed = resource is not before and resource != before
             if resource is not None:
-                if name in self._owed or (resource is not before and resource != before):
+                if changed or name in self._owed:
                     new.append(resource)
-            elif name in blocked and not self._view.client.refuses(target[name]):
+                if changed and there is None:
+                    revoked.add(name)
+            elif there is not None and name in blocked and not self._view.client.refuses(there):
                 continue  # it is only blocked for a while
             elif before is not None:
                 removed.append(name)
-        postponed = frozenset(absent[MOST_TOLD:])
-        return Difference(tuple(new), tuple(sorted(removed)), blocked, postponed=postponed)
+        absent = sorted(self._told(unknown)) if unknown else []
+        return Difference(
+            tuple(new),
+            tuple(sorted([*removed, *absent[:MOST_TOLD]])),
+            blocked,
+            postponed=frozenset(absent[MOST_TOLD:]),
+            revoked=frozenset(revoked),
+        )
 
     def _candidates(self, target: ResourceSet, blocked: frozenset[str]) -> frozenset[str]:
         """Names that must be looked at: all of them at first, then those that may differ."""
@@ -290,17 +300,14 @@ class DeltaSubstream(Substream[DeltaRequest]):
         return names | self._behind | self._owed
 
     def _given(
-        self, name: str, before: Resource | None, target: ResourceSet, blocked: frozenset[str]
+        self, name: str, before: Resource | None, there: Resource | None, blocked: frozenset[str]
     ) -> Resource | None:
-        """What a client that holds *before* is to hold under that name now."""
-        if name in blocked:
-            return self._view.stand_in(before, target[name])
-        resource = target.find(name)
-        if resource is None and before is not None:
+        """What a client that holds *before* is to hold under that name, of what is there now."""
+        if there is None:
             return self._view.left(before, self.type_url, name)
-        return resource
+        return self._view.stand_in(before, there) if name in blocked else there
 
-    def _told(self, unknown: frozenset[str]) -> frozenset[str]:
+    def _told(self, unknown: Set[str]) -> Set[str]:
         """Of names that are not there, and that the client does not surely hold, those of which it
         must be told.
         """

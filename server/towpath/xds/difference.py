@@ -12,6 +12,7 @@ from towpath.model.snapshot import Resource
 class Difference:
     """What is to be sent, and the names under which something else will be later: of what is
     *blocked*, that must not be sent now, of what is *kept* though it is gone, and *postponed*.
+    Under *revoked* names there is nothing any more, and what is new stands for that.
     """
 
     new: tuple[Resource, ...]
@@ -19,6 +20,7 @@ class Difference:
     blocked: frozenset[str] = frozenset()
     kept: frozenset[str] = frozenset()
     postponed: frozenset[str] = frozenset()
+    revoked: frozenset[str] = frozenset()
 
     @property
     def later(self) -> frozenset[str]:

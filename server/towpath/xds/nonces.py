@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from itertools import count
 
 from towpath.xds.messages import DeltaRequest, Event, Reply, Request
@@ -35,7 +34,7 @@ class Nonces:
             del self._sent[request.nonce]
         elif type_url:
             self._forget_before(request.nonce, type_url)
-        return replace(request, nonce=nonce)
+        return request.with_nonce(nonce)
 
     def adopt(self, latest: Mapping[str, str]) -> None:
         """Go on with another session, in which all but the *latest* of some types is answered."""

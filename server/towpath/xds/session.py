@@ -7,7 +7,7 @@ https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol (called XP in 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Set
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import count
@@ -77,6 +77,8 @@ class Session:
         self._only_type = only_type
         self.node: Node | None = None
         self._substreams: dict[str, Substream[Any]] = {}
+        self.types: Set[str] = self._substreams.keys()
+        """Those that the client asks for."""
         # Unique over the stream, so that no type's nonce is ever taken for another's.
         self._nonce = nonce or map(str, count(1)).__next__
         self._kept = False  # clusters that are gone are kept for what still uses them
@@ -98,6 +100,7 @@ class Session:
         """Share nothing that changes with the one that this is a copy of."""
         self._view = self._view.fork()
         self._substreams = {t: one.fork(self._view) for t, one in self._substreams.items()}
+        self.types = self._substreams.keys()
         self._led, self._new_clusters = set(self._led), set(self._new_clusters)
 
     def bind(self, client: ClientRecord, waits: Waits, node: Node | None) -> None:
@@ -130,11 +133,6 @@ class Session:
     def snapshot(self) -> Snapshot:
         """The newest one."""
         return self._view.snapshot
-
-    @property
-    def types(self) -> Iterable[str]:
-        """Those that the client asks for."""
-        return self._substreams
 
     @property
     def latest_nonces(self) -> dict[str, str]:

@@ -117,7 +117,9 @@ class SharedSession:
 
     def on_snapshot(self, snapshot: Snapshot) -> list[Event]:
         """As `Session.on_snapshot`."""
-        key = (snapshot, *self._conditions(snapshot)) if self._shared else None
+        key = None
+        if self._shared:
+            key = snapshot, self._client.conditions(snapshot, self._state.session.types)
         return self._step(key, lambda session: session.on_snapshot(snapshot))
 
     def on_time(self) -> list[Event]:
@@ -165,19 +167,15 @@ class SharedSession:
             policy = absence_policy(node) if node.id else None
         if node is not None and policy is None and node != self._node:
             return None
-        conditions = self._conditions(self._state.session.snapshot, request.type_url)
+        session = self._state.session
+        types = (*session.types, request.type_url)
+        conditions = self._client.conditions(session.snapshot, types)
         what = request.type_url, request.nonce, policy
         if isinstance(request, SotwRequest):
-            return "sotw", *what, request.version, request.names, *conditions
+            return "sotw", *what, request.version, request.names, conditions
         if request.initial_versions:
             return None
-        return "delta", *what, request.subscribe, request.unsubscribe, *conditions
-
-    def _conditions(self, snapshot: Snapshot, *others: str) -> list[Hashable]:
-        """Of each type: what the client may not be sent now."""
-        client = self._client
-        types = (*self._state.session.types, *others)
-        return [(client.revisions[t], client.blocked(snapshot.of(t))) for t in types]
+        return "delta", *what, request.subscribe, request.unsubscribe, conditions
 
     def _step(self, key: Hashable | None, call: Callable[[Session], list[Event]]) -> list[Event]:
         self._leave()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from towpath.model.snapshot import Resource
+from towpath.xds.holdings import Holdings
 
 MOST_UNANSWERED = 32
 """How many responses of one type a client may leave unanswered: of older ones nothing is known any
@@ -33,11 +34,18 @@ class Sent:
         version: str,
         names: Iterable[str],
         resources: Mapping[str, Resource],
-        previous: Mapping[str, Resource],
+        previous: Holdings,
     ) -> Sent:
         """What of *resources* under *names* is new to a client that holds *previous*."""
-        new = {n: resources[n] for n in names if n in resources and resources[n] != previous.get(n)}
-        return cls(version, new, {n: previous[n] for n in new if n in previous})
+        new, before = dict[str, Resource](), dict[str, Resource]()
+        for name in names:
+            resource, old = resources.get(name), previous.find(name)
+            if resource is None or resource is old or resource == old:
+                continue
+            new[name] = resource
+            if old is not None:
+                before[name] = old
+        return cls(version, new, before)
 
     def copy(self) -> Sent:
         return Sent(self.version, dict(self.new), dict(self.before), self.unsure, self.untried)
