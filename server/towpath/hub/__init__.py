@@ -2,8 +2,9 @@
 
 `Hub` takes a view of the store when its `Debounce` says so, has the `Queries` that may have changed
 answered again (`compose` is the outermost of them), and puts the snapshots into the `Stream` of
-each sidecar and the `Watch` of who looks on; `Followers` knows which of these follows which query.
-`Comparisons` says what is new in a snapshot, for `rollout`; `Turns` gives all who ask their share
-of the event loop. It knows nothing of gRPC, of Kubernetes, or of what resources mean. Begin with
+each sidecar and the `Watch` of who looks on. Sidecars that are to hold the same are a `Group`, for
+which all is worked out once: `Followers` knows who is in which, `Offers` what they are told, and
+`Comparisons` what is new in that, for `rollout`. `Turns` gives all who ask their share of the event
+loop. It knows nothing of gRPC, of Kubernetes, or of what resources mean. Begin with
 `hub`, then `queries`.
 """

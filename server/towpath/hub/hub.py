@@ -484,7 +484,7 @@ class Hub:
         revision, pause = self._queries.revision, Pause(self._clock)
         for stream in offer.streams:
             account = stream.record.account
-            assert account is not None, "it was told of its pod's first snapshot"
+            assert account is not None, "a stream that serves has had the first snapshot of its pod"
             stream.publish(
                 offer.snapshot, account=account, revision=revision, changed_at=changed_at
             )

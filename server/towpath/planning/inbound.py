@@ -14,7 +14,7 @@ from towpath.model.plan import Inbound, InboundPort, Request, ServerMtls
 from towpath.model.ports import PROBE_PORTS, SIDECAR_PORTS
 from towpath.model.problem import Problem
 from towpath.model.workloads import Pod, Probe, Service, ServicePort
-from towpath.planning.config import config
+from towpath.planning.config import config, tls_parameters
 from towpath.planning.identity import identity_of, mode
 from towpath.planning.inmesh.grants import by_policies, permits
 from towpath.planning.inmesh.settings import limiting
@@ -45,7 +45,7 @@ def _mtls(mesh: Mesh, pod: Pod, open_ports: Mapping[int, InboundPort]) -> Server
     strict = mesh.query(mode, pod.namespace) is MtlsMode.STRICT
     probed = [port for port in _probed(pod) if strict and port.port in open_ports and port.probes]
     probes = (replace(open_ports[port.port], probes=port.probes) for port in probed)
-    return ServerMtls(account, strict, tuple(probes), config(mesh).tls)
+    return ServerMtls(account, strict, tuple(probes), mesh.query(tls_parameters))
 
 
 def lets_in(mesh: Mesh) -> bool:
@@ -56,9 +56,10 @@ def lets_in(mesh: Mesh) -> bool:
 
 def _open(mesh: Mesh, pod: Pod) -> Iterable[InboundPort]:
     """The ports that services lead to; where policies decide, with what these let in."""
-    if lets_in(mesh):
+    # Each switch by a query of its own: the others concern no pod.
+    if mesh.query(lets_in):
         yield from _of_services(mesh, pod)
-    elif by_policies(mesh):
+    elif mesh.query(by_policies):
         health = {port.port: port.probes or () for port in _probed(pod)}
         for port in _of_services(mesh, pod):
             granted = mesh.query(permits, pod.account, port.port, port.protocol)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, SidecarId
 from towpath.model.plan import ClientMtls, Destinations, Outbound, Plan, PlanBasis
-from towpath.planning.config import config
+from towpath.planning.config import tls_parameters
 from towpath.planning.destinations import encrypted
 from towpath.planning.identity import identity_of
 from towpath.planning.inbound import inbound
@@ -38,7 +38,7 @@ def _calling_as(mesh: Mesh, account: Account, let_out: Outbound) -> Outbound:
     destinations = mesh.query(_encrypted_among, let_out.destinations)
     if not destinations:
         return let_out
-    return replace(let_out, mtls=ClientMtls(account, destinations, config(mesh).tls))
+    return replace(let_out, mtls=ClientMtls(account, destinations, mesh.query(tls_parameters)))
 
 
 def _encrypted_among(mesh: Mesh, destinations: Destinations) -> Destinations:

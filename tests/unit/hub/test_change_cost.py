@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from support.objects import endpoint_slice, mesh_config, namespace, pod, port, service
+from support.objects import egress, endpoint_slice, mesh_config, namespace, pod, port, service
 from support.running_hub import RunningHub, running_hub
 from towpath.encode.endpoints import load_assignment
 from towpath.hub.stream import Stream
 from towpath.model.mesh import Object
-from towpath.model.names import Protocol
+from towpath.model.names import Account, Protocol
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import ENDPOINTS
 
@@ -91,6 +91,39 @@ async def cost_of(
         encodings.count - encoded,
         await woken(streams),
     )
+
+
+ACCOUNTS = 5
+CHANGES: dict[str, Object] = {
+    "switch": mesh_config(egress=True, policies=True),
+    "service port": service("s0", _port(80), _port(81), ips=["10.96.0.0"]),
+    "policy": egress("policy", (80, Protocol.HTTP), sources=[Account("shop", "a0")]),
+    "policy of another account": egress(
+        "policy", (80, Protocol.HTTP), sources=[Account("shop", "nobody")]
+    ),
+}
+WOKEN = {"switch": 1.0, "service port": 1.0, "policy": 1 / ACCOUNTS, "policy of another account": 0}
+"""Which part of all sidecars are told."""
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_sidecars_of_one_account_cost_no_more_than_one_of_them(
+    encodings: Encodings, change: str
+) -> None:
+    counts, costs = (ACCOUNTS, 20 * ACCOUNTS), []
+    for count in counts:
+        async with running_hub() as running:
+            sidecars = [
+                pod(f"p{n}", account=f"a{n % ACCOUNTS}", app="client") for n in range(count)
+            ]
+            objects = (*picture(0, 10), mesh_config(policies=True), *sidecars)
+            await running.holds(*objects)
+            streams = await attached(running, count)
+            costs.append(await cost_of(running, streams, encodings, CHANGES[change]))
+
+    assert [WOKEN[change] * count for count in counts] == [cost.woken for cost in costs]
+    assert costs[0].computed == costs[1].computed
+    assert costs[0].encoded == costs[1].encoded
 
 
 async def attached(running: RunningHub, count: int) -> list[Stream]:
