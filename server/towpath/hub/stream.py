@@ -77,7 +77,7 @@ class Stream:
         """
         if self._refusal is not None or self._closed:
             return
-        known, self.offered = self.offered is snapshot, snapshot
+        again, self.offered = self.offered is snapshot, snapshot
         if self._subscriber is None:
             # Nobody has proved who that is.
             snapshot = snapshot.without(SECRET)
@@ -86,7 +86,7 @@ class Stream:
             self._client.open(self)
         self.record.state = State.SERVING
         self.record.account = self._client.account = account
-        if known:
+        if again:
             return
         before = self._snapshot
         if before is not None and snapshot.same_but_endpoints(before):

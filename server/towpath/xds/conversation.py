@@ -157,8 +157,8 @@ class Conversation:
 
     def _end_turn(self) -> None:
         """Note where that has left the client; have the stream looked at when a wait ends."""
-        standing, deadline = self._session.standing, self._session.deadline
-        settled = standing.at_rest and deadline is None
+        progress, deadline = self._session.progress, self._session.deadline
+        settled = progress.at_rest and deadline is None
         self._records.settled(self._stream.record, now=settled)
         if self._timer is not None:
             self._timer.cancel()
@@ -240,7 +240,7 @@ class Conversation:
             self._metrics.push_seconds.observe(now - changed_at)
 
     def _acknowledged(self, ack: Ack) -> None:
-        whole = ack.type_url not in self._session.standing.lacking
+        whole = ack.type_url not in self._session.progress.lacking
         record = self._stream.record
         self._records.acknowledged(record, ack.type_url, version=ack.version, whole=whole)
         kind = short_name(ack.type_url)

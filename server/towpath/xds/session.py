@@ -37,7 +37,7 @@ ALONE = (SIDECAR,)
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Progress:
     """Where a step has left the client: of which types something is kept from it, whether something
     was left for later, and whether neither is so, and it has answered every response.
     """
@@ -85,7 +85,7 @@ class Session:
         self._led: set[str] = set()  # clusters sent before the client asked for endpoints
         self._new_clusters: set[str] = set()  # accepted, and perhaps without endpoints
         self._returned = False  # the client holds clusters from before this stream
-        self.standing = Standing()
+        self.progress = Progress()
         """After the last step."""
         self.waiting: tuple[bool, bool] | None = None
         """What the last step found to be waiting, in both phases; None if it did not ask."""
@@ -191,12 +191,12 @@ class Session:
         """When a wait ends although the client has not answered, by the waits' clock; at once if
         something was left for later.
         """
-        return -math.inf if self.standing.more else self.waits.deadline
+        return -math.inf if self.progress.more else self.waits.deadline
 
     @property
     def settled(self) -> bool:
         """True if the client has answered every response, and is kept from nothing."""
-        return self.standing.at_rest and self.waits.deadline is None
+        return self.progress.at_rest and self.waits.deadline is None
 
     def subscription(self, type_url: str) -> Subscription | None:
         """What the client asks for of that type; None: it never has."""
@@ -225,7 +225,7 @@ class Session:
         moving = [one.type_url for one in substreams if not self._rests(one)]
         lacking = frozenset([type_url for type_url in moving if self._view.blocked(type_url)])
         at_rest = not (more or lacking or self._any_unanswered(self._substreams))
-        self.standing = Standing(lacking, more, at_rest)
+        self.progress = Progress(lacking, more, at_rest)
 
     def _advance(self) -> list[Event]:
         """Send whatever may be sent now."""

@@ -21,7 +21,7 @@ from towpath.rollout.records import Holding
 from towpath.xds.absence import absence_policy
 from towpath.xds.messages import Event, Node, Request, SotwRequest, Waited
 from towpath.xds.nonces import Nonces
-from towpath.xds.session import Session, Standing
+from towpath.xds.session import Progress, Session
 from towpath.xds.subscription import Subscription
 from towpath.xds.view import Effect
 from towpath.xds.waits import Waits
@@ -127,14 +127,14 @@ class SharedSession:
         return self._step(None, lambda session: session.on_time())
 
     @property
-    def standing(self) -> Standing:
-        """As `Session.standing`."""
-        return self._state.session.standing
+    def progress(self) -> Progress:
+        """As `Session.progress`."""
+        return self._state.session.progress
 
     @property
     def deadline(self) -> float | None:
         """As `Session.deadline`."""
-        return -math.inf if self._state.session.standing.more else self._waits.deadline
+        return -math.inf if self._state.session.progress.more else self._waits.deadline
 
     def subscription(self, type_url: str) -> Subscription | None:
         """As `Session.subscription`."""
@@ -220,7 +220,7 @@ class SharedSession:
         """False if the stream cannot share its session: it is not at rest, or for a reason that is
         not in the session.
         """
-        if not self._state.session.standing.at_rest:
+        if not self._state.session.progress.at_rest:
             return False
         return not self._client.has_rejected and self._waits.deadline is None
 

@@ -99,7 +99,7 @@ class SotwSubstream(Substream[SotwRequest]):
 
     @abstractmethod
     def _absent(self) -> frozenset[str]:
-        """Names that are asked for, are not there, and have nothing standing in for them."""
+        """Names that are asked for, are not there, and have nothing progress in for them."""
 
     def _take_answer(self, request: SotwRequest) -> list[Event]:
         """What the client says of the latest response; error_detail, and nothing else, makes it

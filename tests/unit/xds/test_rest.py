@@ -113,7 +113,7 @@ def _rejects_it_elsewhere(peer: Peer, client: ClientRecord) -> bool:
     content = resource(ENDPOINTS, "a", "1")
     client.rejected(ENDPOINTS, "v", {"a": content}, {}, "a: no")
     peer.publish(CONTENTS)
-    return ENDPOINTS in peer.session.standing.lacking and not peer.session.settled
+    return ENDPOINTS in peer.session.progress.lacking and not peer.session.settled
 
 
 Step = Callable[[Peer, ClientRecord], bool]

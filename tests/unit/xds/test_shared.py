@@ -155,7 +155,7 @@ def _without_nonce(event: Event) -> Event:
 
 def _what_is_known(stream: _Stream) -> object:
     holdings = [stream.session.holding(type_url) for type_url in ALL_TYPES]
-    return stream.session.standing.at_rest, stream.session.deadline, holdings
+    return stream.session.progress.at_rest, stream.session.deadline, holdings
 
 
 which = st.one_of(st.just(ALL), st.integers(0, STREAMS - 1))
@@ -205,7 +205,7 @@ def test_streams_in_the_same_state_take_each_step_once(
     world.do(("answer", ALL, None))
     world.do(("ask", ALL, ENDPOINTS, NAMES))
     world.do(("answer", ALL, None))
-    assert all(stream.session.standing.at_rest for stream in world.streams)
+    assert all(stream.session.progress.at_rest for stream in world.streams)
     calls.clear()
 
     told = world.do(("publish", ALL, {CLUSTER: clusters, ENDPOINTS: endpoints | {"a": "2"}}))
@@ -213,7 +213,7 @@ def test_streams_in_the_same_state_take_each_step_once(
 
     assert STREAMS == sum(isinstance(event, Reply) for event in told)
     assert ["on_snapshot", "on_request"] == calls
-    assert all(stream.session.standing.at_rest for stream in world.streams)
+    assert all(stream.session.progress.at_rest for stream in world.streams)
 
 
 def _count(calls: list[str], name: str, monkeypatch: pytest.MonkeyPatch) -> None:

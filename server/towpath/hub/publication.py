@@ -1,4 +1,4 @@
-"""Offers: a snapshot for streams that are to hold the same, and what is new in it for each of them.
+"""Publications: a snapshot for streams that are to hold the same, and what is new in it for each.
 
 All that may take long is worked out before the first stream is told.
 """
@@ -20,7 +20,7 @@ from towpath.rollout.quarantine import Quarantine
 
 
 @dataclass(frozen=True, slots=True)
-class Offer:
+class Publication:
     """The snapshot, the streams that it is for, and what is new in it for clients of a build."""
 
     snapshot: Snapshot
@@ -33,8 +33,8 @@ class Offer:
             quarantine.changed(build, changes)
 
 
-class Offers:
-    """Makes offers of what *queries* compose, compared with what streams had before."""
+class Publications:
+    """Makes publications of what *queries* compose, compared with what streams had before."""
 
     def __init__(
         self, queries: Queries, subscriptions: Subscriptions, comparisons: Comparisons
@@ -43,7 +43,7 @@ class Offers:
         self._subscriptions = subscriptions
         self._comparisons = comparisons
 
-    def of(self, snapshot: Snapshot, streams: Iterable[Stream]) -> Offer:
+    def of(self, snapshot: Snapshot, streams: Iterable[Stream]) -> Publication:
         """The snapshot for those of *streams* that were not offered just this."""
         self._put_endpoints(snapshot.destinations)
         concerned = tuple(one for one in streams if one.offered is not snapshot)
@@ -51,7 +51,7 @@ class Offers:
         news = (
             (build, self._comparisons.between(old, snapshot)) for (build, _), old in before.items()
         )
-        return Offer(snapshot, concerned, tuple(pair for pair in news if pair[1]))
+        return Publication(snapshot, concerned, tuple(pair for pair in news if pair[1]))
 
     def _put_endpoints(self, destinations: Hashable) -> None:
         if not self._subscriptions.in_use(destinations):
