@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from support.dataplane.policy import egress, route_group
+from support.dataplane.policy import egress, in_mesh, route_group
 from support.kube.cluster import Cluster
 from towpath.sources.decode import decode
 
@@ -171,6 +171,61 @@ def test_a_limit_is_no_negative_number(cluster: Cluster) -> None:
 
     assert refused.exit_code == 1
     assert "should be greater than or equal to 0" in refused.error
+
+
+LIMIT = {"requests": 3, "unit": "minute"}
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ({"rateLimit": {"local": {"http": LIMIT, "tcp": {"connections": 1, "unit": "hour"}}}}, ""),
+        ({"httpRoutes": [{"path": "/a.*", "rateLimit": {"local": LIMIT}}]}, ""),
+        ({"rateLimit": {"local": {"http": {**LIMIT, "requests": 0}}}}, "equal to 1"),
+        (
+            {"rateLimit": {"local": {"http": {**LIMIT, "unit": "day"}}}},
+            '"second", "minute", "hour"',
+        ),
+        ({"rateLimit": {"local": {"http": {"requests": 1}}}}, "unit: Required value"),
+        ({"rateLimit": {"local": {"tcp": {"connections": "1", "unit": "hour"}}}}, "expected num"),
+        ({"httpRoutes": [{"rateLimit": {"local": LIMIT}}]}, "path: Required value"),
+        ({"connectionSettings": {"http": {"maxRequestsPerConnection": 0}}}, "equal to 1"),
+    ],
+)
+def test_a_rate_limit_is_a_number_above_0_in_a_unit(
+    cluster: Cluster, spec: dict[str, Any], said: str
+) -> None:
+    document = _setting({})
+    document["spec"] = {"host": "web.curl.svc.cluster.local", **spec}
+    applied = cluster.apply(document)
+
+    assert (applied.exit_code == 0) == (not said), applied.error
+    assert said in applied.error
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, ""),
+        ({"retryOn": "connect-failure, 503"}, ""),
+        ({"perTryTimeout": "250ms", "retryBackoffBaseInterval": "1s"}, ""),
+        ({"retryOn": "often"}, "allowed are conditions such as 5xx"),
+        ({"retryOn": ""}, "at least 1 chars"),
+        ({"numRetries": 0}, "equal to 1"),
+        ({"numRetries": 101}, "equal to 100"),
+        ({"perTryTimeout": "0s"}, "allowed is a duration from 1ms to 1h"),
+        ({"retryBackoffBaseInterval": "-1s"}, "allowed is a duration from 1ms to 1h"),
+    ],
+)
+def test_a_retry_says_what_failed_in_words_that_a_sidecar_knows(
+    cluster: Cluster, change: dict[str, Any], said: str
+) -> None:
+    retry = in_mesh("tried")[-1]
+    retry["spec"]["retryPolicy"] |= change
+    applied = cluster.apply(retry)
+
+    assert (applied.exit_code == 0) == (not said), applied.error
+    assert said in applied.error
 
 
 def test_a_meshconfig_says_which_values_are_allowed(cluster: Cluster) -> None:

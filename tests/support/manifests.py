@@ -87,6 +87,16 @@ kind: TrafficSplit
 metadata: {name: half, namespace: shop}
 spec: {service: web, backends: [{service: web, weight: 1}]}
 """
+WEB = "{kind: Service, name: web, namespace: shop}"
+RETRY = f"""
+apiVersion: policy.openservicemesh.io/v1alpha1
+kind: Retry
+metadata: {{name: again, namespace: shop}}
+spec:
+  source: {{kind: ServiceAccount, name: cart, namespace: shop}}
+  destinations: [{WEB}]
+  retryPolicy: {{retryOn: 5xx, numRetries: 2}}
+"""
 DEPLOYMENT = """
 apiVersion: apps/v1
 kind: Deployment
@@ -99,6 +109,9 @@ spec:
 
 BASE = (NAMESPACE, CONFIG)
 """A mesh with one namespace, policies on and permissive mode off, and nothing in it."""
+
+RETRYING = (NAMESPACE, CONFIG.replace("Policy: true", "Policy: true, enableRetryPolicy: true"))
+"""The same with Retries on."""
 
 
 def with_matches(*kinds: tuple[str, str, str]) -> str:

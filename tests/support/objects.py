@@ -12,9 +12,11 @@ from towpath.model.egress import (
     UpstreamTrafficSetting,
 )
 from towpath.model.inmesh import RouteReference, TCPRoute, TrafficSplit, TrafficTarget
+from towpath.model.limits import RateLimits
 from towpath.model.mesh import Mesh, Object
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import Account, Kind, Protocol
+from towpath.model.retries import Retry, RetryPolicy
 from towpath.model.workloads import (
     EndpointSlice,
     Labels,
@@ -39,6 +41,7 @@ def mesh_config(
     permissive: bool = True,
     egress: bool = False,
     policies: bool = False,
+    retries: bool = False,
     in_namespace: str = SYSTEM,
 ) -> MeshConfig:
     return MeshConfig(
@@ -46,6 +49,7 @@ def mesh_config(
         permissive=permissive,
         enable_egress=egress,
         enable_egress_policy=policies,
+        enable_retry_policy=retries,
     )
 
 
@@ -234,9 +238,39 @@ def setting(
     in_namespace: str = "shop",
     created: str = "",
     max_connections: int | None = 7,
+    service: str = "",
+    limits: RateLimits | None = None,
+    closed: bool = False,
 ) -> UpstreamTrafficSetting:
+    """For an Egress that refers to it, or for a *service* of its namespace."""
     return UpstreamTrafficSetting(
-        in_namespace, name, created, ConnectionSettings(max_connections=max_connections)
+        in_namespace,
+        name,
+        created,
+        ConnectionSettings(max_connections=max_connections),
+        closed=closed,
+        service=service,
+        limits=limits or RateLimits(),
+    )
+
+
+def retry(
+    name: str = "again",
+    *destinations: tuple[str, str],
+    source: str = "curl",
+    in_namespace: str = "shop",
+    created: str = "",
+    retries: int = 3,
+    closed: bool = False,
+) -> Retry:
+    """`curl` calls `web` again, unless told otherwise."""
+    return Retry(
+        namespace=in_namespace,
+        name=name,
+        created=created,
+        source=Account(in_namespace, source),
+        destinations=destinations or ((in_namespace, "web"),),
+        policy=None if closed else RetryPolicy(("5xx",), (), retries),
     )
 
 

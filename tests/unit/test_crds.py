@@ -14,6 +14,7 @@ from support.schema import violations
 from towpath.model.names import Kind
 from towpath.sources.decode.egress import SCHEMA as EGRESS
 from towpath.sources.decode.meshconfig import SCHEMA as MESH_CONFIG
+from towpath.sources.decode.retries import SCHEMA as RETRY
 from towpath.sources.decode.route_groups import SCHEMA as ROUTE_GROUP
 from towpath.sources.decode.schema import Schema
 from towpath.sources.decode.tcp_routes import SCHEMA as TCP_ROUTE
@@ -41,6 +42,7 @@ KNOWN = {
     Kind.TRAFFIC_TARGET: TARGET,
     Kind.TRAFFIC_SPLIT: SPLIT,
     Kind.TCP_ROUTE: TCP_ROUTE,
+    Kind.RETRY: RETRY,
 }
 
 

@@ -751,7 +751,7 @@ class PolicyStatus(_message.Message):
     PROBLEMS_FIELD_NUMBER: _builtins.int
     REJECTING_SIDECARS_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """`Egress`, `HTTPRouteGroup`, `TCPRoute`, `TrafficSplit`, `TrafficTarget` or
+    """`Egress`, `HTTPRouteGroup`, `Retry`, `TCPRoute`, `TrafficSplit`, `TrafficTarget` or
     `UpstreamTrafficSetting`.
     """
     namespace: _builtins.str
@@ -765,7 +765,8 @@ class PolicyStatus(_message.Message):
     affected_sidecars: _builtins.int
     """Connected sidecars whose plans it is part of: of an Egress those of its sources, of a
     TrafficTarget those of its destination and its sources, of a TrafficSplit those that may call
-    its root, of any other object those of the policies that refer to it.
+    its root, of a Retry those of its source, of a setting of a Service those of its pods and those
+    that may call it, of any other object those of the policies that refer to it.
     """
     acknowledged_sidecars: _builtins.int
     """Those of them that have accepted what they were sent for its present form."""

@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
-from towpath.model.egress import Egress
+from towpath.model.egress import ConnectionSettings, Egress, UpstreamTrafficSetting
 from towpath.model.inmesh import TrafficSplit, TrafficTarget
 from towpath.model.mesh import Mesh
-from towpath.model.names import Account, Kind
-from towpath.model.plan import Branch
+from towpath.model.names import Account, Kind, ObjectRef
+from towpath.model.plan import Branch, Destination
+from towpath.model.retries import Retry
 from towpath.planning import outbound
 from towpath.planning.destinations import destinations_of
 from towpath.planning.egress.limits import admission
 from towpath.planning.egress.rules import Rule
 from towpath.planning.inmesh.grants import by_policies, callers, grant_of
+from towpath.planning.inmesh.retries import holding
+from towpath.planning.inmesh.settings import holds, setting_of
 
-Policy = Egress | TrafficTarget | TrafficSplit
+Policy = Egress | TrafficTarget | TrafficSplit | Retry | UpstreamTrafficSetting
 
 
 @dataclass(frozen=True, slots=True)
 class Effect:
     """What a policy puts into plans (`parts`, none if it has no effect), and the accounts that it
-    names; those that call a divided Service are not among them: see `splits_before`.
+    names; those that call a Service which it is about are not among them: see `on_the_way`.
     """
 
     accounts: frozenset[Account] = frozenset()
@@ -40,16 +43,21 @@ def effect(mesh: Mesh, kind: Kind, namespace: str, name: str) -> Effect:
             return _of_target(mesh, policy)
         case TrafficSplit():
             return _of_split(mesh, policy)
+        case Retry():
+            return _of_retry(mesh, policy)
+        case UpstreamTrafficSetting():
+            return _of_setting(mesh, policy)
     return Effect()
 
 
-def splits_before(mesh: Mesh, account: Account) -> frozenset[str]:
-    """The TrafficSplits that divide something for the account, by `<namespace>/<name>`."""
+def on_the_way(mesh: Mesh, account: Account) -> frozenset[ObjectRef]:
+    """The TrafficSplits that divide something for the account, and the settings of Services that
+    limit what it sends.
+    """
     return frozenset(
-        branch.policy
+        ref
         for destination in mesh.query(outbound, account).destinations
-        if destination.branches and destination.addresses
-        for branch in destination.branches
+        for ref in _before(mesh, destination)
     )
 
 
@@ -57,11 +65,21 @@ def references(policy: Policy) -> Iterator[tuple[Kind, str]]:
     """The objects of its namespace that a policy refers to."""
     if isinstance(policy, TrafficTarget):
         yield from {(rule.kind, rule.name) for rule in policy.rules}
-        return
-    for name in policy.route_groups or ():
-        yield Kind.HTTP_ROUTE_GROUP, name
+    if isinstance(policy, Egress | TrafficSplit):
+        for name in policy.route_groups or ():
+            yield Kind.HTTP_ROUTE_GROUP, name
     if isinstance(policy, Egress) and policy.setting is not None:
         yield Kind.UPSTREAM_TRAFFIC_SETTING, policy.setting
+
+
+def _before(mesh: Mesh, destination: Destination) -> Iterator[ObjectRef]:
+    for branch in destination.branches if destination.addresses else ():
+        namespace, _, name = branch.policy.partition("/")
+        yield ObjectRef(Kind.TRAFFIC_SPLIT, namespace, name)
+    if destination.settings != ConnectionSettings():
+        setting = mesh.query(setting_of, destination.namespace, destination.service)
+        if setting is not None:
+            yield setting.ref
 
 
 def _of_egress(mesh: Mesh, policy: Egress) -> Effect:
@@ -105,3 +123,25 @@ def _of_split(mesh: Mesh, split: TrafficSplit) -> Effect:
         if branch.policy == split.label
     )
     return Effect(parts=parts, opens=bool(parts))
+
+
+def _of_retry(mesh: Mesh, retry: Retry) -> Effect:
+    if retry.source is None:
+        return Effect()
+    by_service = mesh.query(holding, retry.source)
+    parts = tuple(one for one in retry.destinations if by_service.get(one) == retry)
+    opens = any(mesh.monitored(one[0]) and mesh.service(*one) for one in parts)
+    return Effect(frozenset({retry.source}), (retry.policy, *parts) if opens else (), opens)
+
+
+def _of_setting(mesh: Mesh, setting: UpstreamTrafficSetting) -> Effect:
+    """Of a setting of a Service, whose pods count what comes in."""
+    if not holds(mesh, setting):
+        return Effect()
+    accounts = frozenset(
+        pod.account
+        for one in mesh.slices(setting.namespace, setting.service)
+        for address in one.addresses
+        for pod in mesh.pods_at(address)
+    )
+    return Effect(accounts, (setting.settings, setting.limits), opens=True)

@@ -15,7 +15,6 @@ from towpath.model.inmesh import TCPRoute
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef, SidecarId, Stamp
 from towpath.model.problem import Problem
-from towpath.planning.inmesh.settings import holds
 from towpath.rollout.records import State, StreamRecord
 
 Part = HTTPRouteGroup | TCPRoute | UpstreamTrafficSetting
@@ -65,30 +64,29 @@ def policy_statuses(
     effect_of: Callable[[Policy], tuple[Effect, int]],
     current: Callable[[StreamRecord], str],
     *,
-    splits_of: Callable[[Account], frozenset[str]],
+    policies_before: Callable[[Account], frozenset[ObjectRef]],
 ) -> tuple[PolicyStatus, ...]:
     """The status of every policy, by kind, namespace and name.
 
     *effect_of* gives the `effect` of a policy and the revision of the mesh at which that last
-    changed, *splits_of* an account's `splits_before`, *current* the version of the snapshot that a
-    stream is to hold.
+    changed, *policies_before* those `on_the_way` of what an account sends, *current* the version of
+    the snapshot that a stream is to hold.
     """
     by_object: dict[ObjectRef, list[Problem]] = {}
     for problem in problems:
         by_object.setdefault(problem.object, []).append(problem)
     fleets = _fleets(records, current)
-    divided: dict[str, list[Account]] = {}
+    callers: dict[ObjectRef, list[Account]] = {}
     for account in fleets:
-        for label in splits_of(account):
-            divided.setdefault(label, []).append(account)
-    effects = {policy.ref: effect_of(policy) for policy in _policies(mesh)}
+        for ref in policies_before(account):
+            callers.setdefault(ref, []).append(account)
+    effects = {policy.ref: effect_of(policy) for policy in (*_policies(mesh), *_settings(mesh))}
 
     def status(one: Policy | Part, users: Iterable[Policy], *, accepted: bool) -> PolicyStatus:
         since: dict[Account, int] = {}
         for user in users:
             effect, changed = effects[user.ref]
-            divides = divided.get(user.label, ()) if user.kind is Kind.TRAFFIC_SPLIT else ()
-            for account in (*effect.accounts, *divides):
+            for account in (*effect.accounts, *callers.get(user.ref, ())):
                 since[account] = max(changed, since.get(account, 0))
         counts = sum(
             (fleets[account].counts(at) for account, at in since.items() if account in fleets),
@@ -103,16 +101,26 @@ def policy_statuses(
         for policy in _policies(mesh)
     ]
     statuses += [
-        status(part, named, accepted=_usable(mesh, part, named, effects))
+        status(part, _speaking(part, named), accepted=_usable(part, named, effects))
         for part in _parts(mesh)
-        for named in (users.get((part.kind, part.namespace, part.name), ()),)
+        for named in (tuple(users.get((part.kind, part.namespace, part.name), ())),)
     ]
     return tuple(sorted(statuses, key=lambda status: status.ref))
 
 
 def _policies(mesh: Mesh) -> Iterator[Policy]:
-    for kind in (Kind.EGRESS, Kind.TRAFFIC_TARGET, Kind.TRAFFIC_SPLIT):
+    for kind in (Kind.EGRESS, Kind.TRAFFIC_TARGET, Kind.TRAFFIC_SPLIT, Kind.RETRY):
         yield from cast("tuple[Policy, ...]", mesh.group(kind, "all"))
+
+
+def _settings(mesh: Mesh) -> tuple[UpstreamTrafficSetting, ...]:
+    settings = mesh.group(Kind.UPSTREAM_TRAFFIC_SETTING, "all")
+    return cast("tuple[UpstreamTrafficSetting, ...]", settings)
+
+
+def _speaking(part: Part, users: tuple[Policy, ...]) -> tuple[Policy, ...]:
+    """Whose sidecars count: those of the users, and a setting's own where it is of a Service."""
+    return (*users, part) if isinstance(part, UpstreamTrafficSetting) else users
 
 
 def _parts(mesh: Mesh) -> Iterator[Part]:
@@ -130,7 +138,6 @@ def _users(mesh: Mesh) -> dict[tuple[Kind, str, str], list[Policy]]:
 
 
 def _usable(
-    mesh: Mesh,
     part: Part,
     users: Sequence[Policy],
     effects: Mapping[ObjectRef, tuple[Effect, int]],
@@ -139,7 +146,7 @@ def _usable(
     if a setting holds for a Service.
     """
     if isinstance(part, UpstreamTrafficSetting):
-        return holds(mesh, part) or (bool(users) and not part.closed)
+        return effects[part.ref][0].opens or (bool(users) and not part.closed)
     says = bool(part.matches) if isinstance(part, HTTPRouteGroup) else part.ports != ()
     return says and any(effects[user.ref][0].opens for user in users)
 

@@ -28,6 +28,7 @@ from towpath.model.plan import (
     PlanBasis,
     ProxylessPlan,
     ProxylessTargets,
+    Retries,
     ServerMtls,
     destination_name,
 )
@@ -133,7 +134,7 @@ def _outward(mesh: Mesh, let_out: Outbound) -> Layers:
         ),
         LISTENER: (mesh.query(_outbound_listener, _as_sent(let_out)),),
         ROUTES: (
-            mesh.query(_encoded, envoy.outbound_routes, reachable),
+            *_mesh_routes(mesh, reachable, let_out.retries),
             mesh.query(_encoded, envoy.egress_routes, let_out.egress),
         ),
     }
@@ -155,8 +156,26 @@ def _inward(mesh: Mesh, let_in: Inbound) -> Layers:
 
 
 def _as_sent(let_out: Outbound) -> Outbound:
-    """What is let out, whoever calls and whether or not it is encrypted: many accounts share it."""
-    return replace(let_out, mtls=None) if let_out.mtls else let_out
+    """What is let out, whoever calls, whether or not it is encrypted, and however often: many
+    accounts share it.
+    """
+    return replace(let_out, mtls=None, retries=()) if let_out.mtls or let_out.retries else let_out
+
+
+def _mesh_routes(mesh: Mesh, reachable: Destinations, retries: Retries) -> tuple[Layer, ...]:
+    """Those with retries are an account's own, and it shares all else."""
+    if not retries:
+        return (mesh.query(_encoded, envoy.outbound_routes, reachable),)
+    retried = mesh.query(_named, reachable, frozenset(name for name, _ in retries))
+    others = mesh.query(_without, reachable, retried)
+    return (
+        mesh.query(_encoded, envoy.outbound_routes, others),
+        mesh.query(_encoded, envoy.retried_routes, retried, retries),
+    )
+
+
+def _named(_: Mesh, destinations: Destinations, names: frozenset[str]) -> Destinations:
+    return Destinations(one for one in destinations if one.name in names)
 
 
 def _mesh_clusters(

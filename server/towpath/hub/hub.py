@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from towpath.answers.audit import Judgement, audit
 from towpath.answers.blame import rejection_problems
-from towpath.answers.effect import Effect, Policy, effect, splits_before
+from towpath.answers.effect import Effect, Policy, effect, on_the_way
 from towpath.answers.explain import Explanation, explain
 from towpath.answers.status import PolicyStatus, policy_statuses
 from towpath.hub.compose import group, withheld, without_endpoints
@@ -26,7 +26,7 @@ from towpath.hub.stream import Stream
 from towpath.hub.watch import Watch
 from towpath.model.credentials import Subscriber
 from towpath.model.mesh import Mesh
-from towpath.model.names import Account, ClientKind, Kind, SidecarId
+from towpath.model.names import Account, ClientKind, Kind, ObjectRef, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
 from towpath.observe.flow import Flow
@@ -260,9 +260,9 @@ class Hub:
         """What has become of each policy."""
         asking: set[Account] = set()
 
-        def splits_of(account: Account) -> frozenset[str]:
+        def policies_before(account: Account) -> frozenset[ObjectRef]:
             asking.add(account)
-            return self._queries.get(splits_before, account)
+            return self._queries.get(on_the_way, account)
 
         statuses = policy_statuses(
             self.mesh,
@@ -270,10 +270,10 @@ class Hub:
             self.records,
             self._effect,
             self._current,
-            splits_of=splits_of,
+            policies_before=policies_before,
         )
         for account in self._accounts - asking:
-            self._queries.forget(splits_before, account)
+            self._queries.forget(on_the_way, account)
         self._accounts = asking
         return statuses
 

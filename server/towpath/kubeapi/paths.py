@@ -58,6 +58,7 @@ _PLURALS = {
     "NetworkPolicy": "networkpolicies",
     "Pod": "pods",
     "PodDisruptionBudget": "poddisruptionbudgets",
+    "Retry": "retries",
     "Role": "roles",
     "RoleBinding": "rolebindings",
     "Secret": "secrets",
@@ -90,6 +91,7 @@ _API_VERSIONS = {
     Kind.TRAFFIC_TARGET: "access.smi-spec.io/v1alpha3",
     Kind.TRAFFIC_SPLIT: "split.smi-spec.io/v1alpha4",
     Kind.TCP_ROUTE: "specs.smi-spec.io/v1alpha4",
+    Kind.RETRY: _POLICY,
 }
 
 COLLECTIONS: Mapping[Kind, Collection] = {

@@ -310,6 +310,13 @@ class Code(StrEnum):
         "An UpstreamTrafficSetting limits a path twice. The first limit holds.",
         "Write each path once.",
     )
+    MANY_DESTINATIONS = (
+        "many-destinations",
+        Reason.TOO_LARGE,
+        _ERROR,
+        "A Retry has more destinations than are allowed. Nothing is sent again.",
+        "Divide it into several.",
+    )
     MISSING_CLUSTER_IP = (
         "missing-cluster-ip",
         Reason.MISSING,
@@ -492,6 +499,34 @@ class Code(StrEnum):
         "Requests of a Service are limited, and none of its ports speaks HTTP.",
         "Say by the port's name or `appProtocol` that it speaks HTTP, or limit connections.",
     )
+    RETRY_OFF = (
+        "retry-off",
+        Reason.NOT_ENABLED,
+        _INFO,
+        "The MeshConfig switches Retries off, so that nothing is sent again.",
+        "Set `spec.featureFlags.enableRetryPolicy` to true when they should have effect.",
+    )
+    MISSING_DESTINATION = (
+        "missing-destination",
+        Reason.MISSING,
+        _ERROR,
+        "A Retry names a Service that does not exist in the mesh. It is left out.",
+        "Create the Service, or remove the destination.",
+    )
+    RETRY_WITHOUT_REQUESTS = (
+        "retry-without-requests",
+        Reason.NOT_ENFORCEABLE,
+        _WARNING,
+        "A Retry names a Service of which no port speaks HTTP. Nothing is sent again.",
+        "Say by the port's name or `appProtocol` that it speaks HTTP, or remove the destination.",
+    )
+    CONFLICTING_RETRY = (
+        "conflicting-retry",
+        Reason.CONFLICT,
+        _WARNING,
+        "Two Retries are about one service account and one Service. The older holds.",
+        "Remove one of them.",
+    )
     SERVER_FIRST = (
         "server-first",
         Reason.CONFLICT,
@@ -592,12 +627,12 @@ class Code(StrEnum):
         "Pipy sidecars cannot enforce a part of a policy. What it allows is refused there.",
         "Use Envoy sidecars for these accounts, or a policy without that part: docs/pipy.md.",
     )
-    PIPY_UNLIMITED = (
-        "pipy-unlimited",
+    PIPY_IGNORES = (
+        "pipy-ignores",
         Reason.NOT_ENFORCEABLE,
         _WARNING,
-        "Pipy sidecars do not enforce the rate limits of a Service: what they let in is unlimited.",
-        "Use Envoy sidecars for its pods: docs/pipy.md.",
+        "Pipy sidecars enforce no rate limits, and send nothing again.",
+        "Use Envoy sidecars for these pods: docs/pipy.md.",
     )
     REJECTED_BY_SIDECAR = (
         "rejected-by-sidecar",

@@ -25,6 +25,7 @@ class MeshConfig:
     name: str = MESH_CONFIG_NAME
     enable_egress: bool = False
     enable_egress_policy: bool = False
+    enable_retry_policy: bool = False
     permissive: bool = False
     external_authorization: bool = False
     mtls: MtlsMode = MtlsMode.PERMISSIVE
@@ -46,6 +47,7 @@ class MeshConfig:
 SWITCHES = {
     "enable_egress": "spec.traffic.enableEgress",
     "enable_egress_policy": "spec.featureFlags.enableEgressPolicy",
+    "enable_retry_policy": "spec.featureFlags.enableRetryPolicy",
     "permissive": "spec.traffic.enablePermissiveTrafficPolicyMode",
     "external_authorization": "spec.traffic.inboundExternalAuthorization",
     "mtls": "spec.traffic.mtls",

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     TRAFFIC_TARGET = "TrafficTarget"
     TRAFFIC_SPLIT = "TrafficSplit"
     TCP_ROUTE = "TCPRoute"
+    RETRY = "Retry"
 
 
 @dataclass(frozen=True, slots=True, order=True)

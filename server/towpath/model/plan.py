@@ -11,6 +11,7 @@ from towpath.model.hashed import HashedOnce
 from towpath.model.identity import TLS_DEFAULTS, TlsParameters
 from towpath.model.limits import RateLimits
 from towpath.model.names import Account, Protocol
+from towpath.model.retries import RetryPolicy
 
 LOCAL = "|local"
 """How the name of the cluster of an application's own port ends."""
@@ -74,6 +75,10 @@ class Destinations(HashedOnce[Destination]):
     """Destinations, sorted."""
 
 
+Retries = tuple[tuple[str, RetryPolicy], ...]
+"""Names of destinations and how requests for them are sent again, sorted."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class ProxylessTarget:
     """One port of an in-mesh service, as a client without a sidecar asks for it.
@@ -130,7 +135,8 @@ class Refused:
 class Outbound:
     """What a sidecar lets out: in-mesh destinations, what policies open outside, and whether
     the rest passes through. Without `mtls` all of it goes as the application sends it. Addresses
-    in the mesh that are `refused` are never taken for the rest.
+    in the mesh that are `refused` are never taken for the rest. `retries` are about requests for
+    its destinations.
     """
 
     destinations: Destinations
@@ -138,6 +144,7 @@ class Outbound:
     egress: EgressPlan = EgressPlan()
     mtls: ClientMtls | None = None
     refused: tuple[Refused, ...] = ()
+    retries: Retries = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -14,6 +14,7 @@ from towpath.planning.egress.rules import Rule, Speaking, rules_of, speaking
 from towpath.planning.inmesh.grants import by_policies
 from towpath.planning.inmesh.reachable import reachable as reachable_by
 from towpath.planning.inmesh.reachable import refused as refused_to
+from towpath.planning.inmesh.retries import retries
 
 
 def outbound(mesh: Mesh, account: Account) -> Outbound:
@@ -51,6 +52,7 @@ def _outbound(mesh: Mesh, account: Account, egress: EgressPlan, *, passes: bool)
         refused=refused,
         egress=mesh.query(_outside, egress, taken),
         passthrough=passes,
+        retries=mesh.query(retries, account, reachable),
     )
 
 

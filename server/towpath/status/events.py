@@ -25,6 +25,7 @@ _KINDS = (
     Kind.TRAFFIC_TARGET,
     Kind.TRAFFIC_SPLIT,
     Kind.TCP_ROUTE,
+    Kind.RETRY,
 )
 _TOLD = frozenset(Reason) - {Reason.NOT_ENABLED, Reason.NOT_IN_MESH}
 """A switch that is off, or a namespace that is not of the mesh, may be wanted so."""

@@ -13,6 +13,7 @@ KINDS = (
     Kind.EGRESS,
     Kind.HTTP_ROUTE_GROUP,
     Kind.TCP_ROUTE,
+    Kind.RETRY,
     Kind.TRAFFIC_SPLIT,
     Kind.TRAFFIC_TARGET,
     Kind.UPSTREAM_TRAFFIC_SETTING,

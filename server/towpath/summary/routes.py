@@ -97,11 +97,24 @@ def _leads(route: Any) -> str:
     parts = [f"-> {_target(route)}"]
     if route.route.HasField("timeout") and route.route.timeout.ToMilliseconds():
         parts.append(f"timeout {duration(route.route.timeout)}")
+    if retry := _retry(route.route.retry_policy):
+        parts.append(retry)
     if limit := request_limit(route.typed_per_filter_config):
         parts.append(f"({limit})")
     if policies := _policies(route):
         parts.append(f"({policies})")
     return " ".join(parts)
+
+
+def _retry(policy: Any) -> str:
+    if not policy.retry_on:
+        return ""
+    text = f"again on {','.join((policy.retry_on, *map(str, policy.retriable_status_codes)))}"
+    if policy.HasField("per_try_timeout"):
+        text += f" after {duration(policy.per_try_timeout)}"
+    if policy.HasField("retry_back_off"):
+        text += f" each {duration(policy.retry_back_off.base_interval)}"
+    return f"({text}, {policy.num_retries.value} times)"
 
 
 def _target(route: Any) -> str:

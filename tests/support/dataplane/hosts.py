@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ OTHER_HTTP_PORT = 8080
 APP_PORT, APP_BANNER_PORT = 8080, 9100
 APP_TLS_PORT = 8443
 MIRROR_PORT = 9200
+FLAKY_PORT = 9300
 FUZZ_PORTS = (7001, 7002)
 IN_MESH_FUZZ_PORTS = (7011, 7012, 7013, 7014)
 FUZZ_NAMES = {
@@ -101,6 +103,29 @@ class _Http(_Connection):
                 self.transport.close()
 
 
+class _Flaky(_Connection):
+    """Fails the first N requests for a path `/N/…` with 503, and answers later ones with how many
+    there have been.
+    """
+
+    def __init__(self, served: set[_Connection], attempts: Counter[str]) -> None:
+        super().__init__(served)
+        self._attempts = attempts
+        self._received = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._received += data
+        while _END_OF_HEAD in self._received:
+            head, _, self._received = self._received.partition(_END_OF_HEAD)
+            path = head.split(b" ")[1].decode()
+            self._attempts[path] += 1
+            fails = self._attempts[path] <= int(path.split("/")[1])
+            body = b"%d" % self._attempts[path]
+            status = b"503 Not Yet" if fails else b"200 OK"
+            length = b"\r\ncontent-length: %d" % len(body)
+            self.transport.write(b"HTTP/1.1 " + status + length + _END_OF_HEAD + body)
+
+
 class _Echo(_Connection):
     """Sends back what it receives."""
 
@@ -143,7 +168,9 @@ class _Mirror(_Connection):
 
 
 class Hosts:
-    """All servers; `ca` is the file that HTTPS clients trust."""
+    """All servers; `ca` is the file that HTTPS clients trust, `attempts` the requests by path that
+    reached a server which fails at first.
+    """
 
     def __init__(self, folder: Path) -> None:
         files = Certificates(folder).issue("outside", dns=OUTSIDE_NAMES, addresses=OUTSIDE)
@@ -151,6 +178,7 @@ class Hosts:
         self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._tls.load_cert_chain(files.certificate, files.key)
         self._served: set[_Connection] = set()
+        self.attempts: Counter[str] = Counter()
         self._listening: list[asyncio.Server] = []
         self._names = NameServer(ANSWERS)
         self._name_transport: asyncio.BaseTransport | None = None
@@ -185,6 +213,7 @@ class Hosts:
             self._listen(pod, APP_TLS_PORT, partial(_Http, self._served, name), tls=self._tls)
             self._listen(pod, ECHO_PORT, partial(_Echo, self._served))
             self._listen(pod, MIRROR_PORT, partial(_Mirror, self._served))
+            self._listen(pod, FLAKY_PORT, partial(_Flaky, self._served, self.attempts))
             for port in IN_MESH_FUZZ_PORTS:
                 self._listen(pod, port, Sink)
 

@@ -12,6 +12,7 @@ Document = dict[str, Any]
 Port = tuple[int, str]
 
 _SPECS = "specs.smi-spec.io/v1alpha4"
+_POLICY = "policy.openservicemesh.io/v1alpha1"
 CUT = (35, 52, 56)
 """Exit codes of curl for a connection that came about and was then closed."""
 REFUSED = 7
@@ -29,9 +30,7 @@ def egress(
 ) -> Document:
     """An Egress of curl's service account, as a person would write it."""
     references = [("specs.smi-spec.io/v1alpha4", "HTTPRouteGroup", group) for group in groups]
-    references += [
-        ("policy.openservicemesh.io/v1alpha1", "UpstreamTrafficSetting", name) for name in settings
-    ]
+    references += [(_POLICY, "UpstreamTrafficSetting", name) for name in settings]
     spec: Document = {
         "sources": [{"kind": "ServiceAccount", "name": account, "namespace": "curl"}],
         "ports": [{"number": number, "protocol": protocol} for number, protocol in ports],
@@ -40,7 +39,7 @@ def egress(
         "matches": [{"apiGroup": group, "kind": kind, "name": n} for group, kind, n in references],
     }
     return {
-        "apiVersion": "policy.openservicemesh.io/v1alpha1",
+        "apiVersion": _POLICY,
         "kind": "Egress",
         "metadata": {"name": name, "namespace": namespace},
         "spec": {key: value for key, value in spec.items() if value},
@@ -58,8 +57,9 @@ def route_group(name: str, *paths: str) -> Document:
 
 
 def in_mesh(name: str, *, namespace: str = "curl", source: str = "curl") -> list[Document]:
-    """One object of each of SMI's kinds, of that name: a target that grants GET of everything to a
-    source beside it, a route of port 8080, and a split of the Service `web`.
+    """One object of each kind about what is called in the mesh, of that name: a target that grants
+    GET of everything to a source beside it, a route of port 8080, a split of the Service `web`, and
+    a Retry of what the source calls there.
     """
     account = {"kind": "ServiceAccount", "namespace": namespace}
     target = {
@@ -68,11 +68,17 @@ def in_mesh(name: str, *, namespace: str = "curl", source: str = "curl") -> list
         "rules": [{"kind": "HTTPRouteGroup", "name": name}, {"kind": "TCPRoute", "name": name}],
     }
     backends = [{"service": "web", "weight": 1}]
+    again = {
+        "source": {**account, "name": source},
+        "destinations": [{"kind": "Service", "name": "web", "namespace": namespace}],
+        "retryPolicy": {"retryOn": "5xx", "numRetries": 2},
+    }
     specs: list[tuple[str, str, Document]] = [
         ("access.smi-spec.io/v1alpha3", "TrafficTarget", target),
         (_SPECS, "HTTPRouteGroup", {"matches": [{"name": "get", "methods": ["GET"]}]}),
         (_SPECS, "TCPRoute", {"matches": {"ports": [8080]}}),
         ("split.smi-spec.io/v1alpha4", "TrafficSplit", {"service": "web", "backends": backends}),
+        (_POLICY, "Retry", again),
     ]
     metadata = {"name": name, "namespace": namespace}
     return [

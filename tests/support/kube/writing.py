@@ -15,7 +15,7 @@ from support.kube.cluster import Cluster
 
 KINDS = (
     "namespaces,services,endpointslices,pods,serviceaccounts,meshconfigs,egresses,"
-    "httproutegroups,upstreamtrafficsettings,traffictargets,tcproutes,trafficsplits"
+    "httproutegroups,upstreamtrafficsettings,traffictargets,tcproutes,trafficsplits,retries"
 )
 """All that Towpath watches, as kubectl takes it."""
 

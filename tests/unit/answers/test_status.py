@@ -20,7 +20,7 @@ from support.objects import (
     traffic_split,
     traffic_target,
 )
-from towpath.answers.effect import Effect, Policy, effect, splits_before
+from towpath.answers.effect import Effect, Policy, effect, on_the_way
 from towpath.answers.status import Counts, PolicyStatus, policy_statuses
 from towpath.model.inmesh import RouteReference, TCPRoute
 from towpath.model.mesh import Mesh, Object
@@ -86,7 +86,7 @@ def _statuses(mesh: Mesh, *streams: StreamRecord) -> dict[str, PolicyStatus]:
         streams,
         effect_of,
         lambda _: "now",
-        splits_of=partial(splits_before, mesh),
+        policies_before=partial(on_the_way, mesh),
     )
     return {str(status.ref): status for status in statuses}
 

@@ -22,12 +22,15 @@ from support.manifests import (
     MORE,
     NAMESPACE,
     POD,
+    RETRY,
+    RETRYING,
     ROUTES,
     SERVICE,
     SETTING,
     SLICE,
     SPLIT,
     TARGET,
+    WEB,
     with_matches,
 )
 from towpath.cli import main
@@ -51,7 +54,7 @@ CASES: Mapping[Code, tuple[str, ...]] = {
     Code.UNKNOWN_KIND: (*BASE, EGRESS.replace("kind: Egress", "kind: Egres")),
     Code.FOREIGN_DOCUMENT: (*BASE, "replicas: 3"),
     Code.MANY_PROBLEMS: (*BASE, EGRESS.replace("[example.com]", json.dumps(["-"] * 101))),
-    Code.UNSUPPORTED_KIND: (*BASE, EGRESS.replace("kind: Egress", "kind: Retry")),
+    Code.UNSUPPORTED_KIND: (*BASE, EGRESS.replace("kind: Egress", "kind: AccessControl")),
     Code.UNSUPPORTED_FIELD: (
         NAMESPACE,
         f"{CONFIG}  observability: {{tracing: {{enable: true}}}}\n",
@@ -148,6 +151,16 @@ CASES: Mapping[Code, tuple[str, ...]] = {
         .replace("https}", "tcp-server-first}")
         .replace("hosts: [example.com]", "ipAddresses: [10.0.0.0/8]"),
     ),
+    Code.MANY_DESTINATIONS: (*RETRYING, RETRY.replace(f"[{WEB}]", f"[{', '.join([WEB] * 1_001)}]")),
+    Code.RETRY_OFF: (*BASE, SERVICE, RETRY),
+    Code.MISSING_DESTINATION: (*RETRYING, RETRY),
+    Code.RETRY_WITHOUT_REQUESTS: (*RETRYING, SERVICE.replace("name: http", "name: tcp"), RETRY),
+    Code.CONFLICTING_RETRY: (
+        *RETRYING,
+        SERVICE,
+        RETRY,
+        RETRY.replace("name: again", "name: more"),
+    ),
     Code.UNUSED_OBJECT: (*BASE, GROUP),
     Code.LARGE_EGRESS: (
         *BASE,
@@ -201,7 +214,7 @@ OPTIONS: Mapping[Code, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("--client", "pipy"),
         (*BASE, EGRESS.replace("name: cart", "name: default"), DEPLOYMENT),
     ),
-    Code.PIPY_UNLIMITED: (
+    Code.PIPY_IGNORES: (
         ("--client", "pipy"),
         (
             NAMESPACE,

@@ -18,6 +18,7 @@ from support.objects import (
     new_store,
     pod,
     port,
+    retry,
     route_group,
     service,
     setting,
@@ -28,6 +29,7 @@ from support.objects import (
 from support.sidecar_plan import sidecar_plan
 from towpath.hub.compose import snapshot
 from towpath.hub.queries import Queries
+from towpath.model.limits import Rate, RateLimits
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, ClientKind, Kind, Protocol, SidecarId
 from towpath.planning import problems
@@ -55,7 +57,13 @@ ports = st.builds(
 addresses = st.sampled_from(("10.0.0.1", "10.0.0.2", "10.96.0.1"))
 objects: st.SearchStrategy[Object] = st.one_of(
     st.builds(namespace, spaces, mesh=st.sampled_from(("osm", None))),
-    st.builds(mesh_config, permissive=st.booleans(), egress=st.booleans(), policies=st.booleans()),
+    st.builds(
+        mesh_config,
+        permissive=st.booleans(),
+        egress=st.booleans(),
+        policies=st.booleans(),
+        retries=st.booleans(),
+    ),
     st.builds(
         egress,
         st.sampled_from(("a", "b")),
@@ -83,7 +91,22 @@ objects: st.SearchStrategy[Object] = st.one_of(
         closed=st.booleans(),
     ),
     st.builds(tcp_route, st.just("ports"), st.sampled_from((8080, 8081)), in_namespace=spaces),
-    st.builds(setting, in_namespace=spaces, max_connections=st.sampled_from((1, 2))),
+    st.builds(
+        setting,
+        in_namespace=spaces,
+        max_connections=st.sampled_from((1, 2)),
+        service=st.sampled_from(("", "web", "db")),
+        limits=st.sampled_from((None, RateLimits(connections=Rate(1, 60)))),
+        closed=st.booleans(),
+    ),
+    st.builds(
+        retry,
+        st.sampled_from(("one", "two")),
+        st.tuples(spaces, st.sampled_from(("web", "db"))),
+        source=st.sampled_from(("default", "buyer")),
+        in_namespace=spaces,
+        closed=st.booleans(),
+    ),
     st.builds(
         service,
         st.sampled_from(("web", "db")),
@@ -163,7 +186,7 @@ def test_every_kind_of_object_is_among_the_random_changes() -> None:
     made = {
         *(Kind.NAMESPACE, Kind.MESH_CONFIG, Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.POD),
         *(Kind.EGRESS, Kind.HTTP_ROUTE_GROUP, Kind.UPSTREAM_TRAFFIC_SETTING),
-        *(Kind.TRAFFIC_TARGET, Kind.TRAFFIC_SPLIT, Kind.TCP_ROUTE),
+        *(Kind.TRAFFIC_TARGET, Kind.TRAFFIC_SPLIT, Kind.TCP_ROUTE, Kind.RETRY),
     }
 
     assert made == set(Kind) - {Kind.SERVICE_ACCOUNT}

@@ -89,6 +89,15 @@ OBJECTS: dict[Kind, dict[str, Any]] = {
         "metadata": META,
         "spec": {"matches": {"ports": [1]}},
     },
+    Kind.RETRY: {
+        "apiVersion": "policy.openservicemesh.io/v1alpha1",
+        "metadata": META,
+        "spec": {
+            "source": SOURCE,
+            "destinations": [{"kind": "Service", "name": "a", "namespace": "b"}],
+            "retryPolicy": {"retryOn": "5xx,503", "numRetries": 2, "perTryTimeout": "1s"},
+        },
+    },
     Kind.UPSTREAM_TRAFFIC_SETTING: {
         "apiVersion": "policy.openservicemesh.io/v1alpha1",
         "metadata": META,

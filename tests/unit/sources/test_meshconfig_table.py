@@ -56,8 +56,8 @@ def test_what_a_field_is_by_itself_is_no_problem(field: Field) -> None:
 
 @pytest.mark.parametrize("true", [0, 1, "true", "false"])
 def test_another_type_is_another_value(true: object) -> None:
-    assert _said("featureFlags.enableRetryPolicy", true) != []
-    assert _said("featureFlags.enableRetryPolicy", False) == []
+    assert _said("featureFlags.enablePluginPolicy", true) != []
+    assert _said("featureFlags.enablePluginPolicy", False) == []
 
 
 @pytest.mark.parametrize("name", ["CRD", "PAGE"])

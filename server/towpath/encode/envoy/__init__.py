@@ -12,7 +12,7 @@ from towpath.encode.envoy.egress_clusters import egress_clusters
 from towpath.encode.envoy.egress_routes import egress_routes, revoked
 from towpath.encode.envoy.intersection import intersection
 from towpath.encode.envoy.listeners import inbound_listener, outbound_listener, prometheus_listener
-from towpath.encode.envoy.routes import inbound_routes, outbound_routes
+from towpath.encode.envoy.routes import inbound_routes, outbound_routes, retried_routes
 from towpath.encode.envoy.secrets import certificate, trust_of_client, trust_of_server
 from towpath.encode.envoy.stand_ins import closed
 from towpath.encode.envoy.vocabulary import EnvoyVocabulary
@@ -36,6 +36,7 @@ __all__ = [
     "outbound_listener",
     "outbound_routes",
     "prometheus_listener",
+    "retried_routes",
     "revoked",
     "trust_of_client",
     "trust_of_server",

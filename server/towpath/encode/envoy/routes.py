@@ -21,11 +21,21 @@ from towpath.encode.envoy import matches, names
 from towpath.encode.envoy.limits import REQUEST_LIMIT, request_limit
 from towpath.encode.envoy.permits import granted
 from towpath.encode.envoy.rbac import RBAC_FILTER, allow, everything
+from towpath.encode.envoy.retries import retry_policy
 from towpath.encode.pack import resource, seconds
 from towpath.model.egress import RequestMatch
 from towpath.model.limits import RateLimits
 from towpath.model.names import Protocol
-from towpath.model.plan import Branch, Destination, Destinations, Inbound, InboundPort, Request
+from towpath.model.plan import (
+    Branch,
+    Destination,
+    Destinations,
+    Inbound,
+    InboundPort,
+    Request,
+    Retries,
+)
+from towpath.model.retries import RetryPolicy
 from towpath.model.snapshot import Layer, Resource
 
 
@@ -35,9 +45,15 @@ def outbound_routes(destinations: Destinations) -> Layer:
     The address that was dialled has chosen the destination, so the Host header is left alone. Those
     of a destination that nobody dials are of no use, and left out.
     """
+    return retried_routes(destinations, ())
+
+
+def retried_routes(destinations: Destinations, retries: Retries) -> Layer:
+    """The same, where requests for some of them are sent again."""
+    policies = dict(retries)
     return Layer(
         tuple(
-            _outbound(names.outbound_routes_of(d), d)
+            _outbound(names.outbound_routes_of(d), d, policies.get(d.name))
             for d in destinations
             if d.protocol is Protocol.HTTP and d.addresses
         )
@@ -77,10 +93,16 @@ def prometheus_routes() -> RouteConfiguration:
     return _configuration("prometheus", route)
 
 
-def _outbound(name: str, destination: Destination) -> Resource:
-    if not destination.branches:
-        return resource(name, _configuration(name, *_whole(destination.name)))
-    routes = (route for branch in destination.branches for route in _branch(branch))
+def _outbound(name: str, destination: Destination, retry: RetryPolicy | None) -> Resource:
+    if destination.branches:
+        routes = [route for branch in destination.branches for route in _branch(branch)]
+    else:
+        routes = list(_whole(destination.name))
+    if retry is not None:
+        for route in routes:
+            # A tunnel cannot be opened again: what went through it is gone.
+            if route.HasField("route") and not route.match.HasField("connect_matcher"):
+                route.route.retry_policy.CopyFrom(retry_policy(retry))
     return resource(name, _configuration(name, *routes))
 
 

@@ -22,7 +22,7 @@ from towpath.model.egress_plan import (
     Route,
 )
 from towpath.model.names import Kind, ObjectRef, Protocol
-from towpath.model.plan import Destination, Outbound
+from towpath.model.plan import Destination, Outbound, destination_of
 from towpath.model.problem import Problem
 from towpath_api.v1.sidecar_pb2 import OutboundHttpRoute, OutboundMatch
 
@@ -40,7 +40,17 @@ def withheld(let_out: Outbound) -> tuple[Problem, ...]:
                 ref = ObjectRef(Kind.EGRESS, namespace, name)
                 message = f"pipy sidecars {gap.message}"
                 problems.add(Problem(ref, gap.field, Code.PIPY_CANNOT, message))
-    return tuple(sorted(problems | set(_undivided(let_out.destinations))))
+    return tuple(
+        sorted(problems | set(_undivided(let_out.destinations)) | set(_unretried(let_out)))
+    )
+
+
+def _unretried(let_out: Outbound) -> Iterable[Problem]:
+    for name, _ in let_out.retries:
+        if of := destination_of(name):
+            ref = ObjectRef(Kind.SERVICE, of[0], of[1])
+            message = f"pipy sidecars send nothing again: Retries have no effect on port {of[2]}"
+            yield Problem(ref, "", Code.PIPY_IGNORES, message)
 
 
 def _undivided(destinations: Iterable[Destination]) -> Iterable[Problem]:

@@ -52,7 +52,7 @@ def _unlimited(port: InboundPort) -> Problem:
         f"pipy sidecars do not count what comes in: the rate limits of port {port.port} have no "
         "effect there"
     )
-    return Problem(ObjectRef(Kind.SERVICE, namespace, name), "", Code.PIPY_UNLIMITED, text)
+    return Problem(ObjectRef(Kind.SERVICE, namespace, name), "", Code.PIPY_IGNORES, text)
 
 
 def _closed(policy: str, port: int) -> Problem:

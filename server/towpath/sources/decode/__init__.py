@@ -23,6 +23,7 @@ from towpath.sources.decode.egress import egress
 from towpath.sources.decode.findings import Findings, show
 from towpath.sources.decode.meshconfig import mesh_config
 from towpath.sources.decode.names import NameRule
+from towpath.sources.decode.retries import retry
 from towpath.sources.decode.route_groups import route_group
 from towpath.sources.decode.slips import meant, report_slips
 from towpath.sources.decode.tcp_routes import tcp_route
@@ -125,6 +126,7 @@ _TABLE: Mapping[str, _Row] = {
         traffic_split,
     ),
     Kind.TCP_ROUTE: _Row(("specs.smi-spec.io/v1alpha4",), NameRule.SUBDOMAIN, tcp_route),
+    Kind.RETRY: _Row(("policy.openservicemesh.io/v1alpha1",), NameRule.SUBDOMAIN, retry),
 }
 
 _MESH_GROUPS = frozenset(

@@ -56,6 +56,7 @@ def mesh_config(raw: Mapping[str, object], findings: Findings) -> MeshConfig | N
         name=findings.ref.name,
         enable_egress=traffic.flag("enableEgress") and passes,
         enable_egress_policy=flags.flag("enableEgressPolicy"),
+        enable_retry_policy=flags.flag("enableRetryPolicy"),
         permissive=traffic.flag(_PERMISSIVE) and _PERMISSIVE not in unclear,
         external_authorization=_asks_elsewhere(traffic) or _AUTHORIZATION in unclear,
         mtls=MtlsMode(traffic.choice("mtls", MODES, default=MtlsMode.PERMISSIVE)),

@@ -270,7 +270,7 @@ FIELDS = (
         "Sidecars check each other's health.",
         (False,),
     ),
-    Field("featureFlags.enableRetryPolicy", "Retry policies have effect.", (False,)),
+    Field("featureFlags.enableRetryPolicy", "Retry policies have effect.", USED),
     Field("featureFlags.enablePluginPolicy", "Plugins have effect.", (False,)),
     Field("featureFlags.enableMulticlusterMode", "Join services of several clusters.", (False,)),
     Field("featureFlags.enableMeshRootCertificate", "MeshRootCertificates have effect.", (False,)),

@@ -25,6 +25,7 @@ from towpath.model.mesh import Object
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import Kind
 from towpath.model.problem import Problem
+from towpath.model.retries import Retry
 from towpath.model.workloads import EndpointSlice, Namespace, Pod, Service, ServiceAccount
 
 FORMAT = b"towpath-checkpoint-1"
@@ -48,6 +49,7 @@ ROWS: Mapping[Kind, Any] = {
     Kind.TRAFFIC_TARGET: tuple[TrafficTarget, ...] | None,
     Kind.TRAFFIC_SPLIT: tuple[TrafficSplit, ...] | None,
     Kind.TCP_ROUTE: tuple[TCPRoute, ...] | None,
+    Kind.RETRY: tuple[Retry, ...] | None,
 }
 """What the objects of each kind are in the model, and so in the file."""
 

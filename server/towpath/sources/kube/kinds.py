@@ -19,6 +19,7 @@ _CUSTOM = (
     Kind.TRAFFIC_TARGET,
     Kind.TRAFFIC_SPLIT,
     Kind.TCP_ROUTE,
+    Kind.RETRY,
 )
 """Kinds that are there once their CustomResourceDefinition is installed."""
 
@@ -62,4 +63,5 @@ def resources(osm_namespace: str) -> tuple[ApiResource, ...]:
         ApiResource(Kind.TRAFFIC_TARGET),
         ApiResource(Kind.TRAFFIC_SPLIT),
         ApiResource(Kind.TCP_ROUTE),
+        ApiResource(Kind.RETRY),
     )

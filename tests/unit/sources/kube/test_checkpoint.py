@@ -11,6 +11,7 @@ import pytest
 
 from support import objects
 from towpath.model.codes import Code
+from towpath.model.limits import Rate, RateLimits, RequestLimit
 from towpath.model.mesh import Object
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import Kind, ObjectRef, Stamp
@@ -20,6 +21,7 @@ from towpath.sources.kube import checkpoint
 from towpath.sources.kube.checkpoint import CheckpointError, Origin, Picture
 
 ORIGIN = Origin("osm", "osm-system", "https://10.96.0.1:443", "ab12")
+LIMITS = RateLimits(Rate(1, 60), routes=(("/a", RequestLimit(Rate(2, 1), 503, (("x", "y"),))),))
 HELD: dict[Kind, tuple[Object, ...] | None] = {
     Kind.NAMESPACE: (objects.namespace("shop"), objects.namespace("other", mesh=None)),
     Kind.SERVICE: (objects.service("web"), objects.headless("db")),
@@ -29,7 +31,8 @@ HELD: dict[Kind, tuple[Object, ...] | None] = {
     Kind.MESH_CONFIG: (MeshConfig("osm-system", enable_egress=True, stamp=Stamp("u", 3)),),
     Kind.EGRESS: (objects.egress("a"), objects.egress("b", hosts=None, ranges=())),
     Kind.HTTP_ROUTE_GROUP: (objects.route_group("g", "/a", methods=("GET",)),),
-    Kind.UPSTREAM_TRAFFIC_SETTING: None,
+    Kind.UPSTREAM_TRAFFIC_SETTING: (objects.setting("u", service="web", limits=LIMITS),),
+    Kind.RETRY: None,
     Kind.TRAFFIC_TARGET: (objects.traffic_target("t"),),
     Kind.TRAFFIC_SPLIT: (objects.traffic_split("s", route_groups=("g",)),),
     Kind.TCP_ROUTE: (objects.tcp_route("r"), objects.tcp_route("p", 80)),
