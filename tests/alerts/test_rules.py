@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from support.alerts.prometheus import ALERTS, Page, expect, page
+from support.alerts.prometheus import ALERTS, Page, expect, page, understood
+from support.deploy import monitored_expressions
 from towpath.telemetry.metrics import Metrics
 
 pytestmark = pytest.mark.alerts
 
 LEASE = "osm-system/towpath-status"
+OF_A_PROBLEM = ("missing-route", "Missing", "error")
+OF_A_NOTE = ("egress-off", "NotEnabled", "info")
 MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
@@ -45,6 +49,18 @@ def burst(act: Callable[[Metrics], None]) -> tuple[Page, Page]:
 @pytest.mark.parametrize("make", [of_a_folder, of_a_cluster])
 def test_where_nothing_is_wrong_none_fires(tmp_path: Path, make: Callable[[], Metrics]) -> None:
     expect(set(), tmp_path, (page(make()), 2 * HOUR))
+
+
+def test_a_folder_without_tls_has_every_series_that_its_alerts_read() -> None:
+    """So that none is quiet only because nothing is there to compare."""
+    names = {series.partition("{")[0] for series in page(of_a_folder())}
+    read = {
+        name
+        for rule in monitored_expressions()["rules.yaml"]
+        for name in re.findall(r"towpath_\w+", rule)
+    }
+
+    assert {"towpath_status_writer"} == read - names
 
 
 def test_two_replicas_of_which_one_writes_are_quiet(tmp_path: Path) -> None:
@@ -86,7 +102,7 @@ def test_a_burst_is_over_after_ten_minutes(tmp_path: Path) -> None:
         ("TowpathCertificateExpires", lambda m: m.tls_expiry.set(29 * DAY), 5 * MINUTE),
         ("TowpathAuthorityExpires", lambda m: m.authority_expiry.set(6 * DAY), 5 * MINUTE),
         ("TowpathLeavesNotRenewed", lambda m: m.leaf_expiry.set(DAY), 15 * HOUR),
-        ("TowpathProblems", lambda m: m.problems.labels("Missing").set(1), 2 * HOUR),
+        ("TowpathProblems", lambda m: m.problems.labels(*OF_A_PROBLEM).set(1), 2 * HOUR),
     ],
 )
 def test_what_lasts_fires(
@@ -96,6 +112,13 @@ def test_what_lasts_fires(
     change(metrics)
 
     expect({alert}, tmp_path, (page(metrics), after_s))
+
+
+def test_notes_are_no_reason_to_wake_anybody(tmp_path: Path) -> None:
+    metrics = of_a_cluster()
+    metrics.problems.labels(*OF_A_NOTE).set(5)
+
+    expect(set(), tmp_path, (page(metrics), 2 * HOUR))
 
 
 def test_slow_pushes_fire(tmp_path: Path) -> None:
@@ -130,6 +153,14 @@ def test_plaintext_that_goes_on_arriving_fires_and_mutual_tls_does_not(
 
 def test_a_server_that_nobody_reads_fires(tmp_path: Path) -> None:
     expect({"TowpathNotScraped"}, tmp_path, ({"up{}": 0.0}, 10 * MINUTE))
+
+
+@pytest.mark.parametrize("name", ["dashboard.json", "sidecars.json"])
+def test_each_query_of_a_dashboard_is_one_that_prometheus_takes(name: str, tmp_path: Path) -> None:
+    queries = monitored_expressions()[name]
+
+    assert "" == understood(queries, tmp_path)
+    assert "" != understood([*queries, "sum by ("], tmp_path)
 
 
 def test_each_alert_is_tested() -> None:

@@ -8,6 +8,7 @@ from support.dataplane.clients import curl
 from support.dataplane.policy import egress, route_group, until_curl
 from support.dataplane.rig import Rig
 from support.dataplane.wait import equals
+from support.deploy import named_statistics
 
 pytestmark = pytest.mark.dataplane
 
@@ -26,6 +27,20 @@ def test_requests_are_counted_by_the_policies_that_allow_them(outside: Rig) -> N
 
     assert _counts(outside, name) >= 1
     assert _counts(outside, "cluster.httpbin_org_80.upstream_rq_200") >= 1
+
+
+def test_each_statistic_of_dashboards_and_alerts_exists_in_a_sidecar(outside: Rig) -> None:
+    outside.manifests.apply(
+        egress("p", (80, "http"), hosts=["httpbin.org"]),
+        egress("s", (443, "https"), hosts=["httpbin.org"]),
+    )
+    until_curl(outside, "http://httpbin.org/", status=200)
+    # What a histogram has counted is on the page a moment later.
+    outside.sidecar.until(
+        lambda: named_statistics() - outside.sidecar.admin.series(),
+        lambda missing: not missing,
+        what="every series that is named",
+    )
 
 
 def test_refusals_are_counted_by_port(outside: Rig) -> None:

@@ -28,7 +28,7 @@ spec:
     schema:
       openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}
 """)
-    for kind in ("ServiceMonitor", "PrometheusRule")
+    for kind in ("PodMonitor", "ServiceMonitor", "PrometheusRule")
 ]
 """Stands for the Prometheus Operator, which the overlay `monitoring` is for."""
 

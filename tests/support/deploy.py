@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,27 @@ def _built(folder: str) -> str:
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def monitored_expressions() -> dict[str, list[str]]:
+    """The queries of each dashboard, and those of the alerts, by the file's name."""
+    expressions = {
+        path.name: [
+            target["expr"]
+            for panel in json.loads(path.read_text())["panels"]
+            for target in panel.get("targets", ())
+        ]
+        for path in sorted((DEPLOY / "overlays/monitoring").glob("*.json"))
+    }
+    rules = yaml.safe_load((DEPLOY / "overlays/monitoring/rules.yaml").read_text())["spec"]
+    alerts = [rule["expr"] for group in rules["groups"] for rule in group["rules"]]
+    return {**expressions, "rules.yaml": alerts}
+
+
+def named_statistics() -> set[str]:
+    """The statistics of sidecars that dashboards and alerts read."""
+    texts = (text for queries in monitored_expressions().values() for text in queries)
+    return {name for text in texts for name in re.findall(r"\benvoy_\w+(?=[{\[])", text)}
 
 
 def pod_specs(documents: list[Any]) -> list[Any]:

@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable
 
 from aiohttp import web
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.aiohttp import make_aiohttp_handler
 
 from towpath.hub.hub import Hub
-from towpath.telemetry.metrics import Metrics
+from towpath.model.codes import Code
+from towpath.rollout.records import State, StreamRecord
+from towpath.telemetry.metrics import STREAM_STATES, Metrics
 
 
 class HttpEndpoints:
@@ -25,6 +27,8 @@ class HttpEndpoints:
         self._metrics = metrics
         self._version = version
         self._stale_seconds = stale_seconds
+        # Text or OpenMetrics, compressed or not, all of it or single names: as the client asks.
+        self._exposition = make_aiohttp_handler(metrics.registry)
         metrics.info.labels(version).set(1)
 
     def application(self) -> web.Application:
@@ -47,17 +51,29 @@ class HttpEndpoints:
     async def _version_page(self, _: web.Request) -> web.Response:
         return web.json_response({"version": self._version})
 
-    async def _metrics_page(self, _: web.Request) -> web.Response:
+    async def _metrics_page(self, request: web.Request) -> web.StreamResponse:
         await self._collect()
-        body = generate_latest(self._metrics.registry)
-        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return await self._exposition(request)
 
     async def _collect(self) -> None:
         """Read what is only worth computing when somebody looks."""
         for kind, count in self._hub.object_counts().items():
             self._metrics.objects.labels(kind).set(count)
         problems = await self._hub.in_turn(self._hub.problems)
-        self._metrics.problems.clear()
-        for reason, count in Counter(p.reason for p in problems).items():
-            self._metrics.problems.labels(reason).set(count)
+        of_codes = Counter(problem.code for problem in problems)
+        for code in Code:
+            labels = (code, code.reason, code.severity)
+            self._metrics.problems.labels(*labels).set(of_codes[code])
+        of_states = Counter(_state(record) for record in self._hub.records)
+        for state in STREAM_STATES:
+            self._metrics.stream_states.labels(state).set(of_states[state])
         self._metrics.source_stale_seconds.set(self._stale_seconds())
+
+
+def _state(record: StreamRecord) -> str:
+    """Where a stream stands, in a word of `STREAM_STATES`."""
+    if record.state is State.WAITING_FOR_POD:
+        return "waiting-for-pod"
+    if record.rejects:
+        return "rejecting"
+    return "accepted" if record.settled else "unanswered"

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    GCCollector,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+)
 
+from towpath.model.codes import Code
 from towpath.model.credentials import TokenFault
+from towpath.model.names import ClientKind, Kind
 from towpath.model.types import SHORT_NAMES
 from towpath.telemetry.plain import PlainCounter, PlainHistogram
 
@@ -36,6 +47,20 @@ LIMITS = (
 )
 RESULTS = ("written", "failed")
 RELOADS = ("ok", "failed")
+STREAM_STATES = ("waiting-for-pod", "rejecting", "unanswered", "accepted")
+STREAM_ERRORS = (
+    "INVALID_ARGUMENT",
+    "NOT_FOUND",
+    "PERMISSION_DENIED",
+    "RESOURCE_EXHAUSTED",
+    "UNAUTHENTICATED",
+    "UNAVAILABLE",
+)
+PHASES = ("make", "break")
+ANSWERS = ("answered", "expired")
+CONNECTIONS = ("let-in", "waiting")
+STATUS_KINDS = ("Egress", "UpstreamTrafficSetting", "Event")
+STATUS_RESULTS = ("written", "already_there", "failed")
 INJECTIONS = ("injected", "skipped", "refused", "unavailable", "malformed")
 
 
@@ -44,8 +69,18 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        PlatformCollector(registry=registry)
+        GCCollector(registry=registry)
         self.sidecars = Gauge(
             "towpath_connected_sidecars", "Open streams.", ["kind"], registry=registry
+        )
+        self.stream_states = Gauge(
+            "towpath_sidecar_streams",
+            "Open streams by state: without a pod, with a rejection, with a response that is not "
+            "answered, or with all accepted.",
+            ["state"],
+            registry=registry,
         )
         self.responses = PlainCounter(
             "towpath_xds_responses", "Responses sent.", "type", TYPES, registry=registry
@@ -208,7 +243,10 @@ class Metrics:
             "towpath_objects", "Objects of the mesh in memory.", ["kind"], registry=registry
         )
         self.problems = Gauge(
-            "towpath_problems", "Problems with the input.", ["reason"], registry=registry
+            "towpath_problems",
+            "Problems with the input.",
+            ["code", "reason", "severity"],
+            registry=registry,
         )
         self.source_stale_seconds = Gauge(
             "towpath_source_stale_seconds",
@@ -256,24 +294,39 @@ class Metrics:
             ["task"],
             registry=registry,
         )
-        # A counter has no samples before it counts, and a rate is between two samples: who watches
-        # would never see the first burst.
-        _begin(self.limited, LIMITS)
-        _begin(self.access_refused, ((a, r) for a in AUDIENCES for r in REFUSALS))
-        _begin(self.tokens_refused, TokenFault)
-        _begin(self.tls_reloads, RELOADS)
-        _begin(self.injections, INJECTIONS)
-        _begin(self.authority_reloads, RELOADS)
-        _begin(self.checkpoint_writes, RESULTS)
         self.info = Gauge(
             "towpath_build_info",
             "Always 1; the version is a label.",
             ["version"],
             registry=registry,
         )
+        self._begin()
+
+    def _begin(self) -> None:
+        """Give each metric with labels its samples, of 0.
+
+        It has none before it counts, and a rate is between two samples: who watches would never see
+        the first burst, nor tell nothing from not known.
+        """
+        _begin(self.sidecars, ClientKind)
+        _begin(self.stream_states, STREAM_STATES)
+        _begin(self.wait_seconds, product(PHASES, ANSWERS))
+        _begin(self.refused, STREAM_ERRORS)
+        _begin(self.connections, CONNECTIONS)
+        _begin(self.objects, Kind)
+        _begin(self.problems, ((code, code.reason, code.severity) for code in Code))
+        _begin(self.source_lists, Kind)
+        _begin(self.status_writes, product(STATUS_KINDS, STATUS_RESULTS))
+        _begin(self.limited, LIMITS)
+        _begin(self.access_refused, product(AUDIENCES, REFUSALS))
+        _begin(self.tokens_refused, TokenFault)
+        _begin(self.tls_reloads, RELOADS)
+        _begin(self.injections, INJECTIONS)
+        _begin(self.authority_reloads, RELOADS)
+        _begin(self.checkpoint_writes, RESULTS)
 
 
-def _begin(counter: Counter, labels: Iterable[str | tuple[str, ...]]) -> None:
-    """Give the counter samples, of 0, for these values of its labels."""
+def _begin(metric: Counter | Gauge | Histogram, labels: Iterable[str | tuple[str, ...]]) -> None:
+    """Give the metric samples, of 0, for these values of its labels."""
     for values in labels:
-        counter.labels(*((values,) if isinstance(values, str) else values))
+        metric.labels(*((values,) if isinstance(values, str) else values))

@@ -71,6 +71,22 @@ def expect(firing: set[str], folder: Path, *phases: tuple[Page, int]) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def understood(queries: list[str], folder: Path) -> str:
+    """What Prometheus says of these queries, as recording rules; empty if it takes all of them."""
+    rules = [{"record": "query", "expr": query} for query in queries]
+    file = folder / "queries.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
+    program = promtool()
+    assert program is not None
+    done = subprocess.run(
+        [program, "check", "rules", "--lint=none", str(file)],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    return done.stdout + done.stderr if done.returncode else ""
+
+
 def _values(series: str, phases: tuple[tuple[Page, int], ...]) -> str:
     """As promtool reads them: a value and how often it comes again; `_` is no sample."""
     parts = []

@@ -34,6 +34,11 @@ class Admin:
         """One counter or gauge; 0 if Envoy does not have it (yet)."""
         return self.stats(f"^{re.escape(name)}$").get(name, 0)
 
+    def series(self) -> frozenset[str]:
+        """The names on the page for Prometheus."""
+        body = self._get("/stats/prometheus")[1]
+        return frozenset(re.findall(r"^(\w+)", body, re.MULTILINE))
+
     def text_stat(self, name: str) -> str:
         """One text statistic, `listener_manager.lds.version_text` say; empty if there is none."""
         body = self._get("/stats", type="TextReadouts", filter=f"^{re.escape(name)}$")[1]
