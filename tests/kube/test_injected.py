@@ -174,6 +174,51 @@ def test_probes_are_answered_in_strict_mode_and_without_the_control_plane(
     injecting.patch({"spec": {"traffic": {"mtls": "permissive"}}})
 
 
+def test_an_application_that_listens_on_the_pods_address_alone(
+    injecting: Injecting,
+    kubelet: Kubelet,
+    hosts: Hosts,  # noqa: ARG001 - the control plane is called by its name
+) -> None:
+    injecting.join("curl")
+    injecting.patch({"spec": {"sidecar": {"localProxyMode": "PodIP"}}})
+    address = POD_ADDRESSES["curl"]
+    web = pod("bound", "curl")
+    web["metadata"]["labels"] = {"app": "bound"}
+    (app,) = web["spec"]["containers"]
+    served = ("--bind", "$(POD_IP)", "--directory", "/srv", "8091")
+    app["command"] = [sys.executable, "-m", "http.server", *served]
+    app["env"] = [{"name": "POD_IP", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}}]
+    app["livenessProbe"] = {"httpGet": {"path": "/", "port": 8091}}
+    app["readinessProbe"] = {"tcpSocket": {"port": 8091}}
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "bound", "namespace": "curl"},
+        "spec": {"selector": {"app": "bound"}, "ports": [{"port": 8091, "appProtocol": "http"}]},
+    }
+    applied = injecting.cluster.apply(account("default", "curl"), service)
+    assert applied.exit_code == 0, applied.error
+    create = ("create", "--dry-run=server", "-o", "json", "-f", "-")
+    wait.until(
+        lambda: injecting.cluster.kubectl(*create, stdin=yaml.safe_dump(web)).out,
+        lambda shown: "osm-init-pod-ip" in shown,
+        what="the MeshConfig has arrived",
+    )
+    assert injecting.cluster.apply(web).exit_code == 0
+    injecting.patch({"spec": {"sidecar": {"localProxyMode": "Localhost"}}})
+    (app,) = kubelet.run("curl", "bound")["spec"]["containers"]
+
+    def answers() -> tuple[int, ...]:
+        urls = (f"http://{address}:8091/", f"http://{address}:15010/stats/prometheus")
+        called = (curl(injecting.network.control, url).status for url in urls)
+        probed = (kubelet.probe(app, field) for field in ("livenessProbe", "readinessProbe"))
+        return (*called, *probed)
+
+    what = "the application, the sidecar's statistics and both probes are answered"
+    expected = (200, 200, 200, 200)
+    wait.until(answers, lambda seen: seen == expected, what=what, context=kubelet.sidecar.tail)
+
+
 def of_template(owner: Mapping[str, Any]) -> dict[str, Any]:
     """The pod that a controller makes for an object with a template."""
     metadata, template = owner["metadata"], owner["spec"]["template"]

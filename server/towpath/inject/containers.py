@@ -9,11 +9,12 @@ from towpath.inject.names import (
     BOOTSTRAP,
     CREDENTIAL,
     INIT_CONTAINER,
+    POD_IP_CONTAINER,
     REDIRECT,
     SIDECAR_CONTAINER,
     VOLUME,
 )
-from towpath.inject.redirect import SIDECAR_UID
+from towpath.inject.redirect import SIDECAR_UID, to_pod_ip
 from towpath.model.ports import PROMETHEUS_PORT
 
 FOLDER = "/run/towpath"
@@ -25,6 +26,7 @@ FILES = {BOOTSTRAP: "bootstrap.json", CREDENTIAL: "credential.json", REDIRECT: "
 """The file in the volume that each annotation becomes."""
 
 _STARTS_WITHIN_S = 120
+_WAIT = "--wait=10"
 _MOUNT = {"name": VOLUME, "mountPath": FOLDER, "readOnly": True}
 
 Part = dict[str, Any]
@@ -32,11 +34,24 @@ Part = dict[str, Any]
 
 def init_container(image: str, *, privileged: bool) -> Part:
     """It sets the redirect before anything else of the pod runs; no shell sees the rules."""
+    rules = f"{FOLDER}/{FILES[REDIRECT]}"
+    command = ["iptables-restore", "--noflush", _WAIT, rules]
+    return _init(INIT_CONTAINER, image, command, privileged=privileged)
+
+
+def pod_ip_container(image: str, *, privileged: bool) -> Part:
+    """It leads the sidecar to the application at the pod's address, which only a kubelet knows."""
+    command = ["iptables", _WAIT, *to_pod_ip("$(POD_IP)")]
+    part = _init(POD_IP_CONTAINER, image, command, privileged=privileged)
+    return {**part, "env": [*part["env"], _field("POD_IP", "status.podIP")]}
+
+
+def _init(name: str, image: str, command: list[str], *, privileged: bool) -> Part:
     rights: Part = {"drop": ["ALL"], "add": ["NET_ADMIN", "NET_RAW"]}
     return {
-        "name": INIT_CONTAINER,
+        "name": name,
         "image": image,
-        "command": ["iptables-restore", "--noflush", "--wait=10", f"{FOLDER}/{FILES[REDIRECT]}"],
+        "command": command,
         # The file system is read-only, and /run with it.
         "env": [{"name": "XTABLES_LOCKFILE", "value": "/dev/shm/xtables.lock"}],  # noqa: S108
         "resources": {

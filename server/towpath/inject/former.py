@@ -11,6 +11,7 @@ from towpath.inject.names import (
     CREDENTIAL,
     INIT_CONTAINER,
     INJECTION,
+    POD_IP_CONTAINER,
     PROBES,
     REDIRECT,
     SIDECAR_CONTAINER,
@@ -22,7 +23,7 @@ from towpath.inject.shape import checked
 from towpath.sources.decode.quantity import quantity
 
 _ADDED = (BOOTSTRAP, CREDENTIAL, REDIRECT, PROBES)
-_NAMES = (INIT_CONTAINER, SIDECAR_CONTAINER)
+_NAMES = (INIT_CONTAINER, POD_IP_CONTAINER, SIDECAR_CONTAINER)
 Part = Mapping[str, Any]
 
 

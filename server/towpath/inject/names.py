@@ -15,7 +15,8 @@ REDIRECT = f"{PREFIX}redirect"
 PROBES = f"{PREFIX}original-probes"
 """Annotations of an injected pod: three files of its sidecar, and what its probes were."""
 
-INIT_CONTAINER, SIDECAR_CONTAINER, VOLUME = "osm-init", "envoy", "towpath"
+INIT_CONTAINER, POD_IP_CONTAINER = "osm-init", "osm-init-pod-ip"
+SIDECAR_CONTAINER, VOLUME = "envoy", "towpath"
 
 YES, NO = ("enabled", "yes", "true"), ("disabled", "no", "false")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from towpath.encode.envoy.probe_listeners import probe_resources
-from towpath.inject.containers import init_container, sidecar, volume
+from towpath.inject.containers import init_container, pod_ip_container, sidecar, volume
 from towpath.inject.former import Former
 from towpath.inject.lists import annotated_lists
 from towpath.inject.names import BOOTSTRAP, CREDENTIAL, MARK, METRICS, PROBES, REDIRECT, switch
@@ -80,6 +80,8 @@ def inject(
         files[REDIRECT] = redirect(defaults.lists.union(lists.lists))
         image = defaults.init_image or installation.init_image
         parts.append(init_container(image, privileged=defaults.privileged_init))
+        if defaults.calls_pod_ip:
+            parts.append(pod_ip_container(image, privileged=defaults.privileged_init))
     image = defaults.image or installation.image
     parts.append(sidecar(image, log_level=config.sidecar_log_level, resources=resources))
     originals = {PROBES: _compact(rewrite.originals)} if rewrite.originals else {}

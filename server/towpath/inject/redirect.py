@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from towpath.model.injection import RedirectLists
-from towpath.model.ports import INBOUND_PORT, OUTBOUND_PORT, PROBE_PORTS, PROMETHEUS_PORT
+from towpath.model.ports import (
+    ADMIN_PORT,
+    INBOUND_PORT,
+    OUTBOUND_PORT,
+    PROBE_PORTS,
+    PROMETHEUS_PORT,
+)
 
 SIDECAR_UID = 1500
 MOST_PORTS = 15
@@ -23,6 +29,16 @@ _LOCAL = "127.0.0.1/32"
 def redirect(lists: RedirectLists) -> str:
     """The rules, a line each."""
     return "".join(f"{line}\n" for line in _lines(lists))
+
+
+def to_pod_ip(address: str) -> list[str]:
+    """The rule by which the sidecar reaches the application at that address of the pod, not on
+    loopback, as arguments of `iptables`. Its own admin interface stays where it is.
+    """
+    sidecar = ("-m", "owner", "--uid-owner", str(SIDECAR_UID))
+    local = ("-p", "tcp", "-o", "lo", "-d", _LOCAL, "!", "--dport", str(ADMIN_PORT))
+    to = ("-j", "DNAT", "--to-destination", address)
+    return ["-t", "nat", "-I", "OUTPUT", *local, *sidecar, *to]
 
 
 def _lines(lists: RedirectLists) -> Iterator[str]:

@@ -57,7 +57,8 @@ class Resources:
 class SidecarDefaults:
     """What a MeshConfig says of the sidecars that are injected; "" and empty: nothing.
 
-    `redirects` is false where something else, such as a CNI plugin, redirects pods' traffic.
+    `redirects` is false where something else, such as a CNI plugin, redirects pods' traffic. With
+    `calls_pod_ip` a sidecar reaches its application at the pod's address, not on loopback.
     """
 
     image: str = ""
@@ -65,4 +66,5 @@ class SidecarDefaults:
     resources: Resources = Resources()
     privileged_init: bool = False
     redirects: bool = True
+    calls_pod_ip: bool = False
     lists: RedirectLists = RedirectLists()

@@ -54,8 +54,8 @@ class Kubelet:
         its containers. Returns the pod as it was stored before.
         """
         where = ("pod", name, "-n", namespace)
-        stored: dict[str, Any] = self._cluster.kubectl("get", *where, "-o", "json").json()
         self._status(where, {"phase": "Pending", "podIP": self._address})
+        stored: dict[str, Any] = self._cluster.kubectl("get", *where, "-o", "json").json()
         volumes = {
             volume["name"]: self._volume(stored, volume) for volume in stored["spec"]["volumes"]
         }

@@ -64,6 +64,18 @@ def test_all_of_it_is_read() -> None:
     assert expected == defaults
 
 
+def test_a_sidecar_calls_the_pods_address_where_an_init_container_can_set_that() -> None:
+    without = {"interceptionMode": "none"}
+    cases = [("Localhost", {}), ("", {}), ("PodIP", {}), ("PodIP", without), ("podip", {})]
+    results = [read(sidecar={"localProxyMode": mode}, traffic=more) for mode, more in cases]
+
+    assert [False, False, True, False, False] == [one.calls_pod_ip for one, _ in results]
+    wrong = [problems.get("sidecar.localProxyMode", "") for _, problems in results]
+    assert ["", "", ""] == wrong[:3]
+    assert 'is "PodIP": it has no effect with interceptionMode none' in wrong[3]
+    assert 'is "podip"; allowed: "", "Localhost", "PodIP"' in wrong[4]
+
+
 @pytest.mark.parametrize(
     ("name", "bad"),
     [

@@ -34,7 +34,10 @@ OLDEST_ENVOY = (1, 30)
 """The first that can log in with a token."""
 RESOURCE_NAMES = ("cpu", "memory", "ephemeral-storage")
 
+LOCALHOST, POD_IP = "Localhost", "PodIP"
+
 _INTERCEPTION = ("", "iptables", "none")
+_LOCAL_PROXY = ("", LOCALHOST, POD_IP)
 _IMAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,254}")
 _ENVOY_TAG = re.compile(r"(?:[a-z]+-)*v(?P<major>[0-9]{1,4})\.(?P<minor>[0-9]{1,4})(?:[.-].*)?")
 
@@ -49,8 +52,19 @@ def sidecar_defaults(sidecar: Reader, traffic: Reader, findings: Findings) -> Si
         resources=_resources(sidecar.section("resources")),
         privileged_init=sidecar.flag("enablePrivilegedInitContainer"),
         redirects=mode != "none",
+        calls_pod_ip=_calls_pod_ip(sidecar, findings, redirects=mode != "none"),
         lists=_lists(traffic, findings),
     )
+
+
+def _calls_pod_ip(sidecar: Reader, findings: Findings, *, redirects: bool) -> bool:
+    if sidecar.choice("localProxyMode", _LOCAL_PROXY, default=LOCALHOST) != POD_IP:
+        return False
+    if not redirects:
+        path = sidecar.path("localProxyMode")
+        message = "has no effect with interceptionMode none, as the init container sets it"
+        findings.add(Code.UNSUPPORTED_FIELD, path, f"is {show(POD_IP)}: it {message}")
+    return redirects
 
 
 def _lists(traffic: Reader, findings: Findings) -> RedirectLists:

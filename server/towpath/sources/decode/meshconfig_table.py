@@ -118,7 +118,9 @@ FIELDS = (
         USED,
     ),
     Field(
-        "sidecar.localProxyMode", "Where a sidecar reaches its own application.", ("", "Localhost")
+        "sidecar.localProxyMode",
+        "Where a sidecar reaches its own application: Localhost (the default), or PodIP.",
+        USED,
     ),
     Field("sidecar.localDNSProxy", "A DNS server in the sidecar.", SECTION),
     Field("sidecar.localDNSProxy.enable", "Run it.", (False,)),
