@@ -20,6 +20,12 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.25
 
+LOOK_AT_MOST_OF_TIME = 1 / 200
+"""What looks may cost when nobody is ended: with many connections they are seldomer."""
+
+LOOK_SELDOM_S = 3.0
+"""The longest pause."""
+
 LOOK_AGAIN_S = 0.05
 """After a look that ended somebody for want of room: others may come as fast as they go."""
 
@@ -73,12 +79,14 @@ class Doorkeeper:
         """Look after ports of this process until cancelled."""
         self._sockets = Sockets(*ports, clock=self._clock)
         while True:
+            began = self._clock()
             try:
                 crowded = self.look()
             except FileNotFoundError:
                 log.info("this system does not show a process its sockets: none is ended early")
                 return
-            await asyncio.sleep(LOOK_AGAIN_S if crowded else LOOK_EVERY_S)
+            seldom = min((self._clock() - began) / LOOK_AT_MOST_OF_TIME, LOOK_SELDOM_S)
+            await asyncio.sleep(LOOK_AGAIN_S if crowded else max(LOOK_EVERY_S, seldom))
 
     def look(self) -> bool:
         """End what has been there for too long, or is too much; true if something was too much."""

@@ -24,6 +24,7 @@ from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import LARGEST, RULES, Ports, start_grpc
 from towpath.app.injection import injection_port, roots_to_trust
 from towpath.clock import utc_now
+from towpath.garbage import GarbageCollection
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.hub.journal import Journal
@@ -138,6 +139,7 @@ async def serve(
             ("source", source.run),
             ("journal", Journal(hub, journal_debounce).run),
             ("loop-lag", LoopLag(metrics).run),
+            ("garbage", GarbageCollection(streams=hub.records.__len__).run),
         ]
         works += [("status", writer.run) for writer in writers]
         if tls is not None:

@@ -73,7 +73,11 @@ def serving(name: str, case: Case) -> Iterator[Contender]:
     if name == TOWPATH:
         command = [sys.executable, "-m", "towpath", "serve", f"--ads-address={address}"]
         command += [f"--manifests={case.mesh.folder}", "--http-address=127.0.0.1:0"]
-        command += ["--max-streams-per-peer=20000"]
+        command += [
+            "--max-streams-per-peer=20000",
+            "--max-connections-per-peer=20000",
+            "--max-connections=80000",
+        ]
         ready = "ADS"
     elif name == BARE:
         command = [sys.executable, "-m", "bench.push.bare", "bytes", address]

@@ -1,0 +1,144 @@
+"""What lives long is set apart, and what is garbage in it is still found."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from towpath.garbage import (
+    BYTES_OF_STREAM,
+    LEAST_GROWTH_BYTES,
+    GarbageCollection,
+    resident_bytes,
+)
+
+
+class Cycle:
+    """Refers to itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+class Process:
+    """One of which a test says how large it is, and how many streams are open."""
+
+    def __init__(self) -> None:
+        self.size = 1 << 30
+        self.streams = 0
+
+    def resident(self) -> int:
+        return self.size
+
+
+@pytest.fixture
+def process() -> Process:
+    return Process()
+
+
+@pytest.fixture(autouse=True)
+def _no_frozen() -> Iterator[None]:
+    """A failed test leaves nothing to the next."""
+    yield
+    gc.unfreeze()
+
+
+@pytest.fixture
+async def collection(process: Process) -> AsyncIterator[GarbageCollection]:
+    one = GarbageCollection(resident=process.resident, streams=lambda: process.streams)
+    running = asyncio.ensure_future(one.run())
+    await asyncio.sleep(0)
+    yield one
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+def _frozen_garbage() -> weakref.ref[Cycle]:
+    cycle = Cycle()
+    gc.collect(1)
+    return weakref.ref(cycle)
+
+
+async def test_what_outlives_a_look_is_set_apart(collection: GarbageCollection) -> None:
+    del collection
+    before = gc.get_freeze_count()
+    garbage = _frozen_garbage()
+    gc.collect()
+
+    assert gc.get_freeze_count() > before
+    assert garbage() is not None
+
+
+async def test_garbage_in_it_is_collected_once_the_process_has_grown(
+    collection: GarbageCollection, process: Process
+) -> None:
+    garbage = _frozen_garbage()
+    collection.look()
+
+    assert garbage() is not None
+
+    process.size += process.size // 2 + 1
+    collection.look()
+
+    assert garbage() is None
+
+
+async def test_a_little_growth_of_a_small_process_is_none(
+    collection: GarbageCollection, process: Process
+) -> None:
+    garbage = _frozen_garbage()
+    process.size = LEAST_GROWTH_BYTES
+    collection.look()
+    process.size += LEAST_GROWTH_BYTES - 1
+    collection.look()
+
+    assert garbage() is not None
+
+    process.size += 1
+    collection.look()
+
+    assert garbage() is None
+
+
+async def test_what_open_streams_need_is_no_growth(
+    collection: GarbageCollection, process: Process
+) -> None:
+    garbage = _frozen_garbage()
+    process.streams = 100_000
+    process.size += process.streams * BYTES_OF_STREAM
+    collection.look()
+
+    assert garbage() is not None
+
+    process.streams = 0
+    collection.look()
+
+    assert garbage() is None
+
+
+async def test_python_goes_on_as_before_at_the_end() -> None:
+    before = gc.get_threshold(), list(gc.callbacks)
+    running = asyncio.ensure_future(GarbageCollection(streams=lambda: 0).run())
+    await asyncio.sleep(0)
+    _frozen_garbage()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+    assert before == (gc.get_threshold(), list(gc.callbacks))
+    assert gc.get_freeze_count() == 0
+
+
+async def test_nothing_is_set_apart_where_the_size_is_not_known() -> None:
+    await GarbageCollection(resident=lambda: 0, streams=lambda: 0).run()
+    before = gc.get_freeze_count()
+    _frozen_garbage()
+
+    assert before == gc.get_freeze_count()
+
+
+def test_a_process_has_a_size() -> None:
+    assert 1 << 20 < resident_bytes() < 1 << 40
