@@ -1067,6 +1067,84 @@ class Flow(_message.Message):
 Global___Flow: _TypeAlias = Flow  # noqa: Y015
 
 @_typing.final
+class WatchFlowsRequest(_message.Message):
+    """Which reported traffic."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERVICE_ACCOUNT_FIELD_NUMBER: _builtins.int
+    DENIED_FIELD_NUMBER: _builtins.int
+    SINCE_FIELD_NUMBER: _builtins.int
+    FOLLOW_FIELD_NUMBER: _builtins.int
+    service_account: _builtins.str
+    """Only of this service account, `<namespace>/<service account>`; empty: of all."""
+    denied: _builtins.bool
+    """Only what was refused."""
+    follow: _builtins.bool
+    """Go on with each flow of which there are new reports, about once a second, until the caller ends
+    it. Else the stream ends with the message that is `complete`.
+    """
+    @_builtins.property
+    def since(self) -> _timestamp_pb2.Timestamp:
+        """Only what was reported at this time or later; unset: all."""
+
+    def __init__(
+        self,
+        *,
+        service_account: _builtins.str = ...,
+        denied: _builtins.bool = ...,
+        since: _timestamp_pb2.Timestamp | None = ...,
+        follow: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["denied", b"denied", "follow", b"follow", "service_account", b"service_account", "since", b"since"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchFlowsRequest: _TypeAlias = WatchFlowsRequest  # noqa: Y015
+
+@_typing.final
+class WatchFlowsResponse(_message.Message):
+    """A part of what was reported."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FLOWS_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    STREAMS_FIELD_NUMBER: _builtins.int
+    SHED_MESSAGES_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_FIELD_NUMBER: _builtins.int
+    complete: _builtins.bool
+    """True on one message: all flows that there were at the beginning have been sent."""
+    streams: _builtins.int
+    """Streams of reports that are open: none, if nobody observes egress."""
+    shed_messages: _builtins.int
+    """Messages that were shed for lack of time, each with one or more reports."""
+    left_out: _builtins.int
+    """Reports of flows for which there was no more room."""
+    @_builtins.property
+    def flows(self) -> _containers.RepeatedCompositeFieldContainer[Global___Flow]:
+        """Flows with all their reports so far, the latest first; a flow that is reported again comes again."""
+
+    def __init__(
+        self,
+        *,
+        flows: _abc.Iterable[Global___Flow] | None = ...,
+        complete: _builtins.bool = ...,
+        streams: _builtins.int = ...,
+        shed_messages: _builtins.int = ...,
+        left_out: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete", b"complete", "flows", b"flows", "left_out", b"left_out", "shed_messages", b"shed_messages", "streams", b"streams"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchFlowsResponse: _TypeAlias = WatchFlowsResponse  # noqa: Y015
+
+@_typing.final
 class JudgeFlowsRequest(_message.Message):
     """Traffic to be judged."""
 

@@ -72,6 +72,11 @@ class InspectorStub:
                 request_serializer=towpath__api_dot_v1_dot_inspector__pb2.JudgeFlowsRequest.SerializeToString,
                 response_deserializer=towpath__api_dot_v1_dot_inspector__pb2.JudgeFlowsResponse.FromString,
                 _registered_method=True)
+        self.WatchFlows = channel.unary_stream(
+                '/towpath.v1.Inspector/WatchFlows',
+                request_serializer=towpath__api_dot_v1_dot_inspector__pb2.WatchFlowsRequest.SerializeToString,
+                response_deserializer=towpath__api_dot_v1_dot_inspector__pb2.WatchFlowsResponse.FromString,
+                _registered_method=True)
 
 
 class InspectorServicer:
@@ -144,6 +149,16 @@ class InspectorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchFlows(self, request, context):
+        """Lists the traffic that sidecars have reported to this server, in several messages, and goes on
+        with what is reported from then on if that is asked for.
+
+        Errors: INVALID_ARGUMENT if `service_account` is not of the form it says.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InspectorServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -181,6 +196,11 @@ def add_InspectorServicer_to_server(servicer, server):
                     servicer.JudgeFlows,
                     request_deserializer=towpath__api_dot_v1_dot_inspector__pb2.JudgeFlowsRequest.FromString,
                     response_serializer=towpath__api_dot_v1_dot_inspector__pb2.JudgeFlowsResponse.SerializeToString,
+            ),
+            'WatchFlows': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchFlows,
+                    request_deserializer=towpath__api_dot_v1_dot_inspector__pb2.WatchFlowsRequest.FromString,
+                    response_serializer=towpath__api_dot_v1_dot_inspector__pb2.WatchFlowsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -375,6 +395,33 @@ class Inspector:
             '/towpath.v1.Inspector/JudgeFlows',
             towpath__api_dot_v1_dot_inspector__pb2.JudgeFlowsRequest.SerializeToString,
             towpath__api_dot_v1_dot_inspector__pb2.JudgeFlowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchFlows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/towpath.v1.Inspector/WatchFlows',
+            towpath__api_dot_v1_dot_inspector__pb2.WatchFlowsRequest.SerializeToString,
+            towpath__api_dot_v1_dot_inspector__pb2.WatchFlowsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -73,6 +73,12 @@ class InspectorStub:
     Errors: INVALID_ARGUMENT if a flow is not well-formed; RESOURCE_EXHAUSTED if the request is
     larger than 64 KiB: ask about many flows in several calls.
     """
+    WatchFlows: _grpc.UnaryStreamMultiCallable[_inspector_pb2.WatchFlowsRequest, _inspector_pb2.WatchFlowsResponse]
+    """Lists the traffic that sidecars have reported to this server, in several messages, and goes on
+    with what is reported from then on if that is asked for.
+
+    Errors: INVALID_ARGUMENT if `service_account` is not of the form it says.
+    """
 
 @_typing.type_check_only
 class InspectorAsyncStub(InspectorStub):
@@ -114,6 +120,12 @@ class InspectorAsyncStub(InspectorStub):
 
     Errors: INVALID_ARGUMENT if a flow is not well-formed; RESOURCE_EXHAUSTED if the request is
     larger than 64 KiB: ask about many flows in several calls.
+    """
+    WatchFlows: _aio.UnaryStreamMultiCallable[_inspector_pb2.WatchFlowsRequest, _inspector_pb2.WatchFlowsResponse]  # type: ignore[assignment]
+    """Lists the traffic that sidecars have reported to this server, in several messages, and goes on
+    with what is reported from then on if that is asked for.
+
+    Errors: INVALID_ARGUMENT if `service_account` is not of the form it says.
     """
 
 class InspectorServicer(metaclass=_abc_1.ABCMeta):
@@ -195,6 +207,18 @@ class InspectorServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_ARGUMENT if a flow is not well-formed; RESOURCE_EXHAUSTED if the request is
         larger than 64 KiB: ask about many flows in several calls.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchFlows(
+        self,
+        request: _inspector_pb2.WatchFlowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_inspector_pb2.WatchFlowsResponse], _abc.AsyncIterator[_inspector_pb2.WatchFlowsResponse]]:
+        """Lists the traffic that sidecars have reported to this server, in several messages, and goes on
+        with what is reported from then on if that is asked for.
+
+        Errors: INVALID_ARGUMENT if `service_account` is not of the form it says.
         """
 
 def add_InspectorServicer_to_server(servicer: InspectorServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
