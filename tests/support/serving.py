@@ -14,6 +14,8 @@ from towpath.admin.csds import ClientStatus
 from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import LARGEST, RULES, Ports, start_grpc
 from towpath.hub.hub import Hub
+from towpath.observe.recent import RecentFlows
+from towpath.reports import ReportService
 from towpath.settings import ConnectionLimits, StreamLimits
 from towpath.telemetry.metrics import Metrics
 from towpath.xds.service import AdsService
@@ -51,10 +53,21 @@ async def serving(
         limits=limits,
         identifier="towpath/test",
     )
+    flows = RecentFlows()
+    reports = ReportService(
+        hub,
+        flows,
+        gate=gate,
+        metrics=metrics,
+        clock=time.monotonic,
+        now=time.time,
+        limits=limits,
+    )
     async with start_grpc(
         ports,
         ads,
-        Inspector(hub),
+        reports,
+        Inspector(hub, flows),
         ClientStatus(hub),
         gate=gate,
         grace=0.1,

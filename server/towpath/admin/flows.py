@@ -13,8 +13,8 @@ from towpath.observe.flows import MOST_ADDRESSES, Tally
 from towpath_api.v1 import inspector_pb2 as pb
 
 
-def flow_message(flow: Flow, tally: Tally) -> pb.Flow:
-    """A flow with its tally."""
+def flow_message(flow: Flow, tally: Tally, *, due_to: tuple[str, ...] | None = None) -> pb.Flow:
+    """A flow with its tally; *due_to* are the policies, if others than the sidecar named."""
     return pb.Flow(
         service_account=str(flow.account) if flow.account else "",
         pod_address=flow.pod_address,
@@ -23,7 +23,7 @@ def flow_message(flow: Flow, tally: Tally) -> pb.Flow:
         port=flow.port,
         protocol=flow.protocol,
         verdict=pb.Flow.Verdict.Value(flow.verdict.name),
-        policies=flow.policies,
+        policies=flow.policies if due_to is None else due_to,
         passthrough=flow.passthrough,
         method=flow.method,
         path=flow.path,

@@ -4,13 +4,14 @@ wrong with the input.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from typing import NoReturn
 
 import grpc
 
 from towpath.access.caller import Context
-from towpath.admin.flows import flow_of, judgement_message
+from towpath.admin.flows import flow_message, flow_of, judgement_message
 from towpath.admin.times import timestamp
 from towpath.answers.audit import policies_enabled
 from towpath.answers.explain import Explanation, read_question
@@ -20,10 +21,19 @@ from towpath.hub.hub import Hub
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import ResourceSet, Snapshot
+from towpath.observe.flow import Flow, Verdict
+from towpath.observe.flows import Tally
+from towpath.observe.recent import RecentFlows
 from towpath.planning.egress.decide import Attempt
 from towpath.rollout.records import Delivery, StreamRecord
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
+
+FOLLOW_SECONDS = 1.0
+"""How often those who follow flows are told of new reports."""
+
+PAGE = 100
+"""Flows of one message."""
 
 
 class Inspector(pb_grpc.InspectorServicer):
@@ -32,8 +42,9 @@ class Inspector(pb_grpc.InspectorServicer):
     # gRPC passes the request and the context by position; the names are the protocol's.
     # ruff: noqa: ARG002, N802
 
-    def __init__(self, hub: Hub) -> None:
+    def __init__(self, hub: Hub, flows: RecentFlows | None = None) -> None:
         self._hub = hub
+        self._flows = RecentFlows() if flows is None else flows
 
     async def ListSidecars(
         self, request: pb.ListSidecarsRequest, context: Context
@@ -107,6 +118,52 @@ class Inspector(pb_grpc.InspectorServicer):
             judgements=[judgement_message(judgement) for judgement in judgements],
             policies_enabled=policies_enabled(self._hub.mesh),
         )
+
+    async def WatchFlows(
+        self, request: pb.WatchFlowsRequest, context: Context
+    ) -> AsyncIterator[pb.WatchFlowsResponse]:
+        try:
+            account = Account.parse(request.service_account) if request.service_account else None
+        except ValueError as error:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
+        since = request.since.seconds + request.since.nanos / 1e9
+        revision, complete = 0, False
+        while True:
+            earlier, revision = revision, self._flows.revision
+            items = [
+                (flow, tally)
+                for flow, tally in self._flows.since(earlier)
+                if account in (None, flow.account)
+                and tally.last >= since
+                and not (request.denied and flow.verdict is Verdict.ALLOW)
+            ]
+            for page in _pages(items):
+                policies = tuple((flow, tally.counts) for flow, tally in page)
+                due = await self._hub.in_turn(self._hub.due_to, policies)
+                messages = [
+                    flow_message(*item, due_to=by) for item, by in zip(page, due, strict=True)
+                ]
+                yield self._page(messages)
+            if not complete:
+                complete = True
+                yield self._page([], complete=True)
+            if not request.follow:
+                return
+            await asyncio.sleep(FOLLOW_SECONDS)
+
+    def _page(self, flows: list[pb.Flow], *, complete: bool = False) -> pb.WatchFlowsResponse:
+        return pb.WatchFlowsResponse(
+            flows=flows,
+            complete=complete,
+            streams=self._flows.streams,
+            shed_messages=self._flows.shed,
+            left_out=self._flows.left_out,
+        )
+
+
+def _pages(items: list[tuple[Flow, Tally]]) -> Iterator[list[tuple[Flow, Tally]]]:
+    """The same in parts."""
+    return (items[at : at + PAGE] for at in range(0, len(items), PAGE))
 
 
 def answer(

@@ -36,3 +36,8 @@ def policies(mesh: Mesh, flow: Flow, counts: Counts) -> tuple[str, ...]:
     allowed = flow.verdict is Verdict.ALLOW
     same = (decision for decision in decisions if decision.allowed is allowed)
     return tuple(sorted({policy for decision in same for policy in decision.policies}))
+
+
+def due_to(mesh: Mesh, flows: tuple[tuple[Flow, Counts], ...]) -> tuple[tuple[str, ...], ...]:
+    """The same for many flows."""
+    return tuple(mesh.query(policies, flow, counts) for flow, counts in flows)

@@ -21,6 +21,7 @@ from towpath.access import Audience, Gate
 from towpath.access.doorkeeper import Room
 from towpath.admin.csds import ClientStatus
 from towpath.admin.inspector import Inspector
+from towpath.reports import REPORTS_SERVICE, ReportService
 from towpath.settings import ConnectionLimits, split_address
 from towpath.xds.service import SERVICES, AdsService
 from towpath_api.v1 import inspector_pb2, inspector_pb2_grpc
@@ -33,6 +34,7 @@ HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
 RULES = {
     **dict.fromkeys(SERVICES, Audience.SIDECARS),
+    REPORTS_SERVICE: Audience.SIDECARS,
     INSPECTOR: Audience.PEOPLE,
     CLIENT_STATUS: Audience.PEOPLE,
     reflection.SERVICE_NAME: Audience.PEOPLE,
@@ -43,10 +45,11 @@ RULES = {
 LARGEST = {
     HEALTH: 4 << 10,
     reflection.SERVICE_NAME: 4 << 10,
+    REPORTS_SERVICE: 256 << 10,
     INSPECTOR: 64 << 10,
     CLIENT_STATUS: 64 << 10,
 }
-"""How many bytes a request may have; sidecars' have a setting."""
+"""How many bytes a request may have; a subscription's have a setting."""
 
 STOP_S = 1.0
 """How long each step of stopping may take beyond the time that streams are given."""
@@ -129,6 +132,7 @@ class Ports:
 async def start_grpc(
     ports: Ports,
     ads: AdsService,
+    reports: ReportService,
     inspector: Inspector,
     status: ClientStatus,
     *,
@@ -147,13 +151,14 @@ async def start_grpc(
         interceptors=(gate,), options=[*OPTIONS, *connection_options(connections, room)]
     )
     health = HealthServicer()
-    server.add_generic_rpc_handlers(ads.handlers())
+    server.add_generic_rpc_handlers((*ads.handlers(), *reports.handlers()))
     inspector_pb2_grpc.add_InspectorServicer_to_server(inspector, server)
     csds_pb2_grpc.add_ClientStatusDiscoveryServiceServicer_to_server(status, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection(
         (
             *SERVICES,
+            REPORTS_SERVICE,
             INSPECTOR,
             CLIENT_STATUS,
             HEALTH,
@@ -163,7 +168,7 @@ async def start_grpc(
     )
     numbers = ports.bind(server)
     await server.start()
-    for service in ("", *SERVICES, INSPECTOR, CLIENT_STATUS):
+    for service in ("", *SERVICES, REPORTS_SERVICE, INSPECTOR, CLIENT_STATUS):
         await health.set(service, health_pb2.HealthCheckResponse.SERVING)
     try:
         yield numbers

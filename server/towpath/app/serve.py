@@ -29,6 +29,8 @@ from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.hub.journal import Journal
 from towpath.model.names import ObjectRef
+from towpath.observe.recent import RecentFlows
+from towpath.reports import ReportService
 from towpath.rollout.records import StreamRecords
 from towpath.settings import Settings
 from towpath.sources.files import FilesSource
@@ -130,6 +132,16 @@ async def serve(
             limits=settings.streams,
             identifier=f"towpath/{__version__}",
         )
+        flows = RecentFlows()
+        reports = ReportService(
+            hub,
+            flows,
+            gate=gate,
+            metrics=metrics,
+            clock=time.monotonic,
+            now=time.time,
+            limits=settings.streams,
+        )
         pages = HttpEndpoints(
             hub, metrics=metrics, version=__version__, stale_seconds=source.stale_seconds
         )
@@ -159,12 +171,13 @@ async def serve(
                 settings.access.ads_token_address,
                 tls.token_credentials() if tls and settings.access.ads_token_address else None,
             )
-            inspector, status = Inspector(hub), ClientStatus(hub)
+            inspector, status = Inspector(hub, flows), ClientStatus(hub)
             grace = settings.process.shutdown_grace
             numbers = await served.enter_async_context(
                 start_grpc(
                     ports,
                     ads,
+                    reports,
                     inspector,
                     status,
                     gate=gate,

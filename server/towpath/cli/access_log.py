@@ -13,6 +13,9 @@ from typing import Any, BinaryIO, TypeVar
 import click
 
 from towpath.app import Offline
+from towpath.cli.live import LiveReading, read_live
+from towpath.cli.options import refuse_beside
+from towpath.cli.server import Server
 from towpath.clock import utc_now
 from towpath.model.names import Account
 from towpath.observe.access_log import LONGEST_LINE, AccessLog, Unusable
@@ -75,6 +78,11 @@ class Reading:
         self.unusable[reason] += 1
         self.first.setdefault(reason, self.lines)
 
+    @property
+    def certain(self) -> bool:
+        """True if nothing of what was reported is missing."""
+        return not self.flows.left_out
+
     def remarks(self) -> Iterator[str]:
         """What is to be said of lines that are not counted in flows."""
         for reason, count in self.unusable.items():
@@ -90,8 +98,8 @@ def log_options(command: F) -> F:
         click.option(
             "--access-log",
             metavar="FILE|-",
-            required=True,
-            help="Access log of sidecars, as kubectl logs prints it; - is standard input.",
+            help="Access log of sidecars, as kubectl logs prints it; - is standard input. Without "
+            "it: what they have reported to the server.",
         ),
         click.option(
             "--account",
@@ -111,6 +119,28 @@ def log_options(command: F) -> F:
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def read_reports(
+    access_log: str | None,
+    server: Server | None,
+    mesh: Offline | None,
+    *,
+    account: Account | None,
+    source: Account | None,
+    since: datetime | None,
+    paths: bool = False,
+) -> Reading | LiveReading:
+    """Read the log if there is one, else ask the server, which knows more pods than a folder."""
+    if access_log is not None:
+        later = server is not None
+        return read_log(
+            access_log, mesh, account=account, source=source, since=since, paths=paths, later=later
+        )
+    refuse_beside("no --access-log", "account", "paths", reason="a server keeps no paths")
+    if server is None:
+        raise click.UsageError("give --access-log, or the --server that sidecars report to")
+    return read_live(server, source=source, since=since)
 
 
 def read_log(

@@ -13,7 +13,7 @@ from towpath.answers.audit import Judgement
 from towpath.app import Offline
 from towpath.cli.access_log import (
     log_options,
-    read_log,
+    read_reports,
     shown_request,
     shown_time,
 )
@@ -40,7 +40,7 @@ def audit(
     *,
     manifests: Path | None,
     server: Server | None,
-    access_log: str,
+    access_log: str | None,
     account: Account | None,
     source: Account | None,
     since: datetime | None,
@@ -57,14 +57,9 @@ def audit(
     if server is not None:
         refuse_beside("--server", *MESH, reason=ONE_ANSWERS)
     judge = server or offline(manifests, or_else=", or --server", **mesh)
-    reading = read_log(
-        access_log,
-        judge if isinstance(judge, Offline) else None,
-        account=account,
-        source=source,
-        since=since,
-        paths=paths,
-        later=True,
+    folder = judge if isinstance(judge, Offline) else None
+    reading = read_reports(
+        access_log, server, folder, account=account, source=source, since=since, paths=paths
     )
     result = audited(reading.flows, judge, source=source)
     if output == "json":
@@ -75,7 +70,7 @@ def audit(
     remarks = [*reading.remarks(), *([] if result.policies_enabled else [POLICIES_OFF])]
     for remark in remarks:
         click.echo(remark, err=True)
-    certain = not (result.refused or result.unknown or reading.flows.left_out)
+    certain = not (result.refused or result.unknown) and reading.certain
     raise SystemExit(0 if certain else 1)
 
 

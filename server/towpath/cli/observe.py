@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import datetime
 from pathlib import Path
@@ -13,14 +14,18 @@ from towpath.cli.access_log import (
     Reading,
     flow_order,
     log_options,
-    read_log,
+    read_reports,
     shown_request,
     shown_time,
 )
-from towpath.cli.folder import MESH, offline
+from towpath.cli.folder import MESH, ONE_ANSWERS, offline
+from towpath.cli.live import LiveReading, follow_live
+from towpath.cli.options import refuse_beside
+from towpath.cli.server import Server, server_option
 from towpath.cli.settings import SettingsCommand, setting_options
 from towpath.cli.table import print_table
 from towpath.model.names import Account
+from towpath.model.text import printable
 from towpath.observe.flow import Flow, Verdict
 from towpath.observe.flows import Tally
 
@@ -32,31 +37,52 @@ Row = tuple[Flow, Tally, tuple[str, ...]]
 
 @click.command(cls=SettingsCommand)
 @setting_options(*MESH)
+@server_option()
 @log_options
 @click.option("--denied", is_flag=True, help="Only what was refused.")
 @click.option("--paths", is_flag=True, help="Also the paths of HTTP requests, without queries.")
+@click.option("--watch", is_flag=True, help="Go on with what is reported to the server.")
 @click.option("-o", "--output", type=click.Choice(("table", "json")), default="table")
 def observe(
     *,
     manifests: Path | None,
-    access_log: str,
+    server: Server,
+    access_log: str | None,
     account: Account | None,
     source: Account | None,
     since: datetime | None,
     denied: bool,
     paths: bool,
+    watch: bool,
     output: str,
     **mesh: str,
 ) -> None:
-    """Show what left the mesh and what was refused, from the access logs of sidecars.
+    """Show what left the mesh and what was refused, as sidecars report it.
 
-    Reports are added up by service account, host or address, port, protocol, verdict and policy. A
-    line names its pod by address: --manifests says whose pod that is, and which policies allow what
-    the log itself does not name; --account says it for the log of one sidecar. Without either, FROM
-    is the pod's address. No path and no header is kept.
+    Reports are added up by service account, host or address, port, protocol, verdict and policy.
+    They come from a running server, if spec.observability.observeEgress of the MeshConfig is
+    reports, or from a log (--access-log). A line of a log names its pod by address: --manifests
+    says whose pod that is, and which policies allow what the log itself does not name; --account
+    says it for the log of one sidecar. No path and no header is kept.
     """
-    folder = offline(manifests, **mesh) if manifests else None
-    reading = read_log(access_log, folder, account=account, source=source, since=since, paths=paths)
+    if access_log is None:
+        refuse_beside("no --access-log", *MESH, reason=ONE_ANSWERS)
+    else:
+        reason = "a log is read without a server, to its end"
+        refuse_beside("--access-log", "server", "watch", reason=reason)
+    if watch:
+        _follow(server, source=source, since=since, denied=denied, as_json=output == "json")
+        return
+    folder = offline(manifests, **mesh) if manifests and access_log else None
+    reading = read_reports(
+        access_log,
+        None if access_log else server,
+        folder,
+        account=account,
+        source=source,
+        since=since,
+        paths=paths,
+    )
     rows = [
         (flow, tally, folder.policies(flow, tally.counts) if folder else flow.policies)
         for flow, tally in sorted(reading.flows, key=flow_order)
@@ -70,6 +96,30 @@ def observe(
         click.echo(remark, err=True)
 
 
+def _follow(
+    server: Server,
+    *,
+    source: Account | None,
+    since: datetime | None,
+    denied: bool,
+    as_json: bool,
+) -> None:
+    """Print each flow when it is reported; end when whoever looks on ends it."""
+    widths = [*map(len, HEADINGS)]
+    if not as_json:
+        click.echo("  ".join(HEADINGS))
+    with contextlib.suppress(KeyboardInterrupt):
+        for items in follow_live(server, source=source, since=since, denied=denied):
+            for flow, tally in reversed(items):
+                if as_json:
+                    click.echo(json.dumps(_item(flow, tally, flow.policies)))
+                    continue
+                cells = [*map(printable, _cells(flow, tally, flow.policies))]
+                widths = [max(*pair) for pair in zip(widths, map(len, cells), strict=True)]
+                padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+                click.echo("  ".join(padded).rstrip())
+
+
 def _cells(flow: Flow, tally: Tally, policies: tuple[str, ...]) -> tuple[str, ...]:
     by = ", ".join(policies) or ("passthrough" if flow.passthrough else "-")
     return (
@@ -78,9 +128,13 @@ def _cells(flow: Flow, tally: Tally, policies: tuple[str, ...]) -> tuple[str, ..
     )
 
 
-def _document(reading: Reading, rows: list[Row]) -> dict[str, Any]:
+def _document(reading: Reading | LiveReading, rows: list[Row]) -> dict[str, Any]:
+    flows = [_item(*row) for row in rows]
+    if isinstance(reading, LiveReading):
+        counts = {"streams": reading.streams, "shed": reading.shed, "leftOut": reading.left_out}
+        return {"flows": flows, **counts}
     return {
-        "flows": [_item(*row) for row in rows],
+        "flows": flows,
         "lines": reading.lines,
         "unusable": dict(reading.unusable),
         "leftOut": reading.flows.left_out,

@@ -11,7 +11,7 @@ import click
 from towpath.answers.proposal import Proposals, propose
 from towpath.answers.proposal_yaml import manifests as as_yaml
 from towpath.app import Offline
-from towpath.cli.access_log import log_options, read_log
+from towpath.cli.access_log import log_options, read_reports
 from towpath.cli.folder import MESH, ONE_ANSWERS, offline
 from towpath.cli.judged import POLICIES_OFF, Audit, audited
 from towpath.cli.options import refuse_beside
@@ -40,7 +40,7 @@ def suggest(
     *,
     manifests: Path | None,
     server: Server | None,
-    access_log: str,
+    access_log: str | None,
     account: Account | None,
     source: Account | None,
     since: datetime | None,
@@ -59,14 +59,9 @@ def suggest(
     if server is not None:
         refuse_beside("--server", *MESH, reason=ONE_ANSWERS)
     judge = server or offline(manifests, or_else=", or --server", **mesh)
-    reading = read_log(
-        access_log,
-        judge if isinstance(judge, Offline) else None,
-        account=account,
-        source=source,
-        since=since,
-        paths=paths,
-        later=True,
+    folder = judge if isinstance(judge, Offline) else None
+    reading = read_reports(
+        access_log, server, folder, account=account, source=source, since=since, paths=paths
     )
     flows = ((_let_out(flow) if denied else flow, tally) for flow, tally in reading.flows)
     audit = audited(flows, judge, source=source)
@@ -75,7 +70,7 @@ def suggest(
     click.echo(as_yaml(proposals.proposals), nl=False)
     for line in (*reading.remarks(), *_remarks(audit, proposals)):
         click.echo(printable(line), err=True)
-    certain = not (proposals.left or audit.unclear or audit.unknown or reading.flows.left_out)
+    certain = not (proposals.left or audit.unclear or audit.unknown) and reading.certain
     raise SystemExit(0 if certain else 1)
 
 

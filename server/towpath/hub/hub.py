@@ -17,6 +17,7 @@ from towpath.answers.audit import Judgement, audit
 from towpath.answers.blame import rejection_problems
 from towpath.answers.effect import Effect, Policy, effect, on_the_way
 from towpath.answers.explain import Explanation, explain
+from towpath.answers.observed import due_to
 from towpath.answers.status import PolicyStatus, policy_statuses
 from towpath.hub.compose import group, withheld, without_endpoints
 from towpath.hub.debounce import Debounce
@@ -27,12 +28,14 @@ from towpath.hub.watch import Watch
 from towpath.model.credentials import Subscriber
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, Kind, ObjectRef, SidecarId
+from towpath.model.observation import EgressObservation
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
 from towpath.observe.flow import Flow
 from towpath.observe.flows import Counts
 from towpath.planning import policy_problems, problems
 from towpath.planning.egress.decide import Attempt
+from towpath.planning.egress.observation import observation
 from towpath.rollout.content import ClientBuild
 from towpath.rollout.quarantine import Quarantine
 from towpath.rollout.records import StreamRecord, StreamRecords
@@ -116,7 +119,7 @@ class Hub:
 
     async def in_turn(self, call: Callable[..., R], *args: object) -> R:
         """What `call(*args)` gives, without keeping others waiting; for one of these methods that
-        only answer: `snapshot`, `problems`, `withheld`, `explain`, `audit`, `policies`.
+        only answer: `snapshot`, `problems`, `withheld`, `explain`, `audit`, `due_to`, `policies`.
         """
         return await self._publisher.turns.finish(partial(call, *args))
 
@@ -250,11 +253,21 @@ class Hub:
         self._queries.forget(explain, *args)
         return explanation
 
+    def reports(self, namespace: str) -> bool:
+        """True if sidecars of that namespace are to report what leaves the mesh."""
+        return observation(self.mesh, namespace) is EgressObservation.REPORTS
+
     def audit(self, flows: tuple[tuple[Flow, Counts], ...]) -> tuple[Judgement, ...]:
         """What would become of what was reported if egress passthrough were off."""
         judgements = self._queries.get(audit, flows)
         self._queries.forget(audit, flows)
         return judgements
+
+    def due_to(self, flows: tuple[tuple[Flow, Counts], ...]) -> tuple[tuple[str, ...], ...]:
+        """Which policies what was reported is due to, flow by flow."""
+        result = self._queries.get(due_to, flows)
+        self._queries.forget(due_to, flows)
+        return result
 
     def policies(self) -> tuple[PolicyStatus, ...]:
         """What has become of each policy."""

@@ -79,9 +79,10 @@ class AddressRange:
 
     No CIDR block is in two address ranges of a port.
 
-    `hosts` is None where no policy looks at HTTP; `other_hosts` is where requests for a host that
-    no policy names go, `other_tls` likewise, and `bytes` takes what is left. None: not allowed by
-    a policy here, so that only passthrough, if it is on, may let it out.
+    `hosts` is None where nobody looks at HTTP, and empty where only people observe it;
+    `other_hosts` is where requests for a host that no policy names go, `other_tls` likewise, and
+    `bytes` takes what is left. None: not allowed by a policy here, so that only passthrough, if it
+    is on, may let it out.
     """
 
     ranges: tuple[str, ...] = ()
@@ -124,8 +125,10 @@ class EgressPlan:
     """All that policies open for one service account.
 
     `single` are ports and addresses that an address range has a block of their own for (`/32`).
+    With `reports` the sidecar tells the control plane of each connection and request.
     """
 
     ports: Ports = Ports()
     targets: EgressTargets = EgressTargets()
     single: frozenset[tuple[int, str]] = frozenset()
+    reports: bool = False

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from towpath.model.identity import TLS_DEFAULTS, MtlsMode, TlsParameters
 from towpath.model.injection import SidecarDefaults
 from towpath.model.names import Kind, Stamp
+from towpath.model.observation import EgressObservation
 
 MESH_CONFIG_NAME = "osm-mesh-config"
 
@@ -29,6 +30,7 @@ class MeshConfig:
     permissive: bool = False
     external_authorization: bool = False
     mtls: MtlsMode = MtlsMode.PERMISSIVE
+    observe_egress: EgressObservation = EgressObservation.DISABLED
     tls: TlsParameters = TLS_DEFAULTS
     sidecar_log_level: str = "error"
     sidecar_timeout: int = 60
@@ -51,6 +53,7 @@ SWITCHES = {
     "permissive": "spec.traffic.enablePermissiveTrafficPolicyMode",
     "external_authorization": "spec.traffic.inboundExternalAuthorization",
     "mtls": "spec.traffic.mtls",
+    "observe_egress": "spec.observability.observeEgress",
     "sidecar_log_level": "spec.sidecar.logLevel",
     "sidecar_timeout": "spec.sidecar.sidecarTimeout",
     "http1_per_request_load_balancing": "spec.traffic.http1PerRequestLoadBalancing",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from towpath.model.identity import MtlsMode
 from towpath.model.names import Account, Kind, Protocol, Referable, SidecarId
+from towpath.model.observation import EgressObservation
 
 Labels = tuple[tuple[str, str], ...]
 """Label pairs, sorted: hashable, and equal when the labels are equal."""
@@ -16,7 +17,7 @@ Labels = tuple[tuple[str, str], ...]
 class Namespace:
     """A namespace; it joins the mesh named by its `openservicemesh.io/monitored-by` label.
 
-    `mtls` is what it says of itself, in place of the MeshConfig;
+    `mtls` and `observe_egress` are what it says of itself, in place of the MeshConfig;
     `annotations` are all others of Open Service Mesh (`openservicemesh.io/…`) alone; one that is
     `ignored` has the label by which no pod of it gets a sidecar.
     """
@@ -26,6 +27,7 @@ class Namespace:
     mtls: MtlsMode | None = None
     annotations: Labels = ()
     ignored: bool = False
+    observe_egress: EgressObservation | None = None
 
     kind = Kind.NAMESPACE
     namespace = ""

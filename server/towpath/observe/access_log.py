@@ -46,7 +46,9 @@ class Unusable(ValueError):
     """A line that says nothing of traffic; the text is one of a few."""
 
 
-class _Line(msgspec.Struct):
+class LogRecord(msgspec.Struct):
+    """The fields of one line, or of one report, as Envoy writes them."""
+
     log: str
     start_time: str
     response_flags: str | None = None
@@ -61,7 +63,7 @@ class _Line(msgspec.Struct):
     route_name: str | None = None
 
 
-_DECODER = msgspec.json.Decoder(_Line)
+_DECODER = msgspec.json.Decoder(LogRecord)
 
 
 class AccessLog:
@@ -90,17 +92,11 @@ class AccessLog:
         connection whose requests have lines of their own. Raises Unusable.
         """
         record = _decoded(line)
-        chain = _text(record.filter_chain_name)
-        if record.log == "connection" and chain.startswith(_HAS_REQUESTS):
-            return None
-        address, port = _address(record.downstream_local_address)
-        if chain.startswith(_IN_MESH) or self._inside(address, port):
-            return None
-        at = _time(record.start_time)
         account, pod_address = self._pod(_text(record.downstream_remote_address))
-        read = _request if record.log == "request" else _connection
-        flow = read(record, account, pod_address, address, port, paths=self._paths)
-        return Report(at, flow, address)
+        flow, address = read(record, account, pod_address, paths=self._paths)
+        if flow is None or self._inside(address, flow.port):
+            return None
+        return Report(_time(record.start_time), flow, address)
 
     def _pod(self, peer: str) -> tuple[Account | None, str]:
         """Whose pod it is; of one that nobody knows also its address, if that is one."""
@@ -114,16 +110,31 @@ class AccessLog:
         return self._pods[address]
 
 
-_HAS_REQUESTS = "egress-http."
+def read(
+    record: LogRecord, account: Account | None, pod_address: str = "", *, paths: bool = False
+) -> tuple[Flow | None, str]:
+    """The flow of a record, and the address that was dialled; no flow for what stays in the mesh or
+    comes in, and for a connection whose requests have records of their own. Raises Unusable.
+    """
+    if record.log not in ("connection", "request"):
+        raise Unusable(_NOT_OURS)
+    chain = _text(record.filter_chain_name)
+    if record.log == "connection" and chain.startswith((names.HTTP_CHAIN, *_IN_MESH)):
+        return None, ""
+    address, port = _address(record.downstream_local_address)
+    flow_of = _request if record.log == "request" else _connection
+    return flow_of(record, account, pod_address, address, port, paths=paths), address
+
+
 _IN_MESH = (
     *(names.OUTBOUND_MESH, names.REFUSED_CHAIN),
     *(names.INBOUND_MESH, names.INBOUND_PLAIN, names.INBOUND_PROBES),
 )
-_REFUSING = ("egress-refused.", names.SELF_LOOP_GUARD)
+_REFUSING = (names.REFUSED_NAME_CHAIN, names.SELF_LOOP_GUARD)
 
 
 def _connection(
-    record: _Line,
+    record: LogRecord,
     account: Account | None,
     pod_address: str,
     address: str,
@@ -135,7 +146,7 @@ def _connection(
     del paths
     chain = _text(record.filter_chain_name)
     host = _host(_text(record.requested_server_name))
-    tls = bool(host) or chain.startswith(("egress-https.", "egress-tcp-tls."))
+    tls = bool(host) or chain.startswith(names.TLS_CHAINS)
     refused = not chain or chain.startswith(_REFUSING) or _not_routed(record)
     return Flow(
         account=account,
@@ -150,7 +161,7 @@ def _connection(
 
 
 def _request(
-    record: _Line,
+    record: LogRecord,
     account: Account | None,
     pod_address: str,
     address: str,
@@ -179,7 +190,7 @@ def _request(
     )
 
 
-def _decoded(line: bytes) -> _Line:
+def _decoded(line: bytes) -> LogRecord:
     start = line.find(b"{", 0, _LONGEST_PREFIX)
     if start < 0:
         raise Unusable(_NOT_JSON)
@@ -189,8 +200,6 @@ def _decoded(line: bytes) -> _Line:
         raise Unusable(_NOT_OURS) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unusable(_NOT_JSON) from error
-    if record.log not in ("connection", "request"):
-        raise Unusable(_NOT_OURS)
     return record
 
 
@@ -199,7 +208,7 @@ def _text(value: str | None) -> str:
     return "" if value in (None, "-") else str(value)
 
 
-def _not_routed(record: _Line) -> bool:
+def _not_routed(record: LogRecord) -> bool:
     return _NO_ROUTE in _text(record.response_flags).split(",")
 
 

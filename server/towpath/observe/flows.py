@@ -21,13 +21,15 @@ Counts = tuple[tuple[str | None, int], ...]
 class Tally:
     """How many reports there are of one flow, and the times of the first and the last.
 
-    `addresses` are the reports by the address that was dialled, as many as are kept.
+    `addresses` are the reports by the address that was dialled, as many as are kept. `revision`
+    grows with each report of all flows that are kept together.
     """
 
     first: float
     last: float
     count: int = 0
     addresses: dict[str, int] = field(default_factory=dict)
+    revision: int = field(default=0, compare=False)
 
     def add(self, at: float, address: str, count: int = 1) -> None:
         """Count one report, or more at one time."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 from towpath.model.egress_plan import EgressPlan
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account
+from towpath.model.observation import EgressObservation
 from towpath.model.plan import Destinations, Outbound, Refused
 from towpath.planning.config import config
 from towpath.planning.destinations import directory
 from towpath.planning.egress.limits import admission, admission_of, admit, size
+from towpath.planning.egress.observation import observation, observed
 from towpath.planning.egress.plan import egress_plan, outside
 from towpath.planning.egress.rules import Rule, Speaking, rules_of, speaking
 from towpath.planning.inmesh.grants import by_policies
@@ -63,7 +65,8 @@ def policies_open(mesh: Mesh, account: Account) -> EgressPlan:
 
 def _egress_plan(mesh: Mesh, namespace: str, policies: Speaking) -> EgressPlan:
     admitted = mesh.query(admission_of, namespace, policies)
-    return mesh.work(size(admitted.rules), _hashed, admitted.rules, admitted.passthrough)
+    mode = mesh.query(observation, namespace)
+    return mesh.work(size(admitted.rules), _hashed, admitted.rules, admitted.passthrough, mode)
 
 
 def _closed_plan(mesh: Mesh, namespace: str, policies: Speaking) -> EgressPlan:
@@ -75,9 +78,13 @@ def _closed(rules: tuple[Rule, ...], namespace: str) -> EgressPlan:
     return egress_plan(admit(rules, namespace, False).rules, passthrough=False)  # noqa: FBT003 (work's argument)
 
 
-def _hashed(rules: tuple[Rule, ...], passthrough: bool) -> EgressPlan:  # noqa: FBT001 (work's argument)
+def _hashed(
+    rules: tuple[Rule, ...],
+    passthrough: bool,  # noqa: FBT001 (work's argument)
+    mode: EgressObservation,
+) -> EgressPlan:
     """The plan of the rules, hashed where they are made: what is encoded is looked up by that."""
-    plan = egress_plan(rules, passthrough=passthrough)
+    plan = observed(egress_plan(rules, passthrough=passthrough), mode, passthrough=passthrough)
     hash(plan)
     return plan
 

@@ -63,6 +63,12 @@ class StreamLimits(Group):
     max_name_length: int = setting(
         512, "How long a resource name may be.", unit="characters", bounds=COUNT
     )
+    report_share: float = setting(
+        0.1,
+        "Which part of one CPU reading the reports of sidecars may take, of all of them together; "
+        "one service account has a quarter of it. What comes beyond that is shed, and counted.",
+        bounds=(0.001, 1.0),
+    )
     max_request_rate: float = setting(
         200.0,
         "How many requests a stream may send; a burst may be ten times as many.",

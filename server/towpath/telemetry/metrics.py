@@ -45,6 +45,8 @@ LIMITS = (
     "read-wait",
     "request-rate",
 )
+MESSAGES = ("read", "shed")
+VERDICTS = ("allow", "deny", "unused")
 RESULTS = ("written", "failed")
 RELOADS = ("ok", "failed")
 STREAM_STATES = ("waiting-for-pod", "rejecting", "unanswered", "accepted")
@@ -167,6 +169,23 @@ class Metrics:
             "towpath_injection_seconds",
             "Time from a request to inject a pod until its answer.",
             buckets=_FAST,
+            registry=registry,
+        )
+        self.report_streams = Gauge(
+            "towpath_report_streams", "Open streams of sidecars' reports.", registry=registry
+        )
+        self.report_messages = PlainCounter(
+            "towpath_report_messages",
+            "Messages with reports of sidecars: read, or shed for lack of time.",
+            "result",
+            MESSAGES,
+            registry=registry,
+        )
+        self.reports = PlainCounter(
+            "towpath_reports",
+            "Reports of connections and requests out of the mesh, by what the sidecar decided.",
+            "verdict",
+            VERDICTS,
             registry=registry,
         )
         self.tokens_refused = Counter(

@@ -151,7 +151,9 @@ def test_a_line_without_an_end_is_left_out_and_the_rest_is_read(log: Path) -> No
         (("--access-log", "-", "--since", "soon"), "90s, 15m or 2h"),
         (("--access-log", "-", "--since", "9" * 30 + "h"), "90s, 15m or 2h"),
         (("--access-log", "-", "--from", "curl"), "<namespace>/<service account>"),
-        ((), "--access-log"),
+        (("--access-log", "-", "--watch"), "--watch: not with --access-log"),
+        (("--access-log", "-", "--server", "a:1"), "--server: not with --access-log"),
+        (("--paths",), "--paths: not with no --access-log: a server keeps no paths"),
     ],
 )
 def test_bad_usage_says_what_is_allowed(arguments: tuple[str, ...], text: str) -> None:

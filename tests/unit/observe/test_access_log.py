@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.examples import examples
 from towpath.encode.envoy.access_log import connection_log, request_log
 from towpath.model.names import Account, Protocol
-from towpath.observe.access_log import _DECODER, AccessLog, Unusable, _Line
+from towpath.observe.access_log import _DECODER, AccessLog, LogRecord, Unusable
 from towpath.observe.flow import LONGEST_TEXT, Flow, Report, Verdict
 
 CURL = Account("curl", "curl")
@@ -56,9 +56,9 @@ def test_every_field_that_is_read_is_written_by_the_sidecar() -> None:
     written: set[str] = set()
     for log in (connection_log(), request_log()):
         sink = log.typed_config.value.decode(errors="replace")
-        written |= {name for name in _Line.__struct_fields__ if name in sink}
+        written |= {name for name in LogRecord.__struct_fields__ if name in sink}
 
-    assert set(_Line.__struct_fields__) == written
+    assert set(LogRecord.__struct_fields__) == written
 
 
 def test_bytes_that_pass_through_are_a_flow_to_their_address() -> None:
@@ -240,7 +240,7 @@ def test_long_texts_are_cut() -> None:
 @given(
     st.binary()
     | st.dictionaries(
-        st.sampled_from(_Line.__struct_fields__),
+        st.sampled_from(LogRecord.__struct_fields__),
         st.none() | st.integers() | st.text(max_size=20) | st.sampled_from(("NR", "request")),
     ).map(lambda fields: json.dumps({**REQUEST, **fields}).encode())
 )

@@ -1,13 +1,52 @@
-"""Access logs on the sidecar's standard output, one JSON object a line."""
+"""Access logs: on the sidecar's standard output, one JSON object a line; and if somebody observes
+what leaves the mesh, as reports to the control plane.
+"""
 
 from __future__ import annotations
 
-from envoy.config.accesslog.v3.accesslog_pb2 import AccessLog
+from envoy.config.accesslog.v3.accesslog_pb2 import (
+    AccessLog,
+    AccessLogFilter,
+    ExtensionFilter,
+    OrFilter,
+    ResponseFlagFilter,
+)
+from envoy.config.core.v3.config_source_pb2 import ApiVersion
+from envoy.config.core.v3.grpc_service_pb2 import GrpcService
 from envoy.config.core.v3.substitution_format_string_pb2 import SubstitutionFormatString
+from envoy.extensions.access_loggers.filters.cel.v3.cel_pb2 import ExpressionFilter
+from envoy.extensions.access_loggers.grpc.v3.als_pb2 import (
+    CommonGrpcAccessLogConfig,
+    TcpGrpcAccessLogConfig,
+)
 from envoy.extensions.access_loggers.stream.v3.stream_pb2 import StdoutAccessLog
+from envoy.type.tracing.v3.custom_tag_pb2 import CustomTag
 from google.protobuf.struct_pb2 import Struct
 
-from towpath.encode.pack import pack
+from towpath.encode.envoy.bootstrap import CONTROL_PLANE
+from towpath.encode.envoy.names import HTTP_CHAIN, OUTBOUND_MESH, REFUSED_CHAIN
+from towpath.encode.pack import pack, seconds
+
+REPORTS = "towpath"
+"""The name of the log in the reports."""
+
+FLUSH_SECONDS = 2.0
+FLUSH_BYTES = 64 << 10
+"""Reports are sent together when so much time has passed, or there are so many."""
+
+_CEL = "envoy.access_loggers.extension_filters.cel"
+_OUTWARD = " && ".join(
+    f"!xds.filter_chain_name.startsWith('{prefix}')"
+    for prefix in (OUTBOUND_MESH, REFUSED_CHAIN, HTTP_CHAIN)
+)
+"""Not what stays in the mesh, nor a connection whose requests are reported one by one."""
+
+_CONNECTION_TAGS = {"log": "connection", "chain": "%FILTER_CHAIN_NAME%"}
+_REQUEST_TAGS = {
+    "log": "request",
+    "authority": "%REQ(:AUTHORITY)%",
+    "method": "%REQ(:METHOD)%",
+}
 
 _CONNECTION = {
     "log": "connection",
@@ -50,6 +89,42 @@ def request_log() -> AccessLog:
     policies name has the route `refused`; else the route has the policies' names.
     """
     return _log(_REQUEST)
+
+
+def connection_report() -> AccessLog:
+    """A report of every connection that leaves the mesh, or was refused; none of those in it."""
+    log = _report(_CONNECTION_TAGS)
+    # A refused one may have no chain, of which the expression could say nothing.
+    refused = AccessLogFilter(response_flag_filter=ResponseFlagFilter(flags=["NR"]))
+    expression = pack(ExpressionFilter(expression=_OUTWARD))
+    outward = AccessLogFilter(extension_filter=ExtensionFilter(name=_CEL, typed_config=expression))
+    log.filter.CopyFrom(AccessLogFilter(or_filter=OrFilter(filters=[refused, outward])))
+    return log
+
+
+def request_report() -> AccessLog:
+    """A report of every HTTP request out of the mesh, without path, query or headers."""
+    return _report(_REQUEST_TAGS)
+
+
+def _report(tags: dict[str, str]) -> AccessLog:
+    """Fields and texts, by a connection of its own to the control plane.
+
+    What cannot be sent in time is dropped by Envoy, which counts it.
+    """
+    sink = TcpGrpcAccessLogConfig(
+        common_config=CommonGrpcAccessLogConfig(
+            log_name=REPORTS,
+            grpc_service=GrpcService(
+                envoy_grpc=GrpcService.EnvoyGrpc(cluster_name=CONTROL_PLANE),
+            ),
+            transport_api_version=ApiVersion.V3,
+            buffer_flush_interval=seconds(FLUSH_SECONDS),
+            buffer_size_bytes={"value": FLUSH_BYTES},
+            custom_tags=[CustomTag(tag=name, value=text) for name, text in tags.items()],
+        )
+    )
+    return AccessLog(name="envoy.access_loggers.tcp_grpc", typed_config=pack(sink))
 
 
 def _log(fields: dict[str, str]) -> AccessLog:

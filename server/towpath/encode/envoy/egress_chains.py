@@ -35,14 +35,17 @@ def egress_chains(plan: EgressPlan) -> Chains:
         chain
         for port in plan.ports
         for address_range in port.address_ranges
-        for chain in _Chains(port.number, address_range, patterns).all()
+        for chain in _Chains(port.number, address_range, patterns, reports=plan.reports).all()
     )
 
 
 class _Chains:
     """The chains of one address range."""
 
-    def __init__(self, port: int, address_range: AddressRange, patterns: set[str]) -> None:
+    def __init__(
+        self, port: int, address_range: AddressRange, patterns: set[str], *, reports: bool
+    ) -> None:
+        self._reports = reports
         self._port = port
         self._address_range = address_range
         self._patterns = patterns
@@ -72,7 +75,7 @@ class _Chains:
         routes = names.egress_routes_of(self._port, self._address_range.range)
         match = self._match(transport="raw_buffer")
         match.application_protocols.extend(HTTP_PROTOCOLS)
-        action = http_egress(name, routes, port=self._port)
+        action = http_egress(name, routes, port=self._port, reports=self._reports)
         return FilterChain(name=name, filter_chain_match=match, filters=[action])
 
     def _server_names(self) -> Iterable[FilterChain]:

@@ -14,7 +14,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
 
-from towpath.encode.envoy.access_log import request_log
+from towpath.encode.envoy.access_log import request_log, request_report
 from towpath.encode.envoy.egress_clusters import dns_cache
 from towpath.encode.envoy.egress_routes import METADATA
 from towpath.encode.envoy.filters import http_filter, manager_by_rds, network_filter, say_refusal
@@ -25,10 +25,12 @@ REFUSAL = (
 )
 
 
-def http_egress(stats: str, route_config: str, *, port: int) -> Filter:
-    """HTTP towards the outside, on one port."""
+def http_egress(stats: str, route_config: str, *, port: int, reports: bool) -> Filter:
+    """HTTP towards the outside, on one port; with *reports* each request is reported."""
     manager = manager_by_rds(stats, route_config)
     manager.access_log.append(request_log())
+    if reports:
+        manager.access_log.append(request_report())
     say_refusal(manager, 404, REFUSAL, runtime_key="towpath.refusal")
     manager.http_filters.insert(0, _dialled_port(port))
     manager.http_filters.insert(1, _look_up())

@@ -15,7 +15,7 @@ from envoy.config.listener.v3.listener_components_pb2 import (
 from envoy.config.listener.v3.listener_pb2 import Listener
 
 from towpath.encode.envoy import names
-from towpath.encode.envoy.access_log import connection_log
+from towpath.encode.envoy.access_log import connection_log, connection_report
 from towpath.encode.envoy.egress_chains import Chains, egress_chains
 from towpath.encode.envoy.filters import http_by_rds, http_with, tcp_proxy, tcp_proxy_to
 from towpath.encode.envoy.inbound_http import http_inbound
@@ -63,6 +63,8 @@ def outbound_listener(plan: Outbound, of_policies: Chains | None = None) -> Laye
         return Layer()
     listener = _transparent(names.OUTBOUND_LISTENER, OUTBOUND_PORT)
     listener.traffic_direction = TrafficDirection.OUTBOUND
+    if plan.egress.reports:
+        listener.access_log.append(connection_report())
     if of_policies is None:
         of_policies = egress_chains(plan.egress)
     # Only a change of these ports replaces the listener, and drains it as a whole: a change of

@@ -19,6 +19,9 @@ SELF_LOOP_GUARD = "self-loop-guard"
 PASSTHROUGH_CHAIN = "outbound-egress-filter-chain"
 REFUSED_ROUTE = "refused"
 REFUSED_CHAIN = "outbound-refused."
+HTTP_CHAIN = "egress-http."
+REFUSED_NAME_CHAIN = "egress-refused."
+TLS_CHAINS = ("egress-https.", "egress-tcp-tls.")
 EGRESS_ROUTES = "rds-egress."
 ADMIN_CLUSTER = "sidecar-admin"
 

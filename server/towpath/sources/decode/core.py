@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from typing import TypeVar
 
 from towpath.model import workloads
 from towpath.model.codes import Code
-from towpath.model.identity import MODES, MtlsMode
+from towpath.model.identity import MtlsMode
+from towpath.model.observation import EgressObservation
 from towpath.sources.decode import structs
 from towpath.sources.decode.findings import Findings, show
 from towpath.sources.decode.names import PORTS, NameRule, is_dialable, is_port
 from towpath.sources.decode.probes import probes
 
+E = TypeVar("E", bound=StrEnum)
+
 MONITORED_BY = "openservicemesh.io/monitored-by"
 MONITORED_BY_FSM = "flomesh.io/monitored-by"
 MTLS = "openservicemesh.io/mtls"
+OBSERVE_EGRESS = "openservicemesh.io/observe-egress"
 IGNORED = "openservicemesh.io/ignore"
 _OF_THE_MESH = "openservicemesh.io/"
 
@@ -29,23 +35,32 @@ def namespace(seen: structs.Namespace, findings: Findings) -> workloads.Namespac
         message = f"is the label of FSM: Towpath serves namespaces with the label {MONITORED_BY}"
         findings.add(Code.UNSUPPORTED_LABEL, f"metadata.labels[{MONITORED_BY_FSM}]", message)
     annotations = (seen.metadata.annotations if seen.metadata else None) or {}
-    mtls = _mtls(annotations.get(MTLS), findings)
+    mtls = _choice(annotations, MTLS, MtlsMode, findings)
+    observe_egress = _choice(annotations, OBSERVE_EGRESS, EgressObservation, findings)
     ours = {
         name: text
         for name, text in annotations.items()
-        if name.startswith(_OF_THE_MESH) and name != MTLS
+        if name.startswith(_OF_THE_MESH) and name not in (MTLS, OBSERVE_EGRESS)
     }
     return workloads.Namespace(
-        findings.ref.name, mesh, mtls, annotations=pairs(ours), ignored=IGNORED in labels
+        findings.ref.name,
+        mesh,
+        mtls,
+        annotations=pairs(ours),
+        ignored=IGNORED in labels,
+        observe_egress=observe_egress,
     )
 
 
-def _mtls(text: str | None, findings: Findings) -> MtlsMode | None:
-    """What a namespace says of mutual TLS; None if it says nothing that can be understood."""
-    if text is None or text in MODES:
-        return None if text is None else MtlsMode(text)
-    allowed, effect = ", ".join(map(show, MODES)), "what the MeshConfig says holds here too"
-    findings.invalid(f"metadata.annotations[{MTLS}]", text, allowed=allowed, effect=effect)
+def _choice(
+    annotations: Mapping[str, str], name: str, choices: type[E], findings: Findings
+) -> E | None:
+    """What a namespace says of itself; None if it says nothing that can be understood."""
+    text = annotations.get(name)
+    if text is None or text in set(choices):
+        return None if text is None else choices(text)
+    allowed, effect = ", ".join(map(show, choices)), "what the MeshConfig says holds here too"
+    findings.invalid(f"metadata.annotations[{name}]", text, allowed=allowed, effect=effect)
     return None
 
 

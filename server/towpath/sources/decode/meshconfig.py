@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from towpath.model.identity import MODES, MtlsMode
 from towpath.model.meshconfig import MESH_CONFIG_NAME, MeshConfig
+from towpath.model.observation import OBSERVATIONS, EgressObservation
 from towpath.sources.decode import durations
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
@@ -60,6 +61,11 @@ def mesh_config(raw: Mapping[str, object], findings: Findings) -> MeshConfig | N
         permissive=traffic.flag(_PERMISSIVE) and _PERMISSIVE not in unclear,
         external_authorization=_asks_elsewhere(traffic) or _AUTHORIZATION in unclear,
         mtls=MtlsMode(traffic.choice("mtls", MODES, default=MtlsMode.PERMISSIVE)),
+        observe_egress=EgressObservation(
+            spec.section("observability").choice(
+                "observeEgress", OBSERVATIONS, default=EgressObservation.DISABLED
+            )
+        ),
         tls=tls_parameters(sidecar, findings),
         sidecar_log_level=sidecar.choice("logLevel", LOG_LEVELS, default="error"),
         sidecar_timeout=_timeout(sidecar),

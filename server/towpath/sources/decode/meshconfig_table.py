@@ -199,6 +199,14 @@ FIELDS = (
     Field("observability", "What can be seen of the mesh.", SECTION),
     Field("observability.osmLogLevel", "How much the control plane logs.", ("", "info", "error")),
     Field("observability.enableDebugServer", "Serve pages for debugging.", (False,)),
+    Field(
+        "observability.observeEgress",
+        "What sidecars do for those who want to know what leaves the mesh: names reads the names "
+        "that clients give while passthrough is on, reports also tells the control plane of each "
+        "connection and request; disabled is the default. A namespace's annotation "
+        "openservicemesh.io/observe-egress comes first.",
+        USED,
+    ),
     Field("observability.tracing", "Where traces go.", SECTION),
     Field("observability.tracing.enable", "Send traces.", (False,)),
     Field("observability.tracing.port", "Port of the collector.", WITH_ITS_SECTION),
