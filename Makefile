@@ -30,7 +30,7 @@ demo: setup ## replay the manual's pages on egress on a real Envoy (needs root)
 	@tests/system.sh dataplane
 	@PYTHONPATH=tests $(BIN)/python -m demo
 
-demo-kube: setup ## the same with kubectl on a real API server, command by command (needs root)
+demo-kube: setup ## the same with kubectl on a real API server that injects the client, command by command (needs root)
 	@tests/system.sh dataplane kube
 	@PYTHONPATH=tests $(BIN)/python -m demo --kube
 

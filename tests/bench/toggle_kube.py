@@ -15,7 +15,6 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from demo.cluster import start_client
 from support.dataplane import needs
 from support.dataplane.clients import Outcome, until_outcome
 from support.dataplane.hosts import Hosts
@@ -45,7 +44,7 @@ def main() -> int:
         cluster = stack.enter_context(Cluster(folders["cluster"]))
         install(cluster)
         mesh = stack.enter_context(open_kube_mesh(cluster, network, hosts))
-        start_client(mesh)
+        mesh.start_client()
         asyncio.run(_measure(mesh))
     return 0
 

@@ -23,8 +23,7 @@ from support.dataplane import needs
 from support.dataplane.hosts import Hosts
 from support.dataplane.network import Network, open_network
 from support.kube import needs as kube_needs
-from support.kube.cluster import Cluster
-from support.kube.mesh import install, open_kube_mesh
+from support.kube.injecting import installed, kubelet_of
 
 PAGES: dict[str, Callable[[Hands], Iterator[Step]]] = {
     "The manual's page on egress passthrough": passthrough,
@@ -64,9 +63,8 @@ def _folder(stack: ExitStack, network: Network, hosts: Hosts, folder: Path) -> H
 
 def _cluster(stack: ExitStack, network: Network, hosts: Hosts, folder: Path) -> Hands:
     folder.mkdir()
-    cluster = stack.enter_context(Cluster(folder))
-    install(cluster)
-    return KubeHands(stack.enter_context(open_kube_mesh(cluster, network, hosts)))
+    injecting = stack.enter_context(installed(folder, network))
+    return KubeHands(injecting, stack.enter_context(kubelet_of(injecting)), hosts)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
-from functools import partial
 
 import yaml
 
@@ -12,25 +12,26 @@ from demo.hands import called
 from demo.steps import Seen, Step, milliseconds_since
 from demo.steps import patch as patch_command
 from support.dataplane.clients import curl_until
+from support.dataplane.hosts import Hosts
 from support.dataplane.mesh import CURL_ALONE, Document
-from support.kube.mesh import KubeMesh
+from support.kube.command import towpath
+from support.kube.injecting import Injecting
+from support.kube.kubelet import Kubelet
 
-_LABEL = "openservicemesh.io/monitored-by=osm"
 _CURL = CURL_ALONE / "curl.yaml"
 
 
-def start_client(mesh: KubeMesh) -> None:
-    """P2 as a whole: the client's pod, in a namespace of the mesh, with its sidecar."""
-    for step in KubeHands(mesh).client():
-        seen = step.act()
-        assert seen.passed, f"{seen.done}: {seen.outcome}"
-
-
 class KubeHands:
-    """kubectl; the pod's own commands run in the network namespace that plays the pod."""
+    """kubectl and `towpath`; the pod is injected by the API server, and run as it was stored. Its
+    own commands are typed in its network namespace.
+    """
 
-    def __init__(self, mesh: KubeMesh) -> None:
-        self._mesh = mesh
+    def __init__(self, injecting: Injecting, kubelet: Kubelet, hosts: Hosts) -> None:
+        self._cluster = injecting.cluster
+        self._server = injecting.server.process
+        self._pod = injecting.network.pods["curl"]
+        self._kubelet = kubelet
+        self._hosts = hosts
 
     def patch(self, change: Document) -> Seen:
         return self._typed(patch_command(change))
@@ -38,9 +39,7 @@ class KubeHands:
     def client(self) -> Iterator[Step]:
         create = "kubectl create namespace curl"
         yield Step("P2 Make a namespace", create, "created", self._create)
-        join = f"kubectl label namespace curl {_LABEL} --overwrite"
-        typed = "osm namespace add curl"
-        yield Step("P2 It joins the mesh", typed, "added", partial(self._typed, join))
+        yield Step("P2 It joins the mesh", "osm namespace add curl", "added", self._join)
         yield Step("P2 Start the client", "kubectl apply -f curl.yaml", "created", self._client)
         yield Step("P2 Wait for it", "kubectl get pod curl -n curl", "2/2 Running", self._running)
 
@@ -52,9 +51,9 @@ class KubeHands:
         return self._typed(f"kubectl delete {name} -n curl")
 
     def call(self, url: str, *, exits: int = 0, status: int = 0) -> Seen:
-        options = ("--head", "--cacert", str(self._mesh.hosts.ca))
+        options = ("--head", "--cacert", str(self._hosts.ca))
         seen = curl_until(
-            self._mesh.pod, url, *options, exits=exits, status=status, context=self._mesh.context
+            self._pod, url, *options, exits=exits, status=status, context=self._context
         )
         return called(url, seen)
 
@@ -64,30 +63,37 @@ class KubeHands:
             return self._typed("kubectl get namespace curl -o name")
         return seen
 
+    def _join(self) -> Seen:
+        started = time.perf_counter()
+        done = towpath(self._cluster, "namespace", "add", "curl")
+        took = milliseconds_since(started)
+        return Seen(done.exit_code == 0, "$ towpath namespace add curl", done.out.strip(), took)
+
     def _client(self) -> Seen:
-        """The file, with the container that injection would add; a pod's spec cannot change."""
+        """Anew each time: a pod's spec cannot change."""
+        self._kubelet.stop()
         gone = ("--ignore-not-found", "--now")
-        self._mesh.cluster.kubectl("delete", "pod", "curl", "-n", "curl", *gone)
-        documents = list(yaml.safe_load_all(_CURL.read_text()))
-        for document in documents:
-            if document["kind"] == "Pod":
-                sidecar = {"name": "sidecar", "image": "envoyproxy/envoy"}
-                document["spec"]["containers"].append(sidecar)
-        return self._typed("kubectl apply -f -", stdin=yaml.safe_dump_all(documents))
+        self._cluster.kubectl("delete", "pod", "curl", "-n", "curl", *gone)
+        return self._typed("kubectl apply -f -", stdin=_CURL.read_text())
 
     def _running(self) -> Seen:
-        """The kubelet's part, injection included, is played: then the sidecar is real."""
+        """The kubelet's part is played: it runs what the API server has stored."""
         started = time.perf_counter()
-        self._mesh.start_sidecar()
+        self._kubelet.run("curl", "curl")
         seen = self._typed("kubectl get pod curl -n curl")
-        return Seen(seen.passed, seen.done, seen.outcome, milliseconds_since(started))
+        passed = seen.passed and re.search(r"\bcurl +2/2 +Running\b", seen.outcome) is not None
+        return Seen(passed, seen.done, seen.outcome, milliseconds_since(started))
+
+    def _context(self) -> str:
+        """What to say with a failure."""
+        return f"{self._server.tail()}\n{self._kubelet.sidecar.tail()}"
 
     def _typed(self, command: str, *, stdin: str = "") -> Seen:
         started = time.perf_counter()
         # Quotes stand around what the shell would pass as one argument.
         program, *arguments = command.replace("'", "").split()
         assert program == "kubectl"
-        done = self._mesh.cluster.kubectl(*arguments, stdin=stdin)
+        done = self._cluster.kubectl(*arguments, stdin=stdin)
         took = milliseconds_since(started)
         said = (done.out + done.error).strip().replace("\n", "\n            ")
         return Seen(done.exit_code == 0, f"$ {command}", said, took)

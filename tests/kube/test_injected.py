@@ -1,6 +1,5 @@
-"""Injection by a real API server, with its own admission: what is stored, refused, and said.
-
-The manual's demo runs with a pod exactly as it was stored.
+"""Injection by a real API server, with its own admission: what is stored, refused, and said; and
+what a pod does exactly as it was stored. The manual's demo with one is in test_page.py.
 """
 
 from __future__ import annotations
@@ -10,9 +9,7 @@ import base64
 import json
 import ssl
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -20,21 +17,17 @@ import pytest
 import yaml
 
 from support.dataplane import wait
-from support.dataplane.clients import curl, curl_until
-from support.dataplane.envoy import binary
+from support.dataplane.clients import curl
 from support.dataplane.hosts import Hosts
-from support.dataplane.iptables import without_redirect
 from support.dataplane.network import POD_ADDRESSES, Network
-from support.dataplane.policy import REFUSED
 from support.kube.cluster import ADMIN, Cluster
 from support.kube.command import towpath
-from support.kube.injecting import WEBHOOK, Injecting, account, installed, pod
+from support.kube.injecting import WEBHOOK, Injecting, account, installed, kubelet_of, pod
 from support.kube.kubelet import Kubelet
 from towpath.planning.identity import MARK
 
 pytestmark = [pytest.mark.kube, pytest.mark.dataplane]
 
-HTTPS = "https://httpbin.org:443"
 SENT = "towpath_xds_sent_resources_total"
 MANY = 100
 BEGIN = b"-----BEGIN CERTIFICATE-----"
@@ -49,51 +42,8 @@ def injecting(tmp_path_factory: pytest.TempPathFactory, network: Network) -> Ite
 
 @pytest.fixture
 def kubelet(injecting: Injecting) -> Iterator[Kubelet]:
-    network = injecting.network
-    with (
-        without_redirect(network.pods["curl"]),
-        tempfile.TemporaryDirectory(prefix="towpath-pod-") as folder,
-    ):
-        Path(folder).chmod(0o755)
-        kubelet = Kubelet(
-            injecting.cluster,
-            node=network.control,
-            pod=network.pods["curl"],
-            address=POD_ADDRESSES["curl"],
-            folder=Path(folder),
-            programs={"envoyproxy/envoy": str(binary())},
-        )
-        try:
-            yield kubelet
-        finally:
-            kubelet.stop()
-
-
-def test_the_manuals_demo_with_an_injected_pod(
-    injecting: Injecting, kubelet: Kubelet, hosts: Hosts
-) -> None:
-    injecting.join("curl")
-    client = pod("curl", "curl")
-    client["spec"]["serviceAccountName"] = "curl"
-    client["spec"]["containers"][0]["livenessProbe"] = {"httpGet": {"path": "/", "port": 8080}}
-    applied = injecting.cluster.apply(account("curl", "curl"), client)
-    assert applied.exit_code == 0, applied.error
-
-    stored = kubelet.run("curl", "curl")
-
-    containers = [one["name"] for one in stored["spec"]["initContainers"]]
-    assert ["osm-init", "envoy"] == containers
-    inside = injecting.network.pods["curl"]
-    known = ("--head", "--cacert", str(hosts.ca))
-    # The manual's pages: refused, let out, refused again.
-    for egress, exits, status in ((False, REFUSED, 0), (True, 0, 200), (False, REFUSED, 0)):
-        injecting.patch({"spec": {"traffic": {"enableEgress": egress}}})
-        curl_until(
-            *(inside, HTTPS, *known), exits=exits, status=status, context=kubelet.sidecar.tail
-        )
-    (app,) = stored["spec"]["containers"]
-    assert 15901 == app["livenessProbe"]["httpGet"]["port"]
-    assert 200 == kubelet.probe(app, "livenessProbe")
+    with kubelet_of(injecting) as kubelet:
+        yield kubelet
 
 
 def test_a_job_completes_with_its_sidecar(
@@ -132,7 +82,7 @@ def test_a_job_completes_with_its_sidecar(
     assert "Succeeded" == ended["status"]["phase"]
     states = ended["status"]["initContainerStatuses"] + ended["status"]["containerStatuses"]
     exit_codes = {one["name"]: one["state"]["terminated"]["exitCode"] for one in states}
-    assert {"envoy": 0, "app": 0} == exit_codes
+    assert dict.fromkeys((*containers, "app"), 0) == exit_codes
 
 
 def test_probes_are_answered_in_strict_mode_and_without_the_control_plane(

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from demo.cluster import start_client
 from support.dataplane import wait
 from support.dataplane.clients import curl_until
 from support.dataplane.hosts import Hosts
@@ -35,7 +34,7 @@ def mesh(cluster: Cluster, network: Network, hosts: Hosts) -> Iterator[KubeMesh]
     with open_kube_mesh(cluster, network, hosts, checkpoint=True) as opened:
         patch = ("patch", "meshconfig", "osm-mesh-config", "-n", "osm-system", "--type=merge")
         assert cluster.kubectl(*patch, "-p", ON).exit_code == 0
-        start_client(opened)
+        opened.start_client()
         yield opened
 
 

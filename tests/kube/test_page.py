@@ -1,4 +1,6 @@
-"""The manual's pages, with kubectl on a real API server and a real Envoy in the pod's place."""
+"""The manual's pages from `install` on, with kubectl on a real API server that injects the client:
+a real Envoy runs as the stored pod says.
+"""
 
 from __future__ import annotations
 
@@ -13,16 +15,20 @@ from demo.policy import policy
 from demo.steps import Step
 from support.dataplane.hosts import Hosts
 from support.dataplane.network import Network
-from support.kube.cluster import Cluster
-from support.kube.mesh import open_kube_mesh
+from support.kube.injecting import installed, kubelet_of
 
 pytestmark = [pytest.mark.kube, pytest.mark.dataplane, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
-def hands(cluster: Cluster, network: Network, hosts: Hosts) -> Iterator[Hands]:
-    with open_kube_mesh(cluster, network, hosts) as mesh:
-        yield KubeHands(mesh)
+def hands(
+    tmp_path_factory: pytest.TempPathFactory, network: Network, hosts: Hosts
+) -> Iterator[Hands]:
+    with (
+        installed(tmp_path_factory.mktemp("page"), network) as injecting,
+        kubelet_of(injecting) as kubelet,
+    ):
+        yield KubeHands(injecting, kubelet, hosts)
 
 
 def follow(steps: Iterator[Step]) -> int:

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from support.dataplane import wait
-from support.dataplane.network import Network
+from support.dataplane.envoy import binary
+from support.dataplane.iptables import without_redirect
+from support.dataplane.network import POD_ADDRESSES, Network
 from support.kube.cluster import Cluster
 from support.kube.command import towpath
 from support.kube.deployed import DeployedPod
+from support.kube.kubelet import Kubelet
 from support.kube.passage import passage
 from support.kube.routed import FLAGS, endpoints, way_in
 
@@ -94,6 +97,29 @@ class Injecting:
             self.cluster.kubectl("label", "namespace", namespace, name, "--overwrite")
         done = towpath(self.cluster, "namespace", "add", namespace)
         assert done.exit_code == 0, done.error
+
+
+@contextmanager
+def kubelet_of(injecting: Injecting) -> Iterator[Kubelet]:
+    """What runs pods in the network namespace `curl`; at the end nothing of them is left."""
+    network = injecting.network
+    with (
+        without_redirect(network.pods["curl"]),
+        tempfile.TemporaryDirectory(prefix="towpath-pod-") as folder,
+    ):
+        Path(folder).chmod(0o755)
+        kubelet = Kubelet(
+            injecting.cluster,
+            node=network.control,
+            pod=network.pods["curl"],
+            address=POD_ADDRESSES["curl"],
+            folder=Path(folder),
+            programs={"envoyproxy/envoy": str(binary())},
+        )
+        try:
+            yield kubelet
+        finally:
+            kubelet.stop()
 
 
 @contextmanager

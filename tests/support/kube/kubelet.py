@@ -68,7 +68,8 @@ class Kubelet:
                 assert 0 == _exit_code(process), process.tail()
         for container in stored["spec"]["containers"]:
             self._start(stored, container, volumes)
-        self._status(where, {"phase": "Running", "podIP": self._address})
+        statuses = _statuses(stored, _ended_before(stored))
+        self._status(where, {"phase": "Running", "podIP": self._address, **statuses})
         return stored
 
     def finish(self, pod: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,14 +83,7 @@ class Kubelet:
         for sidecar in reversed(self._sidecars):
             sidecar.check_alive()
             ended[sidecar.name] = sidecar.stop()
-        statuses = {
-            f"{field}Statuses": [
-                _terminated(one, ended[one["name"]])
-                for one in spec[f"{field}s"]
-                if one["name"] in ended
-            ]
-            for field in ("initContainer", "container")
-        }
+        statuses = _statuses(pod, {**_ended_before(pod), **ended})
         where = ("pod", metadata["name"], "-n", metadata["namespace"])
         self._status(where, {"phase": "Succeeded" if succeeded else "Failed", **statuses})
         stored: dict[str, Any] = self._cluster.kubectl("get", *where, "-o", "json").json()
@@ -104,6 +98,8 @@ class Kubelet:
         """End all that runs."""
         for process in reversed(self._running.values()):
             process.stop()
+        self._running.clear()
+        self._sidecars.clear()
 
     @property
     def sidecar(self) -> Process:
@@ -248,13 +244,14 @@ def _as(context: Mapping[str, Any]) -> tuple[str, ...]:
     uid = context.get("runAsUser", 0)
     gid = context.get("runAsGroup", uid)
     capabilities = context.get("capabilities", {})
-    assert capabilities.get("drop") == ["ALL"]
+    assert capabilities.get("drop", ["ALL"]) == ["ALL"]
     added = [f"+{name.lower()}" for name in capabilities.get("add", ())]
     kept = ",".join(["-all", *added])
+    bounds = (f"--bounding-set={kept}", "--inh-caps=-all") if "drop" in capabilities else ()
     new = () if context.get("allowPrivilegeEscalation") else ("--no-new-privs",)
     groups = f"--groups={context['fsGroup']}" if "fsGroup" in context else "--clear-groups"
     user = (f"--reuid={uid}", f"--regid={gid}", groups)
-    return ("setpriv", *user, f"--bounding-set={kept}", "--inh-caps=-all", *new, "--")
+    return ("setpriv", *user, *bounds, *new, "--")
 
 
 def _is_sidecar(container: Mapping[str, Any]) -> bool:
@@ -272,12 +269,23 @@ def _exit_code(process: Process) -> int | None:
     )
 
 
-def _terminated(container: Mapping[str, Any], exit_code: int | None) -> dict[str, Any]:
-    return {
-        "name": container["name"],
-        "image": container["image"],
-        "imageID": "",
-        "ready": False,
-        "restartCount": 0,
-        "state": {"terminated": {"exitCode": exit_code}},
-    }
+def _ended_before(pod: Mapping[str, Any]) -> dict[str, int]:
+    """The exit codes of what has ended when a pod's own containers start."""
+    init = pod["spec"]["initContainers"]
+    return {one["name"]: 0 for one in init if not _is_sidecar(one)}
+
+
+def _statuses(pod: Mapping[str, Any], ended: Mapping[str, int | None]) -> dict[str, Any]:
+    """What a pod's status says of its containers; *ended* has the exit codes of some by name, and
+    the others run.
+    """
+
+    def status(container: Mapping[str, Any]) -> dict[str, Any]:
+        name = container["name"]
+        running = {"ready": True, "started": True, "state": {"running": {}}}
+        terminated = {"ready": False, "state": {"terminated": {"exitCode": ended.get(name)}}}
+        common = {"name": name, "image": container["image"], "imageID": "", "restartCount": 0}
+        return {**common, **(terminated if name in ended else running)}
+
+    fields = ("initContainer", "container")
+    return {f"{one}Statuses": list(map(status, pod["spec"][f"{one}s"])) for one in fields}

@@ -29,7 +29,6 @@ status:
   phase: Running
   containerStatuses:
   - {name: curl, ready: true, image: curl, imageID: "", restartCount: 0, state: {running: {}}}
-  - {name: sidecar, ready: true, image: e, imageID: "", restartCount: 0, state: {running: {}}}
 """
 """What the kubelet says of a pod whose containers run."""
 
@@ -70,6 +69,16 @@ class KubeMesh:
         """Whose checkpoint Towpath writes here."""
         certificates = hashlib.sha256(self.cluster.authority.read_bytes()).hexdigest()
         return Origin("osm", "osm-system", self.cluster.url, certificates)
+
+    def start_client(self) -> None:
+        """The client's pod, in a namespace of the mesh, with a sidecar that is not injected."""
+        self.cluster.kubectl("create", "namespace", "curl")
+        label = "openservicemesh.io/monitored-by=osm"
+        _done(self.cluster.kubectl("label", "namespace", "curl", label, "--overwrite"))
+        gone = ("--ignore-not-found", "--now")
+        self.cluster.kubectl("delete", "pod", "curl", "-n", "curl", *gone)
+        _done(self.cluster.apply(*yaml.safe_load_all((CURL_ALONE / "curl.yaml").read_text())))
+        self.start_sidecar()
 
     def start_sidecar(self) -> Envoy:
         """Play the kubelet for the pod `curl`: its sidecar runs, and its status says so."""
