@@ -106,9 +106,9 @@ def _follow(
 ) -> None:
     """Print each flow when it is reported; end when whoever looks on ends it."""
     widths = [*map(len, HEADINGS)]
-    if not as_json:
-        click.echo("  ".join(HEADINGS))
     with contextlib.suppress(KeyboardInterrupt):
+        if not as_json:
+            click.echo("  ".join(HEADINGS))
         for items in follow_live(server, source=source, since=since, denied=denied):
             for flow, tally in reversed(items):
                 if as_json:
