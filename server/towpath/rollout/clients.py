@@ -77,8 +77,7 @@ class ClientRecord:
 
     def conditions(self, snapshot: Snapshot, types: Iterable[str]) -> Hashable:
         """Equal for clients of the cohort that may be sent the same of these types now."""
-        types = tuple(types)
-        revisions = tuple([self.revisions.get(type_url, 0) for type_url in types])
+        revisions = tuple(self.revisions.values())
         if not (self._cohort.watched or self.rejections or self.bisections):
             return revisions
         return revisions, tuple([self.blocked(snapshot.of(type_url)) for type_url in types])

@@ -23,8 +23,11 @@ class Holders(Generic[H]):
         sets_before = old.sets if old is not None else {}
         sets_after = new.sets if new is not None else {}
         for type_url in sets_before.keys() | sets_after.keys():
-            layers_before = sets_before[type_url].layers if type_url in sets_before else ()
-            layers_after = sets_after[type_url].layers if type_url in sets_after else ()
+            set_before, set_after = sets_before.get(type_url), sets_after.get(type_url)
+            if set_before is set_after:
+                continue
+            layers_before = set_before.layers if set_before is not None else ()
+            layers_after = set_after.layers if set_after is not None else ()
             if layers_before == layers_after:
                 continue
             before, after = set(layers_before), set(layers_after)

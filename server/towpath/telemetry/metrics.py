@@ -66,6 +66,22 @@ STATUS_RESULTS = ("written", "already_there", "failed")
 INJECTIONS = ("injected", "skipped", "refused", "unavailable", "malformed")
 
 
+class TypeCounts:
+    """The samples of one resource type, by its short *name*; looked up once, for they are written
+    with each message.
+    """
+
+    __slots__ = ("acks", "bytes", "nacks", "name", "resources", "responses")
+
+    def __init__(self, metrics: Metrics, name: str) -> None:
+        self.name = name
+        self.responses = metrics.responses.labels(name)
+        self.bytes = metrics.bytes.labels(name)
+        self.resources = metrics.resources.labels(name)
+        self.acks = metrics.acks.labels(name)
+        self.nacks = metrics.nacks.labels(name)
+
+
 class Metrics:
     """The metrics of one control plane, in a registry of its own."""
 
@@ -115,6 +131,8 @@ class Metrics:
             TYPES,
             registry=registry,
         )
+        self.of_type = {type_url: TypeCounts(self, name) for type_url, name in SHORT_NAMES.items()}
+        """By type URL, what is counted with each response and each answer."""
         self.wait_seconds = Histogram(
             "towpath_xds_wait_seconds",
             "Waits for a sidecar's answer: to use new clusters (make), to remove old ones (break).",

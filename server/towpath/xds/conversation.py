@@ -17,7 +17,7 @@ import grpc
 from towpath.hub.stream import Stream
 from towpath.model.snapshot import Snapshot
 from towpath.model.text import printable, shorten
-from towpath.model.types import ENDPOINTS, short_name
+from towpath.model.types import ENDPOINTS
 from towpath.rollout.clients import LONGEST_TEXT
 from towpath.rollout.records import StreamRecords
 from towpath.settings import StreamLimits
@@ -214,27 +214,27 @@ class Conversation:
         message = reply.body + nonce_field(reply.nonce)
         with self._watchdog.write():
             await self._context.write(message)
-        kind = short_name(reply.type_url)
+        counts = self._metrics.of_type[reply.type_url]
         self._records.sent(
             self._stream.record,
             reply.type_url,
             version=reply.version,
             names=reply.names,
         )
-        self._metrics.responses.labels(kind).inc()
-        self._metrics.bytes.labels(kind).inc(len(message))
-        self._metrics.resources.labels(kind).inc(len(reply.names))
+        counts.responses.value += 1
+        counts.bytes.value += len(message)
+        counts.resources.value += len(reply.names)
         now = self._clock()
         self._written_at[reply.type_url] = now
         if log.isEnabledFor(logging.DEBUG):
             log.debug(
                 "%s was sent %s version %s: %d resources, %d bytes",
                 self._stream.record.node_id,
-                kind,
+                counts.name,
                 reply.version,
                 len(reply.names),
                 len(message),
-                extra=self._fields(kind, reply.version),
+                extra=self._fields(counts.name, reply.version),
             )
         if changed_at is not None:
             self._metrics.push_seconds.observe(now - changed_at)
@@ -243,15 +243,15 @@ class Conversation:
         whole = ack.type_url not in self._session.progress.lacking
         record = self._stream.record
         self._records.acknowledged(record, ack.type_url, version=ack.version, whole=whole)
-        kind = short_name(ack.type_url)
-        self._metrics.acks.labels(kind).inc()
+        counts = self._metrics.of_type[ack.type_url]
+        counts.acks.value += 1
         if log.isEnabledFor(logging.DEBUG):
             log.debug(
                 "%s accepted %s version %s",
                 record.node_id,
-                kind,
+                counts.name,
                 ack.version,
-                extra=self._fields(kind, ack.version),
+                extra=self._fields(counts.name, ack.version),
             )
         written = self._written_at.get(ack.type_url)
         if written is not None:
@@ -266,16 +266,16 @@ class Conversation:
             names=nack.names,
             message=message,
         )
-        kind = short_name(nack.type_url)
-        self._metrics.nacks.labels(kind).inc()
+        counts = self._metrics.of_type[nack.type_url]
+        counts.nacks.value += 1
         log.warning(
             "%s rejected %s version %s (%s): %s",
             self._stream.record.node_id,
-            kind,
+            counts.name,
             nack.version,
             ", ".join(nack.names) or "what of it is not known yet",
             message,
-            extra=self._fields(kind, nack.version),
+            extra=self._fields(counts.name, nack.version),
         )
 
     def _fields(self, kind: str, version: str) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import count
 
 from towpath.xds.messages import DeltaRequest, Event, Reply, Request
 
@@ -18,7 +17,7 @@ class Nonces:
     """What was sent by which nonce of the session: type and nonce by the stream's own nonce."""
 
     def __init__(self) -> None:
-        self._next = map(str, count(1)).__next__
+        self._count = 0
         self._sent: dict[str, tuple[str, str]] = {}
 
     def name(self, events: Iterable[Event]) -> list[Event]:
@@ -43,7 +42,8 @@ class Nonces:
         self._sent = dict(sorted(pairs, key=lambda pair: int(pair[0])))
 
     def _named(self, reply: Reply) -> Reply:
-        nonce = self._next()
+        self._count += 1
+        nonce = str(self._count)
         self._sent[nonce] = reply.type_url, reply.nonce
         if len(self._sent) > MOST_NONCES:
             del self._sent[next(iter(self._sent))]

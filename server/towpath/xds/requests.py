@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from dataclasses import replace
 
 from towpath.settings import StreamLimits
 from towpath.xds.limits import LimitExceeded
@@ -45,7 +44,7 @@ class RequestParser:
         request = self._requests.get(key)
         if request is not None:
             self._requests.move_to_end(key)
-            return replace(request, nonce=nonce) if nonce else request
+            return request.with_nonce(nonce) if nonce else request
         request = variant.parse(data, self._limits)
         if request.node is None and request.nonce == nonce and request.error is None:
             self._remember(variant, message, request)
@@ -59,7 +58,7 @@ class RequestParser:
                 same = variant.parse(message, self._limits)
             except (LimitExceeded, ProtocolError):
                 return
-            if replace(same, nonce=request.nonce) != request:
+            if same.with_nonce(request.nonce) != request:
                 return
         self._requests[variant.name, message] = same
         self._bytes += _size(message, same)

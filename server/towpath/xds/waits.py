@@ -39,13 +39,14 @@ class Waits:
     def update_both(self, waiting: tuple[bool, bool]) -> list[Waited]:
         """Say of both phases, in their order, whether something waits."""
         make, end = waiting
+        if not (self._since or make or end):
+            return []
         return [*self.update(MAKE, waiting=make), *self.update(BREAK, waiting=end)]
 
     @property
     def any_over(self) -> bool:
         """True if a wait has lasted long enough."""
-        deadline = self.deadline
-        return deadline is not None and self._clock() >= deadline
+        return bool(self._since) and self._clock() >= min(self._since.values()) + self._longest
 
     @property
     def deadline(self) -> float | None:
