@@ -1,4 +1,4 @@
-"""The pods of `deploy/demo/sidecar` and `deploy/demo/pipy`, as they are, become ready."""
+"""The pod of `deploy/demo/pipy`, as it is, becomes ready."""
 
 from __future__ import annotations
 
@@ -15,9 +15,7 @@ import yaml
 
 from support import stand_in_pipy
 from support.certificates import Certificates
-from support.dataplane import envoy
 from support.dataplane.demo import NAMES, DemoPod, empty, node_and_pod, program
-from support.dataplane.mesh import CURL_ALONE
 from support.dataplane.process import Process
 from support.dataplane.towpath import Towpath
 from support.dataplane.wait import until
@@ -78,23 +76,6 @@ def start(stack: ExitStack, pod: DemoPod, name: str) -> Process:
     return process
 
 
-@pytest.mark.dataplane
-def test_the_envoy_pod_becomes_ready(stack: ExitStack, folder: Path) -> None:
-    source = DEPLOY / "demo" / "sidecar"
-    documents = list(yaml.safe_load_all((source / "curl.yaml").read_text()))
-    pod = served(stack, folder, documents, CURL_ALONE, {"envoy": (str(envoy.binary()),)})
-    mounted = empty(folder / "sidecar")
-    shutil.copy(source / "redirect.rules", mounted)
-    config = (source / "envoy.yaml").read_text()
-    (mounted / "envoy.yaml").write_text(config.replace("/etc/towpath/tls", str(folder / "tls")))
-
-    pod.initialise("redirect")
-    sidecar = start(stack, pod, "envoy")
-    for kind in ("startupProbe", "readinessProbe"):
-        until(pod.probe("envoy", kind), bool, what=kind, within_s=40, context=sidecar.tail)
-    sidecar.check_alive()
-
-
 @pytest.mark.parametrize(
     "pipy",
     [
@@ -128,10 +109,3 @@ def test_the_pipy_pod_becomes_ready(stack: ExitStack, folder: Path, pipy: str) -
     until(ready, bool, what="the agent is ready", within_s=40, context=agent.tail)
     agent.check_alive()
     assert (shared / "config.json").samefile(shared / "config.json.good")
-
-
-def test_both_pods_are_redirected_alike() -> None:
-    documents = yaml.safe_load_all((DEPLOY / "demo" / "pipy" / "curl.yaml").read_text())
-    (rules,) = (one["data"] for one in documents if one["kind"] == "ConfigMap")
-
-    assert (DEPLOY / "demo" / "sidecar" / "redirect.rules").read_text() == rules["redirect.rules"]

@@ -16,10 +16,10 @@ from itertools import product
 import pytest
 
 from support.dataplane.demo import ADDRESS, node_and_pod
-from support.dataplane.iptables import SIDECAR_UID, flush
+from support.dataplane.iptables import flush
 from support.dataplane.netns import Namespace
 from support.dataplane.network import ROUTER
-from towpath.inject.redirect import redirect
+from towpath.inject.redirect import SIDECAR_UID, redirect
 from towpath.model.injection import RedirectLists
 
 pytestmark = pytest.mark.dataplane

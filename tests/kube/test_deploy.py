@@ -36,7 +36,8 @@ spec:
 @pytest.fixture(scope="module")
 def applied(bare: Cluster) -> Cluster:
     """With the laptop's overlay, by one command, and the Prometheus Operator's definition."""
-    for folder in ("overlays/laptop", "demo/sidecar"):
+    bare.kubectl("create", "namespace", "curl")
+    for folder in ("overlays/laptop", "demo/curl"):
         done = bare.kubectl("apply", "-k", str(DEPLOY / folder))
         assert done.exit_code == 0, done.error
     assert bare.apply(*OPERATOR).exit_code == 0

@@ -1,4 +1,6 @@
-"""The manual's page on egress, from `osm install` on: what `deploy/` says is what runs."""
+"""The manual's page on egress, from `osm install` on: what `deploy/` says is what runs. The client
+brings its own sidecar, with a certificate.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ from support.kube.deployed import (
     PYTHON,
     DeployedPod,
     account_kubeconfig,
-    example_sidecar,
+    own_sidecar,
     with_own_sidecar,
 )
 from support.kube.passage import passage
@@ -124,7 +126,7 @@ def installed(
             within_s=60,
             context=server.process.tail,
         )
-        envoy = stack.enter_context(example_sidecar(cluster, network.pods["curl"], folder))
+        envoy = stack.enter_context(own_sidecar(cluster, network.pods["curl"], folder))
         envoy.wait_ready()
         yield Installed(cluster, network, hosts, envoy, folder)
 

@@ -16,7 +16,7 @@ from support.kube.cluster import kubectl_binary
 DEPLOY = Path(__file__).parents[2] / "deploy"
 CRDS = sorted(set((DEPLOY / "crds").glob("*.yaml")) - {DEPLOY / "crds" / "kustomization.yaml"})
 OVERLAYS = ("base", "overlays/laptop", "overlays/production")
-ALL = (*OVERLAYS, "overlays/monitoring", "demo/curl", "demo/sidecar")
+ALL = (*OVERLAYS, "overlays/monitoring", "demo/curl")
 
 
 def kustomize(folder: str) -> list[Any]:

@@ -78,8 +78,8 @@ def sidecar(
 ) -> None:
     """Put a certificate for an account's sidecars into the Secret towpath-sidecar-SERVICEACCOUNT.
 
-    The Secret is in the account's namespace, where pods can mount it (deploy/demo/sidecar does).
-    Run the command again to renew the certificate.
+    The Secret is in the account's namespace, where pods can mount it. Run the command again to
+    renew the certificate.
     """
     from towpath.ca.mesh_authority import NoAuthority, mesh_authority, sidecar_secret
     from towpath.install.objects import apply, read, title

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from support.dataplane.iptables import SIDECAR_UID
 from support.dataplane.netns import RESOLVERS, Namespace, unique_name
 from support.dataplane.network import ROUTER
 from support.dataplane.process import Process
+from towpath.inject.redirect import SIDECAR_UID
 
 ADDRESS = "10.10.0.2"
 NAMES = ("towpath.osm-system.svc", "towpath.osm-system.svc.cluster.local")

@@ -10,9 +10,9 @@ from typing import Any, Self, TypeVar
 
 from support.dataplane import wait
 from support.dataplane.admin import Admin
-from support.dataplane.iptables import SIDECAR_UID
 from support.dataplane.netns import Namespace
 from support.dataplane.process import Process
+from towpath.inject.redirect import SIDECAR_UID
 
 T = TypeVar("T")
 

@@ -1,20 +1,19 @@
-"""The redirect of a pod's traffic through its sidecar; the rules are those of the example."""
+"""The redirect of a pod's traffic through its sidecar, as injected pods have it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from support.dataplane.netns import Namespace
-
-RULES = Path(__file__).parents[3] / "deploy" / "demo" / "sidecar" / "redirect.rules"
-SIDECAR_UID = 1500
+from towpath.inject import redirect as injected
+from towpath.model.injection import RedirectLists
 
 
 def redirect(pod: Namespace) -> None:
     """Load the rules in *pod*; RuntimeError with iptables' message if it refuses them."""
-    done = pod.run("iptables-restore", "--noflush", stdin=RULES.read_text())
+    rules = injected.redirect(RedirectLists())
+    done = pod.run("iptables-restore", "--noflush", stdin=rules)
     if done.returncode:
         raise RuntimeError(f"iptables-restore in {pod.name}: {done.stderr.strip()}")
 

@@ -24,15 +24,16 @@ from support.dataplane.envoy import Envoy
 from support.dataplane.netns import Namespace
 from support.dataplane.network import ROUTER
 from support.dataplane.process import Process
-from support.deploy import DEPLOY, kustomize, pod_specs
+from support.deploy import kustomize, pod_specs
 from support.kube.cluster import Cluster
+from support.kube.command import towpath
 
 PYTHON = os.environ.get("TOWPATH_TEST_PYTHON") or sys.executable
 """Whose `towpath` runs: the gate names that of an environment with the wheel."""
 
 
 def with_own_sidecar(pod: Mapping[str, Any]) -> dict[str, Any]:
-    """The pod as `deploy/demo/sidecar` has it: no API server asks to inject it."""
+    """The pod as one that brings a sidecar: no API server asks to inject it."""
     annotations = {"openservicemesh.io/sidecar-injection": "disabled"}
     return {**pod, "metadata": {**pod["metadata"], "annotations": annotations}}
 
@@ -161,13 +162,14 @@ class DeployedPod:
         return text
 
 
-def example_sidecar(cluster: Cluster, pod: Namespace, folder: Path) -> Envoy:
-    """The Envoy of `deploy/demo/sidecar` for the pod curl.curl, with the Secret it mounts."""
+def own_sidecar(cluster: Cluster, pod: Namespace, folder: Path) -> Envoy:
+    """An Envoy that the pod curl.curl brings, started with what `towpath bootstrap` prints; it logs
+    in with the certificate of the account's Secret.
+    """
     secret = cluster.kubectl("get", "secret", "towpath-sidecar-curl", "-n", "curl", "-o", "json")
     for name, data in secret.json()["data"].items():
         (folder / name).write_bytes(base64.b64decode(data))
         (folder / name).chmod(0o644)
-    text = (DEPLOY / "demo" / "sidecar" / "envoy.yaml").read_text()
-    config = yaml.safe_load(text.replace("/etc/towpath/tls", str(folder)))
-    config["node"]["id"] = "curl.curl"  # as --service-node does
-    return Envoy(pod, config, folder=folder)
+    printed = towpath(cluster, "bootstrap", "--pod", "curl.curl", "--tls-dir", str(folder))
+    assert printed.exit_code == 0, printed.error
+    return Envoy(pod, yaml.safe_load(printed.out), folder=folder)

@@ -7,11 +7,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from support.dataplane.iptables import SIDECAR_UID
 from support.dataplane.netns import Namespace
 from support.dataplane.network import Network
 from support.dataplane.process import Process
 from support.pipy.needs import binary, codebase
+from towpath.inject.redirect import SIDECAR_UID
 
 # The agent is root here, and its file for its owner only.
 _READER = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import yaml
 from click.testing import CliRunner
 
 from towpath.cli import main
@@ -65,6 +66,16 @@ def test_with_a_token_the_client_shows_that_on_the_port_for_it_and_no_certificat
     ]
     shown = {"type": "jwt_token_file", "config": {"jwt_token_file": "/run/towpath/token"}}
     assert [shown] == server["call_creds"]
+
+
+def test_a_pods_bootstrap_differs_by_its_node_id_alone() -> None:
+    of_all, of_one = (
+        yaml.safe_load(CliRunner().invoke(main, ["bootstrap", *more]).output)
+        for more in ((), ("--pod", "curl.shop"))
+    )
+
+    assert "curl.shop" == of_one["node"].pop("id")
+    assert of_all == of_one
 
 
 def test_for_an_envoy_the_credential_says_where_its_token_is() -> None:

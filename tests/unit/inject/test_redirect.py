@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
+import yaml
 
-from support.dataplane.iptables import RULES
+from support.deploy import DEPLOY
 from towpath.inject.redirect import SIDECAR_UID, redirect
 from towpath.model.injection import RedirectLists
 
@@ -38,9 +39,11 @@ def test_exclusions_come_before_inclusions_and_the_rest_passes_by() -> None:
     assert "-A OSM_PROXY_OUTBOUND -j RETURN" == out[-1]
 
 
-def test_it_is_the_examples_redirect_if_there_is_no_list() -> None:
+def test_it_is_the_redirect_of_the_example_with_pipy_if_there_is_no_list() -> None:
     """Rule by rule, but that several ports are one rule here."""
-    written = [line for line in RULES.read_text().splitlines() if line and line[0] != "#"]
+    documents = yaml.safe_load_all((DEPLOY / "demo" / "pipy" / "curl.yaml").read_text())
+    (rules,) = (one["data"]["redirect.rules"] for one in documents if one["kind"] == "ConfigMap")
+    written = [line for line in rules.splitlines() if line and line[0] != "#"]
     ours = redirect(RedirectLists()).splitlines()
     own = re.compile(r"-A OSM_PROXY_INBOUND -p tcp --dport (\d+) -j RETURN")
     ports = [found[1] for line in written if (found := own.fullmatch(line))]
