@@ -1,4 +1,4 @@
-"""Replay the manual's pages on egress, and say how each step went.
+"""Replay the manual's pages on egress, and docs/observe.md, and say how each step went.
 
 Run it as root, by `make demo`, or by `make demo-kube` on a real API server; it exits with 0 if
 every step went as the page has it.
@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from demo.closing import closing
 from demo.cluster import KubeHands
 from demo.folder import FolderHands
 from demo.hands import Hands
@@ -52,11 +53,16 @@ def main() -> int:
             with ExitStack() as own:
                 hands = opened or _folder(own, network, hosts, folder / str(number))
                 passed += [run(n, step) for n, step in enumerate(page(hands), 1)]
+        if not kube:
+            print("docs/observe.md: an open mesh is closed, on a real Envoy\n")
+            with ExitStack() as own:
+                steps = closing(_folder(own, network, hosts, folder / "closing"))
+                passed += [run(n, step) for n, step in enumerate(steps, 1)]
     print(f"{sum(passed)} of {len(passed)} steps passed")
     return 0 if all(passed) else 1
 
 
-def _folder(stack: ExitStack, network: Network, hosts: Hosts, folder: Path) -> Hands:
+def _folder(stack: ExitStack, network: Network, hosts: Hosts, folder: Path) -> FolderHands:
     folder.mkdir()
     return FolderHands(stack, network, hosts, folder)
 

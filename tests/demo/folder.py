@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 from demo.hands import called
 from demo.steps import Seen, Step, milliseconds_since
-from support.dataplane.clients import curl_until
+from support.dataplane.clients import curl, curl_until
 from support.dataplane.envoy import Envoy
 from support.dataplane.hosts import Hosts
 from support.dataplane.mesh import CURL_ALONE, Document, Manifests
@@ -26,10 +28,11 @@ class FolderHands:
         self._stack = stack
         self._hosts = hosts
         self._manifests = Manifests(CURL_ALONE, folder / "manifests")
-        towpath = Towpath(network.control, self._manifests.folder, folder=folder)
-        stack.enter_context(towpath)
+        self._control = network.control
+        self._towpath = Towpath(network.control, self._manifests.folder, folder=folder)
+        stack.enter_context(self._towpath)
         self._pod = network.pods["curl"]
-        config = sidecar_config("curl.curl", server=towpath.ads, transport=Transport.DELTA)
+        config = sidecar_config("curl.curl", server=self._towpath.ads, transport=Transport.DELTA)
         self._envoy = Envoy(self._pod, config, folder=folder)
         self._started = False
 
@@ -66,6 +69,16 @@ class FolderHands:
             url, curl_until(self._pod, url, *options, exits=exits, status=status, context=context)
         )
 
+    def answered(self, url: str) -> bool:
+        """Call once from the pod: is it answered?"""
+        return curl(self._pod, url, "--head", "--cacert", str(self._hosts.ca)).status == 200
+
+    def towpath(self, command: str) -> subprocess.CompletedProcess[str]:
+        """A command of ours, asked of the running server."""
+        host, port = self._towpath.ads
+        words = ("-m", "towpath", command, "--server", f"{host}:{port}")
+        return self._control.run(sys.executable, *words)
+
 
 def _file(document: Document) -> str:
     return f"{document['kind']}-{document['metadata']['name']}.yaml".lower()
@@ -77,6 +90,8 @@ def _written(done: str, moment: float) -> Seen:
 
 
 def _spelled(change: Mapping[str, Any]) -> str:
-    """The innermost field and its value."""
-    [(name, value)] = change.items()
-    return _spelled(value) if isinstance(value, Mapping) else f"{name}: {str(value).lower()}"
+    """The innermost fields and their values."""
+    return ", ".join(
+        _spelled(value) if isinstance(value, Mapping) else f"{name}: {str(value).lower()}"
+        for name, value in change.items()
+    )

@@ -1,0 +1,114 @@
+"""An open mesh is closed: observe, audit, suggest, apply, switch off; what is in use is counted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+
+import yaml
+
+from demo.folder import FolderHands
+from demo.steps import Seen, Step, milliseconds_since, patch
+from support.dataplane.wait import until
+
+IN_USE = (
+    *("http://httpbin.org/get", "http://a.wild.test/", "http://b.wild.test/"),
+    *("https://openservicemesh.io/", "https://httpbin.org/get"),
+)
+UNUSED = "http://wild.test/"
+TIMES = 10
+ALL = TIMES * len(IN_USE)
+SERVER = "towpath {} --server localhost:15128"
+_OPEN = {
+    "spec": {
+        "traffic": {"enableEgress": True},
+        "featureFlags": {"enableEgressPolicy": True},
+        "observability": {"observeEgress": "reports"},
+    }
+}
+_CLOSED = {"spec": {"traffic": {"enableEgress": False}}}
+
+
+def closing(hands: FolderHands) -> Iterator[Step]:
+    """docs/observe.md, on a mesh that has nothing but the client."""
+    accepted = "accepted"
+    yield Step("C0 Open, and observed", patch(_OPEN), accepted, partial(hands.patch, _OPEN))
+    yield from hands.client()
+    first = partial(hands.call, IN_USE[0], status=200)
+    yield Step("C1 Wait until it is open", f"curl -sI {IN_USE[0]}", "HTTP status 200", first)
+    work = partial(_work, hands)
+    typed = f"curl -sI of {len(IN_USE)} URLs, {TIMES} times"
+    yield Step("C2 The application works", typed, f"{ALL} of {ALL} answered", work)
+    observed = partial(_observed, hands)
+    text = "every host, let out by passthrough"
+    yield Step("C3 What leaves?", SERVER.format("observe"), text, observed)
+    audited = partial(_audited, hands, 1)
+    text = "exit code 1: all of it would be refused"
+    yield Step("C4 What would break?", SERVER.format("audit"), text, audited)
+    typed = f"{SERVER.format('suggest')} > mesh/suggested.yaml"
+    yield Step("C5 Allow it", typed, "policies, as few as do", partial(_suggested, hands))
+    text = "exit code 0: nothing would be refused"
+    again = partial(_audited, hands, 0)
+    yield Step("C6 And now?", SERVER.format("audit"), text, again)
+    yield Step("C7 Close the mesh", patch(_CLOSED), accepted, partial(hands.patch, _CLOSED))
+    refused = partial(hands.call, UNUSED, status=404)
+    yield Step("C8 What was not in use", f"curl -sI {UNUSED}", "HTTP status 404", refused)
+    typed = f"curl -sI of {len(IN_USE)} URLs, {TIMES} times"
+    yield Step("C9 The application works as before", typed, f"{ALL} of {ALL} answered", work)
+
+
+def _timed(act: Callable[[], tuple[bool, str, str]]) -> Seen:
+    started = time.perf_counter()
+    passed, done, outcome = act()
+    return Seen(passed, done, outcome, milliseconds_since(started))
+
+
+def _work(hands: FolderHands) -> Seen:
+    def act() -> tuple[bool, str, str]:
+        answered = sum(hands.answered(url) for url in IN_USE * TIMES)
+        return answered == ALL, "the same, in the pod", f"{answered} of {ALL} answered"
+
+    return _timed(act)
+
+
+def _observed(hands: FolderHands) -> Seen:
+    """Sidecars report every two seconds."""
+
+    def act() -> tuple[bool, str, str]:
+        counts = until(
+            lambda: _counts(hands.towpath("observe").stdout),
+            lambda counts: sum(counts) >= ALL,
+            what="all of it is reported",
+        )
+        return True, "$ towpath observe", f"{len(counts)} flows, {sum(counts)} reports"
+
+    return _timed(act)
+
+
+def _counts(table: str) -> list[int]:
+    """The numbers of the column COUNT, third from the end."""
+    return [int(line.split()[-3]) for line in table.splitlines()[1:]]
+
+
+def _audited(hands: FolderHands, exit_code: int) -> Seen:
+    def act() -> tuple[bool, str, str]:
+        done = until(
+            lambda: hands.towpath("audit"),
+            lambda done: done.returncode == exit_code,
+            what=f"exit code {exit_code}",
+        )
+        return True, "$ towpath audit", done.stdout.strip().splitlines()[-1]
+
+    return _timed(act)
+
+
+def _suggested(hands: FolderHands) -> Seen:
+    def act() -> tuple[bool, str, str]:
+        done = hands.towpath("suggest")
+        documents = list(yaml.safe_load_all(done.stdout))
+        hands.apply(*documents)
+        kinds = ", ".join(f"{d['kind']} {d['metadata']['name']}" for d in documents)
+        return done.returncode == 0, "$ towpath suggest", kinds
+
+    return _timed(act)
