@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
+from towpath import varint
 from towpath.model.snapshot import Filled, FilledLayer, Layer, Resource, content_hash
 
 BLANK = "\0blank\0"
@@ -51,9 +52,9 @@ class Form(Resource):
         parts, more = [self._tail, text], len(text) - len(_BLANK)
         # From within: a longer message may have a longer length, which the next one holds.
         for head, length in reversed(self._heads):
-            written = varint(length + more)
+            written = varint.encoded(length + more)
             parts += [written, head]
-            more += len(written) - len(varint(length))
+            more += len(written) - len(varint.encoded(length))
         parts.reverse()
         return b"".join(parts)
 
@@ -68,25 +69,15 @@ def _filled(text: bytes, form: Resource) -> Resource:
     return form.filled(text)
 
 
-def varint(number: int) -> bytes:
-    """A number as protobuf writes it: seven bits a byte, the lowest first."""
-    written = bytearray()
-    while number > 0x7F:
-        written.append(number & 0x7F | 0x80)
-        number >>= 7
-    written.append(number)
-    return bytes(written)
-
-
 def _around(data: bytes, target: int) -> Iterator[tuple[int, int, int]]:
     """Of each message around the text at *target*, from without, and of the text itself: where its
     length and where its content begin, and the length.
     """
     position = 0
     while True:
-        tag, at = _read_varint(data, position)
+        tag, at = varint.decoded(data, position)
         if tag & 7 == _LENGTH:
-            length, content = _read_varint(data, at)
+            length, content = varint.decoded(data, at)
             if content <= target < content + length:
                 yield at, content, length
                 position = content
@@ -95,20 +86,8 @@ def _around(data: bytes, target: int) -> Iterator[tuple[int, int, int]]:
             if content == target:
                 return
         elif tag & 7 == _VARINT:
-            _, position = _read_varint(data, at)
+            _, position = varint.decoded(data, at)
         elif tag & 7 in (_FIXED32, _FIXED64):
             position = at + (4 if tag & 7 == _FIXED32 else 8)
         else:
             raise ValueError(f"wire type {tag & 7} at {position}")
-
-
-def _read_varint(data: bytes, position: int) -> tuple[int, int]:
-    """The number there, and where the next thing begins."""
-    number = shift = 0
-    while True:
-        byte = data[position]
-        position += 1
-        number |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return number, position
-        shift += 7

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from towpath import varint
 from towpath.xds.limits import LimitExceeded
 
 _VARINT, _FIXED64, BYTES, _FIXED32 = 0, 1, 2, 5
-_LONGEST_VARINT = 10
 
 
 class MalformedError(ValueError):
@@ -29,21 +29,21 @@ def fields(data: bytes, *, most: int) -> Iterator[tuple[int, bytes]]:
             count += 1
             if count > most:
                 raise LimitExceeded("fields", f"a message of more than {most:,} fields")
-            tag, at = _varint(data, at)
+            tag, at = varint.decoded(data, at)
             wire_type = tag & 7
             if wire_type == BYTES:
-                length, at = _varint(data, at)
+                length, at = varint.decoded(data, at)
                 start, at = at, at + length
                 if at <= len(data):
                     yield tag >> 3, data[start:at]
             elif wire_type == _VARINT:
-                _, at = _varint(data, at)
+                _, at = varint.decoded(data, at)
             elif wire_type in (_FIXED64, _FIXED32):
                 at += 8 if wire_type == _FIXED64 else 4
             else:
                 raise MalformedError(f"no wire type {wire_type}")
-    except IndexError as error:
-        raise MalformedError("a number without end") from error
+    except varint.EndlessError as error:
+        raise MalformedError(str(error)) from error
     if at > len(data):
         raise MalformedError("a field that is longer than the message")
 
@@ -56,43 +56,15 @@ def text(data: bytes) -> str:
         raise MalformedError("a string that is not UTF-8") from error
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """The number at *at*, and where the next begins."""
-    value = data[at]
-    if value < 0x80:
-        return value, at + 1
-    value &= 0x7F
-    for index in range(1, _LONGEST_VARINT):
-        byte = data[at + index]
-        value |= (byte & 0x7F) << 7 * index
-        if byte < 0x80:
-            return value, at + index + 1
-    raise MalformedError("a number that is too long")
-
-
 def text_field(number: int, value: str) -> bytes:
     return field(number, value.encode())
 
 
-_SMALL = tuple(bytes((value,)) for value in range(0x80))
-
-
 def number_field(number: int, value: int) -> bytes:
     """A field that is a number, encoded."""
-    return _encoded_varint(number << 3) + _encoded_varint(value)
+    return varint.encoded(number << 3) + varint.encoded(value)
 
 
 def field(number: int, value: bytes) -> bytes:
     """A field that has a length, encoded."""
-    return _encoded_varint(number << 3 | 2) + _encoded_varint(len(value)) + value
-
-
-def _encoded_varint(value: int) -> bytes:
-    if value < 0x80:
-        return _SMALL[value]
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+    return varint.encoded(number << 3 | 2) + varint.encoded(len(value)) + value

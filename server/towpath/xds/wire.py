@@ -14,6 +14,7 @@ from functools import lru_cache
 from envoy.config.core.v3 import base_pb2
 
 from towpath.model.snapshot import Resource
+from towpath.model.types import SECRET
 from towpath.xds.absence import Fault
 from towpath.xds.fields import field, number_field, text_field
 
@@ -27,6 +28,9 @@ _ERROR_NAME, _ERROR_DETAIL = 1, 2
 _ERROR_NAME_NAME = 1  # of envoy.service.discovery.v3.ResourceName
 _STATUS_CODE, _STATUS_MESSAGE = 1, 2  # of google.rpc.Status
 
+UNSHARED = frozenset({SECRET})
+"""Types whose resources hold private keys."""
+
 SMALL_RESOURCE = 2 << 10
 MOST_SMALL = 20_000
 """Of resources of so many bytes at most, the encoded fields of so many are remembered."""
@@ -34,7 +38,8 @@ MOST_SMALL = 20_000
 
 class Composer:
     """Makes response bodies, and keeps the latest ones to share between streams: *kept* of them,
-    of *kept_bytes* together.
+    of *kept_bytes* together. Bodies with private keys are not kept: few streams share them, and a
+    key is to be gone when it is not used any more.
     """
 
     def __init__(self, *, identifier: str, kept: int = 256, kept_bytes: int = 64 << 20) -> None:
@@ -44,6 +49,8 @@ class Composer:
         self._kept = kept
         self._bodies: OrderedDict[Hashable, bytes] = OrderedDict()
         self._whole: OrderedDict[tuple[str, str], Mapping[str, Resource]] = OrderedDict()
+        # Made once for the responses of all streams, which differ in a few resources only.
+        self._small = lru_cache(maxsize=MOST_SMALL)(_encoded)
 
     def sotw(
         self,
@@ -72,7 +79,7 @@ class Composer:
                 yield field(_SOTW_ERRORS, _resource_error(fault))
 
         content = None if whole else tuple(resources.values())
-        return self._shared(("sotw", type_url, version, content, faults), compose)
+        return self._shared(("sotw", type_url, version, content, faults), type_url, compose)
 
     def recall(self, type_url: str, version: str) -> Mapping[str, Resource] | None:
         """What a full-state version stood for, if it was composed not long ago."""
@@ -88,11 +95,13 @@ class Composer:
         faults: tuple[Fault, ...] = (),
     ) -> bytes:
         """The body of a DeltaDiscoveryResponse, without its nonce."""
+        shared = type_url not in UNSHARED
 
         def compose() -> Iterable[bytes]:
             yield text_field(_VERSION, version)
             for resource in resources:
-                yield _delta_resource(resource)
+                small = shared and len(resource.packed) <= SMALL_RESOURCE
+                yield self._small(resource) if small else _encoded(resource)
             yield text_field(_TYPE_URL, type_url)
             for name in removed:
                 yield text_field(_DELTA_REMOVED, name)
@@ -100,9 +109,14 @@ class Composer:
             for fault in faults:
                 yield field(_DELTA_ERRORS, _resource_error(fault))
 
-        return self._shared(("delta", type_url, version, resources, removed, faults), compose)
+        key = "delta", type_url, version, resources, removed, faults
+        return self._shared(key, type_url, compose)
 
-    def _shared(self, key: Hashable, compose: Callable[[], Iterable[bytes]]) -> bytes:
+    def _shared(
+        self, key: Hashable, type_url: str, compose: Callable[[], Iterable[bytes]]
+    ) -> bytes:
+        if type_url in UNSHARED:
+            return b"".join(compose())
         body = self._bodies.get(key)
         if body is None:
             body = self._bodies[key] = b"".join(compose())
@@ -126,12 +140,6 @@ def _resource_error(fault: Fault) -> bytes:
     return field(_ERROR_NAME, name) + field(_ERROR_DETAIL, status)
 
 
-def _delta_resource(resource: Resource) -> bytes:
-    """The field of a delta response that carries it."""
-    small = len(resource.packed) <= SMALL_RESOURCE
-    return _small_delta_resource(resource) if small else _encoded(resource)
-
-
 def _encoded(resource: Resource) -> bytes:
     return field(
         _RESOURCES,
@@ -139,9 +147,3 @@ def _encoded(resource: Resource) -> bytes:
         + field(_RESOURCE_ANY, resource.packed)
         + text_field(_RESOURCE_NAME, resource.name),
     )
-
-
-@lru_cache(maxsize=MOST_SMALL)
-def _small_delta_resource(resource: Resource) -> bytes:
-    """Made once for the responses of all streams, which differ in a few resources only."""
-    return _encoded(resource)

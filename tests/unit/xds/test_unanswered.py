@@ -10,7 +10,6 @@ from support.resources import resource, resource_set
 from support.xds_peer import NODE, delta_session, sotw_session
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS
-from towpath.xds import wire
 from towpath.xds.messages import DeltaRequest, SotwRequest
 from towpath.xds.session import Session
 from towpath.xds.unanswered import MOST_UNANSWERED
@@ -37,9 +36,9 @@ def _snapshot(type_url: str, version: int) -> Snapshot:
     return Snapshot({type_url: ResourceSet(type_url, (held,))})
 
 
-def _alive(type_url: str) -> set[bytes]:
+def _alive(session: Session, type_url: str) -> set[bytes]:
     # What all streams share is bounded by itself, and no reader's.
-    wire._small_delta_resource.cache_clear()
+    session._composer._small.cache_clear()
     gc.collect()
     held = (o for o in gc.get_objects() if isinstance(o, Resource))
     return {r.packed for r in held if r.type_url == type_url and b"content" in r.packed}
@@ -55,7 +54,7 @@ def test_a_reader_that_never_answers_pins_no_version_but_the_newest_and_the_last
     for version in range(1, PUSHES):
         session.on_snapshot(_snapshot(type_url, version))
 
-    versions = {int(packed.rsplit(b" ", 1)[1]) for packed in _alive(type_url)}
+    versions = {int(packed.rsplit(b" ", 1)[1]) for packed in _alive(session, type_url)}
     newest = PUSHES - 1
     # In the delta variant it is sent no more until it answers: then also the two it was sent last.
     last = {MOST_UNANSWERED - 2, MOST_UNANSWERED - 1} if variant == "delta" else set()

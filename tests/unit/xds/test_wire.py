@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 
 from support.resources import resource
 from towpath.model.snapshot import Resource
-from towpath.model.types import CLUSTER, LISTENER
+from towpath.model.types import CLUSTER, LISTENER, SECRET
 from towpath.settings import StreamLimits
 from towpath.xds import wire
 from towpath.xds.messages import DeltaRequest, Node, ProtocolError, SotwRequest
@@ -257,8 +258,34 @@ def test_a_resource_of_many_delta_responses_is_encoded_once(
 
     monkeypatch.setattr(wire, "_encoded", counted)
     shared = tuple(resource(CLUSTER, f"encoded-once-{n}", "1") for n in range(50))
+    composer = Composer(identifier="test")
     for number in range(4):
         own = resource(CLUSTER, f"own-{number}", "1")
-        Composer(identifier="test").delta(CLUSTER, f"{number}", (*shared, own), removed=())
+        composer.delta(CLUSTER, f"{number}", (*shared, own), removed=())
 
     assert len(encoded) == len(shared) + 4
+
+
+@pytest.mark.parametrize("variant", ["sotw", "delta"])
+def test_a_composer_keeps_no_private_key(variant: str) -> None:
+    composer = Composer(identifier="test")
+    secret = resource(SECRET, "own", "-----PRIVATE KEY-----")
+    kept = len(pickle.dumps(_kept(composer)))
+    if variant == "sotw":
+        body = composer.sotw(SECRET, "1", _by_name(secret), whole=False)
+    else:
+        body = composer.delta(SECRET, "1", (secret,), removed=())
+
+    assert secret.packed in body
+    assert kept == len(pickle.dumps(_kept(composer)))
+
+
+def test_what_many_are_sent_is_composed_once() -> None:
+    composer, cluster = Composer(identifier="test"), resource(CLUSTER, "c", "content")
+    bodies = [composer.delta(CLUSTER, "1", (cluster,), removed=()) for _ in range(2)]
+
+    assert bodies[0] is bodies[1]
+
+
+def _kept(composer: Composer) -> Any:
+    return composer._bodies, composer._whole, composer._small.cache_info().currsize
