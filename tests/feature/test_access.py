@@ -167,6 +167,9 @@ async def test_every_method_refuses_whom_it_is_not_for(
         async with grpc.aio.insecure_channel(f"unix:{plane.local_socket}") as local:
             by_socket = {m: await call(local, m, _question(m)) for m in methods}
             reflected = await _reflected(local)
+        # A port-forward of Kubernetes comes in plaintext, from loopback.
+        async with grpc.aio.insecure_channel(plane.local_address) as forwarded:
+            by_forward = {m: await call(forwarded, m, _question(m)) for m in methods}
 
     sidecars, people, anyone = (_of(audience, methods) for audience in Audience)
     assert (len(sidecars) >= 2, len(people) >= 6, len(anyone) >= 2) == (True, True, True)
@@ -191,6 +194,7 @@ async def test_every_method_refuses_whom_it_is_not_for(
     # These do not even get a connection.
     assert {UNAVAILABLE} == {*seen["without TLS"].values(), *seen["untrusted"].values()}
     assert sidecars == {m for m, answer in by_socket.items() if answer is PERMISSION_DENIED}
+    assert sidecars == {m for m, answer in by_forward.items() if answer is PERMISSION_DENIED}
     let_in = [status for by in seen.values() for status in by.values()]
     # Who is let in may still have asked nothing that makes sense.
     sensible = {UNAVAILABLE, PERMISSION_DENIED, grpc.StatusCode.OK}

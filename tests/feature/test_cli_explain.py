@@ -168,7 +168,7 @@ def test_status_takes_no_arguments() -> None:
 def test_a_server_that_is_not_there_is_named() -> None:
     result = _run("status", "--server", "unix:/nonexistent/socket")
 
-    assert result.exit_code == 1
+    assert 2 == result.exit_code
     assert "unix:/nonexistent/socket" in result.output
 
 

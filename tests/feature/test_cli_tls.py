@@ -72,14 +72,14 @@ async def test_a_command_that_is_refused_says_who_may_ask(
     curl = _options(certificates.sidecar("curl", "curl"))
     result = await asyncio.to_thread(_run, "sidecars", "--server", plane.address, *curl)
 
-    assert 1 == result.exit_code
+    assert 2 == result.exit_code
     assert "towpath.v1.Inspector is for the identities of --inspector-identities" in result.output
 
 
 async def test_a_command_in_plaintext_is_told_what_may_be_wrong(plane: ControlPlane) -> None:
     result = await asyncio.to_thread(_run, "sidecars", "--server", plane.address)
 
-    assert 1 == result.exit_code
+    assert 2 == result.exit_code
     assert "a server with TLS needs --tls-ca, --tls-cert and --tls-key" in result.output
 
 

@@ -16,18 +16,16 @@ import pytest
 from support.dataplane import wait
 from support.dataplane.policy import egress
 from support.kube.cluster import Cluster
+from support.kube.following import NAMED, TYPES, following, snapshot, until_name
 from support.kube.replica import Replica
 from support.kube.shared import Address, apply_demo_mesh
 from towpath.kubeapi.configuration import connect
 from towpath.kubeapi.paths import COLLECTIONS
 from towpath.model.names import Kind
-from towpath_api.v1 import inspector_pb2 as pb
-from towpath_client import CLUSTER, ENDPOINTS, LISTENER, ROUTES, AdsClient, Backoff, Mode, Update
+from towpath_client import CLUSTER, Mode
 
 pytestmark = pytest.mark.kube
 
-NAMED = (ENDPOINTS, ROUTES)
-TYPES = (CLUSTER, ENDPOINTS, LISTENER, ROUTES)
 RESENT: dict[Mode, dict[str, int]] = {
     "delta": {"cds": 0, "eds": 0, "lds": 0, "rds": 0},
     # One version stands for a whole type: it does not say which of the named a client holds.
@@ -87,37 +85,6 @@ def until_programmed(cluster: Cluster, name: str, expected: tuple[str, int, int]
     )
 
 
-def snapshot(replica: Replica, node: str) -> pb.GetSnapshotResponse:
-    with replica.channel() as channel:
-        return replica.inspector(channel).GetSnapshot(pb.GetSnapshotRequest(node_id=node))
-
-
-@asynccontextmanager
-async def following(
-    address: Path, node: str, mode: Mode, known: Replica
-) -> AsyncIterator[list[tuple[str, Update]]]:
-    """A client that accepts all it is sent, of every type; gives its updates as they come.
-
-    *known* names the endpoints and routes to ask for.
-    """
-    seen: list[tuple[str, Update]] = []
-    backoff = Backoff(initial_s=0.05, maximum_s=0.2)
-    client = AdsClient(f"unix:{address}", node, mode=mode, backoff=backoff)
-    held = {one.type_url: [r.name for r in one.resources] for one in snapshot(known, node).types}
-
-    async def follow(type_url: str, names: list[str]) -> None:
-        async for update in client.subscribe(type_url, names):
-            seen.append((type_url, update))  # noqa: PERF401 - whoever reads it does so meanwhile
-
-    async with client, asyncio.TaskGroup() as tasks:
-        running = [
-            tasks.create_task(follow(one, held[one] if one in NAMED else ["*"])) for one in TYPES
-        ]
-        yield seen
-        for task in running:
-            task.cancel()
-
-
 def test_both_have_the_same_resources_in_the_same_versions(
     meshed: Cluster, pair: tuple[Replica, Replica]
 ) -> None:
@@ -174,15 +141,6 @@ async def test_a_client_that_fails_over_is_sent_only_what_it_may_not_have(
         changed = {name for t, update in seen if t == CLUSTER for name in update.changed}
         assert {"more.test:80"} == changed
     meshed.kubectl("delete", "egress", "out", "more", "-n", "curl")
-
-
-def until_name(replica: Replica, name: str) -> None:
-    """Return when its snapshot for curl has a resource of that name."""
-    wait.until(
-        lambda: {r.name for one in snapshot(replica, "curl.curl").types for r in one.resources},
-        lambda names: name in names,
-        what=f"{replica.socket.name} has {name}",
-    )
 
 
 async def test_counts_are_those_of_all_replicas_and_each_change_is_written_once(

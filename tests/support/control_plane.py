@@ -50,6 +50,7 @@ class ControlPlane:
     tls: ServerTls | None
     token_address: str
     ring: KeyRing
+    local_address: str
 
     @contextlib.asynccontextmanager
     async def stream(
@@ -134,12 +135,14 @@ async def control_plane(
     )
     local_socket = tmp_path / "local.sock"
     token_address = f"localhost:{free_ports(1)[0]}"
+    local_address = f"127.0.0.1:{free_ports(1)[0]}"
     ports = Ports(
         address,
         server_tls.credentials() if server_tls else None,
         local_socket,
         token_address,
         server_tls.token_credentials() if server_tls else None,
+        local_address,
     )
     ring = _ring(issuer)
     login = TokenLogin(ring, audience=AUDIENCE, metrics=metrics, now=utc_now, clock=time.monotonic)
@@ -161,7 +164,15 @@ async def control_plane(
                     while not hub.ready:
                         await asyncio.sleep(0.005)
             yield ControlPlane(
-                address, folder, hub, metrics, local_socket, server_tls, token_address, ring
+                address,
+                folder,
+                hub,
+                metrics,
+                local_socket,
+                server_tls,
+                token_address,
+                ring,
+                local_address,
             )
     finally:
         for task in running:

@@ -37,7 +37,7 @@ class Audience(StrEnum):
     SIDECARS = "sidecars"
     """Service accounts of the mesh; each stream then only for a pod of its own account."""
     PEOPLE = "people"
-    """The identities of the allow-list, and whoever may open the local socket."""
+    """The identities of the allow-list, and whoever may connect to the local socket or address."""
     ANYONE = "anyone"
     """Any authenticated caller."""
 
@@ -214,7 +214,7 @@ class Gate(grpc.aio.ServerInterceptor):
 
     def _refusal_of_local(self, service: str, audience: Audience) -> tuple[str, str] | None:
         if audience is Audience.SIDECARS:
-            return "local", f"{service} is for sidecars; this socket is for people and their tools"
+            return "local", f"{service} is for sidecars; this address is for people and their tools"
         return None
 
     def _refusal_of_identity(

@@ -108,7 +108,7 @@ def connection_options(limits: ConnectionLimits, room: Room) -> list[tuple[str, 
 @dataclass(frozen=True, slots=True)
 class Ports:
     """Where to listen: the ADS address (in plaintext without credentials), that of those who log in
-    with a token (none without credentials), and the local socket.
+    with a token (none without credentials), the local socket, and the local address.
     """
 
     address: str
@@ -116,15 +116,20 @@ class Ports:
     local_socket: Path | None = None
     token_address: str = ""
     token_credentials: grpc.ServerCredentials | None = None
+    local_address: str = ""
 
     def bind(self, server: grpc.aio.Server) -> tuple[int, ...]:
-        """The TCP ports of both ADS addresses. Raises OSError if one cannot be bound."""
+        """The TCP ports of these addresses. Raises OSError if one cannot be bound."""
         numbers = [_bind(server, "--ads-address", self.address, self.credentials)]
         if self.token_credentials is not None:
             flag = "--ads-token-address"
             numbers.append(_bind(server, flag, self.token_address, self.token_credentials))
         if self.local_socket is not None:
             _bind_local(server, self.local_socket)
+        if self.local_address:
+            # What is not of this machine is refused by these credentials, whatever is listened on.
+            by_loopback = grpc.local_server_credentials(grpc.LocalConnectionType.LOCAL_TCP)
+            numbers.append(_bind(server, "--local-address", self.local_address, by_loopback))
         return tuple(filter(None, numbers))
 
 

@@ -170,6 +170,7 @@ async def serve(
                 settings.access.local_socket,
                 settings.access.ads_token_address,
                 tls.token_credentials() if tls and settings.access.ads_token_address else None,
+                settings.access.local_address,
             )
             inspector, status = Inspector(hub, flows), ClientStatus(hub)
             grace = settings.process.shutdown_grace

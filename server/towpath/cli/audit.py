@@ -32,7 +32,7 @@ HEADINGS = ("FROM", "TO", "PORT", "PROTOCOL", "REQUEST", "REFUSED", "FIRST", "LA
 
 @click.command(cls=SettingsCommand)
 @setting_options(*MESH)
-@server_option(default=None)
+@server_option(default=None, beside=False)
 @log_options
 @click.option("--paths", is_flag=True, help="Judge HTTP requests by their paths too.")
 @click.option("-o", "--output", type=click.Choice(("table", "json")), default="table")

@@ -28,7 +28,7 @@ _COLOURS = {"ok": "green", "FAIL": "red", "?": "yellow"}
 @click.command()
 @cluster_options
 @namespace_option
-@server_option(default=None)
+@server_option(default=None, beside=False)
 def check(*, kubeconfig: Path, context: str, osm_namespace: str, server: Server | None) -> None:
     """Check an installation: definitions, rights, replicas, switches, the authority, injected pods;
     with --server, sidecars.

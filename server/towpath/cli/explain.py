@@ -9,9 +9,10 @@ import click
 from google.protobuf.json_format import MessageToDict
 
 from towpath.app import Offline
-from towpath.cli.folder import MESH, ONE_ANSWERS, offline
-from towpath.cli.options import refuse_beside
-from towpath.cli.server import TIMEOUT_S, NoAnswer, Server, inspector, server_option
+from towpath.cli.folder import MESH, OR_ELSE, offline
+from towpath.cli.place import Place, folder_or_place_options
+from towpath.cli.replicas import replicas_of
+from towpath.cli.server import NoAnswer
 from towpath.cli.settings import SettingsCommand, setting_options
 from towpath.model.names import ObjectRef
 from towpath.model.problem import problem_line
@@ -20,7 +21,7 @@ from towpath_api.v1 import inspector_pb2 as pb
 
 @click.command(cls=SettingsCommand)
 @setting_options(*MESH)
-@server_option(default=None)
+@folder_or_place_options
 @click.option("--from", "account", required=True, metavar="NAMESPACE/SERVICEACCOUNT")
 @click.option(
     "--to",
@@ -37,7 +38,7 @@ from towpath_api.v1 import inspector_pb2 as pb
 def explain(
     *,
     manifests: Path | None,
-    server: Server | None,
+    place: Place | None,
     account: str,
     to: str,
     method: str,
@@ -48,9 +49,9 @@ def explain(
 ) -> None:
     """Say whether a request is allowed, out of the mesh or inside it, and why.
 
-    The answer comes from a running server (--server) or a folder of manifests (--manifests). A
-    denial comes with the smallest policy that would allow the request. Exit code 0: allowed; 1:
-    denied; 2: bad usage, or no answer.
+    The answer comes from a folder of manifests (--manifests), a running server (--server), or the
+    replicas in a cluster, which have to agree. A denial comes with the smallest policy that would
+    allow the request. Exit code 0: allowed; 1: denied; 2: bad usage, or no answer.
     """
     request = pb.ExplainRequest(
         service_account=account,
@@ -59,15 +60,31 @@ def explain(
         headers=_pairs(headers),
         address=address,
     )
-    if server is not None:
-        refuse_beside("--server", *MESH, reason=ONE_ANSWERS)
-        with inspector(server, failure=NoAnswer) as stub:
-            response = stub.Explain(request, timeout=TIMEOUT_S)
+    if place is not None:
+        response = _asked(request, place)
     else:
-        response = _offline(request, offline(manifests, or_else=", or --server", **mesh))
+        response = _offline(request, offline(manifests, or_else=OR_ELSE, **mesh))
     as_json = output == "json"
     click.echo(json.dumps(MessageToDict(response), indent=2) if as_json else _text(response))
     raise SystemExit(0 if response.allowed else 1)
+
+
+def _asked(request: pb.ExplainRequest, place: Place) -> pb.ExplainResponse:
+    """What the replicas say; NoAnswer if one allows what another denies."""
+    with replicas_of(place) as replicas:
+        answers = replicas.ask(lambda stub: stub.Explain, request)
+    answers.warn()
+    allowed_by = {name: answer.allowed for name, answer in answers.messages.items()}
+    if len(set(allowed_by.values())) > 1:
+        allowing, denying = (
+            ", ".join(name for name, one in allowed_by.items() if one is which)
+            for which in (True, False)
+        )
+        raise NoAnswer(
+            f"{allowing} allows it and {denying} denies it: one of them has not seen the last "
+            "change yet, so ask again; `towpath explain --server` asks one alone"
+        )
+    return next(iter(answers.messages.values()))
 
 
 def _offline(request: pb.ExplainRequest, mesh: Offline) -> pb.ExplainResponse:

@@ -18,6 +18,7 @@ MESH = (
     "cross_namespace_egress",
     "outside_endpoints",
 )
+OR_ELSE = ", or --server, or a kubeconfig of a cluster"
 ONE_ANSWERS = "a running server answers by its own settings"
 
 

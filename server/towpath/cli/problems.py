@@ -10,11 +10,14 @@ from typing import Any
 
 import click
 
-from towpath.cli.folder import MESH, ONE_ANSWERS, offline, repository
+from towpath.cli.folder import MESH, OR_ELSE, offline, repository
 from towpath.cli.options import ClientKindType, refuse_beside
+from towpath.cli.place import Place, folder_or_place_options
+from towpath.cli.replicas import replicas_of
 from towpath.cli.sarif import sarif
-from towpath.cli.server import TIMEOUT_S, NoAnswer, Server, inspector, server_option
+from towpath.cli.server import NoAnswer, Server
 from towpath.cli.settings import SettingsCommand, setting_options
+from towpath.cli.together import problems_together
 from towpath.model.codes import Code, Severity
 from towpath.model.names import ClientKind, ObjectRef
 from towpath.model.problem import problem_line
@@ -26,7 +29,7 @@ _FIELDS = ("code", "severity", "reason", "kind", "namespace", "name", "field", "
 
 @click.command(cls=SettingsCommand)
 @setting_options(*MESH)
-@server_option(default=None)
+@folder_or_place_options
 @click.option(
     "--client",
     type=ClientKindType(),
@@ -62,7 +65,7 @@ _FIELDS = ("code", "severity", "reason", "kind", "namespace", "name", "field", "
 def problems(
     *,
     manifests: Path | None,
-    server: Server | None,
+    place: Place | None,
     client: ClientKind | None,
     as_served: bool,
     fail_on: str,
@@ -70,23 +73,26 @@ def problems(
     output: str,
     **mesh: str,
 ) -> None:
-    """List the problems of a folder of manifests, or of the objects that a running server has read.
+    """List the problems of a folder of manifests, or of the objects that a control plane has read.
 
     A folder is taken for a repository: what only a cluster makes (addresses of Services, pods,
-    EndpointSlices, a MeshConfig, namespaces) is assumed where it is missing, with a note. A running
-    server (--server) also reports what sidecars rejected, with their error messages.
-    Exit code 0: nothing as grave as --fail-on; 1: problems; 2: the folder or the server could not
-    be read.
+    EndpointSlices, a MeshConfig, namespaces) is assumed where it is missing, with a note. A control
+    plane (a server, --server, or each replica in a cluster) also reports what sidecars rejected,
+    with their error messages.
+    Exit code 0: nothing as grave as --fail-on; 1: problems; 2: the folder, the server or a replica
+    could not be read.
     """
-    if server is not None:
+    whole = True
+    if place is not None:
+        chosen = "--server" if isinstance(place, Server) else "a cluster"
         reason = "a server knows which kinds of clients are connected"
-        refuse_beside("--server", "client", reason=reason)
-        refuse_beside("--server", "as_served", reason="a server assumes nothing")
-        refuse_beside("--server", *MESH, reason=ONE_ANSWERS)
-        answer, folder = _of(server), None
+        refuse_beside(chosen, "client", reason=reason)
+        refuse_beside(chosen, "as_served", reason="a server assumes nothing")
+        answer, whole = _of(place)
+        folder = None
     else:
         read = offline if as_served else repository
-        side = read(manifests, or_else=", or --server", **mesh)
+        side = read(manifests, or_else=OR_ELSE, **mesh)
         answer, folder = side.list_problems(client), manifests
     listed = sorted(
         (one for one in answer.problems if one.code not in ignore),
@@ -94,16 +100,21 @@ def problems(
     )
     click.echo(_OUTPUTS[output](listed, folder), nl=output != "text")
     click.echo(_summary(listed), err=True)
+    if not whole:
+        raise SystemExit(NoAnswer.exit_code)
     raise SystemExit(any(_fails(one, fail_on) for one in listed))
 
 
-def _of(server: Server) -> pb.ListProblemsResponse:
-    with inspector(server, failure=NoAnswer) as stub:
-        answer = stub.ListProblems(pb.ListProblemsRequest(), timeout=TIMEOUT_S)
-    for one in answer.problems:
+def _of(place: Place) -> tuple[pb.ListProblemsResponse, bool]:
+    """What the replicas list, and whether all of them have answered."""
+    with replicas_of(place) as replicas:
+        answers = replicas.ask(lambda stub: stub.ListProblems, pb.ListProblemsRequest())
+    answers.warn()
+    problems = problems_together(answer.problems for answer in answers.messages.values())
+    for one in problems:
         if one.severity not in tuple(Severity):  # of a server of another version
             one.severity = Severity.ERROR
-    return answer
+    return pb.ListProblemsResponse(problems=problems), not answers.faults
 
 
 def _fails(problem: pb.Problem, fail_on: str) -> bool:

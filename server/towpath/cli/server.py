@@ -39,10 +39,13 @@ class Server:
     tls: TlsFiles | None
 
 
-def server_option(*, default: str | None = AccessSettings().ads_address) -> Callable[[F], F]:
+def server_option(
+    *, default: str | None = AccessSettings().ads_address, beside: bool = True
+) -> Callable[[F], F]:
     """Add `--server` and `--tls-…` to a command, which is given a Server, or None without one.
 
-    Beside the server (`kubectl exec`), its own settings say where it is: the local socket first.
+    With *beside*, the settings of a server in the same environment (`kubectl exec`) say where it
+    is, its local socket first; else it is at *default*.
     """
 
     def decorate(command: F) -> F:
@@ -57,6 +60,8 @@ def server_option(*, default: str | None = AccessSettings().ads_address) -> Call
             **options: Any,
         ) -> Any:
             if server is None:
+                server = (_beside() if beside else None) or default
+            if server is None:
                 refuse_beside("no --server", *_TLS, reason="it needs --server")
             elif server.startswith("unix:"):
                 refuse_beside(server, *_TLS, reason="a socket's file mode says who may connect")
@@ -67,11 +72,10 @@ def server_option(*, default: str | None = AccessSettings().ads_address) -> Call
         options = (
             click.option(
                 "--server",
-                default=default and (lambda: _beside() or default),
                 show_default=default is not None and default,
                 help="Address of a running server: its --ads-address, or unix:/PATH of its "
                 "--local-socket."
-                + (" $TOWPATH_LOCAL_SOCKET, then $TOWPATH_ADS_ADDRESS, if set." if default else ""),
+                + (" $TOWPATH_LOCAL_SOCKET, then $TOWPATH_ADS_ADDRESS, if set." if beside else ""),
             ),
             _file_option(
                 "ca", "Certificates of the authority that issued the server's certificate (PEM)."
@@ -115,15 +119,19 @@ def server_channel(
 ) -> Iterator[grpc.Channel]:
     """A connection to that server, for any service; errors as with `inspector`."""
     try:
-        with _channel(server) as channel:
+        with channel_to(server) as channel:
             yield channel
     except grpc.RpcError as error:
-        text = str(error)
-        if isinstance(error, grpc.Call):
-            if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
-                raise click.UsageError(error.details() or "") from error
-            text = f"{error.details()}{_hint(server, error)}"
-        raise failure(f"{server.address}: {text}") from error
+        raise failure(f"{server.address}: {in_words(server, error)}") from error
+
+
+def in_words(server: Server, error: grpc.RpcError) -> str:
+    """What a server's refusal says; UsageError if it is of what was typed."""
+    if not isinstance(error, grpc.Call):
+        return str(error)
+    if error.code() is grpc.StatusCode.INVALID_ARGUMENT:
+        raise click.UsageError(error.details() or "") from error
+    return f"{error.details()}{_hint(server, error)}"
 
 
 def _hint(server: Server, error: grpc.Call) -> str:
@@ -134,7 +142,8 @@ def _hint(server: Server, error: grpc.Call) -> str:
     return " (a server with TLS needs --tls-ca, --tls-cert and --tls-key)"
 
 
-def _channel(server: Server) -> grpc.Channel:
+def channel_to(server: Server) -> grpc.Channel:
+    """A connection to that server; ClickException if its TLS files cannot be read."""
     if server.tls is None or server.address.startswith("unix:"):
         return grpc.insecure_channel(server.address, options=OPTIONS)
     options = (*OPTIONS, *server.tls.channel_options())

@@ -19,6 +19,9 @@ CONFIG_VARIABLE = "TOWPATH_CONFIG"
 CONFIG_FAULT = f"{__name__}.config_fault"
 """Where a context has what is wrong with a file of settings, until the form of logs is known."""
 
+_SHORT = {"osm_namespace": ("-n",)}
+"""As kubectl has it: the namespace of what a command is about, the control plane."""
+
 _PLAIN_TYPES: dict[Any, click.ParamType[Any]] = {
     Path | None: click.Path(path_type=Path),
     bool: click.BOOL,
@@ -49,11 +52,11 @@ class SettingOption(click.Option):
 
     def __init__(self, param_decls: Sequence[str], *, setting: Setting) -> None:
         self._setting = setting
-        (flag,) = param_decls
+        *short, flag = param_decls
         if setting.default is True:
             flag += f"/--no-{flag[2:]}"
         super().__init__(
-            [flag, setting.name],
+            [*short, flag, setting.name],
             type=_type(setting),
             is_flag=setting.type is bool,
             default=setting.default,
@@ -120,7 +123,8 @@ def setting_options(*names: str) -> Callable[[F], F]:
     def decorate(command: F) -> F:
         for name in reversed(names or tuple(settings)):
             one = settings[name]
-            click.option(one.flag, cls=SettingOption, setting=one)(command)
+            flags = (*_SHORT.get(name, ()), one.flag)
+            click.option(*flags, cls=SettingOption, setting=one)(command)
         return command
 
     return decorate

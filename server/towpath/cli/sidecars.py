@@ -9,8 +9,10 @@ import click
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
+from towpath.cli.place import Place, place_options
+from towpath.cli.replicas import replicas_of
 from towpath.cli.table import print_line, print_table
+from towpath.cli.together import sidecars_together
 from towpath.model.types import SHORT_NAMES, short_name
 from towpath_api.v1 import inspector_pb2 as pb
 
@@ -21,20 +23,28 @@ HEADINGS = (
 
 
 @click.command()
-@server_option()
+@place_options
 @click.option("-o", "--output", type=click.Choice(("table", "json")), default="table")
-def sidecars(server: Server, output: str) -> None:
+def sidecars(place: Place, output: str) -> None:
     """List the sidecars connected to a running server.
 
     For each resource type: "ok" if the last response was acknowledged, "waiting" if it has not been
     answered yet, "REJECTED" with the client's error message below the table. IDENTITY is the
     service account that the CREDENTIAL proves, a certificate or a token, UNTIL it expires.
     """
-    with inspector(server) as stub:
-        answer = stub.ListSidecars(pb.ListSidecarsRequest(), timeout=TIMEOUT_S)
+    with replicas_of(place) as replicas:
+        answers = replicas.ask(lambda stub: stub.ListSidecars, pb.ListSidecarsRequest())
+    streams = sidecars_together(answers.messages)
+    answer = pb.ListSidecarsResponse(sidecars=[one for _, one in streams])
     if output == "json":
         click.echo(json.dumps(MessageToDict(answer), indent=2))
-        return
+    else:
+        _print(answer)
+    answers.warn()
+    raise SystemExit(answers.exit_code)
+
+
+def _print(answer: pb.ListSidecarsResponse) -> None:
     print_table(HEADINGS, [_row(sidecar) for sidecar in answer.sidecars])
     for sidecar in answer.sidecars:
         for delivery in sidecar.deliveries:

@@ -7,8 +7,10 @@ import json
 import click
 from google.protobuf.json_format import MessageToDict
 
-from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
+from towpath.cli.place import Place, place_options
+from towpath.cli.replicas import replicas_of
 from towpath.cli.table import print_line, print_table
+from towpath.cli.together import policies_together
 from towpath.model.names import ObjectRef
 from towpath.model.problem import problem_line
 from towpath_api.v1 import inspector_pb2 as pb
@@ -17,19 +19,26 @@ HEADINGS = ("KIND", "NAME", "ACCEPTED", "CONFLICT", "SIDECARS", "PROBLEMS")
 
 
 @click.command()
-@server_option()
+@place_options
 @click.option("-o", "--output", type=click.Choice(("table", "json")), default="table")
-def status(server: Server, output: str) -> None:
+def status(place: Place, output: str) -> None:
     """List the policies of a running server, and the objects that they refer to.
 
     SIDECARS: how many of the connected sidecars that are concerned have acknowledged its current
     version. Below the table: what is ignored, and why.
     """
-    with inspector(server) as stub:
-        answer = stub.ListPolicies(pb.ListPoliciesRequest(), timeout=TIMEOUT_S)
+    with replicas_of(place) as replicas:
+        answers = replicas.ask(lambda stub: stub.ListPolicies, pb.ListPoliciesRequest())
+    answer = pb.ListPoliciesResponse(policies=policies_together(answers.messages.values()))
     if output == "json":
         click.echo(json.dumps(MessageToDict(answer), indent=2))
-        return
+    else:
+        _print(answer)
+    answers.warn()
+    raise SystemExit(answers.exit_code)
+
+
+def _print(answer: pb.ListPoliciesResponse) -> None:
     print_table(HEADINGS, [_row(policy) for policy in answer.policies])
     for policy in answer.policies:
         for problem in policy.problems:

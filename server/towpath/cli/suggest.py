@@ -27,7 +27,7 @@ SHOWN = 20
 
 @click.command(cls=SettingsCommand)
 @setting_options(*MESH)
-@server_option(default=None)
+@server_option(default=None, beside=False)
 @log_options
 @click.option("--paths", is_flag=True, help="Allow the paths that were requested, and no others.")
 @click.option("--denied", is_flag=True, help="Also allow what was refused.")

@@ -6,6 +6,7 @@ its informer are not used, as they cost many times the processor and the memory.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 CONNECT_S = 10.0
 WRITE_S = 10.0
+CLOSED_S = 1.0
 NOTHING: Mapping[str, str] = MappingProxyType({})
 LONGEST_REFUSAL = 64 * 1024
 """Bytes that are read of an answer that refuses; it has a sentence or two."""
@@ -160,6 +162,43 @@ class KubeApi:
         async with self._request("GET", path, {**query, "watch": "true"}, limits) as answer:
             yield _lines(answer.content)
 
+    @contextlib.asynccontextmanager
+    async def websocket(
+        self, path: str, query: Mapping[str, str], *, protocol: str
+    ) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        """A WebSocket of that subprotocol; KubeApiError if it is refused."""
+        rest, settings = self._client.rest_client, self._client.configuration
+        if rest.pool_manager is None:
+            rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 - as its own requests do
+        try:
+            _, url, headers, _, _ = await self._client.param_serialize(
+                "GET", path, query_params=list(query.items()), auth_settings=["BearerToken"]
+            )
+            opening = rest.pool_manager.ws_connect(
+                url,
+                headers=headers,
+                protocols=(protocol,),
+                proxy=rest.proxy,
+                proxy_headers=rest.proxy_headers,
+                server_hostname=settings.tls_server_name or None,
+            )
+            async with asyncio.timeout(CONNECT_S):
+                socket = await opening
+        except aiohttp.WSServerHandshakeError as error:
+            text = f"{self.url}: HTTP status {error.status}"
+            raise KubeApiError(error.status, text) from error
+        except TimeoutError as error:
+            text = f"{self.url}: no answer within {CONNECT_S:g} s"
+            raise KubeApiError(0, text) from error
+        except (aiohttp.ClientError, ConfigException, OSError) as error:
+            raise KubeApiError(0, f"{self.url}: {str(error) or type(error).__name__}") from error
+        descriptor = socket.get_extra_info("socket")
+        try:
+            async with socket:
+                yield socket
+        finally:
+            await _gone(descriptor)
+
     async def close(self) -> None:
         await self._client.close()
 
@@ -205,6 +244,17 @@ def _authority(file: str | None) -> str:
         return hashlib.sha256(Path(file).read_bytes()).hexdigest()
     except OSError as error:
         raise KubeApiError(0, f"the certificates {file} cannot be read: {error}") from error
+
+
+async def _gone(descriptor: Any) -> None:
+    """Wait until a connection's socket is closed, for CLOSED_S at most.
+
+    aiohttp waits for what is in its pool, but not for TLS to be closed below a WebSocket.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(CLOSED_S):
+            while descriptor is not None and descriptor.fileno() >= 0:  # noqa: ASYNC110 - no event
+                await asyncio.sleep(0.005)
 
 
 async def needing(request: Awaitable[T], grant: str) -> T:

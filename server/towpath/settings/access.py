@@ -18,6 +18,10 @@ _TCP_OR_UNIX = Form("HOST:PORT with a port of 0 to 65535, or unix:/PATH", is_tcp
 _TCP_OR_NONE = Form(
     "HOST:PORT with a port of 0 to 65535, or nothing", lambda text: not text or is_tcp(text)
 )
+_LOOPBACK_OR_NONE = Form(
+    "HOST:PORT with a loopback address, or nothing",
+    lambda text: not text or (is_tcp(text) and is_loopback(text)),
+)
 _AUDIENCE = Form("a text that is not empty", bool)
 _TRUST_DOMAIN = Form(
     "a name of lower-case letters, digits, '.', '-' and '_'",
@@ -50,6 +54,12 @@ class AccessSettings(Group):
     )
     local_socket: Path | None = setting(
         None, "Unix socket, for its owner only, of the Inspector, CSDS, reflection and health."
+    )
+    local_address: str = setting(
+        "",
+        "Loopback address of the same (gRPC, plaintext), for port-forwards of Kubernetes into its "
+        "pod. Whoever may open connections there is let in. Empty: nowhere.",
+        form=_LOOPBACK_OR_NONE,
     )
     plaintext: bool = setting(
         False,  # noqa: FBT003 - a default

@@ -1,8 +1,8 @@
-"""Build kube-apiserver and Helm from their published Go modules, once, into a cache outside the
-repository.
+"""Build kube-apiserver, what stands in for a kubelet, and Helm, from their published Go modules,
+once, into a cache outside the repository.
 
-`python tests/support/kube/build.py` builds kube-apiserver ahead of the tests and prints where it
-is; with the argument `helm`, Helm.
+`python tests/support/kube/build.py` builds kube-apiserver and the kubelet ahead of the tests and
+prints where they are; with the argument `helm`, Helm.
 """
 
 from __future__ import annotations
@@ -71,6 +71,13 @@ API_SERVER = Program(
     source=KUBE / "apiserver",
     package=".",
     variables={"k8s.io/component-base/version.gitVersion": "v1.36.3"},
+)
+KUBELET = Program(
+    name="kubelet",
+    version="v0.36.3",
+    source=KUBE / "kubelet",
+    package=".",
+    variables={},
 )
 HELM = Program(
     name="helm",
@@ -156,7 +163,8 @@ def _lock() -> Iterator[None]:
 
 if __name__ == "__main__":
     try:
-        print((HELM if sys.argv[1:] == ["helm"] else API_SERVER).binary())
+        for program in (HELM,) if sys.argv[1:] == ["helm"] else (API_SERVER, KUBELET):
+            print(program.binary())
     except CannotBuildError as error:
         print(error, file=sys.stderr)
         sys.exit(UNAVAILABLE)

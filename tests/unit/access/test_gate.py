@@ -114,7 +114,7 @@ async def test_without_tls_the_local_socket_is_still_for_people() -> None:
         ("for.People", "a sidecar", "--inspector-identities"),
         ("for.Nobody", "a person", "no rule allows calls of for.Nobody"),
         ("for.Anyone", "plaintext", "only authenticated callers"),
-        ("for.Sidecars", "the local socket", "this socket is for people"),
+        ("for.Sidecars", "the local socket", "this address is for people"),
     ],
 )
 async def test_a_refusal_says_who_was_refused_and_what_is_needed(

@@ -92,7 +92,13 @@ def test_the_service_the_budget_and_the_network_policy_select_the_pods() -> None
     )
 
     assert all(selector.items() <= labels.items() for selector in selectors)
-    assert {"ads": 15128, "ads-token": 15129, "http": 9091, "injection": 10250} == ports
+    assert {
+        "ads": 15128,
+        "ads-token": 15129,
+        "http": 9091,
+        "injection": 10250,
+        "local": 15130,
+    } == ports
     assert [15128, 15129, 9091, 443] == [
         port["port"] for port in objects["Service"]["spec"]["ports"]
     ]

@@ -65,6 +65,8 @@ def test_identities_are_separated_by_commas() -> None:
         ({"tls_trust_domain": "spiffe://a"}, "--tls-trust-domain is 'spiffe://a': allowed is"),
         ({"tls_trust_domain": ""}, "--tls-trust-domain is ''"),
         ({"local_socket": Path("/" + "s" * 107)}, "--local-socket is longer than 107 bytes"),
+        ({"local_address": "0.0.0.0:15130"}, "--local-address is '0.0.0.0:15130': allowed is"),
+        ({"local_address": "127.0.0.1"}, "--local-address is '127.0.0.1': allowed is"),
     ],
 )
 def test_a_wrong_value_names_its_flag(wrong: dict[str, Any], said: str) -> None:

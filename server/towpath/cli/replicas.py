@@ -1,0 +1,95 @@
+"""Asking a control plane: every replica of it at once, what each answers, and why one does not."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import click
+import grpc
+
+from towpath.cli.forwards import Forwards, forwards
+from towpath.cli.place import Cluster, Place
+from towpath.cli.server import TIMEOUT_S, NoAnswer, Server, channel_to, in_words
+from towpath.model.text import printable
+from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
+
+Q = TypeVar("Q")
+M = TypeVar("M")
+
+
+@dataclass(frozen=True, slots=True)
+class Answers(Generic[M]):
+    """What each replica answers, by its name, and why others do not; one at least has answered. A
+    server that was given by its address is a replica of that name.
+    """
+
+    messages: Mapping[str, M]
+    faults: Mapping[str, str]
+
+    def warn(self) -> None:
+        """Say on standard error who has not answered."""
+        for replica, fault in self.faults.items():
+            click.echo(printable(f"{replica}: no answer: {fault}"), err=True)
+
+    @property
+    def exit_code(self) -> int:
+        """That of a command whose answer is all that the replicas say: 2 if it is not whole."""
+        return NoAnswer.exit_code if self.faults else 0
+
+
+class Replicas:
+    """The replicas of one control plane; a cluster's are looked up for each question, as they come
+    and go.
+    """
+
+    def __init__(self, place: Place, stack: ExitStack) -> None:
+        self._place = place
+        self._stack = stack
+        self._forwards: Forwards | None = None
+        if isinstance(place, Cluster):
+            self._forwards = stack.enter_context(forwards(place))
+        self._stubs = dict[str, pb_grpc.InspectorStub]()
+
+    def ask(
+        self, method: Callable[[pb_grpc.InspectorStub], grpc.UnaryUnaryMultiCallable[Q, M]], ask: Q
+    ) -> Answers[M]:
+        """All of them; NoAnswer if none answers, UsageError if they cannot read the question."""
+        servers, faults = self._servers()
+        futures = {
+            name: method(self._stub(server)).future(ask, timeout=TIMEOUT_S)
+            for name, server in servers.items()
+        }
+        messages = dict[str, M]()
+        for name, future in futures.items():
+            try:
+                messages[name] = future.result()
+            except grpc.RpcError as error:
+                trouble = self._forwards.trouble(name) if self._forwards else ""
+                faults[name] = trouble or in_words(servers[name], error)
+        if not messages:
+            raise NoAnswer("\n".join(f"{name}: {fault}" for name, fault in faults.items()))
+        return Answers(messages, faults)
+
+    def _servers(self) -> tuple[dict[str, Server], dict[str, str]]:
+        """Those that can be asked, and why others cannot."""
+        if isinstance(self._place, Server):
+            return {self._place.address: self._place}, {}
+        assert self._forwards is not None
+        return self._forwards.look()
+
+    def _stub(self, server: Server) -> pb_grpc.InspectorStub:
+        if server.address not in self._stubs:
+            channel = self._stack.enter_context(channel_to(server))
+            self._stubs[server.address] = pb_grpc.InspectorStub(channel)
+        return self._stubs[server.address]
+
+
+@contextlib.contextmanager
+def replicas_of(place: Place) -> Iterator[Replicas]:
+    """The replicas of that control plane, until the end."""
+    with ExitStack() as stack:
+        yield Replicas(place, stack)

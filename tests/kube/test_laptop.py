@@ -1,0 +1,207 @@
+"""Commands from elsewhere: by the kubeconfig and the API server alone, they ask every replica."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from support.dataplane.policy import egress
+from support.kube.cluster import Cluster, free_ports
+from support.kube.following import following, until_name
+from support.kube.node import Node
+from support.kube.replica import Replica
+from support.kube.shared import apply_demo_mesh
+from towpath.cli import main
+
+pytestmark = pytest.mark.kube
+
+NAMESPACE = "osm-system"
+FORWARDER = list(
+    yaml.safe_load_all("""
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: forwarder, namespace: osm-system}
+rules:
+- {apiGroups: [""], resources: [pods], verbs: [list]}
+- {apiGroups: [""], resources: [pods/portforward], verbs: [get, create]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: forwarder, namespace: osm-system}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: forwarder}
+subjects: [{kind: User, name: stranger, apiGroup: rbac.authorization.k8s.io}]
+""")
+)
+"""All that somebody needs who asks, and nothing else."""
+SEES_PODS = [
+    {**FORWARDER[0], "rules": FORWARDER[0]["rules"][:1]},
+    FORWARDER[1],
+]
+
+
+class Installed:
+    """Two replicas in pods of a node."""
+
+    def __init__(self, cluster: Cluster, node: Node, replicas: Mapping[str, Replica]) -> None:
+        self.cluster = cluster
+        self.node = node
+        self.replicas = replicas
+        self.pods: dict[str, dict[str, Any]] = {}
+
+    def towpath(self, *arguments: str, identity: str = "stranger") -> Result:
+        """What somebody types who has these rights, and a kubeconfig."""
+        environment = {"KUBECONFIG": str(self.cluster.kubeconfig(identity))}
+        return CliRunner(env=environment).invoke(main, arguments)
+
+    def refused(self, *arguments: str) -> tuple[int, str]:
+        """The exit code and the error, typed in a process of its own: aiohttp tells nobody when it
+        has closed the connection on which a WebSocket was refused.
+        """
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "KUBECONFIG": str(self.cluster.kubeconfig("stranger")),
+        }
+        command = [sys.executable, "-m", "towpath", *arguments]
+        done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
+        return done.returncode, done.stderr
+
+
+@pytest.fixture(scope="module")
+def installed(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installed]:
+    folder = tmp_path_factory.mktemp("laptop")
+    apply_demo_mesh(cluster)
+    assert cluster.apply(*FORWARDER).exit_code == 0
+    names = ("towpath-a", "towpath-b")
+    ports = dict(zip(names, free_ports(2), strict=True))
+    with ExitStack() as stack:
+        node = stack.enter_context(Node(cluster, folder))
+        replicas = {}
+        for name, port in ports.items():
+            options = ("--local-address", f"127.0.0.1:{port}")
+            replicas[name] = stack.enter_context(Replica(cluster, name, folder, options=options))
+        made = Installed(cluster, node, replicas)
+        for name, port in ports.items():
+            made.pods[name] = _pod(name, port)
+            node.run(made.pods[name])
+        yield made
+        for pod in made.pods.values():
+            node.remove(pod)
+        cluster.kubectl("delete", "role,rolebinding", "forwarder", "-n", NAMESPACE)
+
+
+def _pod(name: str, port: int) -> dict[str, Any]:
+    container = {
+        "name": "towpath",
+        "image": "towpath",
+        "ports": [{"name": "local", "containerPort": port}],
+    }
+    labels = {"app.kubernetes.io/name": "towpath"}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
+        "spec": {"containers": [container]},
+    }
+
+
+async def test_sidecars_of_every_replica_are_in_one_table_and_policies_count_them_all(
+    installed: Installed,
+) -> None:
+    first, second = installed.replicas.values()
+    installed.cluster.apply(egress("out", (80, "http"), hosts=["httpbin.org"]))
+    async with (
+        following(first.socket, "curl.curl", "delta", first),
+        following(second.socket, "curl-2.curl", "sotw", second),
+    ):
+        await asyncio.to_thread(first.wait_accepted, "curl.curl")
+        await asyncio.to_thread(second.wait_accepted, "curl-2.curl")
+        table = await asyncio.to_thread(installed.towpath, "sidecars")
+        status = await asyncio.to_thread(installed.towpath, "status", "-o", "json")
+
+    assert (0, "") == (table.exit_code, table.stderr)
+    rows = {line.split()[0] for line in table.stdout.splitlines()}
+    assert {"NODE", "curl.curl", "curl-2.curl"} <= rows
+    (policy,) = json.loads(status.stdout)["policies"]
+    assert (0, 2, 2) == (
+        status.exit_code,
+        policy["affectedSidecars"],
+        policy["acknowledgedSidecars"],
+    )
+
+
+def test_problems_and_explanations_come_the_same_way(installed: Installed) -> None:
+    installed.cluster.apply(egress("out", (80, "http"), hosts=["httpbin.org"]))
+    question = ("explain", "--from", "curl/curl", "--to")
+    for replica in installed.replicas.values():
+        until_name(replica, "httpbin.org:80")
+    allowed = installed.towpath(*question, "http://httpbin.org/get")
+    denied = installed.towpath(*question, "http://example.org/get")
+    problems = installed.towpath("problems")
+
+    assert (0, "") == (allowed.exit_code, allowed.stderr)
+    assert allowed.stdout.startswith("ALLOW")
+    assert (1, True) == (denied.exit_code, denied.stdout.startswith("DENY"))
+    # The demo mesh has a Service that is answered from outside of it.
+    assert (1, 1) == (problems.exit_code, len(problems.stdout.splitlines())), problems.stdout
+    assert "EndpointSlice bookstore/bookstore-1 endpoints: Forbidden" in problems.stdout
+
+
+def test_who_lacks_a_right_is_told_which(installed: Installed) -> None:
+    blind = installed.towpath("sidecars", identity="reader")
+    installed.cluster.apply(*SEES_PODS)
+    code, error = installed.refused("sidecars")
+    installed.cluster.apply(*FORWARDER)
+
+    assert 2 == blind.exit_code
+    assert 'resources: ["pods"], verbs: [list]' in blind.stderr or "portforward" in blind.stderr
+    assert 2 == code
+    assert 'resources: ["pods/portforward"], verbs: [get, create]' in error
+
+
+def test_a_replica_that_is_not_ready_or_does_not_answer_is_named(installed: Installed) -> None:
+    second = "towpath-b"
+    installed.node.set_ready(installed.pods[second], ready=False)
+    unready = installed.towpath("sidecars")
+    third = _pod("towpath-c", free_ports(1)[0])
+    installed.node.run(third)
+    installed.node.set_ready(installed.pods[second], ready=True)
+    dead = installed.towpath("sidecars")
+    installed.node.remove(third)
+
+    assert (2, f"{second}: no answer: the pod is not ready yet\n") == (
+        unready.exit_code,
+        unready.stderr,
+    )
+    assert unready.stdout.startswith("NODE")
+    assert 2 == dead.exit_code
+    assert (
+        "towpath-c: no answer: the port-forward to Pod osm-system/towpath-c failed" in dead.stderr
+    )
+    assert "connection refused" in dead.stderr
+
+
+def test_where_there_is_no_control_plane_the_answer_says_where_to_look(
+    installed: Installed,
+) -> None:
+    elsewhere = installed.towpath("sidecars", "-n", "curl", identity="admin")
+
+    assert 2 == elsewhere.exit_code
+    assert f"no control plane in namespace curl of {installed.cluster.url}" in elsewhere.stderr
+
+
+def test_a_node_that_cannot_be_reached_is_said_to_be(installed: Installed) -> None:
+    installed.node.stop()
+    code, error = installed.refused("sidecars")
+
+    assert 2 == code
+    assert "towpath-a: the API server refuses a port-forward" in error
+    assert "it may not reach the kubelet of the pod's node" in error

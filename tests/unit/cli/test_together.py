@@ -1,0 +1,42 @@
+"""One answer made of those of several replicas."""
+
+from __future__ import annotations
+
+from towpath.cli.together import policies_together, problems_together, sidecars_together
+from towpath_api.v1 import inspector_pb2 as pb
+
+WRONG = pb.Problem(kind="Egress", namespace="a", name="x", field="spec.hosts[0]", reason="Invalid")
+REJECTED = pb.Problem(kind="Egress", namespace="a", name="x", reason="Rejected")
+
+
+def test_streams_stand_behind_their_replica_in_the_order_of_node_ids() -> None:
+    first = pb.ListSidecarsResponse(sidecars=[pb.Sidecar(node_id="b.a"), pb.Sidecar(node_id="c.a")])
+    second = pb.ListSidecarsResponse(sidecars=[pb.Sidecar(node_id="a.a")])
+
+    rows = [(name, one.node_id) for name, one in sidecars_together({"1": first, "2": second})]
+
+    assert [("2", "a.a"), ("1", "b.a"), ("1", "c.a")] == rows
+
+
+def test_a_policy_counts_the_sidecars_of_all_and_is_accepted_if_all_say_so() -> None:
+    first = pb.PolicyStatus(
+        kind="Egress", name="x", accepted=True, affected_sidecars=3, acknowledged_sidecars=2
+    )
+    second = pb.PolicyStatus(kind="Egress", name="x", affected_sidecars=1, rejecting_sidecars=1)
+    first.problems.append(WRONG)
+    second.problems.extend([WRONG, REJECTED])
+    answers = [pb.ListPoliciesResponse(policies=[status]) for status in (first, second)]
+
+    (policy,) = policies_together(answers)
+
+    assert (False, 4, 2, 1) == (
+        policy.accepted,
+        policy.affected_sidecars,
+        policy.acknowledged_sidecars,
+        policy.rejecting_sidecars,
+    )
+    assert [REJECTED, WRONG] == list(policy.problems)
+
+
+def test_a_problem_that_several_have_is_listed_once() -> None:
+    assert [REJECTED, WRONG] == problems_together(([WRONG], [WRONG, REJECTED]))
