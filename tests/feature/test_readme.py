@@ -22,8 +22,10 @@ pytestmark = pytest.mark.timeout(300)
 ROOT = Path(__file__).parents[2]
 SERVE = ".venv/bin/towpath serve --manifests deploy/demo/mesh"
 GREETING = "Try:"
-ELSEWHERE = ("make ", "export PATH=", "git checkout ")
+MACHINE = ("make ", "export PATH=", "git checkout ")
 """`make` runs what the gate runs, or serves, as here; the rest is of the reader's machine."""
+CLUSTER = ("kubectl ", "towpath install", "towpath namespace ")
+"""What needs a cluster: docs/install.md has it typed too, and tests/kube types that page."""
 
 
 @pytest.fixture
@@ -82,7 +84,8 @@ def test_what_the_readme_has_typed_does_what_it_says(copy: Path) -> None:
         "TOWPATH_ADS_ADDRESS": f"127.0.0.1:{ads}",
         "TOWPATH_HTTP_ADDRESS": f"127.0.0.1:{http}",
     }
-    typed = [one for one in commands(ROOT / "README.md") if not one.command.startswith(ELSEWHERE)]
+    elsewhere = (*MACHINE, *CLUSTER)
+    typed = [one for one in commands(ROOT / "README.md") if not one.command.startswith(elsewhere)]
     switched = False
     with serving(copy, environment):
         for one in typed:
@@ -98,3 +101,12 @@ def test_what_the_readme_has_typed_does_what_it_says(copy: Path) -> None:
     assert switched
     assert len([one for one in typed if one.output is not None]) >= 4
     assert SERVE in (ROOT / "Makefile").read_text().replace("$(BIN)", ".venv/bin")
+
+
+def test_what_the_readme_has_typed_in_a_cluster_is_what_the_page_on_installation_has() -> None:
+    readme, page = (commands(ROOT / name) for name in ("README.md", "docs/install.md"))
+    in_cluster = [one for one in readme if one.command.startswith(CLUSTER)]
+    rest = iter(page)
+
+    assert 9 == len(in_cluster)
+    assert [] == [one.command for one in in_cluster if one not in rest], "not there in this order"

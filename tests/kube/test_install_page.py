@@ -162,4 +162,4 @@ def test_who_follows_the_page_reaches_the_first_enforced_policy(
         for command in typed:
             reader.type(command)
 
-    assert sum(command.startswith("kubectl exec") for command in typed) == 3
+    assert sum(command.startswith("kubectl exec") for command in typed) == 5
