@@ -220,12 +220,47 @@ def test_a_rate_limit_is_a_number_above_0_in_a_unit(
 def test_a_retry_says_what_failed_in_words_that_a_sidecar_knows(
     cluster: Cluster, change: dict[str, Any], said: str
 ) -> None:
-    retry = in_mesh("tried")[-1]
+    retry = in_mesh("tried")[-2]
     retry["spec"]["retryPolicy"] |= change
     applied = cluster.apply(retry)
 
     assert (applied.exit_code == 0) == (not said), applied.error
     assert said in applied.error
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, ""),
+        ({"sources": [{"kind": "Service", "name": "nginx", "namespace": "ingress"}]}, ""),
+        ({"sources": [{"kind": "AuthenticatedPrincipal", "name": "a.b.cluster.local"}]}, ""),
+        ({"sources": []}, "at least 1 items"),
+        ({"sources": [{"kind": "Service", "name": "nginx"}]}, "a Service needs a namespace"),
+        ({"sources": [{"kind": "IPRange", "name": "10.0.0.0/33"}]}, "an IPv4 range such as"),
+        ({"sources": [{"kind": "IPRange", "name": "::/0"}]}, "an IPv4 range such as"),
+        ({"sources": [{"kind": "Pod", "name": "x"}]}, "supported values"),
+        ({"backends": [{"name": "web", "port": {"number": 0, "protocol": "http"}}]}, "equal to 1"),
+        ({"backends": [{"name": "web", "port": {"number": 1, "protocol": "x"}}]}, "supported val"),
+    ],
+)
+def test_an_ingress_backend_says_who_may_call_where(
+    cluster: Cluster, change: dict[str, Any], said: str
+) -> None:
+    document = in_mesh("tried")[-1]
+    document["spec"] |= change
+    applied = cluster.apply(document)
+
+    assert (applied.exit_code == 0) == (not said), applied.error
+    assert said in applied.error
+
+
+def test_tls_without_a_certificate_is_refused(cluster: Cluster) -> None:
+    document = in_mesh("tried")[-1]
+    document["spec"]["backends"][0]["tls"] = {"skipClientCertValidation": True}
+    refused = cluster.apply(document)
+
+    assert refused.exit_code == 1
+    assert "skipClientCertValidation" in refused.error
 
 
 def test_a_meshconfig_says_which_values_are_allowed(cluster: Cluster) -> None:

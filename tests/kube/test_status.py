@@ -187,7 +187,8 @@ def test_policies_between_services_say_what_became_of_them(written: Cluster) -> 
     for kind in ("traffictarget", "httproutegroup", "tcproute"):
         until_words(written, f"{kind}/shop", {"Accepted": ("False", NOT_IN_FORCE[kind])})
     until_words(written, "trafficsplit/shop", {"Programmed": ("True", "NoSidecars")})
-    until_words(written, "retry/shop", {"Accepted": ("False", "NotEnabled")})
+    for kind in ("retry", "ingressbackend"):
+        until_words(written, f"{kind}/shop", {"Accepted": ("False", "NotEnabled")})
 
     assert written.apply(mesh_config(policies=True, permissive=False)).exit_code == 0
     for kind in NOT_IN_FORCE:

@@ -97,6 +97,15 @@ spec:
   destinations: [{WEB}]
   retryPolicy: {{retryOn: 5xx, numRetries: 2}}
 """
+RANGE = "{kind: IPRange, name: 192.0.2.0/24}"
+INGRESS = f"""
+apiVersion: policy.openservicemesh.io/v1alpha1
+kind: IngressBackend
+metadata: {{name: outside, namespace: shop}}
+spec:
+  backends: [{{name: web, port: {{number: 80, protocol: http}}}}]
+  sources: [{RANGE}]
+"""
 DEPLOYMENT = """
 apiVersion: apps/v1
 kind: Deployment
@@ -112,6 +121,12 @@ BASE = (NAMESPACE, CONFIG)
 
 RETRYING = (NAMESPACE, CONFIG.replace("Policy: true", "Policy: true, enableRetryPolicy: true"))
 """The same with Retries on."""
+
+OPENED = (
+    NAMESPACE,
+    CONFIG.replace("Policy: true", "Policy: true, enableIngressBackendPolicy: true"),
+)
+"""The same with IngressBackends on."""
 
 
 def with_matches(*kinds: tuple[str, str, str]) -> str:

@@ -11,6 +11,7 @@ from towpath.model.egress import (
     RequestMatch,
     UpstreamTrafficSetting,
 )
+from towpath.model.ingress import Backend, IngressBackend
 from towpath.model.inmesh import RouteReference, TCPRoute, TrafficSplit, TrafficTarget
 from towpath.model.limits import RateLimits
 from towpath.model.mesh import Mesh, Object
@@ -42,6 +43,7 @@ def mesh_config(
     egress: bool = False,
     policies: bool = False,
     retries: bool = False,
+    ingress: bool = False,
     in_namespace: str = SYSTEM,
 ) -> MeshConfig:
     return MeshConfig(
@@ -50,6 +52,7 @@ def mesh_config(
         enable_egress=egress,
         enable_egress_policy=policies,
         enable_retry_policy=retries,
+        enable_ingress_backend_policy=ingress,
     )
 
 
@@ -271,6 +274,28 @@ def retry(
         source=Account(in_namespace, source),
         destinations=destinations or ((in_namespace, "web"),),
         policy=None if closed else RetryPolicy(("5xx",), (), retries),
+    )
+
+
+def ingress_backend(
+    name: str = "outside",
+    *backends: Backend,
+    in_namespace: str = "shop",
+    services: Sequence[tuple[str, str]] = (),
+    ranges: Sequence[str] = (),
+    principals: Sequence[str] = (),
+    closed: bool = False,
+) -> IngressBackend:
+    """Plaintext on port 8080 of the pods of `web`, unless told otherwise."""
+    return IngressBackend(
+        namespace=in_namespace,
+        name=name,
+        backends=backends or (Backend("web", 8080),),
+        services=tuple(services),
+        ranges=tuple(ranges),
+        principals=tuple(principals),
+        addressed=bool(services or ranges),
+        closed=closed,
     )
 
 

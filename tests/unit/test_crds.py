@@ -13,6 +13,7 @@ from support.deploy import CRDS as FILES
 from support.schema import violations
 from towpath.model.names import Kind
 from towpath.sources.decode.egress import SCHEMA as EGRESS
+from towpath.sources.decode.ingress_backends import SCHEMA as INGRESS
 from towpath.sources.decode.meshconfig import SCHEMA as MESH_CONFIG
 from towpath.sources.decode.retries import SCHEMA as RETRY
 from towpath.sources.decode.route_groups import SCHEMA as ROUTE_GROUP
@@ -28,7 +29,7 @@ DEPLOY = TESTS.parent / "deploy"
 MANIFESTS = sorted(
     path
     for path in (*(DEPLOY / "demo").rglob("*.yaml"), *(TESTS / "golden").glob("*/in.yaml"))
-    if path.parent.name not in ("egress-broken", "egress-misspelt", "service-limits")
+    if path.parent.name not in ("egress-broken", "egress-misspelt", "service-limits", "ingress")
 )
 CRDS = {
     crd["spec"]["names"]["kind"]: crd
@@ -43,6 +44,7 @@ KNOWN = {
     Kind.TRAFFIC_SPLIT: SPLIT,
     Kind.TCP_ROUTE: TCP_ROUTE,
     Kind.RETRY: RETRY,
+    Kind.INGRESS_BACKEND: INGRESS,
 }
 
 

@@ -751,7 +751,7 @@ class PolicyStatus(_message.Message):
     PROBLEMS_FIELD_NUMBER: _builtins.int
     REJECTING_SIDECARS_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """`Egress`, `HTTPRouteGroup`, `Retry`, `TCPRoute`, `TrafficSplit`, `TrafficTarget` or
+    """`Egress`, `HTTPRouteGroup`, `IngressBackend`, `Retry`, `TCPRoute`, `TrafficSplit`, `TrafficTarget` or
     `UpstreamTrafficSetting`.
     """
     namespace: _builtins.str

@@ -6,6 +6,7 @@ from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 
 from towpath.model.egress import ConnectionSettings, Egress, UpstreamTrafficSetting
+from towpath.model.ingress import IngressBackend
 from towpath.model.inmesh import TrafficSplit, TrafficTarget
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef
@@ -16,10 +17,11 @@ from towpath.planning.destinations import destinations_of
 from towpath.planning.egress.limits import admission
 from towpath.planning.egress.rules import Rule
 from towpath.planning.inmesh.grants import by_policies, callers, grant_of
+from towpath.planning.inmesh.ingress import entries_of
 from towpath.planning.inmesh.retries import holding
 from towpath.planning.inmesh.settings import holds, setting_of
 
-Policy = Egress | TrafficTarget | TrafficSplit | Retry | UpstreamTrafficSetting
+Policy = Egress | TrafficTarget | TrafficSplit | Retry | IngressBackend | UpstreamTrafficSetting
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,8 @@ def effect(mesh: Mesh, kind: Kind, namespace: str, name: str) -> Effect:
             return _of_target(mesh, policy)
         case TrafficSplit():
             return _of_split(mesh, policy)
+        case IngressBackend():
+            return _of_ingress(mesh, policy)
         case Retry():
             return _of_retry(mesh, policy)
         case UpstreamTrafficSetting():
@@ -138,10 +142,25 @@ def _of_setting(mesh: Mesh, setting: UpstreamTrafficSetting) -> Effect:
     """Of a setting of a Service, whose pods count what comes in."""
     if not holds(mesh, setting):
         return Effect()
+    accounts = mesh.query(_answering, setting.namespace, setting.service)
+    return Effect(accounts, (setting.settings, setting.limits), opens=True)
+
+
+def _of_ingress(mesh: Mesh, policy: IngressBackend) -> Effect:
+    entries = entries_of(mesh, policy)
     accounts = frozenset(
+        account
+        for backend in policy.backends
+        for account in mesh.query(_answering, policy.namespace, backend.service)
+    )
+    return Effect(accounts, entries, opens=bool(entries))
+
+
+def _answering(mesh: Mesh, namespace: str, service: str) -> frozenset[Account]:
+    """The accounts of the pods behind a service."""
+    return frozenset(
         pod.account
-        for one in mesh.slices(setting.namespace, setting.service)
+        for one in mesh.slices(namespace, service)
         for address in one.addresses
         for pod in mesh.pods_at(address)
     )
-    return Effect(accounts, (setting.settings, setting.limits), opens=True)

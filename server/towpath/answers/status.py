@@ -109,7 +109,13 @@ def policy_statuses(
 
 
 def _policies(mesh: Mesh) -> Iterator[Policy]:
-    for kind in (Kind.EGRESS, Kind.TRAFFIC_TARGET, Kind.TRAFFIC_SPLIT, Kind.RETRY):
+    for kind in (
+        Kind.EGRESS,
+        Kind.TRAFFIC_TARGET,
+        Kind.TRAFFIC_SPLIT,
+        Kind.RETRY,
+        Kind.INGRESS_BACKEND,
+    ):
         yield from cast("tuple[Policy, ...]", mesh.group(kind, "all"))
 
 

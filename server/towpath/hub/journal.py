@@ -29,6 +29,7 @@ POLICIES = (
     Kind.TRAFFIC_TARGET,
     Kind.TRAFFIC_SPLIT,
     Kind.TCP_ROUTE,
+    Kind.INGRESS_BACKEND,
     Kind.RETRY,
 )
 """The kinds whose every change has a line."""

@@ -51,6 +51,7 @@ _PLURALS = {
     "EndpointSlice": "endpointslices",
     "Event": "events",
     "HTTPRouteGroup": "httproutegroups",
+    "IngressBackend": "ingressbackends",
     "Lease": "leases",
     "MeshConfig": "meshconfigs",
     "MutatingWebhookConfiguration": "mutatingwebhookconfigurations",
@@ -91,6 +92,7 @@ _API_VERSIONS = {
     Kind.TRAFFIC_TARGET: "access.smi-spec.io/v1alpha3",
     Kind.TRAFFIC_SPLIT: "split.smi-spec.io/v1alpha4",
     Kind.TCP_ROUTE: "specs.smi-spec.io/v1alpha4",
+    Kind.INGRESS_BACKEND: _POLICY,
     Kind.RETRY: _POLICY,
 }
 

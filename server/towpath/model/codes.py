@@ -317,6 +317,23 @@ class Code(StrEnum):
         "A Retry has more destinations than are allowed. Nothing is sent again.",
         "Divide it into several.",
     )
+    LARGE_INGRESS = (
+        "large-ingress",
+        Reason.TOO_LARGE,
+        _ERROR,
+        "An IngressBackend has more backends or sources than are allowed. It lets nothing in.",
+        "Divide it into several, or name ranges of addresses.",
+    )
+    UNSUPPORTED_RESTRICTION = (
+        "unsupported-restriction",
+        Reason.NOT_SUPPORTED,
+        _ERROR,
+        (
+            "An IngressBackend names requests (`matches`), or asks for TLS without a certificate. "
+            "What it would have let in stays closed."
+        ),
+        "Remove the field: all requests are let in from the sources, and TLS needs a certificate.",
+    )
     MISSING_CLUSTER_IP = (
         "missing-cluster-ip",
         Reason.MISSING,
@@ -526,6 +543,44 @@ class Code(StrEnum):
         _WARNING,
         "Two Retries are about one service account and one Service. The older holds.",
         "Remove one of them.",
+    )
+    INGRESS_OFF = (
+        "ingress-off",
+        Reason.NOT_ENABLED,
+        _INFO,
+        "The MeshConfig switches IngressBackends off, so that nothing is let in by them.",
+        "Set `spec.featureFlags.enableIngressBackendPolicy` to true when they should have effect.",
+    )
+    MISSING_BACKEND = (
+        "missing-backend",
+        Reason.MISSING,
+        _ERROR,
+        "An IngressBackend names a Service, or a port of its pods, that does not exist.",
+        "Write the name of the Service, and the target port of one of its ports.",
+    )
+    MISSING_SOURCE = (
+        "missing-source",
+        Reason.MISSING,
+        _ERROR,
+        "A source of an IngressBackend stands for nobody, so that it lets nobody in.",
+        "Name a Service with endpoints, or for pods in the network of their node an IPRange.",
+    )
+    INGRESS_WITHOUT_REQUESTS = (
+        "ingress-without-requests",
+        Reason.NOT_ENFORCEABLE,
+        _ERROR,
+        "An IngressBackend names a port that does not speak HTTP. Nothing is let in there.",
+        "Say by the port's name or `appProtocol` that it speaks HTTP.",
+    )
+    INGRESS_WITHOUT_PRINCIPAL = (
+        "ingress-without-principal",
+        Reason.NOT_ENFORCEABLE,
+        _ERROR,
+        (
+            "An IngressBackend with https names no AuthenticatedPrincipal, or one with http does. "
+            "Nobody is let in."
+        ),
+        "Name principals for https, and addresses alone for http.",
     )
     SERVER_FIRST = (
         "server-first",

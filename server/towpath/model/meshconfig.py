@@ -27,6 +27,7 @@ class MeshConfig:
     enable_egress: bool = False
     enable_egress_policy: bool = False
     enable_retry_policy: bool = False
+    enable_ingress_backend_policy: bool = False
     permissive: bool = False
     external_authorization: bool = False
     mtls: MtlsMode = MtlsMode.PERMISSIVE
@@ -50,6 +51,7 @@ SWITCHES = {
     "enable_egress": "spec.traffic.enableEgress",
     "enable_egress_policy": "spec.featureFlags.enableEgressPolicy",
     "enable_retry_policy": "spec.featureFlags.enableRetryPolicy",
+    "enable_ingress_backend_policy": "spec.featureFlags.enableIngressBackendPolicy",
     "permissive": "spec.traffic.enablePermissiveTrafficPolicyMode",
     "external_authorization": "spec.traffic.inboundExternalAuthorization",
     "mtls": "spec.traffic.mtls",

@@ -32,6 +32,7 @@ class Kind(StrEnum):
     TRAFFIC_TARGET = "TrafficTarget"
     TRAFFIC_SPLIT = "TrafficSplit"
     TCP_ROUTE = "TCPRoute"
+    INGRESS_BACKEND = "IngressBackend"
     RETRY = "Retry"
 
 

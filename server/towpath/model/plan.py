@@ -170,6 +170,21 @@ class Permit:
     requests: tuple[RequestMatch, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Ingress:
+    """Any request from outside the mesh, which a policy lets in on a port beside all else.
+
+    With `names` it is by mutual TLS from whose certificate has one of them, and asks for one of
+    `hosts`, if there are any; else in plaintext. In both cases from one of these `ranges` (CIDR
+    blocks); by mutual TLS from anywhere if there are none.
+    """
+
+    policy: str
+    ranges: tuple[str, ...]
+    names: tuple[str, ...] = ()
+    hosts: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class InboundPort:
     """A port of this pod that an in-mesh service leads to, or that the kubelet probes.
@@ -178,7 +193,8 @@ class InboundPort:
     those of the kubelet. Without any it only connects, and nothing else is let in.
 
     `permits` is None where everything is let in from anyone; else what policies let in, and beside
-    it the kubelet's requests in `health`. `limits` hold for all of it alike.
+    it the kubelet's requests in `health`. `ingress` is let in as well, in strict mode too.
+    `limits` hold for all of it alike.
     """
 
     port: int
@@ -188,6 +204,17 @@ class InboundPort:
     permits: tuple[Permit, ...] | None = None
     health: tuple[Request, ...] = ()
     limits: RateLimits = RateLimits()
+    ingress: tuple[Ingress, ...] = ()
+
+    @property
+    def tls_ingress(self) -> tuple[Ingress, ...]:
+        """What of it comes by mutual TLS."""
+        return tuple(one for one in self.ingress if one.names)
+
+    @property
+    def plain_ingress(self) -> tuple[Ingress, ...]:
+        """What of it comes in plaintext."""
+        return tuple(one for one in self.ingress if not one.names)
 
     @property
     def owner(self) -> str:
@@ -225,7 +252,10 @@ class Inbound:
     @property
     def open(self) -> bool:
         """True if no port that services lead to asks who calls, or for what."""
-        return all(port.permits is None for port in self.ports)
+        strict = self.mtls is not None and self.mtls.strict
+        return all(
+            port.permits is None and not (strict and port.plain_ingress) for port in self.ports
+        )
 
 
 @dataclass(frozen=True, slots=True)

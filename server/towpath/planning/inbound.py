@@ -17,6 +17,7 @@ from towpath.model.workloads import Pod, Probe, Service, ServicePort
 from towpath.planning.config import config, tls_parameters
 from towpath.planning.identity import identity_of, mode
 from towpath.planning.inmesh.grants import by_policies, permits
+from towpath.planning.inmesh.ingress import ingress
 from towpath.planning.inmesh.settings import limiting
 
 
@@ -80,6 +81,7 @@ def _of_services(mesh: Mesh, pod: Pod) -> Iterator[InboundPort]:
             protocol=by_service[0][1],
             services=tuple(f"{pod.namespace}/{name}" for name in names),
             limits=limits[0].limits if limits else RateLimits(),
+            ingress=mesh.query(ingress, pod.namespace, names, number, by_service[0][1]),
         )
 
 

@@ -25,6 +25,7 @@ _KINDS = (
     Kind.TRAFFIC_TARGET,
     Kind.TRAFFIC_SPLIT,
     Kind.TCP_ROUTE,
+    Kind.INGRESS_BACKEND,
     Kind.RETRY,
 )
 _TOLD = frozenset(Reason) - {Reason.NOT_ENABLED, Reason.NOT_IN_MESH}

@@ -13,6 +13,7 @@ KINDS = (
     Kind.EGRESS,
     Kind.HTTP_ROUTE_GROUP,
     Kind.TCP_ROUTE,
+    Kind.INGRESS_BACKEND,
     Kind.RETRY,
     Kind.TRAFFIC_SPLIT,
     Kind.TRAFFIC_TARGET,

@@ -12,6 +12,7 @@ from towpath.summary.layout import Block, columns, duration, indented
 from towpath.summary.limits import request_limit
 
 _RBAC = "envoy.filters.http.rbac"
+ONE_ADDRESS = 32
 _POLICIES = ("towpath", "policies")
 """The metadata in which a refusal names the policies of its host: namespace and key."""
 
@@ -46,15 +47,23 @@ def _allows(host: Any) -> str:
 
 
 def _callers(policy: Any) -> str:
-    return " ".join(map(_caller, policy.principals))
+    return _any_of(policy.principals)
+
+
+def _any_of(principals: Any) -> str:
+    return " ".join(map(_caller, principals))
 
 
 def _caller(principal: Any) -> str:
     match principal.WhichOneof("identifier"):
         case "direct_remote_ip":
-            return str(principal.direct_remote_ip.address_prefix)
+            address = principal.direct_remote_ip
+            length = address.prefix_len.value
+            return str(address.address_prefix) + (f"/{length}" if length < ONE_ADDRESS else "")
         case "authenticated":
             return str(principal.authenticated.principal_name.exact)
+        case "and_ids":
+            return " and ".join(f"({_any_of(one.or_ids.ids)})" for one in principal.and_ids.ids)
         case other:
             return "anyone" if other == "any" else str(other)
 

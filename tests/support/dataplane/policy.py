@@ -58,8 +58,8 @@ def route_group(name: str, *paths: str) -> Document:
 
 def in_mesh(name: str, *, namespace: str = "curl", source: str = "curl") -> list[Document]:
     """One object of each kind about what is called in the mesh, of that name: a target that grants
-    GET of everything to a source beside it, a route of port 8080, a split of the Service `web`, and
-    a Retry of what the source calls there.
+    GET of everything to a source beside it, a route of port 8080, a split of the Service `web`, a
+    Retry of what the source calls there, and who may call it from outside.
     """
     account = {"kind": "ServiceAccount", "namespace": namespace}
     target = {
@@ -73,12 +73,17 @@ def in_mesh(name: str, *, namespace: str = "curl", source: str = "curl") -> list
         "destinations": [{"kind": "Service", "name": "web", "namespace": namespace}],
         "retryPolicy": {"retryOn": "5xx", "numRetries": 2},
     }
+    outside = {
+        "backends": [{"name": "web", "port": {"number": 8080, "protocol": "http"}}],
+        "sources": [{"kind": "IPRange", "name": "192.0.2.0/24"}],
+    }
     specs: list[tuple[str, str, Document]] = [
         ("access.smi-spec.io/v1alpha3", "TrafficTarget", target),
         (_SPECS, "HTTPRouteGroup", {"matches": [{"name": "get", "methods": ["GET"]}]}),
         (_SPECS, "TCPRoute", {"matches": {"ports": [8080]}}),
         ("split.smi-spec.io/v1alpha4", "TrafficSplit", {"service": "web", "backends": backends}),
         (_POLICY, "Retry", again),
+        (_POLICY, "IngressBackend", outside),
     ]
     metadata = {"name": name, "namespace": namespace}
     return [

@@ -47,7 +47,7 @@ class Kubectl:
 
 _CUSTOM = (
     "egresses,upstreamtrafficsettings,httproutegroups,traffictargets,tcproutes,trafficsplits,"
-    "retries,meshconfigs"
+    "retries,ingressbackends,meshconfigs"
 )
 
 

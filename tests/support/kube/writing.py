@@ -15,7 +15,8 @@ from support.kube.cluster import Cluster
 
 KINDS = (
     "namespaces,services,endpointslices,pods,serviceaccounts,meshconfigs,egresses,"
-    "httproutegroups,upstreamtrafficsettings,traffictargets,tcproutes,trafficsplits,retries"
+    "httproutegroups,upstreamtrafficsettings,traffictargets,tcproutes,trafficsplits,retries,"
+    "ingressbackends"
 )
 """All that Towpath watches, as kubectl takes it."""
 

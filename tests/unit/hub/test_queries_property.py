@@ -13,6 +13,7 @@ from support.objects import (
     endpoint_slice,
     fill,
     headless,
+    ingress_backend,
     mesh_config,
     namespace,
     new_store,
@@ -63,6 +64,7 @@ objects: st.SearchStrategy[Object] = st.one_of(
         egress=st.booleans(),
         policies=st.booleans(),
         retries=st.booleans(),
+        ingress=st.booleans(),
     ),
     st.builds(
         egress,
@@ -97,6 +99,14 @@ objects: st.SearchStrategy[Object] = st.one_of(
         max_connections=st.sampled_from((1, 2)),
         service=st.sampled_from(("", "web", "db")),
         limits=st.sampled_from((None, RateLimits(connections=Rate(1, 60)))),
+        closed=st.booleans(),
+    ),
+    st.builds(
+        ingress_backend,
+        st.just("outside"),
+        in_namespace=spaces,
+        services=st.sampled_from(((), (("shop", "db"),), (("bank", "web"),))),
+        ranges=st.sampled_from(((), ("10.0.0.0/8",))),
         closed=st.booleans(),
     ),
     st.builds(
@@ -187,6 +197,7 @@ def test_every_kind_of_object_is_among_the_random_changes() -> None:
         *(Kind.NAMESPACE, Kind.MESH_CONFIG, Kind.SERVICE, Kind.ENDPOINT_SLICE, Kind.POD),
         *(Kind.EGRESS, Kind.HTTP_ROUTE_GROUP, Kind.UPSTREAM_TRAFFIC_SETTING),
         *(Kind.TRAFFIC_TARGET, Kind.TRAFFIC_SPLIT, Kind.TCP_ROUTE, Kind.RETRY),
+        Kind.INGRESS_BACKEND,
     }
 
     assert made == set(Kind) - {Kind.SERVICE_ACCOUNT}

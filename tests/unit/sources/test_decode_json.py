@@ -89,6 +89,14 @@ OBJECTS: dict[Kind, dict[str, Any]] = {
         "metadata": META,
         "spec": {"matches": {"ports": [1]}},
     },
+    Kind.INGRESS_BACKEND: {
+        "apiVersion": "policy.openservicemesh.io/v1alpha1",
+        "metadata": META,
+        "spec": {
+            "backends": [{"name": "a", "port": {"number": 80, "protocol": "https"}}],
+            "sources": [{"kind": "Service", "name": "a", "namespace": "b"}],
+        },
+    },
     Kind.RETRY: {
         "apiVersion": "policy.openservicemesh.io/v1alpha1",
         "metadata": META,

@@ -74,7 +74,7 @@ def test_a_wrong_api_version_of_a_held_kind_names_the_allowed_ones(
 @pytest.mark.parametrize(
     ("version", "kind"),
     [
-        ("policy.openservicemesh.io/v1alpha1", "IngressBackend"),
+        ("policy.openservicemesh.io/v1alpha1", "AccessControl"),
         ("policy.flomesh.io/v1alpha1", "Isolation"),
     ],
 )

@@ -166,12 +166,14 @@ def _take_mtls(listener: Listener, ports: Iterable[InboundPort], mtls: ServerMtl
             chain.transport_socket.CopyFrom(socket)
             listener.filter_chains.append(chain)
     for port in ports:
-        if port.probes is not None or not mtls.strict:
+        if port.probes is not None or not mtls.strict or port.plain_ingress:
             name = names.inbound_plain_chain(port)
             listener.filter_chains.extend(_chains(name, port, names.inbound_routes_of(port)))
     for port in mtls.probes:
-        name = names.inbound_plain_chain(port)
-        listener.filter_chains.append(_chain(name, port, names.probe_routes_of(port)))
+        # Where plaintext comes from outside the mesh, they come with it.
+        if not port.plain_ingress:
+            name = names.inbound_plain_chain(port)
+            listener.filter_chains.append(_chain(name, port, names.probe_routes_of(port)))
 
 
 def _patience(ports: Iterable[InboundPort]) -> float:

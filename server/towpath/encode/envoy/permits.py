@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 
 from envoy.config.core.v3.address_pb2 import CidrRange
@@ -14,8 +15,10 @@ from towpath.encode.envoy import matches
 from towpath.encode.envoy.regex import expression
 from towpath.model.egress import RequestMatch
 from towpath.model.paths import ANY_PATH, FOLDABLE
-from towpath.model.plan import Permit, Request
+from towpath.model.plan import Ingress, Permit, Request
 
+INGRESS = "ingress/"
+"""How the policies of IngressBackends begin; those of TrafficTargets have one slash, and no #."""
 HEALTH = "kubelet"
 """The policy of the kubelet's probes; no other has a name without a slash."""
 
@@ -36,9 +39,53 @@ def granted(
     return policies
 
 
+def ingress(entries: Iterable[Ingress]) -> dict[str, Policy]:
+    """The policies of what is let in from outside the mesh: any request, but for the host that TLS
+    asks for.
+    """
+    by_policy: dict[str, list[Ingress]] = defaultdict(list)
+    for entry in entries:
+        by_policy[entry.policy].append(entry)
+    return {
+        f"{INGRESS}{policy}#{number}": Policy(
+            permissions=_asked_for(entry.hosts), principals=_from_outside(entry)
+        )
+        for policy, of_policy in by_policy.items()
+        for number, entry in enumerate(of_policy)
+    }
+
+
+def _asked_for(hosts: tuple[str, ...]) -> list[Permission]:
+    if not hosts:
+        return [Permission(any=True)]
+    return [Permission(requested_server_name=StringMatcher(exact=host)) for host in hosts]
+
+
+def _from_outside(entry: Ingress) -> list[Principal]:
+    """Any of the addresses; and, if certificates are asked for, any of these."""
+    addresses = _at(entry.ranges)
+    if not entry.names:
+        return addresses
+    if not addresses:
+        return _named(entry.names)
+    both = Principal.Set(
+        ids=[
+            Principal(or_ids=Principal.Set(ids=addresses)),
+            Principal(or_ids=Principal.Set(ids=_named(entry.names))),
+        ]
+    )
+    return [Principal(and_ids=both)]
+
+
 def _at(addresses: tuple[str, ...]) -> list[Principal]:
-    """Of the connection itself: what a header says of the client's address anyone may write."""
-    ranges = (CidrRange(address_prefix=one, prefix_len={"value": 32}) for one in addresses)
+    """Of the connection itself: what a header says of the client's address anyone may write. One
+    may be a CIDR block.
+    """
+    parts = (one.partition("/") for one in addresses)
+    ranges = (
+        CidrRange(address_prefix=address, prefix_len={"value": int(length or 32)})
+        for address, _, length in parts
+    )
     return [Principal(direct_remote_ip=one) for one in ranges]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.config.route.v3.route_components_pb2 import (
@@ -19,7 +20,7 @@ from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from towpath.encode.envoy import matches, names
 from towpath.encode.envoy.limits import REQUEST_LIMIT, request_limit
-from towpath.encode.envoy.permits import granted
+from towpath.encode.envoy.permits import granted, ingress
 from towpath.encode.envoy.rbac import RBAC_FILTER, allow, everything
 from towpath.encode.envoy.retries import retry_policy
 from towpath.encode.pack import resource, seconds
@@ -34,6 +35,7 @@ from towpath.model.plan import (
     InboundPort,
     Request,
     Retries,
+    ServerMtls,
 )
 from towpath.model.retries import RetryPolicy
 from towpath.model.snapshot import Layer, Resource
@@ -68,7 +70,7 @@ def inbound_routes(plan: Inbound) -> Layer:
     """
     mtls = plan.mtls
     of_ports = (
-        _inbound(names.inbound_routes_of(p), p, by_certificate=False)
+        _inbound(names.inbound_routes_of(p), _in_plaintext(p, mtls), by_certificate=False)
         for p in plan.ports
         if p.probes is None or p.protocol is Protocol.HTTP
     )
@@ -142,6 +144,8 @@ def _inbound(name: str, port: InboundPort, *, by_certificate: bool) -> Resource:
         routes = _whole(port.cluster_name)
         requests_seen = port.permits if _sees_requests(port) else ()
         policies = granted(requests_seen, port.health, by_certificate=by_certificate)
+        from_outside = port.tls_ingress if by_certificate else port.plain_ingress
+        policies |= ingress(from_outside if _sees_requests(port) else ())
     limits = port.limits if _sees_requests(port) else RateLimits()
     configuration = _configuration(name, *_limited(port.cluster_name, limits), *routes)
     (host,) = configuration.virtual_hosts
@@ -149,6 +153,16 @@ def _inbound(name: str, port: InboundPort, *, by_certificate: bool) -> Resource:
     if limits.requests is not None:
         host.typed_per_filter_config[REQUEST_LIMIT].CopyFrom(request_limit(limits.requests))
     return resource(name, configuration)
+
+
+def _in_plaintext(port: InboundPort, mtls: ServerMtls | None) -> InboundPort:
+    """What plaintext may ask of a port: in strict mode nothing but what IngressBackends let in, and
+    the kubelet's requests.
+    """
+    if mtls is None or not mtls.strict or not port.plain_ingress:
+        return port
+    probes = {one.port: one.probes or () for one in mtls.probes}
+    return replace(port, permits=(), health=probes.get(port.port, ()))
 
 
 def _sees_requests(port: InboundPort) -> bool:

@@ -40,10 +40,17 @@ def inbound(let_in: Inbound) -> bytes:
 def closed_to_policies(let_in: Inbound) -> tuple[Problem, ...]:
     """What policies let in and Pipy sidecars do not, and what these do not limit, sorted."""
     policies = {
-        (permit.policy, port.port) for port in let_in.ports for permit in port.permits or ()
+        (Kind.TRAFFIC_TARGET, permit.policy, port.port)
+        for port in let_in.ports
+        for permit in port.permits or ()
+    }
+    policies |= {
+        (Kind.INGRESS_BACKEND, entry.policy, port.port)
+        for port in let_in.ports
+        for entry in (port.ingress if port.permits is not None else ())
     }
     unlimited = (_unlimited(port) for port in let_in.ports if port.limits != RateLimits())
-    return tuple(sorted((*(_closed(policy, port) for policy, port in policies), *unlimited)))
+    return tuple(sorted((*(_closed(*one) for one in policies), *unlimited)))
 
 
 def _unlimited(port: InboundPort) -> Problem:
@@ -55,14 +62,14 @@ def _unlimited(port: InboundPort) -> Problem:
     return Problem(ObjectRef(Kind.SERVICE, namespace, name), "", Code.PIPY_IGNORES, text)
 
 
-def _closed(policy: str, port: int) -> Problem:
+def _closed(kind: Kind, policy: str, port: int) -> Problem:
     namespace, _, name = policy.partition("/")
     text = (
         f"pipy sidecars take a header's word for who calls: port {port} lets in nothing but the "
         "kubelet's probes"
     )
-    ref = ObjectRef(Kind.TRAFFIC_TARGET, namespace, name)
-    return Problem(ref, "spec.destination", Code.PIPY_CANNOT, text)
+    field = "spec.destination" if kind is Kind.TRAFFIC_TARGET else "spec.backends"
+    return Problem(ObjectRef(kind, namespace, name), field, Code.PIPY_CANNOT, text)
 
 
 def _http(port: InboundPort) -> InboundMatch:

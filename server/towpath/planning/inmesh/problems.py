@@ -12,6 +12,7 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import Kind, Protocol
 from towpath.model.problem import Problem
 from towpath.model.workloads import Service
+from towpath.planning.inmesh.ingress import ingress_problems
 from towpath.planning.inmesh.retries import retry_problems
 from towpath.planning.inmesh.settings import setting_problems
 from towpath.planning.inmesh.splits import can_be_dialled, splits_of, unconditional
@@ -23,7 +24,7 @@ _PERMISSIVE = (
 
 
 def in_mesh_problems(mesh: Mesh) -> tuple[Problem, ...]:
-    """The Problems of every split, target, TCPRoute, Retry, and setting of a service."""
+    """The Problems of every policy about what is called in the mesh, settings among them."""
     splits = cast("tuple[TrafficSplit, ...]", mesh.group(Kind.TRAFFIC_SPLIT, "all"))
     targets = cast("tuple[TrafficTarget, ...]", mesh.group(Kind.TRAFFIC_TARGET, "all"))
     routes = cast("tuple[TCPRoute, ...]", mesh.group(Kind.TCP_ROUTE, "all"))
@@ -34,7 +35,7 @@ def in_mesh_problems(mesh: Mesh) -> tuple[Problem, ...]:
         for route in routes
         if not _is_ruled(mesh, Kind.TCP_ROUTE, route.namespace, route.name)
     }
-    result |= {*setting_problems(mesh), *retry_problems(mesh)}
+    result |= {*setting_problems(mesh), *retry_problems(mesh), *ingress_problems(mesh)}
     return tuple(sorted(result))
 
 

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
+from typing import cast
 
+from towpath.model.ingress import IngressBackend
 from towpath.model.mesh import Mesh
-from towpath.model.names import Account, Protocol
+from towpath.model.names import Account, Kind, Protocol
 from towpath.model.plan import Destination, Destinations, Refused
+from towpath.planning.config import config
 from towpath.planning.destinations import directory
 from towpath.planning.inbound import selecting
 from towpath.planning.inmesh.grants import callable_accounts
+from towpath.planning.inmesh.ingress import principals_of
 
 
 def reachable(mesh: Mesh, account: Account) -> Destinations:
@@ -26,6 +30,7 @@ def reachable(mesh: Mesh, account: Account) -> Destinations:
         for destination in mesh.query(callable_accounts, account)
         for service in mesh.query(services_of, destination)
     }
+    services |= mesh.query(_as_ingress, account)
     whole = mesh.query(directory).reachable
     names = {one.name for one in whole if (one.namespace, one.service) in services}
     chosen = [one for one in whole if one.name in names or _shares(one) & names]
@@ -35,6 +40,25 @@ def reachable(mesh: Mesh, account: Account) -> Destinations:
         one if one.name in dialled else replace(one, addresses=())
         for one in whole
         if one.name in dialled or one.name in shared
+    )
+
+
+def _as_ingress(mesh: Mesh, account: Account) -> frozenset[tuple[str, str]]:
+    """The services that IngressBackends open to the account, which has a sidecar of its own."""
+    if not config(mesh).enable_ingress_backend_policy:
+        return frozenset()
+    named = [("principal", name) for name in principals_of(mesh, account)]
+    by_service = [("source", *service) for service in mesh.query(services_of, account)]
+    policies = {
+        policy
+        for group in (*named, *by_service)
+        for policy in cast("tuple[IngressBackend, ...]", mesh.group(Kind.INGRESS_BACKEND, group))
+    }
+    return frozenset(
+        (policy.namespace, backend.service)
+        for policy in policies
+        if not policy.closed and mesh.monitored(policy.namespace)
+        for backend in policy.backends
     )
 
 

@@ -21,6 +21,7 @@ from towpath.model.workloads import Pod
 from towpath.sources.decode import core, services, structs
 from towpath.sources.decode.egress import egress
 from towpath.sources.decode.findings import Findings, show
+from towpath.sources.decode.ingress_backends import ingress_backend
 from towpath.sources.decode.meshconfig import mesh_config
 from towpath.sources.decode.names import NameRule
 from towpath.sources.decode.retries import retry
@@ -126,6 +127,9 @@ _TABLE: Mapping[str, _Row] = {
         traffic_split,
     ),
     Kind.TCP_ROUTE: _Row(("specs.smi-spec.io/v1alpha4",), NameRule.SUBDOMAIN, tcp_route),
+    Kind.INGRESS_BACKEND: _Row(
+        ("policy.openservicemesh.io/v1alpha1",), NameRule.SUBDOMAIN, ingress_backend
+    ),
     Kind.RETRY: _Row(("policy.openservicemesh.io/v1alpha1",), NameRule.SUBDOMAIN, retry),
 }
 

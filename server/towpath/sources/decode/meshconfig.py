@@ -58,6 +58,7 @@ def mesh_config(raw: Mapping[str, object], findings: Findings) -> MeshConfig | N
         enable_egress=traffic.flag("enableEgress") and passes,
         enable_egress_policy=flags.flag("enableEgressPolicy"),
         enable_retry_policy=flags.flag("enableRetryPolicy"),
+        enable_ingress_backend_policy=flags.flag("enableIngressBackendPolicy"),
         permissive=traffic.flag(_PERMISSIVE) and _PERMISSIVE not in unclear,
         external_authorization=_asks_elsewhere(traffic) or _AUTHORIZATION in unclear,
         mtls=MtlsMode(traffic.choice("mtls", MODES, default=MtlsMode.PERMISSIVE)),

@@ -262,7 +262,7 @@ FIELDS = (
     Field(
         "featureFlags.enableIngressBackendPolicy",
         "IngressBackend policies have effect.",
-        (True, False),
+        USED,
     ),
     Field(
         "featureFlags.enableAccessControlPolicy",

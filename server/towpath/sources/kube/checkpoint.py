@@ -20,6 +20,7 @@ import msgspec
 
 from towpath.model.credentials import TokenIssuer
 from towpath.model.egress import Egress, HTTPRouteGroup, UpstreamTrafficSetting
+from towpath.model.ingress import IngressBackend
 from towpath.model.inmesh import TCPRoute, TrafficSplit, TrafficTarget
 from towpath.model.mesh import Object
 from towpath.model.meshconfig import MeshConfig
@@ -49,6 +50,7 @@ ROWS: Mapping[Kind, Any] = {
     Kind.TRAFFIC_TARGET: tuple[TrafficTarget, ...] | None,
     Kind.TRAFFIC_SPLIT: tuple[TrafficSplit, ...] | None,
     Kind.TCP_ROUTE: tuple[TCPRoute, ...] | None,
+    Kind.INGRESS_BACKEND: tuple[IngressBackend, ...] | None,
     Kind.RETRY: tuple[Retry, ...] | None,
 }
 """What the objects of each kind are in the model, and so in the file."""

@@ -19,6 +19,7 @@ _CUSTOM = (
     Kind.TRAFFIC_TARGET,
     Kind.TRAFFIC_SPLIT,
     Kind.TCP_ROUTE,
+    Kind.INGRESS_BACKEND,
     Kind.RETRY,
 )
 """Kinds that are there once their CustomResourceDefinition is installed."""
@@ -63,5 +64,6 @@ def resources(osm_namespace: str) -> tuple[ApiResource, ...]:
         ApiResource(Kind.TRAFFIC_TARGET),
         ApiResource(Kind.TRAFFIC_SPLIT),
         ApiResource(Kind.TCP_ROUTE),
+        ApiResource(Kind.INGRESS_BACKEND),
         ApiResource(Kind.RETRY),
     )

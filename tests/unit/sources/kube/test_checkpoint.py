@@ -33,6 +33,7 @@ HELD: dict[Kind, tuple[Object, ...] | None] = {
     Kind.HTTP_ROUTE_GROUP: (objects.route_group("g", "/a", methods=("GET",)),),
     Kind.UPSTREAM_TRAFFIC_SETTING: (objects.setting("u", service="web", limits=LIMITS),),
     Kind.RETRY: None,
+    Kind.INGRESS_BACKEND: (objects.ingress_backend("i", principals=("a.b",)),),
     Kind.TRAFFIC_TARGET: (objects.traffic_target("t"),),
     Kind.TRAFFIC_SPLIT: (objects.traffic_split("s", route_groups=("g",)),),
     Kind.TCP_ROUTE: (objects.tcp_route("r"), objects.tcp_route("p", 80)),
