@@ -7,9 +7,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import io
 import re
 import subprocess
 import sys
+import tarfile
 import textwrap
 import urllib.request
 from collections.abc import AsyncIterator, Callable
@@ -28,6 +30,7 @@ from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
 from google.rpc.status_pb2 import Status
 
 from support.certificates import Certificates
+from support.tokens import Issuer
 from support.xds.process import ServerProcess
 from support.xds.stream import RawStream
 from towpath.ca.authority import key_bytes
@@ -42,6 +45,15 @@ from towpath.xds.service import SERVICE
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 
+EGRESS = """\
+apiVersion: policy.openservicemesh.io/v1alpha1
+kind: Egress
+metadata: {{name: secret, namespace: curl}}
+spec:
+  sources: [{{kind: ServiceAccount, name: curl, namespace: curl}}]
+  hosts: ["{host}"]
+  ports: [{{number: 443, protocol: https}}]
+"""
 ROOTS_NAME = "root-cert-for-mtls-inbound:bookstore/bookstore"
 DAY = timedelta(days=1)
 NODE = "bookstore-0.bookstore"
@@ -195,6 +207,53 @@ def _pages_and_commands(served: Served) -> dict[str, bytes]:
         )
         doors[" ".join(command)] = run.stdout + run.stderr
     return doors
+
+
+async def test_a_support_bundle_has_the_server_and_none_of_its_secrets(tmp_path: Path) -> None:
+    token = Issuer().token()
+    async with _served(tmp_path) as served:
+        policy = served.server.folder / "secret.yaml"
+        # People write their secrets into anything, and Problems quote them.
+        policy.write_text(EGRESS.format(host=token))
+        async with grpc.aio.insecure_channel(served.socket) as channel:
+            inspector = pb_grpc.InspectorStub(channel)
+            async with asyncio.timeout(60):
+                while not (await inspector.ListProblems(pb.ListProblemsRequest())).problems:
+                    await asyncio.sleep(0.05)
+        file = tmp_path / "bundle.tar.gz"
+        arguments = ("support", "bundle", "-o", str(file), "--profile", "1")
+        done = await asyncio.to_thread(
+            CliRunner().invoke, main, (*arguments, "--server", served.socket)
+        )
+        assert 0 == done.exit_code, done.output
+        own = Forms.of((tmp_path / "server.key").read_bytes())
+        keys = (*served.keys, own)
+    with tarfile.open(file) as archive:
+        files = {
+            one.name.partition("/")[2]: (archive.extractfile(one) or io.BytesIO()).read()
+            for one in archive
+        }
+
+    assert 0o600 == file.stat().st_mode & 0o777
+    assert {
+        "about.txt",
+        "log.txt",
+        "memory.json",
+        "metrics.txt",
+        "policies.json",
+        "problems.json",
+        "process.json",
+        "profile.txt",
+        "sidecars.json",
+        f"snapshots/envoy/{NODE}.json",
+        "tasks.txt",
+    } == set(files)
+    assert b"[redacted]" in files["problems.json"]
+    assert b"are missing, and why: none" in files["about.txt"]
+    assert all(files.values())
+    for name, data in files.items():
+        assert [] == [form for forms in keys for form in forms.within(data)], name
+        assert token[:40].encode() not in data, name
 
 
 async def test_no_other_door_shows_a_key(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from towpath.access import Gate
 from towpath.access.doorkeeper import Room
 from towpath.access.login import TokenLogin
 from towpath.admin.csds import ClientStatus
+from towpath.admin.debug import Debug
 from towpath.admin.inspector import Inspector
 from towpath.app.grpc_server import LARGEST, RULES, Ports, start_grpc
 from towpath.hub.hub import Hub
@@ -69,6 +70,7 @@ async def serving(
         reports,
         Inspector(hub, flows),
         ClientStatus(hub),
+        debug=Debug(metrics=metrics, version="test", settings={}, level="info", started_at=0.0),
         gate=gate,
         grace=0.1,
         connections=ConnectionLimits(),

@@ -1,4 +1,4 @@
-"""The gRPC server of the ADS ports: sidecars' streams; the Inspector, CSDS, reflection, health."""
+"""The gRPC server of the ADS ports: for sidecars their streams, for people all else."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ from grpc_reflection.v1alpha import reflection
 from towpath.access import Audience, Gate
 from towpath.access.doorkeeper import Room
 from towpath.admin.csds import ClientStatus
+from towpath.admin.debug import Debug
 from towpath.admin.inspector import Inspector
 from towpath.reports import REPORTS_SERVICE, ReportService
 from towpath.settings import ConnectionLimits, split_address
 from towpath.xds.service import SERVICES, AdsService
-from towpath_api.v1 import inspector_pb2, inspector_pb2_grpc
+from towpath_api.v1 import debug_pb2, debug_pb2_grpc, inspector_pb2, inspector_pb2_grpc
 
 log = logging.getLogger(__name__)
 
 INSPECTOR = inspector_pb2.DESCRIPTOR.services_by_name["Inspector"].full_name
+DEBUG = debug_pb2.DESCRIPTOR.services_by_name["Debug"].full_name
 CLIENT_STATUS = csds_pb2.DESCRIPTOR.services_by_name["ClientStatusDiscoveryService"].full_name
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 
@@ -36,6 +38,7 @@ RULES = {
     **dict.fromkeys(SERVICES, Audience.SIDECARS),
     REPORTS_SERVICE: Audience.SIDECARS,
     INSPECTOR: Audience.PEOPLE,
+    DEBUG: Audience.PEOPLE,
     CLIENT_STATUS: Audience.PEOPLE,
     reflection.SERVICE_NAME: Audience.PEOPLE,
     HEALTH: Audience.ANYONE,
@@ -47,6 +50,7 @@ LARGEST = {
     reflection.SERVICE_NAME: 4 << 10,
     REPORTS_SERVICE: 256 << 10,
     INSPECTOR: 64 << 10,
+    DEBUG: 4 << 10,
     CLIENT_STATUS: 64 << 10,
 }
 """How many bytes a request may have; a subscription's have a setting."""
@@ -141,6 +145,7 @@ async def start_grpc(
     inspector: Inspector,
     status: ClientStatus,
     *,
+    debug: Debug,
     gate: Gate,
     grace: float,
     connections: ConnectionLimits,
@@ -158,6 +163,7 @@ async def start_grpc(
     health = HealthServicer()
     server.add_generic_rpc_handlers((*ads.handlers(), *reports.handlers()))
     inspector_pb2_grpc.add_InspectorServicer_to_server(inspector, server)
+    debug_pb2_grpc.add_DebugServicer_to_server(debug, server)
     csds_pb2_grpc.add_ClientStatusDiscoveryServiceServicer_to_server(status, server)
     health_pb2_grpc.add_HealthServicer_to_server(health, server)
     reflection.enable_server_reflection(
@@ -165,6 +171,7 @@ async def start_grpc(
             *SERVICES,
             REPORTS_SERVICE,
             INSPECTOR,
+            DEBUG,
             CLIENT_STATUS,
             HEALTH,
             reflection.SERVICE_NAME,
@@ -173,7 +180,7 @@ async def start_grpc(
     )
     numbers = ports.bind(server)
     await server.start()
-    for service in ("", *SERVICES, REPORTS_SERVICE, INSPECTOR, CLIENT_STATUS):
+    for service in ("", *SERVICES, REPORTS_SERVICE, INSPECTOR, DEBUG, CLIENT_STATUS):
         await health.set(service, health_pb2.HealthCheckResponse.SERVING)
     try:
         yield numbers

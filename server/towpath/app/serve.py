@@ -18,6 +18,7 @@ from towpath import __version__
 from towpath.access import Gate
 from towpath.access.doorkeeper import Doorkeeper, Room
 from towpath.admin.csds import ClientStatus
+from towpath.admin.debug import Debug
 from towpath.admin.http import HttpEndpoints
 from towpath.admin.http_port import http_port
 from towpath.admin.inspector import Inspector
@@ -173,6 +174,13 @@ async def serve(
                 settings.access.local_address,
             )
             inspector, status = Inspector(hub, flows), ClientStatus(hub)
+            debug = Debug(
+                metrics=metrics,
+                version=__version__,
+                settings=settings.texts,
+                level=settings.process.log_level,
+                started_at=time.time(),
+            )
             grace = settings.process.shutdown_grace
             numbers = await served.enter_async_context(
                 start_grpc(
@@ -181,6 +189,7 @@ async def serve(
                     reports,
                     inspector,
                     status,
+                    debug=debug,
                     gate=gate,
                     grace=grace,
                     connections=settings.connections,

@@ -22,6 +22,7 @@ from towpath.cli.serve import serve
 from towpath.cli.sidecars import sidecars
 from towpath.cli.status import status
 from towpath.cli.suggest import suggest
+from towpath.cli.support import support
 from towpath.cli.uninstall import uninstall
 from towpath.cli.upgrade import upgrade
 from towpath.cli.version import version
@@ -34,8 +35,21 @@ def main() -> None:
 
 
 for command in (
-    *(serve, render, injection, explain, diff, observe, audit, suggest, problems, status, sidecars),
-    *(install, upgrade, uninstall, namespace, check, version),
+    *(
+        serve,
+        render,
+        injection,
+        explain,
+        diff,
+        observe,
+        audit,
+        suggest,
+        problems,
+        status,
+        sidecars,
+        support,
+    ),
+    *(install, upgrade, uninstall, namespace, check, version, support),
     *(bootstrap, certificates, demo_certs),
 ):
     main.add_command(command)

@@ -39,6 +39,15 @@ class Settings:
                 "tokens are judged by"
             )
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """Every setting as text, by its name; none is a secret."""
+        return {
+            one.name: str(getattr(getattr(self, name), one.name))
+            for name, group in groups().items()
+            for one in declared(group)
+        }
+
     @classmethod
     def of(cls, **values: Any) -> Settings:
         """With these values, by the settings' names. Raises SettingsError if one is not allowed."""

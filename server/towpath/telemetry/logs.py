@@ -14,9 +14,11 @@ from typing import TextIO
 from pythonjsonlogger.json import JsonFormatter
 
 from towpath.model.text import printable
+from towpath.telemetry.recent import RecentLines
 
 log = logging.getLogger(__name__)
 
+LEVELS = ("debug", "info", "warning", "error")
 OURS = ("towpath", "towpath_client")
 """The loggers that the level is for; of other libraries only warnings are of interest."""
 
@@ -61,18 +63,32 @@ def configure(*, level: str, form: str, stream: TextIO = sys.stderr) -> None:
     formatter.default_time_format = "%Y-%m-%dT%H:%M:%S"
     formatter.default_msec_format = "%s.%03dZ"
     handler.setFormatter(formatter)
+    recent = RecentLines()
+    recent.setFormatter(formatter)
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [handler, recent]
     root.setLevel(logging.WARNING)
-    for name in OURS:
-        logging.getLogger(name).setLevel(level.upper())
+    _apply(level)
 
 
-def toggle_debug(level: str) -> None:
-    """Log at debug from now on, or, if that is so already, at *level* again."""
-    to_debug = logging.getLogger(OURS[0]).level != logging.DEBUG
-    new = "debug" if to_debug else level
-    # Said at the more talkative of the two, so that it is always to be read.
-    log.log(logging.getLogger(OURS[0]).level, "the log level is %s from now on", new)
+def level() -> str:
+    """Events of this level, and of more important ones, are logged now."""
+    return logging.getLevelName(logging.getLogger(OURS[0]).level).lower()
+
+
+def set_level(new: str) -> None:
+    """Log events of one of `LEVELS`, and of more important ones, from now on."""
+    before = logging.getLogger(OURS[0]).level
+    # Said at the more important of the two, so that it is always to be read.
+    log.log(max(before, logging.getLevelName(new.upper())), "the log level is %s from now on", new)
+    _apply(new)
+
+
+def toggle_debug(usual: str) -> None:
+    """Log at debug from now on, or, if that is so already, at *usual* again."""
+    set_level("debug" if level() != "debug" else usual)
+
+
+def _apply(new: str) -> None:
     for name in OURS:
         logging.getLogger(name).setLevel(new.upper())
