@@ -127,6 +127,22 @@ def test_a_certificate_of_another_is_nobodys(name: str) -> None:
     assert Code.MISSING_SOURCE in {problem.code for problem in problems(mesh)}
 
 
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("curl.shop.any.domain", False),
+        ("spiffe://any/ns/shop/sa/curl", False),
+        ("curl.away", True),
+        ("spiffe://any/ns/away/sa/curl", True),
+    ],
+)
+def test_without_an_authority_only_the_namespace_is_looked_at(name: str, *, said: bool) -> None:
+    mesh = _mesh(ingress_backend("x", TLS, principals=(name,)))
+
+    assert () == _let_in(mesh)[8080]
+    assert said == (Code.MISSING_SOURCE in {problem.code for problem in problems(mesh)})
+
+
 def test_addresses_that_are_gone_open_a_certificate_to_nobody() -> None:
     policy = ingress_backend("x", TLS, principals=("curl.shop",))
     mesh = with_authority(_mesh(replace(policy, addressed=True)))
