@@ -70,7 +70,7 @@ def trust(*, osm_namespace: str, kubeconfig: Path | None, context: str) -> None:
 
 @rotate.command()
 @namespace_option
-@setting_options("kubeconfig", "context")
+@setting_options("kubeconfig", "context", "mesh_name")
 @server_option()
 @further_option
 def sign(
@@ -78,6 +78,7 @@ def sign(
     osm_namespace: str,
     kubeconfig: Path | None,
     context: str,
+    mesh_name: str,
     server: Server,
     further: tuple[str, ...],
 ) -> None:
@@ -91,13 +92,14 @@ def sign(
         _all_replicas(server, further, lambda one: _trusts(one, root), text)
         return rotation.sign(entries, clock=utc_now)
 
-    _change(osm_namespace, kubeconfig, context, step, servers=1 + len(further))
+    servers = 1 + len(further)
+    _change(osm_namespace, kubeconfig, context, step, servers=servers, mesh_name=mesh_name)
     click.echo(AFTER_SIGN)
 
 
 @rotate.command()
 @namespace_option
-@setting_options("kubeconfig", "context")
+@setting_options("kubeconfig", "context", "mesh_name")
 @server_option()
 @further_option
 def drop(
@@ -105,6 +107,7 @@ def drop(
     osm_namespace: str,
     kubeconfig: Path | None,
     context: str,
+    mesh_name: str,
     server: Server,
     further: tuple[str, ...],
 ) -> None:
@@ -121,7 +124,8 @@ def drop(
         _all_replicas(server, further, lambda one: _shows(one, root), text)
         return dropped
 
-    _change(osm_namespace, kubeconfig, context, step, servers=1 + len(further))
+    servers = 1 + len(further)
+    _change(osm_namespace, kubeconfig, context, step, servers=servers, mesh_name=mesh_name)
     click.echo(AFTER_DROP)
 
 
@@ -132,9 +136,10 @@ def _change(
     step: Callable[[Entries, Trust], Entries],
     *,
     servers: int = 0,
+    mesh_name: str = "",
 ) -> None:
-    """Take a step with the Secret, by what pods trust; *servers* is how many it asks for their
-    sidecars.
+    """Take a step with the Secret, by what pods of the mesh trust; *servers* is how many it asks
+    for their sidecars.
     """
     from towpath.ca.mesh_authority import NoAuthority, change_secret
     from towpath.ca.rotation import TooEarly
@@ -148,7 +153,7 @@ def _change(
                 f"{running} replicas serve sidecars, and {servers} would be asked: give the "
                 "addresses of the others by --further, or scale to one"
             )
-        pods = await pods_trust(api) if servers else {}
+        pods = await pods_trust(api, mesh_name) if servers else {}
         await change_secret(api, namespace, lambda entries: step(entries, pods))
 
     try:

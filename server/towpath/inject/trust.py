@@ -16,7 +16,7 @@ from towpath.install.objects import listed
 from towpath.kubeapi.client import KubeApi
 from towpath.kubeapi.paths import COLLECTIONS
 from towpath.model.names import Kind
-from towpath.sources.decode.core import ENDED
+from towpath.sources.decode.core import ENDED, MONITORED_BY
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -25,15 +25,22 @@ Trust = Mapping[str, tuple["x509.Certificate", ...]]
 """Roots by the pod that has them (`<namespace>/<name>`)."""
 
 
-async def pods_trust(api: KubeApi) -> Trust:
-    """Of every injected pod of the cluster that has not ended; nothing where that cannot be read.
+async def pods_trust(api: KubeApi, mesh_name: str) -> Trust:
+    """Of every injected pod of that mesh's namespaces that has not ended; nothing where that cannot
+    be read.
 
-    Pods without a bootstrap of ours are not among them.
+    Pods without a bootstrap of ours are not among them, nor are those of other namespaces, whose
+    people could else keep a mesh from another authority.
     """
+    selector = {"labelSelector": f"{MONITORED_BY}={mesh_name}"}
+    namespaces = await listed(api, COLLECTIONS[Kind.NAMESPACE], selector)
+    monitored = {namespace["metadata"]["name"] for namespace in namespaces}
     pods = await listed(api, COLLECTIONS[Kind.POD], {"labelSelector": MARK})
     roots = {}
     for pod in pods:
         metadata = pod["metadata"]
+        if metadata["namespace"] not in monitored:
+            continue
         bootstrap = (metadata.get("annotations") or {}).get(BOOTSTRAP)
         if bootstrap is not None and (pod.get("status") or {}).get("phase") not in ENDED:
             roots[f"{metadata['namespace']}/{metadata['name']}"] = _roots(bootstrap)

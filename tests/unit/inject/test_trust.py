@@ -25,13 +25,18 @@ class _Api:
         self._pods = pods
 
     async def get(self, path: str, query: dict[str, str]) -> bytes:
+        if path == "/api/v1/namespaces":
+            assert query == {"labelSelector": "openservicemesh.io/monitored-by=osm"}
+            return json.dumps({"items": [{"metadata": {"name": "shop"}}]}).encode()
         assert ("/api/v1/pods", {"labelSelector": "openservicemesh.io/mtls"}) == (path, query)
         return json.dumps({"items": self._pods}).encode()
 
 
-def _pod(name: str, bootstrap: str | None, *, phase: str = "Running") -> dict[str, Any]:
+def _pod(
+    name: str, bootstrap: str | None, *, phase: str = "Running", in_namespace: str = "shop"
+) -> dict[str, Any]:
     annotations = {} if bootstrap is None else {BOOTSTRAP: bootstrap}
-    metadata = {"namespace": "shop", "name": name, "annotations": annotations}
+    metadata = {"namespace": in_namespace, "name": name, "annotations": annotations}
     return {"metadata": metadata, "status": {"phase": phase}}
 
 
@@ -45,9 +50,10 @@ async def test_each_injected_pod_has_the_roots_of_its_bootstrap() -> None:
         _pod("both", _bootstrap(pem(NEW, OLD))),
         _pod("ended", _bootstrap(pem(OLD)), phase="Succeeded"),
         _pod("by-hand", None),
+        _pod("elsewhere", "junk", in_namespace="other"),
     )
     expected = {"shop/old": (OLD,), "shop/both": (NEW, OLD)}
-    assert expected == await pods_trust(cast("KubeApi", api))
+    assert expected == await pods_trust(cast("KubeApi", api), "osm")
 
 
 @pytest.mark.parametrize(
@@ -66,4 +72,4 @@ async def test_each_injected_pod_has_the_roots_of_its_bootstrap() -> None:
 async def test_a_pod_whose_bootstrap_says_nothing_trusts_nobody(bootstrap: str) -> None:
     api = _Api(_pod("odd", bootstrap), _pod("new", _bootstrap(pem(NEW))))
 
-    assert {"shop/odd": (), "shop/new": (NEW,)} == await pods_trust(cast("KubeApi", api))
+    assert {"shop/odd": (), "shop/new": (NEW,)} == await pods_trust(cast("KubeApi", api), "osm")
