@@ -32,6 +32,12 @@ def main() -> None:
     command()
 
 
+def plugin() -> None:
+    """`kubectl-towpath`, which kubectl runs as `kubectl towpath`."""
+    sys.argv[0] = "kubectl towpath"
+    main()
+
+
 def osm() -> None:
     """`osm`: the same, unless another `osm` is on PATH and nobody has said that ours is meant."""
     others = other_osm(os.environ.get("PATH", "").split(os.pathsep))

@@ -89,7 +89,7 @@ def test_the_inspector_names_each_envoy_with_what_it_acknowledged(bookstore: Rig
         assert done.returncode == 0, done.stderr
         return {
             sidecar["nodeId"]: {
-                delivery["sent"]["version"] == delivery.get("acknowledged", {}).get("version")
+                delivery["sent"]["version"] == (delivery["acknowledged"] or {}).get("version")
                 for delivery in sidecar["deliveries"]
             }
             for sidecar in json.loads(done.stdout)["sidecars"]

@@ -300,11 +300,11 @@ async def test_people_see_who_logged_in_with_what_and_until_when(
         for stream in (by_token, by_certificate):
             await stream.say(LISTENER)
             await stream.hear()
-        command = ("sidecars", "--server", f"unix:{plane.local_socket}")
+        command = ("sidecars", "--server", f"unix:{plane.local_socket}", "-o", "wide")
         shown = await asyncio.to_thread(CliRunner().invoke, main, command)
 
     assert 0 == shown.exit_code, shown.output
-    heading, *rows = (line.split() for line in shown.output.splitlines())
+    heading, *rows = (line.split() for line in shown.stdout.splitlines())
     columns = [heading.index(name) for name in ("IDENTITY", "CREDENTIAL", "UNTIL")]
     expires_at = certificate_of(own).not_valid_after_utc
     until = f"{datetime.fromtimestamp(exp, UTC) + LEEWAY:%Y-%m-%dT%H:%M:%SZ}"

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,10 +21,13 @@ from support.kube.following import following, until_name
 from support.kube.node import Node
 from support.kube.replica import Replica
 from support.kube.shared import apply_demo_mesh
+from support.pages import commands
 from towpath.cli import main
 
 pytestmark = pytest.mark.kube
 
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "cli.md"
 NAMESPACE = "osm-system"
 FORWARDER = list(
     yaml.safe_load_all("""
@@ -61,6 +65,19 @@ class Installed:
         """What somebody types who has these rights, and a kubeconfig."""
         environment = {"KUBECONFIG": str(self.cluster.kubeconfig(identity))}
         return CliRunner(env=environment).invoke(main, arguments)
+
+    def typed(self, line: str) -> subprocess.CompletedProcess[str]:
+        """A line of a page, in a shell with everything on PATH."""
+        path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
+        environment = {"PATH": path, "KUBECONFIG": str(self.cluster.kubeconfig())}
+        return subprocess.run(
+            ["bash", "-o", "pipefail", "-c", line],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=environment,
+            cwd=ROOT,
+        )
 
     def refused(self, *arguments: str) -> tuple[int, str]:
         """The exit code and the error, typed in a process of its own: aiohttp tells nobody when it
@@ -127,7 +144,7 @@ async def test_sidecars_of_every_replica_are_in_one_table_and_policies_count_the
         table = await asyncio.to_thread(installed.towpath, "sidecars")
         status = await asyncio.to_thread(installed.towpath, "status", "-o", "json")
 
-    assert (0, "") == (table.exit_code, table.stderr)
+    assert (0, "2 sidecars: 2 ok\n") == (table.exit_code, table.stderr)
     rows = {line.split()[0] for line in table.stdout.splitlines()}
     assert {"NODE", "curl.curl", "curl-2.curl"} <= rows
     (policy,) = json.loads(status.stdout)["policies"]
@@ -136,6 +153,26 @@ async def test_sidecars_of_every_replica_are_in_one_table_and_policies_count_the
         policy["affectedSidecars"],
         policy["acknowledgedSidecars"],
     )
+
+
+async def test_what_the_page_has_typed_does_what_it_says(installed: Installed) -> None:
+    first, second = installed.replicas.values()
+    installed.cluster.apply(egress("out", (80, "http"), hosts=["httpbin.org"]))
+    for replica in installed.replicas.values():
+        await asyncio.to_thread(until_name, replica, "httpbin.org:80")
+    typed = commands(PAGE)
+    async with (
+        following(first.socket, "curl.curl", "delta", first),
+        following(second.socket, "curl-2.curl", "sotw", second),
+    ):
+        await asyncio.to_thread(first.wait_accepted, "curl.curl")
+        await asyncio.to_thread(second.wait_accepted, "curl-2.curl")
+        for one in typed:
+            done = await asyncio.to_thread(installed.typed, one.command)
+            assert one.exit_code == done.returncode, f"{one.command}: {done.stdout}{done.stderr}"
+            assert one.prints(done.stdout), f"{one.command}: {done.stdout}{done.stderr}"
+
+    assert {"sidecars", "status", "completion"} <= {one.command.split()[1] for one in typed}
 
 
 def test_problems_and_explanations_come_the_same_way(installed: Installed) -> None:
@@ -177,7 +214,7 @@ def test_a_replica_that_is_not_ready_or_does_not_answer_is_named(installed: Inst
     dead = installed.towpath("sidecars")
     installed.node.remove(third)
 
-    assert (2, f"{second}: no answer: the pod is not ready yet\n") == (
+    assert (2, f"{second}: no answer: the pod is not ready yet\n0 sidecars\n") == (
         unready.exit_code,
         unready.stderr,
     )

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import click
-from google.protobuf.json_format import MessageToDict
 
 from towpath.app import Offline
 from towpath.cli.folder import MESH, OR_ELSE, offline
+from towpath.cli.messages import document
 from towpath.cli.place import Place, folder_or_place_options
 from towpath.cli.replicas import replicas_of
 from towpath.cli.server import NoAnswer
@@ -65,7 +65,7 @@ def explain(
     else:
         response = _offline(request, offline(manifests, or_else=OR_ELSE, **mesh))
     as_json = output == "json"
-    click.echo(json.dumps(MessageToDict(response), indent=2) if as_json else _text(response))
+    click.echo(json.dumps(document(response), indent=2) if as_json else _text(response))
     raise SystemExit(0 if response.allowed else 1)
 
 

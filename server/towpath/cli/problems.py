@@ -73,7 +73,7 @@ def problems(
     output: str,
     **mesh: str,
 ) -> None:
-    """List the problems of a folder of manifests, or of the objects that a control plane has read.
+    """List the problems of a folder of manifests, or of what a control plane has read.
 
     A folder is taken for a repository: what only a cluster makes (addresses of Services, pods,
     EndpointSlices, a MeshConfig, namespaces) is assumed where it is missing, with a note. A control

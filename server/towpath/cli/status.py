@@ -1,58 +1,86 @@
-"""`towpath status`: what has become of each policy on a running server."""
+"""`towpath status`: what has become of each policy."""
 
 from __future__ import annotations
 
-import json
+from collections import Counter
+from collections.abc import Sequence
 
 import click
-from google.protobuf.json_format import MessageToDict
 
+from towpath.cli.listing import Cell, Column, Listing, listing_options, show, summary_of
+from towpath.cli.messages import document
 from towpath.cli.place import Place, place_options
-from towpath.cli.replicas import replicas_of
-from towpath.cli.table import print_line, print_table
+from towpath.cli.replicas import Replicas, replicas_of
 from towpath.cli.together import policies_together
 from towpath.model.names import ObjectRef
 from towpath.model.problem import problem_line
 from towpath_api.v1 import inspector_pb2 as pb
 
-HEADINGS = ("KIND", "NAME", "ACCEPTED", "CONFLICT", "SIDECARS", "PROBLEMS")
+COLUMNS = (
+    *(Column("KIND"), Column("NAME"), Column("ACCEPTED"), Column("CONFLICT"), Column("SIDECARS")),
+    *(Column("REJECTING", wide=True), Column("PROBLEMS")),
+)
 
 
 @click.command()
 @place_options
-@click.option("-o", "--output", type=click.Choice(("table", "json")), default="table")
-def status(place: Place, output: str) -> None:
-    """List the policies of a running server, and the objects that they refer to.
+@listing_options
+def status(place: Place, output: str, *, watch: bool) -> None:
+    """List the policies of the control plane, and the objects that they refer to.
 
     SIDECARS: how many of the connected sidecars that are concerned have acknowledged its current
-    version. Below the table: what is ignored, and why.
+    version, on all replicas. Below the table: what is ignored, and why.
+
+    Exit code 0: every replica has answered; 2: one has not, and standard error says why.
     """
     with replicas_of(place) as replicas:
-        answers = replicas.ask(lambda stub: stub.ListPolicies, pb.ListPoliciesRequest())
-    answer = pb.ListPoliciesResponse(policies=policies_together(answers.messages.values()))
-    if output == "json":
-        click.echo(json.dumps(MessageToDict(answer), indent=2))
-    else:
-        _print(answer)
+        show(lambda: _listing(replicas), output, watch=watch)
+
+
+def _listing(replicas: Replicas) -> Listing:
+    answers = replicas.ask(lambda stub: stub.ListPolicies, pb.ListPoliciesRequest())
     answers.warn()
-    raise SystemExit(answers.exit_code)
+    policies = policies_together(answers.messages.values())
+    counts = Counter(_state(one) for one in policies)
+    return Listing(
+        COLUMNS,
+        [_row(policy) for policy in policies],
+        [f"{one.kind}/{one.namespace}/{one.name}" for one in policies],
+        {
+            "policies": [document(policy) for policy in policies],
+            "unanswered": dict(answers.faults),
+        },
+        [_line(policy, problem) for policy in policies for problem in policy.problems],
+        summary_of(len(policies), "policy", counts),
+        answers.exit_code,
+    )
 
 
-def _print(answer: pb.ListPoliciesResponse) -> None:
-    print_table(HEADINGS, [_row(policy) for policy in answer.policies])
-    for policy in answer.policies:
-        for problem in policy.problems:
-            ref = ObjectRef(policy.kind, policy.namespace, policy.name)
-            field, reason, message = problem.field, problem.reason, problem.message
-            print_line(problem_line(ref, field, reason, message, problem.source))
+def _state(policy: pb.PolicyStatus) -> str:
+    if not policy.accepted:
+        return "not accepted"
+    if policy.rejecting_sidecars:
+        return "rejected"
+    waits = policy.acknowledged_sidecars < policy.affected_sidecars
+    return "waiting" if waits else "accepted"
 
 
-def _row(policy: pb.PolicyStatus) -> tuple[str, ...]:
+def _line(policy: pb.PolicyStatus, problem: pb.Problem) -> str:
+    ref = ObjectRef(policy.kind, policy.namespace, policy.name)
+    return problem_line(ref, problem.field, problem.reason, problem.message, problem.source)
+
+
+def _row(policy: pb.PolicyStatus) -> Sequence[Cell | str]:
+    waits = policy.acknowledged_sidecars < policy.affected_sidecars
+    problems = len(policy.problems)
     return (
         policy.kind,
         f"{policy.namespace}/{policy.name}",
-        "yes" if policy.accepted else "no",
-        "yes" if policy.in_conflict else "no",
-        f"{policy.acknowledged_sidecars}/{policy.affected_sidecars}",
-        str(len(policy.problems)),
+        Cell("yes", "good") if policy.accepted else Cell("no", "bad"),
+        Cell("yes", "bad") if policy.in_conflict else "no",
+        Cell(
+            f"{policy.acknowledged_sidecars}/{policy.affected_sidecars}", "pending" if waits else ""
+        ),
+        Cell(str(policy.rejecting_sidecars), "bad" if policy.rejecting_sidecars else ""),
+        Cell(str(problems), "pending" if problems else ""),
     )
