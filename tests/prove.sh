@@ -12,7 +12,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 BIN=$PWD/.venv/bin
-ALL=(properties searches egress targets silence mtls xds clients pipy)
+ALL=(properties searches egress targets switch silence mtls xds clients pipy)
 left_out=()
 failed=()
 
@@ -23,6 +23,11 @@ properties() { # ten times the examples of the gate, the same in every run
 searches() { make --no-print-directory search-properties TIMES="${TIMES:-10}"; }
 egress() { make --no-print-directory fuzz-egress CASES="${CASES:-10000}" SEED="${SEED:-1}"; }
 targets() { make --no-print-directory fuzz-targets CASES="${CASES:-1000}" SEED="${SEED:-1}"; }
+switch() { # permissive mode off and on again, 20 times, under load
+  tests/system.sh dataplane
+  TOWPATH_TEST_TOGGLES=20 TOWPATH_REQUIRE_DATAPLANE=1 \
+    "$BIN/python" -m pytest --quiet -s tests/dataplane/test_shadow.py
+}
 silence() { # streams and connections that say nothing for longer than Envoy's defaults allow
   tests/system.sh dataplane
   TOWPATH_REQUIRE_DATAPLANE=1 "$BIN/python" -m pytest --quiet tests/dataplane/prove_silence.py
@@ -38,7 +43,7 @@ pipy() { TOWPATH_REQUIRE_PIPY=1 "$BIN/python" -m pytest --quiet tests/pipy; }
 missing() { # missing PHASE: what this machine lacks for it, in words; nothing if it lacks nothing
   local tool
   case $1 in
-    egress | targets | silence | mtls) [ "$(id -u)" = 0 ] || echo "it needs root" ;;
+    egress | targets | switch | silence | mtls) [ "$(id -u)" = 0 ] || echo "it needs root" ;;
     clients)
       for tool in go mvn npm cargo; do
         command -v "$tool" >/dev/null || { echo "there is no $tool"; return; }

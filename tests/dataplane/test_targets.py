@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -13,15 +12,14 @@ from support.dataplane.mesh import WITH_A_SERVICE, Manifests
 from support.dataplane.netns import Namespace
 from support.dataplane.network import POD_ADDRESSES
 from support.dataplane.rig import Rig
+from support.dataplane.targets import SERVICE, allow, ask, group, target
 from support.dataplane.wait import equals
 
 pytestmark = pytest.mark.dataplane
 
-SERVICE, POD = "10.96.0.20", POD_ADDRESSES["bookstore-0"]
+POD = POD_ADDRESSES["bookstore-0"]
 THIEF = "bookstore-1"
 BANNERS = 91
-
-Document = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -212,34 +210,6 @@ def test_passthrough_never_carries_what_is_refused_in_the_mesh(shop: Rig) -> Non
     assert 403 == direct(shop.client, "/").status
 
 
-def group(name: str, path: str, methods: list[str] | None = None) -> Document:
-    match = {"name": "only", "pathRegex": path, "methods": methods or ["*"]}
-    return {
-        "apiVersion": "specs.smi-spec.io/v1alpha4",
-        "kind": "HTTPRouteGroup",
-        "metadata": {"name": name, "namespace": "bookstore"},
-        "spec": {"matches": [match]},
-    }
-
-
-def target(name: str, source: str, rule: str, *, kind: str = "HTTPRouteGroup") -> Document:
-    account = {"kind": "ServiceAccount", "name": source, "namespace": "curl"}
-    return {
-        "apiVersion": "access.smi-spec.io/v1alpha3",
-        "kind": "TrafficTarget",
-        "metadata": {"name": name, "namespace": "bookstore"},
-        "spec": {
-            "destination": {"kind": "ServiceAccount", "name": "bookstore"},
-            "sources": [account],
-            "rules": [{"kind": kind, "name": rule}],
-        },
-    }
-
-
-def allow(rig: Rig, *documents: Mapping[str, Any]) -> None:
-    rig.manifests.apply(*map(dict, documents))
-
-
 def called(pod: Namespace, path: str, *options: str) -> Curl:
     """A call of the service, through the sidecar of the client."""
     return curl(pod, f"http://{SERVICE}{path}", *options)
@@ -255,9 +225,3 @@ def until(rig: Rig, pod: Namespace, path: str, status: int, *, host: str = "") -
     rig.sidecars["bookstore-0"].until(
         lambda: curl(pod, url).status, equals(status), what=f"{url} gives {status}"
     )
-
-
-def ask(connection: Any) -> bytes:
-    """The first line of the answer to one request on a connection that stays open."""
-    connection.sendall(b"GET / HTTP/1.1\r\nhost: bookstore\r\n\r\n")
-    return bytes(connection.recv(4096).partition(b"\r\n")[0])

@@ -35,6 +35,7 @@ def _with(mesh: Mesh, manifests: str) -> Mesh:
             osm_namespace=mesh.osm_namespace,
             cross_namespace_egress=mesh.cross_namespace_egress,
             outside_endpoints=mesh.outside_endpoints,
+            shadow_targets=mesh.shadow_targets,
         ),
         on_change=lambda: None,
     )

@@ -130,12 +130,20 @@ def read_reports(
     source: Account | None,
     since: datetime | None,
     paths: bool = False,
+    refusals: bool = False,
 ) -> Reading | LiveReading:
     """Read the log if there is one, else ask the server, which knows more pods than a folder."""
     if access_log is not None:
         later = server is not None
         return read_log(
-            access_log, mesh, account=account, source=source, since=since, paths=paths, later=later
+            access_log,
+            mesh,
+            account=account,
+            source=source,
+            since=since,
+            paths=paths,
+            later=later,
+            refusals=refusals,
         )
     refuse_beside("no --access-log", "account", "paths", reason="a server keeps no paths")
     if server is None:
@@ -152,17 +160,19 @@ def read_log(
     since: datetime | None,
     paths: bool = False,
     later: bool = False,
+    refusals: bool = False,
 ) -> Reading:
     """Read the log to its end; UsageError if the file cannot be read.
 
     Only reports of *source* are kept, and if *later* somebody else knows more pods, those of pods
-    that are not known.
+    that are not known. With *refusals* they are of what was refused inside the mesh, or would be.
     """
     reader = AccessLog(
         account_of=mesh.account_at if mesh else lambda _: None,
         inside=mesh.inside if mesh else lambda _address, _port: False,
         account=account,
         paths=paths,
+        refusals=refusals,
     )
     reading = Reading()
     sources = (source, None) if later else (source,)

@@ -17,6 +17,7 @@ MESH = (
     "osm_namespace",
     "cross_namespace_egress",
     "outside_endpoints",
+    "shadow_targets",
 )
 OR_ELSE = ", or --server, or a kubeconfig of a cluster"
 ONE_ANSWERS = "a running server answers by its own settings"

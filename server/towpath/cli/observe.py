@@ -39,6 +39,11 @@ Row = tuple[Flow, Tally, tuple[str, ...]]
 @setting_options(*MESH)
 @server_option()
 @log_options
+@click.option(
+    "--inside",
+    is_flag=True,
+    help="What TrafficTargets refuse inside the mesh, or would refuse without permissive mode.",
+)
 @click.option("--denied", is_flag=True, help="Only what was refused.")
 @click.option("--paths", is_flag=True, help="Also the paths of HTTP requests, without queries.")
 @click.option("--watch", is_flag=True, help="Go on with what is reported to the server.")
@@ -51,6 +56,7 @@ def observe(
     account: Account | None,
     source: Account | None,
     since: datetime | None,
+    inside: bool,
     denied: bool,
     paths: bool,
     watch: bool,
@@ -64,8 +70,13 @@ def observe(
     reports, or from a log (--access-log). A line of a log names its pod by address: --manifests
     says whose pod that is, and which policies allow what the log itself does not name; --account
     says it for the log of one sidecar. No path and no header is kept.
+
+    With --inside the log is that of called pods, FROM is who called, and TO the service account of
+    the pod.
     """
     if access_log is None:
+        if inside:
+            raise click.UsageError("--inside needs --access-log: no such report comes to a server")
         refuse_beside("no --access-log", *MESH, reason=ONE_ANSWERS)
     else:
         reason = "a log is read without a server, to its end"
@@ -82,9 +93,11 @@ def observe(
         source=source,
         since=since,
         paths=paths,
+        refusals=inside,
     )
+    judge = None if inside else folder
     rows = [
-        (flow, tally, folder.policies(flow, tally.counts) if folder else flow.policies)
+        (flow, tally, judge.policies(flow, tally.counts) if judge else flow.policies)
         for flow, tally in sorted(reading.flows, key=flow_order)
         if not denied or flow.verdict is Verdict.DENY
     ]

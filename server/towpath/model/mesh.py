@@ -53,20 +53,22 @@ class MeshScope:
     `mesh_name` is the value of the monitored-by label that makes a namespace ours;
     `osm_namespace` is where the MeshConfig lives; `cross_namespace_egress` says whether an Egress
     may select service accounts of other namespaces, `outside_endpoints` whether a Service without
-    a selector may lead to addresses that are not pods.
+    a selector may lead to addresses that are not pods, `shadow_targets` whether sidecars count in
+    permissive mode what TrafficTargets would refuse.
     """
 
     mesh_name: str
     osm_namespace: str
     cross_namespace_egress: bool
     outside_endpoints: bool
+    shadow_targets: bool
 
 
 @dataclass(frozen=True)
 class Mesh:
     """All objects by key and by group, at one moment.
 
-    The first four fields are those of `MeshScope`; `sources` says where an object was read
+    The first five fields are those of `MeshScope`; `sources` says where an object was read
     (`mesh.yaml:12`), where that is known.
     """
 
@@ -74,6 +76,7 @@ class Mesh:
     osm_namespace: str
     cross_namespace_egress: bool
     outside_endpoints: bool
+    shadow_targets: bool
     objects: Mapping[ObjectKey, Object] = field(default_factory=dict)
     members: Mapping[GroupKey, Mapping[ObjectKey, Object]] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()

@@ -194,7 +194,8 @@ class InboundPort:
 
     `permits` is None where everything is let in from anyone; else what policies let in, and beside
     it the kubelet's requests in `health`. `ingress` is let in as well, in strict mode too.
-    `limits` hold for all of it alike.
+    `limits` hold for all of it alike. `shadow` is what policies would let in if they decided, which
+    is only counted; None where they do, or where nobody counts.
     """
 
     port: int
@@ -205,6 +206,7 @@ class InboundPort:
     health: tuple[Request, ...] = ()
     limits: RateLimits = RateLimits()
     ingress: tuple[Ingress, ...] = ()
+    shadow: tuple[Permit, ...] | None = None
 
     @property
     def tls_ingress(self) -> tuple[Ingress, ...]:

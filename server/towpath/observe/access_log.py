@@ -13,6 +13,7 @@ from datetime import datetime
 import msgspec
 
 from towpath.encode.envoy import names
+from towpath.encode.envoy.access_log import DENIED
 from towpath.model.addresses import is_ipv4
 from towpath.model.egress_plan import PASSTHROUGH
 from towpath.model.names import Account, Protocol
@@ -61,6 +62,7 @@ class LogRecord(msgspec.Struct):
     method: str | None = None
     path: str | None = None
     route_name: str | None = None
+    enforced: str | None = None
 
 
 _DECODER = msgspec.json.Decoder(LogRecord)
@@ -71,6 +73,8 @@ class AccessLog:
 
     *account_of* says whose pod has an address, *inside* what belongs to the mesh; where the pod is
     not known the sidecar is that of *account* (None: not known). Without *paths* none is kept.
+    With *refusals* they are of requests inside the mesh that were refused, or would be, and of
+    nothing else.
     """
 
     def __init__(
@@ -80,7 +84,9 @@ class AccessLog:
         inside: Inside = lambda _address, _port: False,
         account: Account | None = None,
         paths: bool = False,
+        refusals: bool = False,
     ) -> None:
+        self._refusals = refusals
         self._account_of = account_of
         self._inside = inside
         self._account = account
@@ -92,10 +98,33 @@ class AccessLog:
         connection whose requests have lines of their own. Raises Unusable.
         """
         record = _decoded(line)
+        if self._refusals:
+            return self._refusal(record)
         account, pod_address = self._pod(_text(record.downstream_remote_address))
         flow, address = read(record, account, pod_address, paths=self._paths)
         if flow is None or self._inside(address, flow.port):
             return None
+        return Report(_time(record.start_time), flow, address)
+
+    def _refusal(self, record: LogRecord) -> Report | None:
+        """Who called whom, as far as pods are known by their addresses."""
+        if record.log != "refusal":
+            return None
+        address, port = _address(record.downstream_local_address)
+        peer = _text(record.downstream_remote_address).rpartition(":")[0]
+        caller, called = self._account_of(peer), self._account_of(address) or self._account
+        enforced = _text(record.enforced) == DENIED
+        flow = Flow(
+            account=caller,
+            pod_address=peer if caller is None and is_ipv4(peer) else "",
+            host=str(called) if called else "",
+            address="" if called else address,
+            port=port,
+            protocol=Protocol.HTTP,
+            verdict=Verdict.DENY if enforced else Verdict.WOULD_DENY,
+            method=shorten(_text(record.method), LONGEST_TEXT),
+            path=_path(record) if self._paths else "",
+        )
         return Report(_time(record.start_time), flow, address)
 
     def _pod(self, peer: str) -> tuple[Account | None, str]:
@@ -116,6 +145,8 @@ def read(
     """The flow of a record, and the address that was dialled; no flow for what stays in the mesh or
     comes in, and for a connection whose requests have records of their own. Raises Unusable.
     """
+    if record.log == "refusal":
+        return None, ""
     if record.log not in ("connection", "request"):
         raise Unusable(_NOT_OURS)
     chain = _text(record.filter_chain_name)
@@ -174,7 +205,7 @@ def _request(
     route = _text(record.route_name)
     refused = route == names.REFUSED_ROUTE or not host or _not_routed(record)
     passthrough = _text(record.upstream_cluster) == PASSTHROUGH and not route
-    path = _text(record.path).partition("?")[0][:LONGEST_PATH] if paths else ""
+    path = _path(record) if paths else ""
     return Flow(
         account=account,
         pod_address=pod_address,
@@ -188,6 +219,10 @@ def _request(
         method=shorten(_text(record.method), LONGEST_TEXT),
         path=path,
     )
+
+
+def _path(record: LogRecord) -> str:
+    return _text(record.path).partition("?")[0][:LONGEST_PATH]
 
 
 def _decoded(line: bytes) -> LogRecord:

@@ -17,11 +17,14 @@ class Verdict(StrEnum):
 
     ALLOW = "allow"
     DENY = "deny"
+    WOULD_DENY = "would deny"
+    """Inside the mesh alone, in permissive mode: let in, but TrafficTargets would refuse it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Flow:
-    """Connections or requests of one service account to one place outside the mesh.
+    """Connections or requests of one service account to one place outside the mesh; or inside it,
+    that were refused or would be, and then `host` is the service account of the called pod.
 
     `account` is None where it is not known whose sidecar reports; then `pod_address` says which
     pod's it is, and is "" otherwise. `host` is the name that the client gave, in lower case, and

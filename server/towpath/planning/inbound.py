@@ -16,7 +16,7 @@ from towpath.model.problem import Problem
 from towpath.model.workloads import Pod, Probe, Service, ServicePort
 from towpath.planning.config import config, tls_parameters
 from towpath.planning.identity import identity_of, mode
-from towpath.planning.inmesh.grants import by_policies, permits
+from towpath.planning.inmesh.grants import by_policies, counts_refusals, permits
 from towpath.planning.inmesh.ingress import ingress
 from towpath.planning.inmesh.settings import limiting
 
@@ -58,13 +58,20 @@ def lets_in(mesh: Mesh) -> bool:
 def _open(mesh: Mesh, pod: Pod) -> Iterable[InboundPort]:
     """The ports that services lead to; where policies decide, with what these let in."""
     # Each switch by a query of its own: the others concern no pod.
-    if mesh.query(lets_in):
-        yield from _of_services(mesh, pod)
-    elif mesh.query(by_policies):
-        health = {port.port: port.probes or () for port in _probed(pod)}
-        for port in _of_services(mesh, pod):
-            granted = mesh.query(permits, pod.account, port.port, port.protocol)
-            yield replace(port, permits=granted, health=health.get(port.port, ()))
+    decides, counts = mesh.query(by_policies), mesh.query(counts_refusals)
+    if not decides and not mesh.query(lets_in):
+        return
+    health = {port.port: port.probes or () for port in _probed(pod)} if decides or counts else {}
+    for port in _of_services(mesh, pod):
+        if not decides and not (counts and port.protocol is Protocol.HTTP):
+            yield port
+            continue
+        granted = mesh.query(permits, pod.account, port.port, port.protocol)
+        probes = health.get(port.port, ())
+        if decides:
+            yield replace(port, permits=granted, health=probes)
+        else:
+            yield replace(port, shadow=granted, health=probes)
 
 
 def _of_services(mesh: Mesh, pod: Pod) -> Iterator[InboundPort]:

@@ -77,6 +77,11 @@ class MeshSettings(Group):
         "Whether the EndpointSlices of a Service without a selector may contain addresses that are "
         "not pods, and so lead out of the mesh.",
     )
+    shadow_targets: bool = setting(
+        True,  # noqa: FBT003 - a default
+        "In permissive mode, have sidecars count which requests TrafficTargets would refuse; "
+        "without a TrafficTarget they count nothing.",
+    )
 
     @property
     def scope(self) -> MeshScope:
@@ -86,4 +91,5 @@ class MeshSettings(Group):
             osm_namespace=self.osm_namespace,
             cross_namespace_egress=self.cross_namespace_egress == "allow",
             outside_endpoints=self.outside_endpoints == "allow",
+            shadow_targets=self.shadow_targets,
         )

@@ -31,6 +31,7 @@ class Store:
             osm_namespace=scope.osm_namespace,
             cross_namespace_egress=scope.cross_namespace_egress,
             outside_endpoints=scope.outside_endpoints,
+            shadow_targets=scope.shadow_targets,
         )
         self._on_change = on_change
         self._objects: dict[ObjectKey, Object] = {}

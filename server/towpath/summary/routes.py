@@ -34,16 +34,24 @@ def virtual_hosts(message: Any) -> Iterator[str]:
 
 
 def _allows(host: Any) -> str:
-    """The policies of RBAC, any of which may allow a request; everything is not worth a word."""
+    """The policies of RBAC, any of which may allow a request, or is only counted; that everything
+    is allowed is not worth a word.
+    """
     config = RBACPerRoute()
     if _RBAC not in host.typed_per_filter_config:
         return ""
     host.typed_per_filter_config[_RBAC].Unpack(config)
-    policies = config.rbac.rules.policies
-    if list(policies) == ["permissive"]:
-        return ""
-    shown = (f"{name} ({_callers(policies[name])})" for name in sorted(policies))
-    return f", allowed by {', '.join(shown) or 'nothing'}"
+    allowed = _named(config.rbac.rules.policies)
+    shadow = ""
+    if config.rbac.HasField("shadow_rules"):
+        shadow = f", counts what is not of {_named(config.rbac.shadow_rules.policies)}"
+    return shadow if allowed.startswith("permissive ") else f", allowed by {allowed}{shadow}"
+
+
+def _named(policies: Any) -> str:
+    return (
+        ", ".join(f"{name} ({_callers(policies[name])})" for name in sorted(policies)) or "nothing"
+    )
 
 
 def _callers(policy: Any) -> str:

@@ -8,8 +8,9 @@ from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBACPerRoute
 
 from support.decoded import listener, routes, unpacked
 from towpath.encode.envoy import inbound_listener, inbound_routes
+from towpath.encode.envoy.names import RBAC_FILTER
 from towpath.encode.envoy.permits import INGRESS, ingress
-from towpath.encode.envoy.rbac import EVERYTHING, RBAC_FILTER
+from towpath.encode.envoy.rbac import EVERYTHING
 from towpath.model.egress import RequestMatch
 from towpath.model.names import Account, Protocol
 from towpath.model.plan import Inbound, InboundPort, Ingress, Permit, Request, ServerMtls

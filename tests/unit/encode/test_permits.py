@@ -8,7 +8,7 @@ from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBACPerRoute
 
 from support.decoded import chains, listener, routes, unpacked
 from towpath.encode.envoy import inbound_listener, inbound_routes, intersection
-from towpath.encode.envoy.rbac import RBAC_FILTER
+from towpath.encode.envoy.names import RBAC_FILTER
 from towpath.model.egress import RequestMatch
 from towpath.model.names import Account, Protocol
 from towpath.model.plan import Inbound, InboundPort, Permit, Request, ServerMtls

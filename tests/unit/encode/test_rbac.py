@@ -20,7 +20,8 @@ from support.decoded import chains, listener, routes, unpacked
 from towpath.encode.envoy import inbound_listener, inbound_routes, intersection
 from towpath.encode.envoy.filters import http_by_rds, network_filter, tcp_proxy
 from towpath.encode.envoy.limits import REQUEST_LIMIT
-from towpath.encode.envoy.rbac import EVERYTHING, RBAC_FILTER, allow, everything
+from towpath.encode.envoy.names import RBAC_FILTER
+from towpath.encode.envoy.rbac import EVERYTHING, allow, everything
 from towpath.encode.pack import pack, resource
 from towpath.model.names import Protocol
 from towpath.model.plan import Inbound, InboundPort
@@ -50,7 +51,8 @@ def test_the_filter_of_an_inbound_listener_allows_nothing_and_routes_say_what_it
         ({"a": "1", "b": "2"}, {"b": "2", "c": "3"}, {"b"}),
         ({"a": "1"}, {"a": "2"}, set()),
         (None, {"a": "1"}, set()),
-        ({"a": "1"}, None, set()),
+        ({"a": "1"}, None, {"a"}),
+        (None, None, {EVERYTHING}),
     ],
 )
 def test_between_two_sets_of_policies_those_of_both_hold(
@@ -61,6 +63,34 @@ def test_between_two_sets_of_policies_those_of_both_hold(
     assert between is not None
     assert common == _allowed(between)
     assert 2 == len(routes(between).virtual_hosts[0].routes)
+
+
+@pytest.mark.parametrize(
+    ("shadow", "after", "common"),
+    [
+        ({"a": "1", "b": "2"}, {"a": "1", "c": "3"}, {"a"}),
+        ({"a": "1"}, {"a": "2"}, set()),
+        ({}, {"a": "1"}, set()),
+    ],
+)
+def test_what_was_counted_holds_until_it_decides(
+    shadow: dict[str, str], after: dict[str, str], common: set[str]
+) -> None:
+    counting = _routes(None, shadow=shadow)
+    deciding = _routes(after)
+    between, back = intersection(counting, deciding), intersection(deciding, counting)
+
+    assert between is not None
+    assert back is not None
+    assert common == _allowed(between)
+    assert set(after) == _allowed(back)
+
+
+def test_what_was_only_counted_beside_policies_never_holds() -> None:
+    between = intersection(_routes({"a": "1"}, shadow={"b": "2"}), _routes({"b": "2"}))
+
+    assert between is not None
+    assert set() == _allowed(between)
 
 
 @pytest.mark.parametrize("at_first", [None, {"a": "1"}])
@@ -198,12 +228,13 @@ def _path(path: str) -> Permission:
     return Permission(url_path={"path": {"exact": path}})
 
 
-def _routes(policies: dict[str, str] | None) -> Resource:
-    """The routes of a port; None: with everything allowed."""
+def _routes(policies: dict[str, str] | None, *, shadow: dict[str, str] | None = None) -> Resource:
+    """The routes of a port; None: with everything allowed. *shadow* are policies that count."""
 
     def allow_these(host: Any) -> None:
         wanted = everything() if policies is None else _policies(policies)
-        host.typed_per_filter_config[RBAC_FILTER].CopyFrom(allow(wanted))
+        counting = None if shadow is None else _policies(shadow)
+        host.typed_per_filter_config[RBAC_FILTER].CopyFrom(allow(wanted, shadow=counting))
 
     plan = Inbound((InboundPort(8080, Protocol.HTTP, ("shop/web",)),))
     return _changed(inbound_routes(plan)[NAME], allow_these)

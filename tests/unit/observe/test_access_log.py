@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.examples import examples
-from towpath.encode.envoy.access_log import connection_log, request_log
+from towpath.encode.envoy.access_log import connection_log, refusal_log, request_log
 from towpath.model.names import Account, Protocol
 from towpath.observe.access_log import _DECODER, AccessLog, LogRecord, Unusable
 from towpath.observe.flow import LONGEST_TEXT, Flow, Report, Verdict
 
-CURL = Account("curl", "curl")
+CURL, WEB = Account("curl", "curl"), Account("shop", "web")
 POD = "10.0.0.8"
 CONNECTION = {
     "log": "connection",
@@ -41,6 +41,20 @@ REQUEST = {
 }
 
 
+REFUSAL = {
+    "log": "refusal",
+    "start_time": "2026-11-29T10:00:00.250Z",
+    "filter_chain_name": "inbound-mesh.8080",
+    "downstream_remote_address": f"{POD}:40112",
+    "downstream_local_address": "10.0.0.7:8080",
+    "peer": None,
+    "method": "GET",
+    "authority": "web.shop",
+    "path": "/get?token=secret",
+    "enforced": "allowed",
+}
+
+
 def report(line: dict[str, Any], *, paths: bool = False, **fields: Any) -> Report | None:
     log = AccessLog(account_of={POD: CURL}.get, paths=paths)
     return log.report(json.dumps({**line, **fields}).encode())
@@ -54,7 +68,7 @@ def flow(line: dict[str, Any], **fields: Any) -> Flow:
 
 def test_every_field_that_is_read_is_written_by_the_sidecar() -> None:
     written: set[str] = set()
-    for log in (connection_log(), request_log()):
+    for log in (connection_log(), request_log(), refusal_log()):
         sink = log.typed_config.value.decode(errors="replace")
         written |= {name for name in LogRecord.__struct_fields__ if name in sink}
 
@@ -255,3 +269,39 @@ def test_no_line_does_anything_else_than_being_read_or_refused(line: bytes) -> N
 
 def test_the_decoder_reads_the_fields_that_the_sidecar_writes() -> None:
     assert "curl/a,curl/b" == _DECODER.decode(json.dumps(REQUEST)).route_name
+
+
+def _refusal(*, paths: bool = False, **fields: Any) -> Flow | None:
+    accounts = {POD: CURL, "10.0.0.7": WEB}
+    log = AccessLog(account_of=accounts.get, refusals=True, paths=paths)
+    result = log.report(json.dumps({**REFUSAL, **fields}).encode())
+    return result.flow if result else None
+
+
+@pytest.mark.parametrize(
+    ("enforced", "verdict"), [("allowed", Verdict.WOULD_DENY), ("denied", Verdict.DENY)]
+)
+def test_a_refusal_inside_the_mesh_names_who_called_and_who_was_called(
+    enforced: str, verdict: Verdict
+) -> None:
+    result = _refusal(enforced=enforced)
+
+    expected = Flow(CURL, "", "shop/web", "", 8080, Protocol.HTTP, verdict, method="GET")
+    assert expected == result
+
+
+def test_pods_that_are_not_known_are_named_by_their_addresses() -> None:
+    result = _refusal(
+        downstream_remote_address="10.9.9.9:1", downstream_local_address="10.0.0.9:8080"
+    )
+
+    assert result is not None
+    assert ("10.9.9.9", "10.0.0.9") == (result.source, result.target)
+
+
+def test_refusals_inside_are_told_apart_from_what_leaves_the_mesh() -> None:
+    assert report(REFUSAL) is None
+    line = json.dumps(CONNECTION).encode()
+    assert AccessLog(refusals=True).report(line) is None
+    assert (kept := _refusal(paths=True)) is not None
+    assert "/get" == kept.path

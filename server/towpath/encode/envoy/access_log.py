@@ -8,6 +8,7 @@ from envoy.config.accesslog.v3.accesslog_pb2 import (
     AccessLog,
     AccessLogFilter,
     ExtensionFilter,
+    MetadataFilter,
     OrFilter,
     ResponseFlagFilter,
 )
@@ -20,11 +21,14 @@ from envoy.extensions.access_loggers.grpc.v3.als_pb2 import (
     TcpGrpcAccessLogConfig,
 )
 from envoy.extensions.access_loggers.stream.v3.stream_pb2 import StdoutAccessLog
+from envoy.type.matcher.v3.metadata_pb2 import MetadataMatcher
+from envoy.type.matcher.v3.string_pb2 import StringMatcher
+from envoy.type.matcher.v3.value_pb2 import ValueMatcher
 from envoy.type.tracing.v3.custom_tag_pb2 import CustomTag
 from google.protobuf.struct_pb2 import Struct
 
 from towpath.encode.envoy.bootstrap import CONTROL_PLANE
-from towpath.encode.envoy.names import HTTP_CHAIN, OUTBOUND_MESH, REFUSED_CHAIN
+from towpath.encode.envoy.names import HTTP_CHAIN, OUTBOUND_MESH, RBAC_FILTER, REFUSED_CHAIN
 from towpath.encode.pack import pack, seconds
 
 REPORTS = "towpath"
@@ -77,6 +81,23 @@ _REQUEST = {
 }
 
 
+ENFORCED, SHADOW, DENIED = "enforced_engine_result", "shadow_engine_result", "denied"
+"""What RBAC writes down of a request, and of one that it refuses, or would refuse."""
+
+_REFUSAL = {
+    "log": "refusal",
+    "start_time": "%START_TIME%",
+    "filter_chain_name": "%FILTER_CHAIN_NAME%",
+    "downstream_remote_address": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
+    "downstream_local_address": "%DOWNSTREAM_LOCAL_ADDRESS%",
+    "peer": "%DOWNSTREAM_PEER_URI_SAN%",
+    "method": "%REQ(:METHOD)%",
+    "authority": "%REQ(:AUTHORITY)%",
+    "path": "%REQ(:PATH)%",
+    "enforced": f"%DYNAMIC_METADATA({RBAC_FILTER}:{ENFORCED})%",
+}
+
+
 def connection_log() -> AccessLog:
     """A line for every connection; a refused one has the flag NR and no filter chain."""
     return _log(_CONNECTION)
@@ -125,6 +146,25 @@ def _report(tags: dict[str, str]) -> AccessLog:
         )
     )
     return AccessLog(name="envoy.access_loggers.tcp_grpc", typed_config=pack(sink))
+
+
+def refusal_log() -> AccessLog:
+    """A line for every request into a pod that TrafficTargets refuse, or would refuse if they
+    decided; `enforced` tells which.
+    """
+    log = _log(_REFUSAL)
+    either = [_said(ENFORCED), _said(SHADOW)]
+    log.filter.CopyFrom(AccessLogFilter(or_filter=OrFilter(filters=either)))
+    return log
+
+
+def _said(key: str) -> AccessLogFilter:
+    """What RBAC has written down under the key is a refusal."""
+    denied = ValueMatcher(string_match=StringMatcher(exact=DENIED))
+    path = [MetadataMatcher.PathSegment(key=key)]
+    matcher = MetadataMatcher(filter=RBAC_FILTER, path=path, value=denied)
+    otherwise = MetadataFilter(matcher=matcher, match_if_key_not_found={"value": False})
+    return AccessLogFilter(metadata_filter=otherwise)
 
 
 def _log(fields: dict[str, str]) -> AccessLog:

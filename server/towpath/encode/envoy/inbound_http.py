@@ -1,11 +1,12 @@
-"""The HTTP connection manager of inbound ports: it asks who may, says whom it refused, and
-counts what is limited.
+"""The HTTP connection manager of inbound ports: it asks who may, says whom it refused and
+logs whom it would refuse, and counts what is limited.
 """
 
 from __future__ import annotations
 
 from envoy.config.listener.v3.listener_components_pb2 import Filter
 
+from towpath.encode.envoy.access_log import refusal_log
 from towpath.encode.envoy.filters import manager_by_rds, network_filter, say_refusal
 from towpath.encode.envoy.limits import no_request_limit
 from towpath.encode.envoy.rbac import allow_nothing
@@ -20,6 +21,7 @@ REFUSAL = (
 def http_inbound(stats: str, route_config: str) -> Filter:
     """HTTP from other sidecars, as far as the routes allow it."""
     manager = manager_by_rds(stats, route_config)
+    manager.access_log.append(refusal_log())
     say_refusal(manager, 403, REFUSAL, runtime_key="towpath.inbound_refusal")
     # Behind what restores the headers as they came, so that policies see those. What is refused
     # takes nothing of what is limited.

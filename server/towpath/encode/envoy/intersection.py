@@ -30,8 +30,14 @@ from google.protobuf.message import Message
 
 from towpath.encode.envoy.inspection import asks, inspect_as, inspected, port_of
 from towpath.encode.envoy.limits import CONNECTION_LIMIT, REQUEST_LIMIT
-from towpath.encode.envoy.names import INBOUND_MESH, INBOUND_PLAIN, OUTBOUND_MESH, OUTBOUND_ROUTES
-from towpath.encode.envoy.rbac import RBAC_FILTER, common
+from towpath.encode.envoy.names import (
+    INBOUND_MESH,
+    INBOUND_PLAIN,
+    OUTBOUND_MESH,
+    OUTBOUND_ROUTES,
+    RBAC_FILTER,
+)
+from towpath.encode.envoy.rbac import common
 from towpath.encode.pack import resource, unpack
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET

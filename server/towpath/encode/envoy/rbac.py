@@ -20,7 +20,6 @@ from google.protobuf.any_pb2 import Any as AnyMessage
 from towpath.encode.envoy.filters import http_filter
 from towpath.encode.pack import pack
 
-RBAC_FILTER = "envoy.filters.http.rbac"
 EVERYTHING = "permissive"
 """The name of the policy that allows any request from anyone."""
 
@@ -30,9 +29,18 @@ def allow_nothing() -> hcm.HttpFilter:
     return http_filter("rbac", RBAC(rules=rbac.RBAC()))
 
 
-def allow(policies: Mapping[str, Policy]) -> AnyMessage:
-    """What a virtual host says to the filter: a request passes that one of the policies allows."""
-    return pack(RBACPerRoute(rbac=RBAC(rules=rbac.RBAC(policies=policies))))
+def allow(
+    policies: Mapping[str, Policy], *, shadow: Mapping[str, Policy] | None = None
+) -> AnyMessage:
+    """What a virtual host says to the filter: a request passes that one of the policies allows.
+
+    Whether one of *shadow* would have allowed it is counted, and the requests of each.
+    """
+    config = RBAC(rules=rbac.RBAC(policies=policies))
+    if shadow is not None:
+        config.shadow_rules.CopyFrom(rbac.RBAC(policies=shadow))
+        config.track_per_rule_stats = True
+    return pack(RBACPerRoute(rbac=config))
 
 
 def everything() -> dict[str, Policy]:
@@ -44,18 +52,29 @@ def everything() -> dict[str, Policy]:
 def common(before: AnyMessage, after: AnyMessage) -> AnyMessage:
     """Every policy of *before* that *after* has as well, in the same bytes.
 
-    Of two unions that is never more than either allows. What *after* would only count (shadow
-    rules) does not matter.
+    Of two unions that is never more than either allows. Where *after* allows everything it is all
+    of *before*; and where *before* does, it is also what it has counted (shadow rules), so that
+    whoever is allowed in both is so all the time. What *after* would only count does not matter.
     """
     old, new = _policies(before), _policies(after)
+    whole = everything()[EVERYTHING]
+    if new.get(EVERYTHING) == whole:
+        return allow(old)
+    if old.get(EVERYTHING) == whole:
+        old |= _policies(before, shadow=True)
     return allow({name: policy for name, policy in old.items() if new.get(name) == policy})
 
 
-def _policies(packed: AnyMessage) -> dict[str, Policy]:
-    """The policies that allow; none where something else is said than `allow` does."""
+def _policies(packed: AnyMessage, *, shadow: bool = False) -> dict[str, Policy]:
+    """The policies that allow, or with *shadow* those that would; none where something else is said
+    than `allow` does.
+    """
     route = RBACPerRoute()
-    if not packed.Unpack(route) or route.rbac.rules.action != rbac.RBAC.ALLOW:
+    if not packed.Unpack(route):
         return {}
-    if route.rbac.HasField("matcher") or not route.rbac.HasField("rules"):
+    rules = route.rbac.shadow_rules if shadow else route.rbac.rules
+    matcher = route.rbac.HasField("shadow_matcher" if shadow else "matcher")
+    given = route.rbac.HasField("shadow_rules" if shadow else "rules")
+    if matcher or not given or rules.action != rbac.RBAC.ALLOW:
         return {}
-    return dict(route.rbac.rules.policies)
+    return dict(rules.policies)

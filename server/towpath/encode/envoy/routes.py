@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from envoy.config.core.v3.base_pb2 import DataSource
+from envoy.config.rbac.v3.rbac_pb2 import Policy
 from envoy.config.route.v3.route_components_pb2 import (
     DirectResponseAction,
     HeaderMatcher,
@@ -20,8 +21,9 @@ from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from towpath.encode.envoy import matches, names
 from towpath.encode.envoy.limits import REQUEST_LIMIT, request_limit
+from towpath.encode.envoy.names import RBAC_FILTER
 from towpath.encode.envoy.permits import granted, ingress
-from towpath.encode.envoy.rbac import RBAC_FILTER, allow, everything
+from towpath.encode.envoy.rbac import allow, everything
 from towpath.encode.envoy.retries import retry_policy
 from towpath.encode.pack import resource, seconds
 from towpath.model.egress import RequestMatch
@@ -33,6 +35,7 @@ from towpath.model.plan import (
     Destinations,
     Inbound,
     InboundPort,
+    Permit,
     Request,
     Retries,
     ServerMtls,
@@ -136,23 +139,35 @@ def _inbound(name: str, port: InboundPort, *, by_certificate: bool) -> Resource:
     """What may be asked of the application: everything, or probes alone; by anyone, or as policies
     say of those who call.
     """
+    shadow = None
     if port.probes is not None:
         routes, policies = _probes(port.cluster_name, port.probes), everything()
     elif port.permits is None:
         routes, policies = _whole(port.cluster_name), everything()
+        if port.shadow is not None:
+            shadow = _let_in(port, port.shadow, by_certificate=by_certificate)
     else:
         routes = _whole(port.cluster_name)
-        requests_seen = port.permits if _sees_requests(port) else ()
-        policies = granted(requests_seen, port.health, by_certificate=by_certificate)
-        from_outside = port.tls_ingress if by_certificate else port.plain_ingress
-        policies |= ingress(from_outside if _sees_requests(port) else ())
+        policies = _let_in(port, port.permits, by_certificate=by_certificate)
     limits = port.limits if _sees_requests(port) else RateLimits()
     configuration = _configuration(name, *_limited(port.cluster_name, limits), *routes)
     (host,) = configuration.virtual_hosts
-    host.typed_per_filter_config[RBAC_FILTER].CopyFrom(allow(policies))
+    host.typed_per_filter_config[RBAC_FILTER].CopyFrom(allow(policies, shadow=shadow))
     if limits.requests is not None:
         host.typed_per_filter_config[REQUEST_LIMIT].CopyFrom(request_limit(limits.requests))
     return resource(name, configuration)
+
+
+def _let_in(
+    port: InboundPort, permits: tuple[Permit, ...], *, by_certificate: bool
+) -> dict[str, Policy]:
+    """The policies of those permits, of the kubelet, and of what comes from outside the mesh."""
+    sees = _sees_requests(port)
+    from_outside = port.tls_ingress if by_certificate else port.plain_ingress
+    return {
+        **granted(permits if sees else (), port.health, by_certificate=by_certificate),
+        **ingress(from_outside if sees else ()),
+    }
 
 
 def _in_plaintext(port: InboundPort, mtls: ServerMtls | None) -> InboundPort:

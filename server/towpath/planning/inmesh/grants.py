@@ -41,6 +41,15 @@ def by_policies(mesh: Mesh) -> bool:
     return switches is not None and not switches.permissive and not switches.external_authorization
 
 
+def counts_refusals(mesh: Mesh) -> bool:
+    """True if sidecars let everything in, and count what targets would refuse: there are some."""
+    switches = mesh.config()
+    if switches is None or not switches.permissive or not mesh.shadow_targets:
+        return False
+    targets = cast("tuple[TrafficTarget, ...]", mesh.group(Kind.TRAFFIC_TARGET, "all"))
+    return any(mesh.monitored(target.namespace) for target in targets)
+
+
 def permits(mesh: Mesh, account: Account, port: int, protocol: Protocol) -> tuple[Permit, ...]:
     """What all targets let in on one port of the account's pods."""
     result = []

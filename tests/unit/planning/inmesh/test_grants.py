@@ -68,6 +68,48 @@ def test_without_a_target_nothing_is_granted_and_in_permissive_mode_everything()
     assert _permits(_mesh(permissive=True)) is None
 
 
+def _shadow(mesh: Mesh) -> tuple[Permit, ...] | None:
+    record = mesh.pod(WEB)
+    assert record is not None
+    [one] = mesh.query(inbound, record).ports
+    return one.shadow
+
+
+def test_in_permissive_mode_what_targets_grant_is_counted() -> None:
+    objects = (traffic_target("t"), route_group("get", "/a"))
+    mesh = _mesh(*objects, permissive=True)
+
+    assert _permits(mesh) is None
+    assert _permits(_mesh(*objects)) == _shadow(mesh)
+    assert _shadow(_mesh(*objects)) is None
+
+
+def test_a_pod_without_a_target_counts_all_as_soon_as_there_is_one_in_the_mesh() -> None:
+    other = traffic_target("t", destination="other")
+
+    assert () == _shadow(_mesh(other, permissive=True))
+
+
+@pytest.mark.parametrize(
+    ("objects", "protocol"),
+    [
+        ((), Protocol.HTTP),
+        ((traffic_target("t", in_namespace="bank"),), Protocol.HTTP),
+        ((traffic_target("t"), route_group("get")), Protocol.TCP),
+    ],
+)
+def test_without_a_target_and_on_ports_of_bytes_nothing_is_counted(
+    objects: tuple[Object, ...], protocol: Protocol
+) -> None:
+    assert _shadow(_mesh(*objects, protocol=protocol, permissive=True)) is None
+
+
+def test_counting_can_be_switched_off() -> None:
+    mesh = _mesh(traffic_target("t"), route_group("get"), permissive=True)
+
+    assert _shadow(replace(mesh, shadow_targets=False)) is None
+
+
 def test_names_of_matches_choose_among_them() -> None:
     group = HTTPRouteGroup("shop", "get", (A, B), ("a", "b"))
     rule = replace(GET, matches=("b", "gone"))
