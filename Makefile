@@ -8,7 +8,7 @@ export PY
 
 .DEFAULT_GOAL := help
 .PHONY: help image setup run demo demo-kube test unit check fmt golden tables chart protos docs lock bench-toggle bench-toggle-kube bench-kube bench bench-policy bench-push bench-mesh walks \
-	bench-hostile bench-mtls clients fuzz-egress fuzz-targets fuzz-xds prove search-properties conformance-adapter clean
+	bench-hostile bench-mtls bench-observe clients fuzz-egress fuzz-targets fuzz-xds prove search-properties conformance-adapter clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -109,6 +109,9 @@ bench: bench-push bench-hostile ## all benchmarks that need no root; rewrites th
 
 bench-mesh: setup ## CPU, time and memory of changes in meshes of several sizes, and how they grow
 	@PYTHONPATH=tests $(BIN)/python -m bench.mesh $(ARGS)
+
+bench-observe: setup ## what the reports of 1,000 sidecars cost, and what pushes lose meanwhile (minutes)
+	@PYTHONPATH=tests $(BIN)/python tests/bench/observe.py $(ARGS)
 
 bench-mtls: setup ## CPU of mutual TLS between real sidecars, beside plaintext (needs root; one part: ARGS=NAME)
 	@tests/system.sh dataplane

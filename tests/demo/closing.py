@@ -73,7 +73,7 @@ def _work(hands: FolderHands) -> Seen:
 
 
 def _observed(hands: FolderHands) -> Seen:
-    """Sidecars report every two seconds."""
+    """Sidecars report every five seconds."""
 
     def act() -> tuple[bool, str, str]:
         counts = until(

@@ -262,7 +262,12 @@ async def test_a_token_reports_for_its_own_pod_alone(tmp_path: Path) -> None:
             await ending(channel, [message(entry())], shown=bearer(issuer.token(uid="uid-0"))),
             await ending(channel, [message(entry())]),
         ]
+        name, by = "towpath_access_refused_total", {"audience": "sidecars"}
+        reasons = {
+            r: sample(plane.metrics, name, **by, reason=r) for r in ("other-pod", "other-uid")
+        }
 
+    assert {"other-pod": 1, "other-uid": 1} == reasons
     unauthenticated = grpc.StatusCode.UNAUTHENTICATED
     assert [grpc.StatusCode.OK, DENIED, DENIED, unauthenticated] == results
 

@@ -61,6 +61,7 @@ async def serving(
         gate=gate,
         metrics=metrics,
         clock=time.monotonic,
+        cpu=time.thread_time,
         now=time.time,
         limits=limits,
     )

@@ -140,6 +140,7 @@ async def serve(
             gate=gate,
             metrics=metrics,
             clock=time.monotonic,
+            cpu=time.thread_time,
             now=time.time,
             limits=settings.streams,
         )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -134,7 +135,7 @@ class AccessLog:
             if len(self._pods) > _MOST_PODS:
                 self._pods.clear()
             account = self._account_of(address) or self._account
-            named = account is None and is_ipv4(address)
+            named = account is None and _is_ipv4(address)
             self._pods[address] = account, address if named else ""
         return self._pods[address]
 
@@ -258,12 +259,20 @@ def _policies(route: str) -> tuple[str, ...]:
 
 def _address(text: str | None) -> tuple[str, int]:
     address, _, port = _text(text).rpartition(":")
-    if not is_ipv4(address) or not (port.isascii() and port.isdigit()) or len(port) > len("65535"):
+    if not _is_ipv4(address) or not (port.isascii() and port.isdigit()) or len(port) > len("65535"):
         raise Unusable(_NO_ADDRESS)
     number = int(port)
     if not 0 < number <= 65535:
         raise Unusable(_NO_ADDRESS)
     return address, number
+
+
+def _is_ipv4(text: str) -> bool:
+    return len(text) <= len("255.255.255.255") and _parses(text)
+
+
+_parses = lru_cache(maxsize=4096)(is_ipv4)
+"""Few addresses come again and again."""
 
 
 def _time(text: str) -> float:

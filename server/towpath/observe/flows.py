@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from towpath.observe.flow import Flow, Report
 
 MOST_FLOWS = 50_000
-"""About 50 MB; reports of further flows are only counted."""
+"""About 40 MB, or 120 MB with all addresses; reports of further flows are only counted."""
 
 MOST_ADDRESSES = 16
 """How many addresses of one flow are kept: the name of a large service has many."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import http.client
+import os
 import shutil
 import signal
 import socket
@@ -117,11 +118,18 @@ class ServerProcess:
         except OSError:
             return False
 
-    def metric(self, name: str) -> float:
-        """The sum of all samples of that name."""
+    def cpu_seconds(self) -> float:
+        """What it has used of processors so far."""
+        fields = Path(f"/proc/{self._running.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def metric(self, name: str, **labels: str) -> float:
+        """The sum of all samples of that name which carry these labels."""
         _, body = self._get("/metrics")
-        families = text_string_to_metric_families(body)
-        return sum(s.value for family in families for s in family.samples if s.name == name)
+        samples = (s for one in text_string_to_metric_families(body) for s in one.samples)
+        return sum(
+            s.value for s in samples if s.name == name and labels.items() <= s.labels.items()
+        )
 
     def switch(self) -> None:
         """Change the mesh: egress is allowed where it was not, or the other way round."""

@@ -34,7 +34,7 @@ from towpath.encode.pack import pack, seconds
 REPORTS = "towpath"
 """The name of the log in the reports."""
 
-FLUSH_SECONDS = 2.0
+FLUSH_SECONDS = 5.0
 FLUSH_BYTES = 64 << 10
 """Reports are sent together when so much time has passed, or there are so many."""
 
