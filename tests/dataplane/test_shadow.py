@@ -17,7 +17,7 @@ from support.dataplane.clients import curl, steady_calls
 from support.dataplane.mesh import WITH_A_SERVICE
 from support.dataplane.network import POD_ADDRESSES, ROUTER
 from support.dataplane.rig import Rig
-from support.dataplane.targets import SERVICE, allow, ask, group, target
+from support.dataplane.targets import SERVICE, allow, ask, group, switch, target
 from towpath.observe.access_log import AccessLog
 from towpath.observe.flow import Flow, Verdict
 
@@ -37,11 +37,6 @@ def permissive(open_mesh: Any) -> Rig:
     """The mesh in permissive mode, as it comes."""
     rig: Rig = open_mesh(WITH_A_SERVICE)
     return rig
-
-
-def switch(rig: Rig, *, permissive: bool) -> None:
-    traffic = {"enablePermissiveTrafficPolicyMode": permissive}
-    rig.manifests.patch("MeshConfig", "osm-mesh-config", {"spec": {"traffic": traffic}})
 
 
 def counted(rig: Rig) -> tuple[int, int, int]:

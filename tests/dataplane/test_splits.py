@@ -15,6 +15,7 @@ from support.dataplane.hosts import APP_PORT
 from support.dataplane.mesh import WITH_A_SERVICE, Manifests
 from support.dataplane.network import POD_ADDRESSES
 from support.dataplane.rig import Rig
+from support.dataplane.targets import group, switch, target
 from support.dataplane.wait import equals
 
 pytestmark = pytest.mark.dataplane
@@ -22,7 +23,7 @@ pytestmark = pytest.mark.dataplane
 ROOT = "10.96.0.40"
 ADDRESSES = {"shop": ROOT, "v1": "10.96.0.41", "v2": "10.96.0.42"}
 PODS = {"v1": "bookstore-0", "v2": "bookstore-1"}
-CALLS = 400
+CALLS, SOME = 400, 60
 SIGMAS = 5
 """Of so many standard deviations: with three, one run of fifty would fail by chance."""
 
@@ -45,6 +46,7 @@ def shop(open_mesh: Any) -> Rig:
 
     def with_services(manifests: Manifests) -> None:
         manifests.add_pod("bookstore-0", name="bookstore-1", address=POD_ADDRESSES["bookstore-1"])
+        manifests.patch("Pod", "bookstore-1", {"spec": {"serviceAccountName": "bookstore-v2"}})
         manifests.write("shop.yaml", *services())
 
     rig: Rig = open_mesh(WITH_A_SERVICE, prepare=with_services)
@@ -93,6 +95,26 @@ def test_backends_stay_reachable_by_their_own_address(shop: Rig, port: int) -> N
     }
 
     assert PODS == own
+
+
+def test_a_backend_that_grants_nothing_keeps_its_share_and_refuses_it(shop: Rig) -> None:
+    divide(shop, v1=50, v2=50)
+    documents = (target("buyers", "curl", "all"), group("all", ".*"))
+    shop.manifests.write("target.yaml", *documents)
+    switch(shop, permissive=False)
+    shop.sidecars["bookstore-1"].until(
+        lambda: curl(shop.network.control, f"http://{POD_ADDRESSES['bookstore-1']}:8080/").status,
+        equals(403),
+        what="the second backend refuses",
+    )
+    calls = [curl(shop.client, f"http://{ROOT}/") for _ in range(SOME)]
+    switch(shop, permissive=True)
+    shop.manifests.remove("target.yaml")
+
+    statuses = Counter(call.status for call in calls)
+    assert {200, 403} == set(statuses)
+    assert abs(statuses[200] - SOME / 2) < SIGMAS * (SOME / 4) ** 0.5, statuses
+    assert {"bookstore-0"} == {call.body.strip() for call in calls if call.status == 200}
 
 
 def test_any_host_will_do(shop: Rig) -> None:

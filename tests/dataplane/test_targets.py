@@ -137,6 +137,15 @@ def test_a_header_gives_nobody_another_address(shop: Rig) -> None:
     assert 403 == forged.status
 
 
+def test_an_address_that_passes_to_another_account_grants_that_one_nothing(shop: Rig) -> None:
+    allow(shop, target("t", "thief", "all"), group("all", ".*"))
+    until(shop, shop.network.pods[THIEF], "/", 200)
+    shop.manifests.patch("Pod", THIEF, {"spec": {"serviceAccountName": "heir"}})
+    until(shop, shop.network.pods[THIEF], "/", 403)
+    shop.manifests.patch("Pod", THIEF, {"spec": {"serviceAccountName": "thief"}})
+    until(shop, shop.network.pods[THIEF], "/", 200)
+
+
 def test_a_server_that_speaks_first_greets_whom_it_may_alone(shop: Rig) -> None:
     route = {
         "apiVersion": "specs.smi-spec.io/v1alpha4",

@@ -33,3 +33,16 @@ def test_the_map_names_only_what_is_there() -> None:
 
     assert set() == files - there
     assert len(files) > 20
+
+
+def test_the_checks_of_in_mesh_policy_name_tests_that_are_there() -> None:
+    text = (TESTS / "dataplane" / "README.md").read_text()
+    names = set(re.findall(r"`(test_\w+)`", text))
+    defined = {
+        name
+        for path in TESTS.rglob("test_*.py")
+        for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+
+    assert set() == names - defined
+    assert len(names) > 30

@@ -40,6 +40,12 @@ def allow(rig: Rig, *documents: Mapping[str, Any]) -> None:
     rig.manifests.apply(*map(dict, documents))
 
 
+def switch(rig: Rig, *, permissive: bool) -> None:
+    """Set permissive mode in the MeshConfig."""
+    traffic = {"enablePermissiveTrafficPolicyMode": permissive}
+    rig.manifests.patch("MeshConfig", "osm-mesh-config", {"spec": {"traffic": traffic}})
+
+
 def ask(connection: Any) -> bytes:
     """The first line of the answer to one request on a connection that stays open."""
     connection.sendall(b"GET / HTTP/1.1\r\nhost: bookstore\r\n\r\n")
