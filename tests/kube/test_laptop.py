@@ -172,7 +172,8 @@ async def test_what_the_page_has_typed_does_what_it_says(installed: Installed) -
             assert one.exit_code == done.returncode, f"{one.command}: {done.stdout}{done.stderr}"
             assert one.prints(done.stdout), f"{one.command}: {done.stdout}{done.stderr}"
 
-    assert {"sidecars", "status", "completion"} <= {one.command.split()[1] for one in typed}
+    names = {one.command.split()[1] for one in typed}
+    assert {"sidecars", "status", "config", "completion"} <= names
 
 
 def test_problems_and_explanations_come_the_same_way(installed: Installed) -> None:

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, str] = {
     "problems": "List the problems of a folder of manifests, or of what a control plane has read.",
     "status": "List the policies of the control plane, and the objects that they refer to.",
     "sidecars": "List the sidecars connected to the control plane.",
+    "config": "Print what a running sidecar is offered, and what of it it has acknowledged.",
     "install": "Install the control plane.",
     "upgrade": "Upgrade an installed control plane to this version.",
     "uninstall": "Remove the control plane, its MeshConfig, and the certificates that it issued.",

@@ -52,15 +52,23 @@ class Replicas:
         self._forwards: Forwards | None = None
         if isinstance(place, Cluster):
             self._forwards = stack.enter_context(forwards(place))
-        self._stubs = dict[str, pb_grpc.InspectorStub]()
+        self._channels = dict[str, grpc.Channel]()
 
     def ask(
         self, method: Callable[[pb_grpc.InspectorStub], grpc.UnaryUnaryMultiCallable[Q, M]], ask: Q
     ) -> Answers[M]:
-        """All of them; NoAnswer if none answers, UsageError if they cannot read the question."""
+        """All of them, by the Inspector; NoAnswer if none answers, UsageError if they cannot read
+        the question.
+        """
+        return self.ask_by_channel(lambda channel: method(pb_grpc.InspectorStub(channel)), ask)
+
+    def ask_by_channel(
+        self, method: Callable[[grpc.Channel], grpc.UnaryUnaryMultiCallable[Q, M]], ask: Q
+    ) -> Answers[M]:
+        """The same of any service."""
         servers, faults = self._servers()
         futures = {
-            name: method(self._stub(server)).future(ask, timeout=TIMEOUT_S)
+            name: method(self._channel(server)).future(ask, timeout=TIMEOUT_S)
             for name, server in servers.items()
         }
         messages = dict[str, M]()
@@ -81,11 +89,11 @@ class Replicas:
         assert self._forwards is not None
         return self._forwards.look()
 
-    def _stub(self, server: Server) -> pb_grpc.InspectorStub:
-        if server.address not in self._stubs:
+    def _channel(self, server: Server) -> grpc.Channel:
+        if server.address not in self._channels:
             channel = self._stack.enter_context(channel_to(server))
-            self._stubs[server.address] = pb_grpc.InspectorStub(channel)
-        return self._stubs[server.address]
+            self._channels[server.address] = channel
+        return self._channels[server.address]
 
 
 @contextlib.contextmanager
