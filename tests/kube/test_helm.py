@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from support.dataplane import wait
+from support.deploy import CRDS
 from support.kube.build import HELM, CannotBuildError
 from support.kube.cluster import Cluster
 from support.kube.command import towpath
@@ -166,7 +167,7 @@ def test_a_release_from_install_to_uninstall(bare: Cluster, tmp_path: Path) -> N
     # Towpath's own commands look at what is Helm's, and leave it.
     before = versions(bare, documents)
     checked = towpath(bare, "check")
-    assert "7 are established, and of this version" in checked.out
+    assert f"{len(CRDS)} are established, and of this version" in checked.out
     assert "may do all" in checked.out
     assert "pods" in checked.out
     for command in (("install",), ("upgrade",), ("uninstall", "-f", "-a", "--delete-namespace")):
@@ -223,7 +224,7 @@ def test_helm_upgrades_no_definition_and_the_documented_command_does(
     helm.succeed("uninstall", RELEASE, *INTO)
 
     assert f"{name}: it is not that of this version: written by helm" in outdated
-    assert "7 are established, and of this version" in checked
+    assert f"{len(CRDS)} are established, and of this version" in checked
 
 
 def test_helm_takes_over_nothing_that_install_made(bare: Cluster, tmp_path: Path) -> None:

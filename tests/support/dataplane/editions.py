@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
@@ -20,11 +20,11 @@ from envoy.config.route.v3.route_components_pb2 import Route, RouteMatch
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 
-from support.running_hub import hub_that
 from towpath.app import serve
 from towpath.cli.settings import setting_options
 from towpath.encode.pack import resource, unpack
 from towpath.hub.compose import snapshot
+from towpath.hub.hub import Hub
 from towpath.model.mesh import Mesh
 from towpath.model.names import ClientKind, SidecarId
 from towpath.model.snapshot import Layer, Resource, ResourceSet, Snapshot
@@ -84,13 +84,28 @@ def _edition(original: Resource, word: str) -> Resource:
     return resource(original.name, message)
 
 
+def _alone(_: Mesh, kind: ClientKind, sidecar: SidecarId) -> Hashable:
+    return kind, sidecar
+
+
+def _editions_of(mesh: Mesh, of: tuple[ClientKind, SidecarId]) -> Snapshot | None:
+    return editions(mesh, *of)
+
+
+class HubOfEditions(Hub):
+    """A hub that publishes editions, to each sidecar alone."""
+
+    _group = staticmethod(_alone)
+    _compose = staticmethod(_editions_of)
+
+
 @click.command()
 @setting_options()
 def main(**options: Any) -> None:
     """Serve editions until told to stop."""
     settings = Settings.of(**options)
     configure(level=settings.process.log_level, form=settings.process.log_format)
-    with patch("towpath.app.serve.Hub", hub_that(editions)):
+    with patch("towpath.app.serve.Hub", HubOfEditions):
         asyncio.run(serve(settings, announce=lambda: None))
 
 

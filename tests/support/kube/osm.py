@@ -33,6 +33,7 @@ _DEFINITIONS = (
     ("config.openservicemesh.io", "MeshConfig", "meshconfigs", ("v1alpha1", "v1alpha2")),
     (_POLICY, "Egress", "egresses", ("v1alpha1",)),
     (_POLICY, "IngressBackend", "ingressbackends", ("v1alpha1",)),
+    (_POLICY, "Retry", "retries", ("v1alpha1",)),
     (_POLICY, "UpstreamTrafficSetting", "upstreamtrafficsettings", ("v1alpha1",)),
     ("specs.smi-spec.io", "HTTPRouteGroup", "httproutegroups", ("v1alpha4",)),
     ("specs.smi-spec.io", "TCPRoute", "tcproutes", ("v1alpha4",)),
