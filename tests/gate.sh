@@ -53,7 +53,7 @@ wheel() (
     said=$("$work/venv/bin/$command" version 2>&1) && return 1
     [[ $said == "$command: click is not installed: "*"towpath[server]"* ]] || { echo "$said"; return 1; }
   done
-  "${install[@]}" "${built}[server]"
+  "${install[@]}" "${built}[server,tracing]"
   "$work/venv/bin/python" -m pip check
   "${import[@]}" towpath towpath_api towpath_client
   "$work/venv/bin/towpath" --help >/dev/null

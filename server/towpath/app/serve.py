@@ -8,6 +8,7 @@ import logging
 import resource
 import signal
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -33,13 +34,14 @@ from towpath.model.names import ObjectRef
 from towpath.observe.recent import RecentFlows
 from towpath.reports import ReportService
 from towpath.rollout.records import StreamRecords
-from towpath.settings import Settings
+from towpath.settings import Settings, SettingsError
 from towpath.sources.files import FilesSource
 from towpath.store import Store
 from towpath.supervision import Supervisor
 from towpath.telemetry.lag import LoopLag
 from towpath.telemetry.logs import toggle_debug
 from towpath.telemetry.metrics import Metrics
+from towpath.telemetry.traces import NO_TRACES, Traces
 from towpath.xds.service import AdsService
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ if TYPE_CHECKING:
     from towpath.sources.kube import KubeSource
 
 log = logging.getLogger(__name__)
+
+TRACES_S = 1.0
+"""How long the last traces may take to be sent when the server stops."""
 
 OWN_DESCRIPTORS = 160
 """Kept from the ADS port: for the HTTP port, an API server, files."""
@@ -101,6 +106,7 @@ async def serve(
         status_debounce.touch()
         journal_debounce.touch()
 
+    traces = _traces(settings)
     hub = Hub(
         store,
         debounce,
@@ -109,6 +115,7 @@ async def serve(
         clock=time.monotonic,
         on_publish=published,
         rollout=settings.rollout,
+        traces=traces,
     )
     async with contextlib.AsyncExitStack() as outer, asyncio.TaskGroup() as tasks:
         source, writers = await outer.enter_async_context(
@@ -129,6 +136,7 @@ async def serve(
             hub,
             gate=gate,
             metrics=metrics,
+            traces=traces,
             clock=time.monotonic,
             limits=settings.streams,
             identifier=f"towpath/{__version__}",
@@ -207,6 +215,26 @@ async def serve(
             log.info("stopping: sidecars keep the configuration they have")
         for task in running:
             task.cancel()
+        await _close(traces)
+
+
+def _traces(settings: Settings) -> Traces:
+    """What traces changes, if there is somebody to send that to. Raises SettingsError."""
+    if not settings.process.otlp_endpoint:
+        return NO_TRACES
+    try:
+        from towpath.telemetry.otlp import otlp_traces
+    except ModuleNotFoundError as error:
+        text = "--otlp-endpoint needs the extra tracing: pip install 'towpath[tracing]'"
+        raise SettingsError(f"{text} ({error})") from error
+    return otlp_traces(settings.process.otlp_endpoint)
+
+
+async def _close(traces: Traces) -> None:
+    """Send what is left to be sent; a collector that does not answer keeps nobody from ending."""
+    sending = threading.Thread(target=traces.close, daemon=True)
+    sending.start()
+    await asyncio.to_thread(sending.join, TRACES_S)
 
 
 def _room(settings: Settings) -> Room:

@@ -42,6 +42,7 @@ from towpath.rollout.records import StreamRecord, StreamRecords
 from towpath.settings import RolloutSettings
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
+from towpath.telemetry.traces import NO_TRACES, Traces
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Hub:
         clock: Callable[[], float],
         on_publish: Callable[[], None] = lambda: None,
         rollout: RolloutSettings,
+        traces: Traces = NO_TRACES,
     ) -> None:
         self._times_changed = asyncio.Event()
         self.quarantine = Quarantine(
@@ -79,6 +81,7 @@ class Hub:
             on_change=self._times_changed.set,
         )
         self._on_publish = on_publish
+        self._traces = traces
         self._store = store
         self._debounce = debounce
         self._metrics = metrics
@@ -304,8 +307,10 @@ class Hub:
 
     async def _publish(self, changed_at: float) -> None:
         begun = self._clock()
+        self._traces.computing(changed_at, begun)
         changed = self._queries.update(*self._store.drain())
         await self._publisher.publish(changed, changed_at=changed_at)
+        self._traces.computed(changed_at, self._clock())
         if self.quarantine:
             self.quarantine.retire()
         self._synced.set()

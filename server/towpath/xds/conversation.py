@@ -22,6 +22,7 @@ from towpath.rollout.clients import LONGEST_TEXT
 from towpath.rollout.records import StreamRecords
 from towpath.settings import StreamLimits
 from towpath.telemetry.metrics import Metrics
+from towpath.telemetry.traces import NO_TRACES, Push, Traces
 from towpath.xds.limits import LimitExceeded, RequestRate
 from towpath.xds.messages import (
     Ack,
@@ -85,6 +86,7 @@ class Conversation:
         *,
         records: StreamRecords,
         metrics: Metrics,
+        traces: Traces = NO_TRACES,
         clock: Callable[[], float],
         limits: StreamLimits,
         parser: RequestParser,
@@ -103,7 +105,10 @@ class Conversation:
         self._clock = clock
         self._parser = parser
         self._watchdog = watchdog
+        self._traces = traces
         self._written_at: dict[str, float] = {}
+        self._pushes: dict[str, Push] = {}  # by type URL, what is traced and not answered yet
+        self._change: float | None = None  # the time of the change that it is busy with
         self._turn = asyncio.Lock()  # to step the session, and to write
         self._timer: asyncio.TimerHandle | None = None
         self._subscriptions: dict[str, Subscription] = {}  # that were noted
@@ -159,6 +164,8 @@ class Conversation:
         """Note where that has left the client; have the stream looked at when a wait ends."""
         progress, deadline = self._session.progress, self._session.deadline
         settled = progress.at_rest and deadline is None
+        if settled:
+            self._change = None
         self._records.settled(self._stream.record, now=settled)
         if self._timer is not None:
             self._timer.cancel()
@@ -212,6 +219,7 @@ class Conversation:
 
     async def _write(self, reply: Reply, *, changed_at: float | None) -> None:
         message = reply.body + nonce_field(reply.nonce)
+        begun = self._clock()
         with self._watchdog.write():
             await self._context.write(message)
         counts = self._metrics.of_type[reply.type_url]
@@ -237,7 +245,13 @@ class Conversation:
                 extra=self._fields(counts.name, reply.version),
             )
         if changed_at is not None:
+            self._change = changed_at
             self._metrics.push_seconds.observe(now - changed_at)
+        # What had to wait for an answer to the first responses is part of the change.
+        if self._change is not None:
+            push = Push(self._change, self._stream.record.node_id, counts.name, reply.version)
+            if self._traces.pushed(push, begun=begun, ended=now, size=len(message)):
+                self._pushes[reply.type_url] = push
 
     def _acknowledged(self, ack: Ack) -> None:
         whole = ack.type_url not in self._session.progress.lacking
@@ -255,7 +269,13 @@ class Conversation:
             )
         written = self._written_at.get(ack.type_url)
         if written is not None:
-            self._metrics.ack_seconds.observe(self._clock() - written)
+            now = self._clock()
+            self._metrics.ack_seconds.observe(now - written)
+            self._trace_answer(ack.type_url, written, now)
+
+    def _trace_answer(self, type_url: str, written: float, now: float, fault: str = "") -> None:
+        if self._pushes and (push := self._pushes.pop(type_url, None)) is not None:
+            self._traces.answered(push, written=written, at=now, fault=fault)
 
     def _rejected(self, nack: Nack) -> None:
         message = shorten(nack.message, LONGEST_TEXT)
@@ -277,6 +297,9 @@ class Conversation:
             message,
             extra=self._fields(counts.name, nack.version),
         )
+        written = self._written_at.get(nack.type_url)
+        if written is not None:
+            self._trace_answer(nack.type_url, written, self._clock(), message)
 
     def _fields(self, kind: str, version: str) -> dict[str, str]:
         """What a line about one version of one type names."""

@@ -26,6 +26,7 @@ from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SI
 from towpath.rollout.clients import ClientRecord
 from towpath.settings import StreamLimits
 from towpath.telemetry.metrics import Metrics
+from towpath.telemetry.traces import NO_TRACES, Traces
 from towpath.xds.budget import OpeningBudget
 from towpath.xds.conversation import Context, Conversation, Refused, first_snapshot
 from towpath.xds.limits import Admission, LimitExceeded
@@ -77,6 +78,7 @@ class AdsService:
         *,
         gate: Gate,
         metrics: Metrics,
+        traces: Traces = NO_TRACES,
         clock: Callable[[], float],
         limits: StreamLimits,
         identifier: str,
@@ -84,6 +86,7 @@ class AdsService:
         self._hub = hub
         self._gate = gate
         self._metrics = metrics
+        self._traces = traces
         self._clock = clock
         self._composer = Composer(identifier=identifier)
         self._limits = limits
@@ -223,6 +226,7 @@ class AdsService:
                     context,
                     records=self._hub.records,
                     metrics=self._metrics,
+                    traces=self._traces,
                     clock=self._clock,
                     limits=self._limits,
                     parser=self._parser,
