@@ -146,6 +146,18 @@ def test_an_address_that_passes_to_another_account_grants_that_one_nothing(shop:
     until(shop, shop.network.pods[THIEF], "/", 200)
 
 
+def test_a_pod_that_calls_itself_needs_a_target_too(shop: Rig) -> None:
+    server = shop.network.pods["bookstore-0"]
+    allow(shop, target("t", "curl", "all"), group("all", ".*"))
+    until(shop, shop.client, "/", 200, host=SERVICE)
+    alone = called(server, "/").status
+    itself = target("t", "bookstore", "all", source_namespace="bookstore")
+    allow(shop, itself, group("all", ".*"))
+    until(shop, server, "/", 200, host=SERVICE)
+
+    assert 403 == alone
+
+
 def test_a_server_that_speaks_first_greets_whom_it_may_alone(shop: Rig) -> None:
     route = {
         "apiVersion": "specs.smi-spec.io/v1alpha4",

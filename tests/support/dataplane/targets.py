@@ -22,8 +22,15 @@ def group(name: str, path: str, methods: list[str] | None = None) -> Document:
     }
 
 
-def target(name: str, source: str, rule: str, *, kind: str = "HTTPRouteGroup") -> Document:
-    account = {"kind": "ServiceAccount", "name": source, "namespace": "curl"}
+def target(
+    name: str,
+    source: str,
+    rule: str,
+    *,
+    kind: str = "HTTPRouteGroup",
+    source_namespace: str = "curl",
+) -> Document:
+    account = {"kind": "ServiceAccount", "name": source, "namespace": source_namespace}
     return {
         "apiVersion": "access.smi-spec.io/v1alpha3",
         "kind": "TrafficTarget",
