@@ -105,6 +105,12 @@ KEYS: Mapping[str, Key] = {
     "osm.featureFlags.enableEgressPolicy": _switch(
         "featureFlags.enableEgressPolicy", "Egress policies have effect."
     ),
+    "osm.featureFlags.enableIngressBackendPolicy": _switch(
+        "featureFlags.enableIngressBackendPolicy", "IngressBackend policies have effect."
+    ),
+    "osm.featureFlags.enableRetryPolicy": _switch(
+        "featureFlags.enableRetryPolicy", "Retry policies have effect."
+    ),
     "osm.sidecarLogLevel": _choice(
         "sidecar.logLevel", SIDECAR_LOG_LEVELS, "How much sidecars log."
     ),
