@@ -76,7 +76,9 @@ def type_(rig: Rig, typed: Typed, folder: Path) -> subprocess.CompletedProcess[s
         return subprocess.run(
             words, check=False, capture_output=True, text=True, env=environment, timeout=60
         )
-    words = rig.network.control.command("bash", "-c", f"cd {folder} && exec {text}")
+    # Who runs the tests in the background ignores SIGINT, and so would all that they start.
+    text = f"cd {folder} && exec env --default-signal=INT {text}"
+    words = rig.network.control.command("bash", "-c", text)
     with subprocess.Popen(words, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
         heading = process.stdout.readline()
