@@ -34,7 +34,7 @@ HOSTS = 200
 """Names that the reports of each account are of."""
 CHANNELS = 20
 WARM_S, MEASURED_S, PUSHES = 4.0, 20.0, 5
-RATES = (0, 1, 10, 100)
+RATES = (0, 1, 10, 50)
 """Entries of each sidecar in each second."""
 FLOOD = 10_000
 
@@ -145,13 +145,15 @@ async def main() -> None:
                     server.address, options=(("grpc.use_local_subchannel_pool", 1),)
                 )
             )
-            for _ in range(CHANNELS)
+            for _ in range(2 * CHANNELS)
         ]
         tasks = []
         for number, sidecar in enumerate(sidecars):
-            channel = channels[number % CHANNELS]
+            # An Envoy reports from its workers, which have connections of their own.
+            own, workers = channels[number % CHANNELS], channels[CHANNELS + number % CHANNELS]
             tasks += [
-                asyncio.ensure_future(one(channel)) for one in (sidecar.follow, sidecar.report)
+                asyncio.ensure_future(sidecar.follow(own)),
+                asyncio.ensure_future(sidecar.report(workers)),
             ]
         while not all(sidecar.pushed_at for sidecar in sidecars):
             await asyncio.sleep(0.1)
