@@ -26,8 +26,7 @@ from towpath.cli import main
 
 pytestmark = pytest.mark.kube
 
-ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "cli.md"
+PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
 NAMESPACE = "osm-system"
 FORWARDER = list(
     yaml.safe_load_all("""
@@ -66,7 +65,7 @@ class Installed:
         environment = {"KUBECONFIG": str(self.cluster.kubeconfig(identity))}
         return CliRunner(env=environment).invoke(main, arguments)
 
-    def typed(self, line: str) -> subprocess.CompletedProcess[str]:
+    def typed(self, line: str, folder: Path) -> subprocess.CompletedProcess[str]:
         """A line of a page, in a shell with everything on PATH."""
         path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
         environment = {"PATH": path, "KUBECONFIG": str(self.cluster.kubeconfig())}
@@ -76,7 +75,7 @@ class Installed:
             capture_output=True,
             text=True,
             env=environment,
-            cwd=ROOT,
+            cwd=folder,
         )
 
     def refused(self, *arguments: str) -> tuple[int, str]:
@@ -155,7 +154,9 @@ async def test_sidecars_of_every_replica_are_in_one_table_and_policies_count_the
     )
 
 
-async def test_what_the_page_has_typed_does_what_it_says(installed: Installed) -> None:
+async def test_what_the_page_has_typed_does_what_it_says(
+    installed: Installed, tmp_path: Path
+) -> None:
     first, second = installed.replicas.values()
     installed.cluster.apply(egress("out", (80, "http"), hosts=["httpbin.org"]))
     for replica in installed.replicas.values():
@@ -168,12 +169,12 @@ async def test_what_the_page_has_typed_does_what_it_says(installed: Installed) -
         await asyncio.to_thread(first.wait_accepted, "curl.curl")
         await asyncio.to_thread(second.wait_accepted, "curl-2.curl")
         for one in typed:
-            done = await asyncio.to_thread(installed.typed, one.command)
+            done = await asyncio.to_thread(installed.typed, one.command, tmp_path)
             assert one.exit_code == done.returncode, f"{one.command}: {done.stdout}{done.stderr}"
             assert one.prints(done.stdout), f"{one.command}: {done.stdout}{done.stderr}"
 
     names = {one.command.split()[1] for one in typed}
-    assert {"sidecars", "status", "config", "completion"} <= names
+    assert {"sidecars", "status", "config", "diff", "completion"} <= names
 
 
 def test_problems_and_explanations_come_the_same_way(installed: Installed) -> None:
@@ -191,6 +192,27 @@ def test_problems_and_explanations_come_the_same_way(installed: Installed) -> No
     # The demo mesh has a Service that is answered from outside of it.
     assert (1, 1) == (problems.exit_code, len(problems.stdout.splitlines())), problems.stdout
     assert "EndpointSlice bookstore/bookstore-1 endpoints: Forbidden" in problems.stdout
+
+
+def test_a_folder_is_compared_with_what_the_cluster_would_be_with_it(
+    installed: Installed, tmp_path: Path
+) -> None:
+    installed.cluster.apply(egress("out", (80, "http"), hosts=["httpbin.org"]))
+    policy = tmp_path / "policy.yaml"
+    policy.write_text(yaml.safe_dump(egress("out", (80, "http"), hosts=["httpbin.org"])))
+    same = installed.towpath("diff", "cluster:", str(tmp_path), identity="reader")
+    policy.write_text(yaml.safe_dump(egress("out", (80, "http"), hosts=["example.org"])))
+    wider = installed.towpath("diff", "cluster:", str(tmp_path), identity="reader")
+    back = installed.towpath("diff", str(tmp_path), "cluster:", identity="reader")
+    refused = installed.towpath("diff", "cluster:", str(tmp_path))
+
+    assert (0, True) == (same.exit_code, " 0 changed, " in same.stdout), same.output
+    assert 1 == wider.exit_code, wider.output
+    assert "curl/curl gains any request to http://example.org:80" in wider.stdout
+    assert "curl/curl loses any request to http://httpbin.org:80" in wider.stdout
+    assert "(Egress curl/out)" in wider.stdout
+    assert "curl/curl gains any request to http://httpbin.org:80" in back.stdout
+    assert (2, True) == (refused.exit_code, "verbs: [list]" in refused.stderr), refused.output
 
 
 def test_who_lacks_a_right_is_told_which(installed: Installed) -> None:

@@ -147,9 +147,8 @@ def _entries(stream: Any, short: str | None) -> Iterator[Entry]:
         elif status is not ResourceStatus.REJECTED:
             status = ResourceStatus.LEFT if one.version_info else ResourceStatus.ABSENT
         if status is ResourceStatus.NOT_SENT and one.HasField("error_state"):
-            status = (
-                ResourceStatus.REJECTED
-            )  # what it has instead is no version of what it is offered
+            # What it has instead is no version of what it is offered.
+            status = ResourceStatus.REJECTED
         error = one.error_state.details if status is ResourceStatus.REJECTED else ""
         yield Entry(one.type_url, one.name, one.version_info, status, offered, error)
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,15 +15,22 @@ import click
 from towpath.answers.access_change import Changes, Comparison
 from towpath.app import Offline
 from towpath.cli.access_words import because, sentence, summary_line, who
+from towpath.cli.cluster import cluster_options, on_cluster
 from towpath.cli.folder import MESH, offline
+from towpath.cli.options import refuse_beside
 from towpath.cli.revision import folder_of
+from towpath.cli.server import NoAnswer
 from towpath.cli.settings import SettingsCommand, setting_options
 from towpath.model.codes import Reason
 
 if TYPE_CHECKING:
     from towpath.answers.access_change import Change
+    from towpath.cli.cluster_manifests import Object
     from towpath.model.names import Account
 
+
+CLUSTER = "cluster:"
+"""What stands for the cluster of the kubeconfig; a folder of that name is `./cluster:`."""
 
 MANY = 500
 """From so many service accounts on, people are shown how far the comparison is."""
@@ -31,6 +40,7 @@ MANY = 500
 @click.argument("old", metavar="OLD")
 @click.argument("new", metavar="NEW")
 @setting_options(*(name for name in MESH if name != "manifests"))
+@cluster_options
 @click.option(
     "-o",
     "--output",
@@ -39,32 +49,73 @@ MANY = 500
     show_default=True,
     help="Lines, one JSON document, or a table for a comment on a pull request.",
 )
-def diff(*, old: str, new: str, output: str, **mesh: str) -> None:
+def diff(*, old: str, new: str, output: str, kubeconfig: Path, context: str, **mesh: str) -> None:
     """Say what each service account could reach only before, or only after, a change.
 
     OLD and NEW are folders of manifests, or REVISION:FOLDER of the git repository around the
-    current folder. What is compared is access, not lines of YAML: whole plans, by the same rules
-    that sidecars receive, with the objects that make the difference. Exit code 0: access stays the
-    same; 1: it changes; 2: OLD or NEW could not be read.
+    current folder; one of them may be `cluster:`, the cluster of the kubeconfig. The other is then
+    what that would hold with the folder applied to it; what the folder lacks stays.
+
+    What is compared is access, not lines of YAML: whole plans, by the same rules that sidecars
+    receive, with the objects that make the difference. Exit code 0: access stays the same; 1: it
+    changes; 2: OLD or NEW could not be read.
     """
+    if old == new == CLUSTER:
+        raise click.UsageError("OLD and NEW are the same cluster at the same moment")
+    if CLUSTER not in (old, new):
+        reason = f"neither OLD nor NEW is {CLUSTER}"
+        refuse_beside("two folders", "kubeconfig", "context", reason=reason)
     with ExitStack() as stack:
-        before = _read(stack, old, mesh)
-        after = _read(stack, new, mesh)
+        present = None
+        if CLUSTER in (old, new):
+            present = _cluster(kubeconfig, context, mesh["osm_namespace"])
+        before = _read(stack, old, mesh, present)
+        after = _read(stack, new, mesh, present)
         changes = _compared(before, after)
     click.echo(_OUTPUTS[output](changes))
     for name, side in ((old, before), (new, after)):
         count = len(side.problems())
         if count:
-            text = f"{name}: {count} problem{'' if count == 1 else 's'}, listed by towpath problems"
+            problems = "problem" if count == 1 else "problems"
+            text = f"{name.removesuffix(':')}: {count} {problems}, listed by towpath problems"
             click.echo(text, err=True)
     raise SystemExit(1 if changes.by_change else 0)
 
 
-def _read(stack: ExitStack, name: str, mesh: dict[str, str]) -> Offline:
-    """One side; a file of it that cannot be read might say anything, so that nothing is compared
+def _cluster(kubeconfig: Path, context: str, osm_namespace: str) -> list[Object]:
+    """The objects of the cluster; NoAnswer if they cannot be read."""
+    # A second of imports that only this needs.
+    from towpath.cli.cluster_manifests import read_cluster
+
+    try:
+        return on_cluster(kubeconfig, context, lambda api: read_cluster(api, osm_namespace))
+    except click.ClickException as error:
+        raise NoAnswer(f"{CLUSTER} {error.message}") from error
+
+
+def _read(
+    stack: ExitStack, name: str, mesh: dict[str, str], present: list[Object] | None
+) -> Offline:
+    """One side; *present* are the objects of the cluster, if it is compared with one."""
+    if present is None:
+        return _read_folder(stack.enter_context(folder_of(name)), name, mesh)
+    from towpath.cli.cluster_manifests import applied, write_manifests
+
+    objects = present
+    if name != CLUSTER:
+        folder = stack.enter_context(folder_of(name))
+        _read_folder(folder, name, mesh)
+        objects = applied(present, folder, mesh["osm_namespace"])
+    whole = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="towpath-diff-")))
+    write_manifests(objects, whole)
+    return _read_folder(whole, name, mesh)
+
+
+def _read_folder(folder: Path, name: str, mesh: dict[str, str]) -> Offline:
+    """A folder; a file of it that cannot be read might say anything, so that nothing is compared
     without it.
     """
-    side = offline(stack.enter_context(folder_of(name)), **mesh)
+    side = offline(folder, **mesh)
     unreadable = [one for one in side.problems() if one.reason is Reason.UNREADABLE]
     if unreadable:
         lines = "".join(f"\n  {problem}" for problem in unreadable)

@@ -38,6 +38,7 @@ RENDER = ("render", *FOLDER, "--sidecar", "curl.curl")
         (("upgrade", "--dry-run", "--wait"), "--wait", "--dry-run"),
         (("version", "--client-only", "--context", "x"), "--context", "--client-only"),
         (("serve", *FOLDER, "--context", "x"), "--context", "--manifests"),
+        (("diff", "a", "b", "--context", "x"), "--context", "two folders"),
         (("serve", *FOLDER, "--no-write-status"), "--no-write-status", "--manifests"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
