@@ -9,10 +9,12 @@ import pytest
 from support.objects import (
     egress,
     endpoint_slice,
+    ingress_backend,
     mesh_config,
     mesh_of,
     namespace,
     pod,
+    retry,
     route_group,
     service,
     setting,
@@ -241,3 +243,59 @@ def test_a_route_of_ports_is_accepted_where_a_target_grants_by_it() -> None:
 
     assert statuses["TCPRoute shop/ports"].accepted
     assert not statuses["TCPRoute shop/alone"].accepted
+
+
+@pytest.mark.parametrize(("permissive", "affected"), [(True, 2), (False, 1)])
+def test_a_setting_of_a_service_counts_its_pods_and_who_may_call_it(
+    *, permissive: bool, affected: int
+) -> None:
+    limits = setting("limits", service="web")
+    streams = (_stream("caller"), _stream("web-1", account=WEB))
+    statuses = _statuses(_calling(limits, permissive=permissive), *streams)
+
+    assert statuses["UpstreamTrafficSetting shop/limits"].accepted
+    assert affected == statuses["UpstreamTrafficSetting shop/limits"].counts.affected
+
+
+def test_a_setting_of_a_service_that_does_not_hold_is_not_accepted() -> None:
+    older = setting("older", service="web", created="1")
+    newer = setting("newer", service="web", created="2")
+    closed = setting("closed", service="web", created="0", closed=True)
+    gone = setting("gone", service="gone")
+
+    for settings, held in (((older, newer, gone), {"older"}), ((closed, older), set())):
+        statuses = _statuses(_calling(*settings), _stream("caller"))
+        accepted = {one.ref.name for one in statuses.values() if one.accepted}
+        assert held == accepted
+
+
+def test_a_retry_counts_its_source_and_is_accepted_where_it_holds() -> None:
+    older, newer = retry("older", source="default"), retry("newer", source="default", created="1")
+    streams = (_stream("caller"), _stream("web-1", account=WEB))
+    statuses = _statuses(_calling(older, newer), *streams)
+
+    assert {"Retry shop/older"} == {name for name, one in statuses.items() if one.accepted}
+    assert statuses["Retry shop/newer"].in_conflict
+    assert 1 == statuses["Retry shop/older"].counts.affected
+
+
+def test_an_ingress_backend_counts_the_pods_behind_its_backends() -> None:
+    policies = (ingress_backend("in", ranges=("192.0.2.0/24",)), ingress_backend("nobody"))
+    streams = (_stream("caller"), _stream("web-1", account=WEB))
+    statuses = _statuses(_calling(*policies), *streams)
+
+    assert {"IngressBackend shop/in"} == {name for name, one in statuses.items() if one.accepted}
+    assert 1 == statuses["IngressBackend shop/in"].counts.affected
+
+
+def _calling(*objects: Object, permissive: bool = True) -> Mesh:
+    """The same pods, with Retries and IngressBackends on."""
+    return mesh_of(
+        namespace("shop"),
+        mesh_config(permissive=permissive, retries=True, ingress=True),
+        service("web"),
+        endpoint_slice("web", "10.0.0.1"),
+        pod("web-1", account="web", addresses=("10.0.0.1",)),
+        pod("caller", app="caller", addresses=("10.0.0.2",)),
+        *objects,
+    )
