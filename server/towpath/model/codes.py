@@ -461,6 +461,16 @@ class Code(StrEnum):
         ),
         "Use a Service that is not headless.",
     )
+    TARGET_WITHOUT_PORTS = (
+        "target-without-ports",
+        Reason.NOT_ENFORCEABLE,
+        _WARNING,
+        (
+            "A TrafficTarget grants nothing on any port of its destination: an HTTPRouteGroup "
+            "opens no port where requests are not seen, and a TCPRoute alone none where they are."
+        ),
+        "Add a TCPRoute for ports that do not speak HTTP, or an HTTPRouteGroup for those that do.",
+    )
     SPLIT_WITHOUT_REQUESTS = (
         "split-without-requests",
         Reason.NOT_ENFORCEABLE,

@@ -12,7 +12,9 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import Kind, Protocol
 from towpath.model.problem import Problem
 from towpath.model.workloads import Service
+from towpath.planning.inmesh.grants import grant_of, granted_requests
 from towpath.planning.inmesh.ingress import ingress_problems
+from towpath.planning.inmesh.reachable import ports_of
 from towpath.planning.inmesh.retries import retry_problems
 from towpath.planning.inmesh.settings import setting_problems
 from towpath.planning.inmesh.splits import can_be_dialled, splits_of, unconditional
@@ -49,6 +51,7 @@ def of_target(mesh: Mesh, target: TrafficTarget) -> tuple[Problem, ...]:
         *_sources(mesh, target, label),
         *_rules(mesh, target),
         *_in_force(mesh, target),
+        *_of_no_use(mesh, target),
     )
 
 
@@ -78,6 +81,18 @@ def _in_force(mesh: Mesh, target: TrafficTarget) -> Iterator[Problem]:
     switches = mesh.config()
     if switches is not None and switches.permissive:
         yield Problem(target.ref, "", Code.PERMISSIVE_MODE, _PERMISSIVE)
+
+
+def _of_no_use(mesh: Mesh, target: TrafficTarget) -> Iterator[Problem]:
+    """A target whose rules are there, but about no port that its destination has."""
+    account = target.destination
+    if account is None or target.closed or mesh.query(grant_of, target).empty:
+        return
+    ports = sorted(mesh.query(ports_of, account))
+    if ports and all(granted_requests(mesh, target, *port) is None for port in ports):
+        spoken = ", ".join(f"{number} ({protocol})" for number, protocol in ports)
+        text = f"nothing is granted on the ports of {account}, which are {spoken}"
+        yield Problem(target.ref, "spec.rules", Code.TARGET_WITHOUT_PORTS, text)
 
 
 def _is_ruled(mesh: Mesh, kind: Kind, namespace: str, name: str) -> bool:

@@ -16,7 +16,7 @@ from towpath.model.names import Account, Kind, Protocol
 from towpath.model.plan import Destination, Destinations, Refused
 from towpath.planning.config import config
 from towpath.planning.destinations import directory
-from towpath.planning.inbound import selecting
+from towpath.planning.inbound import selecting, target_port
 from towpath.planning.inmesh.grants import callable_accounts
 from towpath.planning.inmesh.ingress import principals_of
 
@@ -83,6 +83,17 @@ def services_of(mesh: Mesh, account: Account) -> frozenset[tuple[str, str]]:
         (service.namespace, service.name)
         for pod in mesh.pods_of(account)
         for service in selecting(mesh, pod)
+    )
+
+
+def ports_of(mesh: Mesh, account: Account) -> frozenset[tuple[int, Protocol]]:
+    """The ports of an account's pods that services lead to, and what these say is spoken there."""
+    return frozenset(
+        (number, port.protocol)
+        for pod in mesh.pods_of(account)
+        for service in selecting(mesh, pod)
+        for port in service.ports
+        if (number := target_port(port, pod)) is not None
     )
 
 

@@ -221,6 +221,29 @@ def test_an_address_of_two_accounts_or_of_a_node_is_told_for_nobody(stranger: Ob
     assert () == _permits(_mesh(traffic_target("t"), route_group("get"), stranger))
 
 
+@pytest.mark.parametrize(
+    ("rule", "protocol", "said"),
+    [
+        (GET, Protocol.TCP, ["nothing is granted on the ports of shop/web, which are 8080 (tcp)"]),
+        (
+            PORTS,
+            Protocol.HTTP,
+            ["nothing is granted on the ports of shop/web, which are 8080 (http)"],
+        ),
+        (GET, Protocol.HTTP, []),
+        (PORTS, Protocol.TCP, []),
+    ],
+)
+def test_a_target_that_grants_nothing_on_any_port_is_told(
+    rule: RouteReference, protocol: Protocol, said: list[str]
+) -> None:
+    target = traffic_target("t", rule)
+    mesh = _mesh(target, route_group("get"), tcp_route("ports", 8080), protocol=protocol)
+
+    problems_of_target = [one for one in problems(mesh) if one.object == target.ref]
+    assert said == [one.message for one in problems_of_target]
+
+
 def test_the_order_of_objects_does_not_matter() -> None:
     objects = (traffic_target("a"), traffic_target("b", sources=(OTHER,)), route_group("get"))
 
