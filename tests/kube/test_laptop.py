@@ -6,6 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
@@ -225,6 +226,21 @@ def test_who_lacks_a_right_is_told_which(installed: Installed) -> None:
     assert 'resources: ["pods"], verbs: [list]' in blind.stderr or "portforward" in blind.stderr
     assert 2 == code
     assert 'resources: ["pods/portforward"], verbs: [get, create]' in error
+
+
+def test_support_asks_every_replica(installed: Installed, tmp_path: Path) -> None:
+    file = tmp_path / "bundle.tar.gz"
+    written = installed.towpath("support", "bundle", "-o", str(file))
+    level = installed.towpath("support", "log-level", "debug", "--for", "1")
+    usual = installed.towpath("support", "log-level", "usual")
+    with tarfile.open(file) as archive:
+        names = set(archive.getnames())
+
+    assert (0, 0, 0) == (written.exit_code, level.exit_code, usual.exit_code), written.output
+    for replica in installed.replicas:
+        assert f"towpath-support/{replica}/process.json" in names
+        assert f"{replica}: the log level is debug for 1 minutes, it was info" in level.stdout
+        assert f"{replica}: the log level is info, it was debug" in usual.stdout
 
 
 def test_a_replica_that_is_not_ready_or_does_not_answer_is_named(installed: Installed) -> None:

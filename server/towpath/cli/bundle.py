@@ -8,7 +8,6 @@ import tarfile
 from collections.abc import Callable, Iterator
 from datetime import datetime
 
-import click
 import grpc
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
@@ -32,27 +31,30 @@ Files that are missing, and why: {missing}
 
 
 class Bundle:
-    """The files of one bundle, each redacted when it is added."""
+    """The files of one bundle, each redacted when it is added; *prefix* is their folder."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
         self._files: dict[str, bytes] = {}
         self._missing: list[str] = []
 
+    def folder(self, name: str) -> Bundle:
+        """A part of it, in a folder that is named by what *name* says."""
+        part = Bundle(f"{self._prefix}{_file_name(name)}/")
+        part._files, part._missing = self._files, self._missing
+        return part
+
     def add(self, name: str, make: Callable[[], str | Message]) -> None:
         """Add what *make* gives; where the server refuses, the file is missing, and the bundle
-        says why. grpc.RpcError if it is the first, and the server is none that is only older.
+        says why.
         """
         try:
             content = make()
         except grpc.RpcError as error:
-            call = error if isinstance(error, grpc.Call) else None
-            older = call is not None and call.code() is grpc.StatusCode.UNIMPLEMENTED
-            if not self._files and not older:
-                raise  # who does not answer the first question answers none
-            reason = call.details() if call is not None else str(error)
-            self._missing.append(f"{name} ({printable(reason or '')})")
+            reason = error.details() if isinstance(error, grpc.Call) else str(error)
+            self._missing.append(f"{self._prefix}{name} ({printable(reason or '')})")
             return
-        self._files[name] = redacted(
+        self._files[f"{self._prefix}{name}"] = redacted(
             content if isinstance(content, str) else json_of(content)
         ).encode()
 
@@ -176,9 +178,3 @@ def profile_text(answer: debug_pb2.ProfileCpuResponse) -> str:
 def json_of(message: Message) -> str:
     """The message as JSON for people; every field is there."""
     return json.dumps(MessageToDict(message, always_print_fields_with_no_presence=True), indent=2)
-
-
-def say_missing(bundle: Bundle) -> None:
-    """What the server did not answer, on standard error."""
-    for missing in bundle.missing:
-        click.echo(f"not in the bundle: {missing}", err=True)

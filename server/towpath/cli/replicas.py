@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -63,12 +63,16 @@ class Replicas:
         return self.ask_by_channel(lambda channel: method(pb_grpc.InspectorStub(channel)), ask)
 
     def ask_by_channel(
-        self, method: Callable[[grpc.Channel], grpc.UnaryUnaryMultiCallable[Q, M]], ask: Q
+        self,
+        method: Callable[[grpc.Channel], grpc.UnaryUnaryMultiCallable[Q, M]],
+        ask: Q,
+        *,
+        longer_s: float = 0.0,
     ) -> Answers[M]:
-        """The same of any service."""
+        """The same of any service; *longer_s* is what the answer takes beyond the usual."""
         servers, faults = self._servers()
         futures = {
-            name: method(self._channel(server)).future(ask, timeout=TIMEOUT_S)
+            name: method(self._channel(server)).future(ask, timeout=TIMEOUT_S + longer_s)
             for name, server in servers.items()
         }
         messages = dict[str, M]()
@@ -81,6 +85,11 @@ class Replicas:
         if not messages:
             raise NoAnswer("\n".join(f"{name}: {fault}" for name, fault in faults.items()))
         return Answers(messages, faults)
+
+    def channels(self, names: Collection[str]) -> dict[str, grpc.Channel]:
+        """The connections to those of these replicas that can be asked, by their names."""
+        servers, _ = self._servers()
+        return {name: self._channel(one) for name, one in servers.items() if name in names}
 
     def _servers(self) -> tuple[dict[str, Server], dict[str, str]]:
         """Those that can be asked, and why others cannot."""

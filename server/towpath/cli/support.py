@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import click
 
-from towpath.cli.bundle import (
-    Bundle,
-    gather,
-    get_memory,
-    json_of,
-    list_tasks,
-    profile_cpu,
-    profile_text,
-    say_missing,
-    tasks_text,
-)
+from towpath.cli.bundle import Bundle, gather, json_of, profile_text, tasks_text
 from towpath.cli.files import write_file
-from towpath.cli.server import TIMEOUT_S, Server, server_channel, server_option
+from towpath.cli.place import Place, place_options
+from towpath.cli.replicas import replicas_of
 from towpath.clock import utc_now
+from towpath.model.text import printable
 from towpath_api.v1 import debug_pb2, debug_pb2_grpc
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -34,11 +27,14 @@ seconds_option = click.option(
 
 @click.group()
 def support() -> None:
-    """Look for a fault in a running server: a bundle for a report, tasks, memory, CPU, logs."""
+    """Look for a fault in a running server: a bundle for a report, tasks, memory, CPU, logs.
+
+    Every replica is asked.
+    """
 
 
 @support.command()
-@server_option()
+@place_options
 @click.option(
     "-o",
     "--output",
@@ -51,7 +47,7 @@ def support() -> None:
     type=click.IntRange(0, 60),
     default=0,
     metavar="SECONDS",
-    help="Also look for so long where the server spends time of the CPU.",
+    help="Also look for so long where each replica spends time of the CPU.",
 )
 @click.option(
     "--snapshots",
@@ -60,53 +56,79 @@ def support() -> None:
     show_default=True,
     help="Of how many sidecars to add what they should have; those that reject come first.",
 )
-def bundle(server: Server, *, output: Path | None, profile_s: int, snapshots: int) -> None:
-    """Write what a server says of itself to one file, for a report of a fault.
+def bundle(place: Place, *, output: Path | None, profile_s: int, snapshots: int) -> None:
+    """Write what each replica says of itself to one file, for a report of a fault.
 
     It has no private key, token or password; read about.txt in it before you send it to anybody.
-    Exit code 0: written; 1: the server does not answer.
+    Exit code 0: written; 2: no server answers, or not every replica did.
     """
     at = utc_now()
     files = Bundle()
-    with server_channel(server) as channel:
-        gather(channel, files, profile_s=profile_s, snapshots=snapshots)
+    with replicas_of(place) as replicas:
+        # Whoever answers this answers the rest.
+        answers = replicas.ask_by_channel(
+            lambda channel: debug_pb2_grpc.DebugStub(channel).GetProcess,
+            debug_pb2.GetProcessRequest(),
+        )
+        for name, channel in replicas.channels(answers.messages).items():
+            gather(channel, files.folder(name), profile_s=profile_s, snapshots=snapshots)
     target = output or Path(f"towpath-support-{at:%Y%m%dT%H%M%SZ}.tar.gz")
     write_file(target, files.archive(at), mode=0o600)
-    say_missing(files)
+    for missing in files.missing:
+        click.echo(f"not in the bundle: {missing}", err=True)
+    answers.warn()
     click.echo(target)
+    raise SystemExit(answers.exit_code)
 
 
 @support.command()
-@server_option()
-def tasks(server: Server) -> None:
+@place_options
+def tasks(place: Place) -> None:
     """List the tasks of the server, and where they wait; those at the same place are one."""
-    with server_channel(server) as channel:
-        answer = list_tasks(debug_pb2_grpc.DebugStub(channel))
-    click.echo(tasks_text(answer), nl=False)
+    with replicas_of(place) as replicas:
+        answers = replicas.ask_by_channel(
+            lambda channel: debug_pb2_grpc.DebugStub(channel).ListTasks,
+            debug_pb2.ListTasksRequest(),
+        )
+    _print({name: tasks_text(answer) for name, answer in answers.messages.items()})
+    answers.warn()
+    raise SystemExit(answers.exit_code)
 
 
 @support.command()
-@server_option()
-def memory(server: Server) -> None:
+@place_options
+def memory(place: Place) -> None:
     """Say how much memory the server has, and of which types it holds most objects."""
-    with server_channel(server) as channel:
-        click.echo(json_of(get_memory(debug_pb2_grpc.DebugStub(channel))))
+    with replicas_of(place) as replicas:
+        answers = replicas.ask_by_channel(
+            lambda channel: debug_pb2_grpc.DebugStub(channel).GetMemory,
+            debug_pb2.GetMemoryRequest(),
+        )
+    _print({name: f"{json_of(answer)}\n" for name, answer in answers.messages.items()})
+    answers.warn()
+    raise SystemExit(answers.exit_code)
 
 
 @support.command()
-@server_option()
+@place_options
 @seconds_option
-def profile(server: Server, *, seconds: int) -> None:
+def profile(place: Place, *, seconds: int) -> None:
     """Look where the server spends time of the CPU: one stack a line, with its microseconds, as
     tools for flame graphs read them.
     """
-    with server_channel(server) as channel:
-        answer = profile_cpu(debug_pb2_grpc.DebugStub(channel), seconds)
-    click.echo(profile_text(answer), nl=False)
+    with replicas_of(place) as replicas:
+        answers = replicas.ask_by_channel(
+            lambda channel: debug_pb2_grpc.DebugStub(channel).ProfileCpu,
+            debug_pb2.ProfileCpuRequest(seconds=seconds),
+            longer_s=seconds,
+        )
+    _print({name: profile_text(answer) for name, answer in answers.messages.items()})
+    answers.warn()
+    raise SystemExit(answers.exit_code)
 
 
 @support.command("log-level")
-@server_option()
+@place_options
 @click.argument("level", type=click.Choice((*LEVELS, "usual")))
 @click.option(
     "--for",
@@ -117,13 +139,26 @@ def profile(server: Server, *, seconds: int) -> None:
     metavar="MINUTES",
     help="After this long the level of the settings holds again; 0: until the server ends.",
 )
-def log_level(server: Server, *, level: str, minutes: int) -> None:
-    """Change how much a server logs while it runs; `usual` is the level of its settings."""
+def log_level(place: Place, *, level: str, minutes: int) -> None:
+    """Change how much servers log while they run; `usual` is the level of their settings."""
     request = debug_pb2.SetLogLevelRequest(
         level="" if level == "usual" else level, seconds=0 if level == "usual" else minutes * 60
     )
-    with server_channel(server) as channel:
-        stub = debug_pb2_grpc.DebugStub(channel)
-        answer = stub.SetLogLevel(request, timeout=TIMEOUT_S)
     until = f" for {minutes} minutes" if request.seconds else ""
-    click.echo(f"the log level is {answer.level}{until}, it was {answer.before}")
+    with replicas_of(place) as replicas:
+        answers = replicas.ask_by_channel(
+            lambda channel: debug_pb2_grpc.DebugStub(channel).SetLogLevel, request
+        )
+    for name, answer in answers.messages.items():
+        text = f"{name}: the log level is {answer.level}{until}, it was {answer.before}"
+        click.echo(printable(text))
+    answers.warn()
+    raise SystemExit(answers.exit_code)
+
+
+def _print(texts: Mapping[str, str]) -> None:
+    """What each replica says, below its name if there are several."""
+    for name, text in texts.items():
+        if len(texts) > 1:
+            click.echo(f"# {printable(name)}")
+        click.echo(text, nl=False)
