@@ -10,11 +10,18 @@ from support.dataplane.network import OUTSIDE
 from support.dataplane.policy import egress, route_group, until_curl
 from support.dataplane.reports import observe, reported
 from support.dataplane.rig import Rig
+from towpath.encode.envoy.bootstrap import Transport
 
 pytestmark = pytest.mark.dataplane
 
 HTTPBIN, ELSEWHERE = OUTSIDE[0], OUTSIDE[5]
 WHO = "curl/curl"
+
+
+@pytest.fixture(scope="module")
+def transport() -> Transport:
+    """One is enough: what is reported does not go by it."""
+    return Transport.SOTW
 
 
 def test_sidecars_report_names_and_verdicts_and_no_path(outside: Rig) -> None:
