@@ -127,6 +127,13 @@ CASES: Mapping[Code, tuple[str, ...]] = {
     Code.MISSING_SETTING: (*BASE, with_matches(LIMITS)),
     Code.UNREADABLE_SETTING: (*BASE, SETTING.replace("7}", "x}"), with_matches(LIMITS)),
     Code.MISSING_ROUTE: (*BASE, TARGET),
+    Code.TARGET_WITHOUT_PORTS: (
+        *BASE,
+        SERVICE.replace("name: http", "name: tcp"),
+        POD.replace("spec: {", "spec: {serviceAccountName: web, "),
+        GROUP,
+        TARGET,
+    ),
     Code.MISSING_MATCH: (*BASE, GROUP, TARGET.replace("s}]", "s, matches: [none]}]")),
     Code.MISSING_SERVICE: (*BASE, SPLIT),
     Code.SPLIT_WITHOUT_ADDRESS: (*BASE, HEADLESS, SPLIT),
