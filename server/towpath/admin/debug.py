@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -118,10 +119,12 @@ class Debug(pb_grpc.DebugServicer):
         if self._profiling:
             text = "a profile is under way already: wait until it is done"
             await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
-        self._profiling = True
+        self._profiling, stop = True, threading.Event()
         try:
-            result = await asyncio.to_thread(profile, seconds)
+            result = await asyncio.to_thread(profile, seconds, stop)
         finally:
+            # Who does not wait for it any more, or a server that ends, ends it.
+            stop.set()
             self._profiling = False
         stacks = [
             pb.StackTime(stack=stack, microseconds=nanoseconds // 1000)

@@ -31,14 +31,13 @@ class Profile:
     samples: int
 
 
-def profile(seconds: float) -> Profile:
-    """Look at all other threads for so long; call it in a thread."""
+def profile(seconds: float, stop: threading.Event) -> Profile:
+    """Look at all other threads for so long, or until *stop* is set; call it in a thread."""
     own, end = threading.get_ident(), time.monotonic() + seconds
     spent: Counter[str] = Counter()
     before: dict[int, int] = {}
     samples = 0
-    while time.monotonic() < end:
-        time.sleep(INTERVAL_S)
+    while time.monotonic() < end and not stop.wait(INTERVAL_S):
         threads = {thread.ident: thread for thread in threading.enumerate()}
         for ident, frame in sys._current_frames().items():  # noqa: SLF001 (documented for this use)
             thread = threads.get(ident)

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import hashlib
 import logging
+import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -114,8 +115,22 @@ async def test_a_second_profile_at_the_same_time_is_refused(debug: pb_grpc.Debug
         except grpc.aio.AioRpcError as error:
             codes.append(error.code())
     first.cancel()
+    threads = [one for one in threading.enumerate() if one.name.startswith("asyncio_")]
+    async with asyncio.timeout(50):
+        while any("profile" in _functions(thread) for thread in threads):
+            await asyncio.sleep(0.01)
 
     assert {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.RESOURCE_EXHAUSTED} >= set(codes)
+
+
+def _functions(thread: threading.Thread) -> set[str]:
+    """What a thread is in."""
+    frame = sys._current_frames().get(thread.ident or 0)
+    names = set()
+    while frame is not None:
+        names.add(frame.f_code.co_name)
+        frame = frame.f_back
+    return names
 
 
 async def test_the_level_of_logs_changes_for_a_while(
