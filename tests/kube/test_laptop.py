@@ -175,6 +175,7 @@ async def test_what_the_page_has_typed_does_what_it_says(
             assert one.prints(done.stdout), f"{one.command}: {done.stdout}{done.stderr}"
 
     names = {one.command.split()[1] for one in typed}
+    assert "kubectl towpath sidecars -o name" in {one.command for one in typed}
     assert {"sidecars", "status", "config", "diff", "completion"} <= names
 
 

@@ -32,6 +32,13 @@ def program(folder: Path, content: bytes, *, mode: int = 0o755) -> None:
     path.chmod(mode)
 
 
+def test_as_a_plug_in_of_kubectl_it_calls_itself_what_was_typed() -> None:
+    call = "import sys; from towpath.__main__ import plugin; sys.argv = ['x', '--help']; plugin()"
+    done = subprocess.run([sys.executable, "-c", call], check=True, capture_output=True, text=True)
+
+    assert done.stdout.startswith("Usage: kubectl towpath [OPTIONS] COMMAND [ARGS]...")
+
+
 @pytest.mark.parametrize("present", [None, OURS.encode()], ids=["none", "ours"])
 def test_osm_is_towpath_where_there_is_no_other(tmp_path: Path, present: bytes | None) -> None:
     if present is not None:

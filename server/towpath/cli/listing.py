@@ -78,14 +78,23 @@ def listing_options(command: F) -> F:
 
 
 def show(ask: Callable[[], Listing], output: str, *, watch: bool) -> NoReturn:
-    """Print what *ask* gives, with *watch* again whenever it is another; exit with its code."""
+    """Print what *ask* gives, with *watch* again whenever it is another; exit with its code.
+
+    What goes wrong ends it; with *watch* only if nothing was answered before.
+    """
     text, exit_code = "", 0
     with contextlib.suppress(KeyboardInterrupt):
         while True:
-            listing = ask()
-            exit_code = listing.exit_code
-            if text != (text := rendered(listing, output, width=_width())) or not watch:
-                _print(listing, text, output, anew=watch)
+            try:
+                listing = ask()
+                exit_code = listing.exit_code
+                if text != (text := rendered(listing, output, width=_width())) or not watch:
+                    _print(listing, text, output, anew=watch)
+            except click.ClickException as error:
+                if not text:
+                    raise
+                error.show()
+                exit_code = error.exit_code
             if not watch:
                 break
             time.sleep(WATCH_S)

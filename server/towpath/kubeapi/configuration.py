@@ -69,7 +69,20 @@ def _read(file: Path) -> dict[str, Any]:
     content = yaml.safe_load(file.read_text())
     if content is not None and not isinstance(content, dict):
         raise ValueError(f"{file} is not a kubeconfig")
-    return content or {}
+    content = content or {}
+    for kind in ("contexts", "clusters", "users"):
+        _refuse_twice(kind, content.get(kind), file)
+    return content
+
+
+def _refuse_twice(kind: str, entries: Any, file: Path) -> None:
+    """ValueError if two entries of one file have one name; of two files, the first counts."""
+    names = set[str]()
+    for entry in entries if isinstance(entries, list) else ():
+        name = str(entry.get("name")) if isinstance(entry, dict) else ""
+        if name in names:
+            raise ValueError(f"{file} has two {kind} of the name {name}: rename one of them")
+        names.add(name)
 
 
 def refreshed(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 
 import click
 import pytest
@@ -93,6 +94,36 @@ def test_watching_prints_what_is_another_until_it_is_interrupted(
         show(ask, "table", watch=True)
 
     assert (0, ["A", "one", "A", "two"]) == (ended.value.code, capsys.readouterr().out.split())
+
+
+def test_watching_goes_on_after_a_question_without_an_answer(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers: Iterator[str | BaseException] = iter(
+        ["one", click.ClickException("it broke off"), "two", KeyboardInterrupt()]
+    )
+
+    def ask() -> Listing:
+        answer = next(answers)
+        if isinstance(answer, BaseException):
+            raise answer
+        return Listing((Column("A"),), [(answer,)], ("a",), {})
+
+    monkeypatch.setattr("towpath.cli.listing.time.sleep", lambda _: None)
+    with pytest.raises(SystemExit) as ended:
+        show(ask, "table", watch=True)
+
+    printed = capsys.readouterr()
+    assert (0, ["A", "one", "A", "two"]) == (ended.value.code, printed.out.split())
+    assert "Error: it broke off\n" == printed.err
+
+
+def test_a_first_question_without_an_answer_ends_the_watch() -> None:
+    def ask() -> Listing:
+        raise click.ClickException("no rights")
+
+    with pytest.raises(click.ClickException, match="no rights"):
+        show(ask, "table", watch=True)
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,19 @@ async def test_a_context_that_is_not_there_is_named(tmp_path: Path) -> None:
             await connect(api.kubeconfig(tmp_path), "elsewhere")
 
 
+async def test_two_contexts_of_one_name_in_one_file_are_an_error(tmp_path: Path) -> None:
+    async with fake_api() as api:
+        path = api.kubeconfig(tmp_path)
+        config = yaml.safe_load(path.read_text())
+        config["contexts"] *= 2
+        path.write_text(yaml.safe_dump(config))
+
+        with pytest.raises(
+            KubeApiError, match=f"no configuration of {path}: .* two contexts of the name"
+        ):
+            await connect(path, "")
+
+
 async def test_several_files_are_merged_as_kubectl_does_it(tmp_path: Path) -> None:
     async with fake_api() as api:
         whole = yaml.safe_load(api.kubeconfig(tmp_path).read_text())
