@@ -140,6 +140,8 @@ class ResourceSet(Mapping[str, Resource]):  # noqa: PLW1641 (no Mapping has a ha
     def __init__(self, type_url: str, layers: tuple[Layer, ...] = ()) -> None:
         self.type_url = type_url
         self.layers = tuple(layer for layer in layers if layer)
+        # Most names are in the largest layer: it is looked at first.
+        self._by_size = tuple(sorted(self.layers, key=len, reverse=True))
 
     @cached_property
     def version(self) -> str:
@@ -163,7 +165,7 @@ class ResourceSet(Mapping[str, Resource]):  # noqa: PLW1641 (no Mapping has a ha
 
     def find(self, name: str) -> Resource | None:
         """The resource of that name; None if there is none."""
-        for layer in self.layers:
+        for layer in self._by_size:
             resource = layer.find(name)
             if resource is not None:
                 return resource

@@ -155,7 +155,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
         self.keeps = False
         if len(self._unanswered.responses) >= MOST_UNANSWERED and not self._owed:
             return None
-        if self._compared is None:
+        if self._compared is None and self.returned:
             self._recall()
         due = self._difference()
         target = self._target

@@ -44,6 +44,13 @@ class Holdings(Mapping[str, Resource]):
             return None
         return self.base.find(name)
 
+    def missing(self, names: frozenset[str]) -> frozenset[str]:
+        """Those of *names* under which there is nothing."""
+        if not self.own:
+            missing = self.base.missing(names)
+            return missing if self.limited_to is None else missing | (names - self.limited_to)
+        return frozenset([name for name in names if self.find(name) is None])
+
     def among(self, names: Set[str]) -> frozenset[str]:
         """Those of *names* under which there is something."""
         return frozenset([name for name in names if self.find(name) is not None])
@@ -78,8 +85,8 @@ class Holdings(Mapping[str, Resource]):
             return self
         own: dict[str, Resource | None] = {}
         for name in self.differing(base):
-            resource = self.find(name)
-            if resource != base.find(name):
+            resource, there = self.find(name), base.find(name)
+            if resource is not there and resource != there:
                 own[name] = resource
         return Holdings(base, self.limited_to, own)
 

@@ -328,9 +328,11 @@ class Session:
         until it has those.
         """
         if self._new_clusters:
-            there = self._view.of(ENDPOINTS)
-            sent, wanted = self._resources(ENDPOINTS), self._resources(CLUSTER)
-            new = (n for n in self._new_clusters if n in wanted and n in there and n not in sent)
+            new, sent = frozenset(self._new_clusters), self._substreams.get(ENDPOINTS)
+            new -= self._view.of(ENDPOINTS).missing(new)
+            new -= self._substreams[CLUSTER].resources.missing(new)
+            if sent is not None:
+                new &= sent.resources.missing(new)
             self._new_clusters = set(new)
         return bool(self._new_clusters)
 
