@@ -295,6 +295,7 @@ def ingress_backend(
         ranges=tuple(ranges),
         principals=tuple(principals),
         addressed=bool(services or ranges),
+        certified=bool(principals),
         closed=closed,
     )
 

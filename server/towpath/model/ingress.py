@@ -27,8 +27,9 @@ class IngressBackend(Referable):
 
     `services` (namespaces and names), whose endpoints call, and `ranges` (CIDR blocks) are the
     addresses from which calls come, `principals` names in certificates as authors write them. It is
-    `addressed` if addresses were asked for, were it by what cannot be read. One that is `closed`
-    lets nothing in: its author meant something that cannot be read.
+    `addressed` if addresses were asked for, and `certified` if certificates were, were it by what
+    cannot be read. One that is `closed` lets nothing in: its author meant something that cannot be
+    read.
     """
 
     namespace: str
@@ -38,6 +39,7 @@ class IngressBackend(Referable):
     ranges: tuple[str, ...] = ()
     principals: tuple[str, ...] = ()
     addressed: bool = False
+    certified: bool = False
     closed: bool = False
     stamp: Stamp = Stamp()
 

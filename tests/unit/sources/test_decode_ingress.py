@@ -86,6 +86,26 @@ def test_addresses_that_cannot_be_read_were_asked_for_all_the_same() -> None:
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        NAMED,
+        {**NAMED, "name": "nginx"},
+        {**NAMED, "name": 1},
+        {"kind": NAMED["kind"], "nam": NAMED["name"]},
+        {**NAMED, "kind": "AuthenticatedPrincipals"},
+        {"kid": "IPRange", **RANGE, "kind": None},
+        "nginx.ingress.cluster.local",
+    ],
+)
+def test_a_certificate_that_cannot_be_read_was_asked_for_all_the_same(source: object) -> None:
+    policy, _ = read(sources=[RANGE, source])
+    without, _ = read(sources=[RANGE, NGINX, {**RANGE, "name": "everywhere"}])
+
+    assert (("10.0.0.0/8",), True) == (policy.ranges, policy.certified)
+    assert not without.certified
+
+
+@pytest.mark.parametrize(
     "spec",
     [
         {"matches": [{"kind": "HTTPRouteGroup", "name": "a"}]},

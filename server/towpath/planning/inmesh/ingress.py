@@ -106,7 +106,7 @@ def _entries(mesh: Mesh, policy: IngressBackend, backend: Backend) -> Iterator[I
     """
     ranges = mesh.query(calling, policy)
     if not backend.tls:
-        if ranges and not policy.principals:
+        if ranges and not policy.certified:
             yield Ingress(policy.label, ranges)
         return
     names = {name for one in policy.principals if (name := certificate_name(mesh, one))}
@@ -172,7 +172,7 @@ def _of_backend(mesh: Mesh, policy: IngressBackend, backend: Backend) -> Iterato
             "in without one"
         )
         yield Problem(policy.ref, "spec.sources", Code.INGRESS_WITHOUT_PRINCIPAL, text)
-    if not backend.tls and policy.principals:
+    if not backend.tls and policy.certified:
         text = (
             f"{what} is called by http, where no certificate is shown: nobody is let in where an "
             "AuthenticatedPrincipal is asked for"

@@ -20,7 +20,8 @@ _CLOSED = "the IngressBackend lets nothing in"
 _BACKEND = "the backend is left out"
 _SOURCE = "the source gains nothing"
 PRINCIPAL = "AuthenticatedPrincipal"
-SOURCES = ("Service", "IPRange", PRINCIPAL)
+ADDRESSES = ("Service", "IPRange")
+SOURCES = (*ADDRESSES, PRINCIPAL)
 PROTOCOLS = ("http", "https", "grpc")
 MOST = 100
 """Backends, and sources."""
@@ -78,6 +79,7 @@ def ingress_backend(raw: Mapping[str, object], findings: Findings) -> IngressBac
         ranges=tuple(sorted(set(ranges))),
         principals=tuple(sorted(set(principals))),
         addressed=len(by_kind[PRINCIPAL]) < spec.length("sources"),
+        certified=sum(one.text("kind") in ADDRESSES for one in sources) < spec.length("sources"),
         closed=closed,
         stamp=top.stamp(),
     )

@@ -56,6 +56,10 @@ def test_ranges_and_endpoints_are_let_in_at_that_port_and_no_other() -> None:
             Code.INGRESS_WITHOUT_PRINCIPAL,
         ),
         (
+            replace(ingress_backend(ranges=(RANGE,)), certified=True),
+            Code.INGRESS_WITHOUT_PRINCIPAL,
+        ),
+        (
             ingress_backend("x", ranges=(RANGE,), in_namespace="ingress"),
             Code.POLICY_OUTSIDE_MESH,
         ),
