@@ -80,7 +80,7 @@ def _of_services(mesh: Mesh, pod: Pod) -> Iterator[InboundPort]:
     for number, by_service in sorted(claims.items()):
         names = tuple(sorted({name for name, _ in by_service}))
         limits = limiting(mesh, pod.namespace, names)
-        if limits and limits[0].closed:
+        if any(one.closed for one in limits):
             continue
         yield InboundPort(
             port=number,
@@ -178,7 +178,8 @@ def contested_limits(mesh: Mesh, pod: Pod) -> tuple[Problem, ...]:
                 "what comes in, and this one does not",
             )
             for other in settings[1:]
-            if other.limits != settings[0].limits
+            # One that cannot be read closes the port, of which there is a Problem already.
+            if other.limits != settings[0].limits and not any(one.closed for one in settings)
         ]
     return tuple(problems)
 

@@ -34,7 +34,7 @@ def limiting(
     mesh: Mesh, namespace: str, services: Iterable[str]
 ) -> tuple[UpstreamTrafficSetting, ...]:
     """The settings of services that lead to one port of a pod which limit what comes in there, in
-    the order of their services. The first of them holds.
+    the order of their services. The first of them holds, unless one is closed: then so is the port.
     """
     settings = (mesh.query(setting_of, namespace, name) for name in services)
     return tuple(one for one in settings if one and (one.closed or one.limits != RateLimits()))

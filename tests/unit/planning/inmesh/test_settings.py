@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from support.objects import (
     endpoint_slice,
     headless,
@@ -86,6 +88,20 @@ def test_of_two_services_before_one_port_the_first_that_limits_holds() -> None:
 
     assert {8080: FEW} == _limits_of(mesh, "web")
     assert (second.ref, Reason.CONFLICT) == (problem.object, problem.reason)
+
+
+@pytest.mark.parametrize("closed", ["limits", "next"])
+def test_of_two_services_before_one_port_neither_may_have_a_limit_that_cannot_be_read(
+    closed: str,
+) -> None:
+    second = replace(_limits("next"), service="web-next", limits=RateLimits(Rate(9, 1)))
+    settings = [replace(one, closed=one.name == closed) for one in (_limits(), second)]
+    selector = {"app": "web"}
+    mesh = _mesh(*settings, service("web-next", ips=("10.96.0.2",), selector=selector))
+    (problem,) = problems(mesh)
+
+    assert {} == _limits_of(mesh, "web")
+    assert (closed, Reason.INVALID) == (problem.object.name, problem.reason)
 
 
 def test_limits_on_requests_need_a_port_that_speaks_http() -> None:
