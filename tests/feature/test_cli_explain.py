@@ -161,6 +161,25 @@ async def test_a_running_server_tells_the_status_of_its_policies(plane: Plane) -
     assert (policy["kind"], policy["name"], policy["accepted"]) == ("Egress", "out", True)
 
 
+async def test_a_problem_is_one_line_in_every_command(plane: Plane) -> None:
+    route = "{apiGroup: specs.smi-spec.io/v1alpha4, kind: HTTPRouteGroup, name: gone}"
+    (plane.folder / "policy.yaml").write_text(f"{POLICY}  matches: [{route}]\n")
+    async with asyncio.timeout(30):
+        while not any(policy.problems for policy in plane.hub.policies()):
+            await asyncio.sleep(0.01)
+    server = ("--server", plane.address)
+    asked = ("--from", "curl/curl", "--to", "http://httpbin.org/get")
+    commands = (("problems",), ("status",), ("explain", *asked))
+    results = [await asyncio.to_thread(_run, *command, *server) for command in commands]
+
+    (line,) = (one for one in results[0].stdout.splitlines() if ": Missing: " in one)
+    assert line.startswith("error: Egress curl/out spec.matches: Missing: ")
+    assert line.endswith(" [missing-route]")
+    for result in results:
+        lines = [one.strip() for one in result.stdout.splitlines() if ": Missing: " in one]
+        assert [line] == lines
+
+
 def test_status_takes_no_arguments() -> None:
     assert _run("status", "everything").exit_code == 2
 

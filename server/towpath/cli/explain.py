@@ -9,13 +9,11 @@ import click
 
 from towpath.app import Offline
 from towpath.cli.folder import MESH, OR_ELSE, offline
-from towpath.cli.messages import document
+from towpath.cli.messages import document, line_of
 from towpath.cli.place import Place, folder_or_place_options
 from towpath.cli.replicas import replicas_of
 from towpath.cli.server import NoAnswer
 from towpath.cli.settings import SettingsCommand, setting_options
-from towpath.model.names import ObjectRef
-from towpath.model.problem import problem_line
 from towpath_api.v1 import inspector_pb2 as pb
 
 
@@ -113,10 +111,7 @@ def _text(answer: pb.ExplainResponse) -> str:
         lines.append(f"  {policy}" + (f" ({source})" if source else ""))
     if answer.problems:
         lines.append("Problems of these policies:")
-    for problem in answer.problems:
-        ref = ObjectRef(problem.kind, problem.namespace, problem.name)
-        field, reason, message = problem.field, problem.reason, problem.message
-        lines.append(f"  {problem_line(ref, field, reason, message, problem.source)}")
+    lines += [f"  {line_of(problem)}" for problem in answer.problems]
     if answer.suggestion:
         lines += ["This would allow it:", "---", answer.suggestion.rstrip()]
     return "\n".join(lines)

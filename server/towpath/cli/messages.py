@@ -1,4 +1,4 @@
-"""Messages of the Inspector as documents: every field is there, whatever its value."""
+"""Messages of the Inspector for programs, with every field, and Problems for people."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ from typing import Any
 
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
+
+from towpath.model.names import ObjectRef
+from towpath.model.problem import problem_line
+from towpath_api.v1 import inspector_pb2 as pb
 
 
 def document(message: Message) -> dict[str, Any]:
@@ -16,6 +20,12 @@ def document(message: Message) -> dict[str, Any]:
         field.json_name: _field(getattr(message, field.name), field, message)
         for field in message.DESCRIPTOR.fields
     }
+
+
+def line_of(problem: pb.Problem) -> str:
+    """A Problem as people read it, in the one form that it has everywhere."""
+    ref = ObjectRef(problem.kind, problem.namespace, problem.name)
+    return problem_line(ref, problem)
 
 
 def _field(value: Any, field: Any, of: Message) -> Any:

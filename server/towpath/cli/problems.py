@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from towpath.cli.folder import MESH, OR_ELSE, offline, repository
+from towpath.cli.messages import line_of
 from towpath.cli.options import ClientKindType, refuse_beside
 from towpath.cli.place import Place, folder_or_place_options
 from towpath.cli.replicas import replicas_of
@@ -19,8 +20,7 @@ from towpath.cli.server import NoAnswer, Server
 from towpath.cli.settings import SettingsCommand, setting_options
 from towpath.cli.together import problems_together
 from towpath.model.codes import Code, Severity
-from towpath.model.names import ClientKind, ObjectRef
-from towpath.model.problem import problem_line
+from towpath.model.names import ClientKind
 from towpath_api.v1 import inspector_pb2 as pb
 
 NONE = "none"
@@ -122,13 +122,7 @@ def _fails(problem: pb.Problem, fail_on: str) -> bool:
 
 
 def _text(problems: Sequence[pb.Problem], _folder: Path | None) -> str:
-    return "".join(f"{_line(problem)}\n" for problem in problems)
-
-
-def _line(problem: pb.Problem) -> str:
-    ref = ObjectRef(problem.kind, problem.namespace, problem.name)
-    line = problem_line(ref, problem.field, problem.reason, problem.message, problem.source)
-    return f"{problem.severity}: {line} [{problem.code}]"
+    return "".join(f"{line_of(problem)}\n" for problem in problems)
 
 
 def _json(problems: Sequence[pb.Problem], _folder: Path | None) -> str:

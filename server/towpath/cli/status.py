@@ -8,12 +8,10 @@ from collections.abc import Sequence
 import click
 
 from towpath.cli.listing import Cell, Column, Listing, listing_options, show, summary_of
-from towpath.cli.messages import document
+from towpath.cli.messages import document, line_of
 from towpath.cli.place import Place, place_options
 from towpath.cli.replicas import Replicas, replicas_of
 from towpath.cli.together import policies_together
-from towpath.model.names import ObjectRef
-from towpath.model.problem import problem_line
 from towpath_api.v1 import inspector_pb2 as pb
 
 COLUMNS = (
@@ -50,7 +48,7 @@ def _listing(replicas: Replicas) -> Listing:
             "policies": [document(policy) for policy in policies],
             "unanswered": dict(answers.faults),
         },
-        [_line(policy, problem) for policy in policies for problem in policy.problems],
+        [line_of(problem) for policy in policies for problem in policy.problems],
         summary_of(len(policies), "policy", counts),
         answers.exit_code,
     )
@@ -63,11 +61,6 @@ def _state(policy: pb.PolicyStatus) -> str:
         return "rejected"
     waits = policy.acknowledged_sidecars < policy.affected_sidecars
     return "waiting" if waits else "accepted"
-
-
-def _line(policy: pb.PolicyStatus, problem: pb.Problem) -> str:
-    ref = ObjectRef(policy.kind, policy.namespace, policy.name)
-    return problem_line(ref, problem.field, problem.reason, problem.message, problem.source)
 
 
 def _row(policy: pb.PolicyStatus) -> Sequence[Cell | str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from towpath.model.codes import Code, Reason, Severity
 from towpath.model.names import ObjectRef
@@ -35,11 +36,33 @@ class Problem:
         return self.code.severity
 
     def __str__(self) -> str:
-        return problem_line(self.object, self.field, self.reason, self.message, self.source)
+        return problem_line(self.object, self)
 
 
-def problem_line(ref: ObjectRef, field: str, reason: str, message: str, source: str) -> str:
-    """A Problem as people read it, also one that a server of another version found."""
-    where = f"{source}: " if source else ""
-    what = f"{ref} {field}" if field else str(ref)
-    return printable(f"{where}{what}: {reason}: {message}")
+class Described(Protocol):
+    """What a Problem says of its object: ours, or one of the Inspector's answers, whose words may
+    be those of another version.
+    """
+
+    @property
+    def field(self) -> str: ...
+    @property
+    def code(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def severity(self) -> str: ...
+    @property
+    def message(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+
+
+def problem_line(ref: ObjectRef, problem: Described) -> str:
+    """A Problem as people read it, wherever it stands: `SEVERITY: SOURCE: KIND NAMESPACE/NAME
+    FIELD: REASON: MESSAGE [CODE]`, without what is empty.
+    """
+    what = f"{ref} {problem.field}" if problem.field else str(ref)
+    parts = (problem.severity, problem.source, what, problem.reason, problem.message)
+    code = f" [{problem.code}]" if problem.code else ""
+    return printable(": ".join(part for part in parts if part) + code)

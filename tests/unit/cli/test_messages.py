@@ -1,10 +1,10 @@
-"""Messages as documents that programs can rely on."""
+"""Messages as documents that programs can rely on, and Problems as people read them."""
 
 from __future__ import annotations
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from towpath.cli.messages import document
+from towpath.cli.messages import document, line_of
 from towpath_api.v1 import inspector_pb2 as pb
 
 
@@ -34,3 +34,14 @@ def test_lists_may_be_empty_and_maps_are_in_order() -> None:
 
     assert ([], {"a": "1", "b": "2"}) == (answer["reasons"], answer["sources"])
     assert ["a", "b"] == list(answer["sources"])
+
+
+def test_a_problem_of_a_server_of_another_version_is_a_line_without_what_it_lacks() -> None:
+    problem = pb.Problem(
+        kind="Egress", namespace="curl", name="out", reason="Odd", message="a\x1b[2Jb"
+    )
+    line = line_of(problem)
+    problem.severity, problem.code, problem.source = "grave", "odd-thing", "a.yaml:1"
+
+    assert "Egress curl/out: Odd: a\\x1b[2Jb" == line
+    assert f"grave: a.yaml:1: {line} [odd-thing]" == line_of(problem)

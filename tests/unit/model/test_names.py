@@ -58,10 +58,12 @@ def test_an_object_is_called_by_kind_namespace_and_name() -> None:
 def test_a_problem_says_where_what_which_field_and_why() -> None:
     ref = ObjectRef("Service", "shop", "web")
 
-    assert "mesh.yaml:3: Service shop/web spec.ports: Conflict: taken" == str(
-        Problem(ref, "spec.ports", Code.CONFLICTING_PROTOCOL, "taken", "mesh.yaml:3")
-    )
-    assert "Service shop/web: Missing: gone" == str(Problem(ref, "", Code.MISSING_SERVICE, "gone"))
+    protocol = Problem(ref, "spec.ports", Code.CONFLICTING_PROTOCOL, "taken", "mesh.yaml:3")
+    where, code = "mesh.yaml:3: Service shop/web spec.ports", f"[{protocol.code}]"
+
+    assert f"{protocol.severity}: {where}: Conflict: taken {code}" == str(protocol)
+    missing = Problem(ref, "", Code.MISSING_SERVICE, "gone")
+    assert f"{missing.severity}: Service shop/web: Missing: gone [{missing.code}]" == str(missing)
 
 
 def test_types_are_sent_secrets_clusters_and_endpoints_first() -> None:

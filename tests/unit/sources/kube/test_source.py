@@ -130,8 +130,8 @@ async def test_a_kind_that_is_not_installed_holds_up_nothing_and_is_found_later(
             await quiet(held)
             what = "CustomResourceDefinition egresses.policy.openservicemesh.io"
             said = f"{what}: Missing: is not installed, so there is no Egress"
-            assert [said] == held.problems()
-            assert [Code.MISSING_DEFINITION] == [one.code for one in held.mesh().problems]
+            code = Code.MISSING_DEFINITION
+            assert [f"{code.severity}: {said} [{code}]"] == held.problems()
             changes = held.changes
             asked = len(api.asked("Egress"))
             await held.until(lambda: len(api.asked("Egress")) > asked + 3, "asked again")
