@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
+from http.client import HTTPResponse
 
 import pytest
 
@@ -45,6 +47,24 @@ def test_in_strict_mode_plaintext_comes_in_from_the_sources_alone(strict: Encryp
     assert 200 != stranger
 
 
+def test_whom_an_ingress_backend_kept_out_stays_out_when_it_is_gone(strict: Encrypted) -> None:
+    """On a connection from before, which ends only when the sidecar has drained its chain."""
+    rig = strict.rig
+    traffic = {"enablePermissiveTrafficPolicyMode": True}
+    rig.manifests.patch("MeshConfig", "osm-mesh-config", {"spec": {"traffic": traffic}})
+    rig.manifests.apply(backend({"kind": "IPRange", "name": f"{ROUTER}/32"}))
+    until(rig, rig.network.control, 200)
+    with rig.network.pods["bookstore-1"].connect(POD, APP_PORT) as stranger:
+        before = _asked(stranger)
+        rig.manifests.withdraw()
+        until(rig, rig.network.control, 0)
+        after = _asked(stranger)
+    traffic["enablePermissiveTrafficPolicyMode"] = False
+    rig.manifests.patch("MeshConfig", "osm-mesh-config", {"spec": {"traffic": traffic}})
+
+    assert (403, 403) == (before, after)
+
+
 def test_https_comes_in_by_certificate_and_is_asked_for_every_condition(strict: Encrypted) -> None:
     rig = strict.rig
     curl_account = {"kind": "AuthenticatedPrincipal", "name": "curl.curl.cluster.local"}
@@ -60,6 +80,15 @@ def test_https_comes_in_by_certificate_and_is_asked_for_every_condition(strict: 
     ):
         rig.manifests.apply(backend(*sources, protocol="https"))
         through(rig, status)
+
+
+def _asked(connection: socket.socket) -> int:
+    """The status of one more request on a connection."""
+    connection.sendall(b"GET / HTTP/1.1\r\nhost: bookstore\r\n\r\n")
+    answer = HTTPResponse(connection)
+    answer.begin()
+    answer.read()
+    return answer.status
 
 
 def call(caller: Namespace, *options: str, port: int = APP_PORT) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBACPerRoute
 
-from support.decoded import listener, routes, unpacked
+from support.decoded import listener, named_by_listeners, routes, unpacked
 from towpath.encode.envoy import inbound_listener, inbound_routes
 from towpath.encode.envoy.names import RBAC_FILTER
 from towpath.encode.envoy.permits import INGRESS, ingress
@@ -45,13 +45,15 @@ def test_in_strict_mode_plaintext_is_that_of_the_sources_and_the_kubelet() -> No
         assert not let_in.open
 
 
-def test_without_plaintext_from_outside_strict_mode_is_what_it_was() -> None:
-    let_in = Inbound((replace(PORT, ingress=(NAMED,)),), STRICT)
-    none = Inbound((replace(PORT, ingress=()),), replace(STRICT, probes=()))
+def test_without_plaintext_from_outside_what_comes_by_a_chain_that_drains_is_the_kubelets() -> None:
+    probes = tuple(replace(one, ingress=(NAMED,)) for one in STRICT.probes)
+    let_in = Inbound((replace(PORT, ingress=(NAMED,)),), replace(STRICT, probes=probes))
+    _, in_use = named_by_listeners([inbound_listener(let_in)["inbound-listener"]])
 
     assert let_in.open
-    assert {EVERYTHING} == _policies(let_in, "rds-inbound.8080")
-    assert inbound_routes(none)["rds-inbound.8080"] == inbound_routes(let_in)["rds-inbound.8080"]
+    assert {"kubelet"} == _policies(let_in, "rds-inbound.8080")
+    assert {EVERYTHING} == _policies(let_in, "rds-inbound-mtls.8080")
+    assert {"rds-inbound-mtls.8080", "rds-inbound-probes.8080"} == in_use
 
 
 def test_all_conditions_of_an_entry_hold_together() -> None:

@@ -173,8 +173,11 @@ def _let_in(
 def _in_plaintext(port: InboundPort, mtls: ServerMtls | None) -> InboundPort:
     """What plaintext may ask of a port: in strict mode nothing but what IngressBackends let in, and
     the kubelet's requests.
+
+    That is so without a chain for it as well: one that was there follows these routes until it has
+    drained, with connections of callers whom it refused.
     """
-    if mtls is None or not mtls.strict or not port.plain_ingress:
+    if mtls is None or not mtls.strict or port.probes is not None:
         return port
     probes = {one.port: one.probes or () for one in mtls.probes}
     return replace(port, permits=(), health=probes.get(port.port, ()))
