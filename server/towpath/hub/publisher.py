@@ -85,13 +85,17 @@ class Publisher:
 
     def snapshot(self, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
         """What a sidecar is to hold now; None for a pod that does not exist."""
+        query = self.query(kind, sidecar)
         of = self._queries.get(self._group, kind, sidecar)
         current = None if of is None else self._queries.get(self._compose, of)
         if current is not None and current.destinations is not None:
             endpoints = self._queries.get(assignments, current.destinations)
             self.subscriptions.keep_unused(current.destinations)
             current = current.with_endpoints(endpoints)
-        self.followers.forget_unused(self.query(kind, sidecar))
+        if self.followers.watches_of(query):
+            # Who looks on is told what becomes of the group, also where it has no stream.
+            self.followers.place(query, of)
+        self.followers.forget_unused(query)
         self.followers.forget_empty(of)
         return current
 

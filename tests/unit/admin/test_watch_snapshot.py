@@ -83,6 +83,20 @@ async def test_each_new_version_is_a_message_and_an_equal_one_is_none(running: R
     assert await _silent(messages)
 
 
+async def test_a_change_that_leaves_the_sidecar_in_its_group_is_a_message(
+    running: RunningHub,
+) -> None:
+    """Of a sidecar that has no stream, so that nobody else is told."""
+    await running.holds(*MESH)
+    messages = _watch(running)
+    first = await _next(messages)
+
+    await running.holds(service("api", ips=("10.96.0.2",)))
+    second = await _next(messages)
+
+    assert first.version != second.version
+
+
 async def test_a_change_of_types_that_were_not_asked_for_is_no_message(running: RunningHub) -> None:
     await running.holds(*MESH)
     messages = _watch(running, ENDPOINTS, CLUSTER)
