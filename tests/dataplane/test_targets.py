@@ -231,6 +231,42 @@ def test_passthrough_never_carries_what_is_refused_in_the_mesh(shop: Rig) -> Non
     assert 403 == direct(shop.client, "/").status
 
 
+def test_of_pods_of_several_accounts_a_client_is_sent_those_that_grant_it_something(
+    shop: Rig,
+) -> None:
+    other = "10.10.0.77"  # where nobody answers
+    pod = shop.manifests.find("Pod", "bookstore-0")
+    pod["metadata"] = {**pod["metadata"], "name": "bookstore-77"}
+    pod["spec"]["serviceAccountName"] = "bookstore-v2"
+    pod["status"] = {"phase": "Running", "podIP": other}
+    shop.manifests.write("other-account.yaml", pod)
+    shop.manifests.add_endpoint("bookstore", name="other-account", address=other)
+    first = target("first", "curl", "all")
+    second = target("second", "curl", "all")
+    second["spec"]["destination"]["name"] = "bookstore-v2"
+
+    def until_sent(*addresses: str) -> None:
+        shop.sidecar.until(
+            lambda: shop.sidecar.admin.hosts("bookstore/bookstore|80"),
+            equals([f"{address}:{APP_PORT}" for address in addresses]),
+            what=f"it balances over {addresses}",
+        )
+
+    try:
+        allow(shop, first, group("all", ".*"))
+        until_sent(POD)
+        statuses = {called(shop.client, "/").status for _ in range(10)}
+        allow(shop, first, second, group("all", ".*"))
+        until_sent(POD, other)
+        allow(shop, second, group("all", ".*"))
+        until_sent(other)
+    finally:
+        shop.manifests.remove_endpoint("other-account")
+        shop.manifests.remove("other-account.yaml")
+
+    assert {200} == statuses
+
+
 def called(pod: Namespace, path: str, *options: str) -> Curl:
     """A call of the service, through the sidecar of the client."""
     return curl(pod, f"http://{SERVICE}{path}", *options)

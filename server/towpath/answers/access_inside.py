@@ -7,13 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from towpath.answers.access import ANYTHING, Access
-from towpath.answers.inmesh import means
+from towpath.answers.inmesh import endpoints_for, means
 from towpath.model.egress import RequestMatch
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Protocol
-from towpath.model.plan import Destination, Destinations, InboundPort, destination_of
+from towpath.model.plan import Destination, Destinations, InboundPort
 from towpath.planning import inbound, outbound
-from towpath.planning.destinations import endpoints
 from towpath.planning.inbound import lets_in
 
 
@@ -56,7 +55,7 @@ def _of(destination: Destination, access: Access) -> Callable:
 
 def _callable(mesh: Mesh, account: Account, destination: Destination) -> Callable:
     policies: dict[RequestMatch, set[str]] = defaultdict(set)
-    for port in _called(mesh, destination):
+    for port in _called(mesh, account, destination):
         for permit in port.permits or ():
             if means(mesh, permit, account):
                 http = port.protocol is Protocol.HTTP
@@ -67,11 +66,10 @@ def _callable(mesh: Mesh, account: Account, destination: Destination) -> Callabl
     return _of(destination, Access(requests, policies=names))
 
 
-def _called(mesh: Mesh, destination: Destination) -> Iterator[InboundPort]:
+def _called(mesh: Mesh, account: Account, destination: Destination) -> Iterator[InboundPort]:
     """The ports of pods that may answer."""
     for place in _places(destination):
-        of = destination_of(place)
-        for endpoint in mesh.query(endpoints, *of) if of else ():
+        for endpoint in endpoints_for(mesh, account, place):
             for pod in mesh.pods_at(endpoint.address):
                 ports = mesh.query(inbound, pod).ports
                 yield from (port for port in ports if port.port == endpoint.port)

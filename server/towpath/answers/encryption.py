@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from towpath.answers.inmesh import places
+from towpath.answers.inmesh import endpoints_for, places
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account
-from towpath.model.plan import Destination, destination_of
+from towpath.model.plan import Destination
 from towpath.planning import inbound
-from towpath.planning.destinations import encrypted, endpoints
+from towpath.planning.destinations import encrypted
 from towpath.planning.egress.decide import Attempt
 from towpath.planning.identity import MARK, has_authority, identity_of
 
@@ -30,7 +30,7 @@ class Passage:
 def passage(mesh: Mesh, account: Account, attempt: Attempt, destination: Destination) -> Passage:
     """By which way the pods of an account reach those behind a destination."""
     callers = [identity_of(mesh, pod) is not None for pod in mesh.pods_of(account)]
-    called = list(_called(mesh, attempt, destination))
+    called = list(_called(mesh, account, attempt, destination))
     if not mesh.query(has_authority):
         return Passage("it is not encrypted: the mesh has no authority")
     if not called:
@@ -54,14 +54,15 @@ def passage(mesh: Mesh, account: Account, attempt: Attempt, destination: Destina
     )
 
 
-def _called(mesh: Mesh, attempt: Attempt, destination: Destination) -> Iterator[tuple[bool, bool]]:
+def _called(
+    mesh: Mesh, account: Account, attempt: Attempt, destination: Destination
+) -> Iterator[tuple[bool, bool]]:
     """Of each address that may answer: whether it is called by mutual TLS where that is known, and
     whether nothing else is let in.
     """
     by_tls = {one.name for one in mesh.query(encrypted)}
     for place in places(attempt, destination)[1]:
-        of = destination_of(place)
-        for endpoint in mesh.query(endpoints, *of) if of else ():
+        for endpoint in endpoints_for(mesh, account, place):
             if destination.direct and endpoint.address != attempt.address:
                 continue
             servers = [mesh.query(inbound, pod).mtls for pod in mesh.pods_at(endpoint.address)]

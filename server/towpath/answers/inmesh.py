@@ -9,9 +9,16 @@ from typing import cast
 from towpath.model.inmesh import TrafficTarget
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, Protocol
-from towpath.model.plan import Destination, InboundPort, Permit, destination_of
+from towpath.model.plan import (
+    Destination,
+    Destinations,
+    Endpoint,
+    InboundPort,
+    Permit,
+    destination_of,
+)
 from towpath.model.workloads import Pod
-from towpath.planning import inbound
+from towpath.planning import inbound, outbound
 from towpath.planning.destinations import endpoints
 from towpath.planning.egress.decide import Attempt, Decision, matches, words
 from towpath.planning.inbound import lets_in
@@ -84,7 +91,7 @@ def called(
             open=port is not None and port.permits is not None,
             targets=_granted(mesh, account, attempt, port),
         )
-        for pod, number, port in _pods(mesh, attempt, to, direct=destination.direct)
+        for pod, number, port in _pods(mesh, account, attempt, to, direct=destination.direct)
     }
     return tuple(sorted(answers, key=lambda one: (one.account, one.port)))
 
@@ -126,13 +133,28 @@ def places(attempt: Attempt, destination: Destination) -> tuple[str, tuple[str, 
     return "", (destination.name,)
 
 
+def endpoints_for(mesh: Mesh, account: Account, place: str) -> tuple[Endpoint, ...]:
+    """The endpoints of a destination that the account's sidecars are sent; all of them, if it is
+    none of theirs.
+    """
+    of = destination_of(place)
+    accounts = mesh.query(_called_alone, mesh.query(outbound, account).destinations)
+    return mesh.query(endpoints, *of, accounts.get(place, ())) if of else ()
+
+
+def _called_alone(_: Mesh, destinations: Destinations) -> dict[str, tuple[Account, ...]]:
+    """Of destinations of which only the pods of some accounts are called: these. Where clients
+    dial the endpoints themselves, the address says which.
+    """
+    return {one.name: one.accounts for one in destinations if one.accounts and not one.direct}
+
+
 def _pods(
-    mesh: Mesh, attempt: Attempt, to: tuple[str, ...], *, direct: bool
+    mesh: Mesh, account: Account, attempt: Attempt, to: tuple[str, ...], *, direct: bool
 ) -> Iterator[tuple[Pod, int, InboundPort | None]]:
     """The pods that may answer, each with the port at which it would, if that is open at all."""
     for place in to:
-        of = destination_of(place)
-        for endpoint in mesh.query(endpoints, *of) if of else ():
+        for endpoint in endpoints_for(mesh, account, place):
             if direct and endpoint.address != attempt.address:
                 continue
             for pod in mesh.pods_at(endpoint.address):

@@ -22,11 +22,13 @@ from towpath.model.plan import (
     ClientMtls,
     Destination,
     Destinations,
+    Endpoint,
     Inbound,
     Outbound,
     Plan,
     PlanBasis,
     ProxylessPlan,
+    ProxylessTarget,
     ProxylessTargets,
     Retries,
     ServerMtls,
@@ -273,15 +275,17 @@ def _pipy_part(_: Mesh, encoder: Callable[[Inbound], bytes], let_in: Inbound) ->
 def _pipy_outbound(mesh: Mesh, let_out: Outbound) -> bytes:
     """Encoded once for all service accounts that may reach the same."""
     clusters = {
-        one.name: mesh.query(_pipy_cluster, one.namespace, one.service, one.port)
+        one.name: mesh.query(_pipy_cluster, one.namespace, one.service, one.port, one.accounts)
         for one in let_out.destinations
         if not one.direct
     }
     return mesh.work(_size(let_out), pipy.outbound, let_out, clusters)
 
 
-def _pipy_cluster(mesh: Mesh, namespace: str, service: str, port: int) -> pipy.ClusterConfig:
-    return pipy.cluster(mesh.query(endpoints, namespace, service, port))
+def _pipy_cluster(
+    mesh: Mesh, namespace: str, service: str, port: int, accounts: tuple[Account, ...]
+) -> pipy.ClusterConfig:
+    return pipy.cluster(mesh.query(endpoints, namespace, service, port, accounts))
 
 
 def _withheld_from_pipy(mesh: Mesh, let_out: Outbound) -> tuple[Problem, ...]:
@@ -346,13 +350,31 @@ def _assignments(mesh: Mesh, reachable: Destinations | ProxylessTargets) -> Laye
     """Endpoints, but of what is dialled at the very address that the application chose."""
     return Layer(
         tuple(
-            mesh.query(_assignment, one.namespace, one.service, one.port)
+            _assignment_for(mesh, one)
             for one in reachable
             if not (isinstance(one, Destination) and one.direct)
         )
     )
 
 
+def _assignment_for(mesh: Mesh, one: Destination | ProxylessTarget) -> Resource:
+    if isinstance(one, Destination) and one.accounts:
+        return mesh.query(_part_of_assignment, one.namespace, one.service, one.port, one.accounts)
+    return mesh.query(_assignment, one.namespace, one.service, one.port)
+
+
 def _assignment(mesh: Mesh, namespace: str, service: str, port: int) -> Resource:
     behind = mesh.query(endpoints, namespace, service, port)
     return load_assignment(destination_name(namespace, service, port), behind)
+
+
+def _part_of_assignment(
+    mesh: Mesh, namespace: str, service: str, port: int, accounts: tuple[Account, ...]
+) -> Resource:
+    behind = mesh.query(endpoints, namespace, service, port, accounts)
+    return mesh.query(_assignment_of, destination_name(namespace, service, port), behind)
+
+
+def _assignment_of(_: Mesh, name: str, behind: tuple[Endpoint, ...]) -> Resource:
+    """Encoded once, for whichever accounts these endpoints are."""
+    return load_assignment(name, behind)

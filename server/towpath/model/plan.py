@@ -54,7 +54,8 @@ class Destination:
 
     `branches` say where what is sent to it goes, in the order in which they are tried, the last for
     all that is left; without any it goes to the destination itself. `settings` limit what each
-    client sends to its own endpoints, from wherever it comes.
+    client sends to its own endpoints, from wherever it comes. Of its endpoints those of pods of
+    `accounts` alone are called; without any, all are.
     """
 
     namespace: str
@@ -65,6 +66,7 @@ class Destination:
     direct: bool
     branches: tuple[Branch, ...] = ()
     settings: ConnectionSettings = ConnectionSettings()
+    accounts: tuple[Account, ...] = ()
 
     @property
     def name(self) -> str:

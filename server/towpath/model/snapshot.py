@@ -368,6 +368,8 @@ class Snapshot:
             return True
         if not isinstance(other, Snapshot) or not self.same_but_endpoints(other):
             return False
+        if self.destinations != other.destinations:
+            return False  # other endpoints behind the same names
         return self.of(ENDPOINTS).layers == other.of(ENDPOINTS).layers
 
     def __hash__(self) -> int:

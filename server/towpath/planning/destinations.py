@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from towpath.model.codes import Code
 from towpath.model.egress import ConnectionSettings
 from towpath.model.mesh import Mesh
-from towpath.model.names import Protocol
+from towpath.model.names import Account, Protocol
 from towpath.model.plan import Branch, Destination, Destinations, Endpoint
 from towpath.model.ports import SIDECAR_PORTS
 from towpath.model.problem import Problem
@@ -76,8 +76,11 @@ def destinations_of(mesh: Mesh, service: Service) -> tuple[Destination, ...]:
     )
 
 
-def endpoints(mesh: Mesh, namespace: str, service: str, port: int) -> tuple[Endpoint, ...]:
-    """Where the port of a service with an address of its own leads: sorted, each address once.
+def endpoints(
+    mesh: Mesh, namespace: str, service: str, port: int, accounts: tuple[Account, ...] = ()
+) -> tuple[Endpoint, ...]:
+    """Where the port of a service with an address of its own leads: sorted, each address once; with
+    *accounts*, to their pods alone.
 
     Without a ready endpoint it leads to those that end but still serve, as kube-proxy does.
     """
@@ -89,9 +92,29 @@ def endpoints(mesh: Mesh, namespace: str, service: str, port: int) -> tuple[Endp
         for name, number in slice_.ports:
             if name in names:
                 there, marks = mesh.query(present, slice_), dict(mesh.query(marked, slice_))
-                ready.update(Endpoint(a, number, a in marks) for a in there.ready)
-                ending.update(Endpoint(a, number, a in marks) for a in there.ending)
+                for addresses, into in ((there.ready, ready), (there.ending, ending)):
+                    into.update(
+                        Endpoint(address, number, address in marks)
+                        for address in addresses
+                        if not accounts or is_of(mesh, address, accounts)
+                    )
     return tuple(sorted(ready or ending))
+
+
+def is_of(mesh: Mesh, address: str, accounts: Collection[Account]) -> bool:
+    """True if a pod of one of these accounts has the address."""
+    return any(pod.account in accounts for pod in mesh.pods_at(address))
+
+
+def serving(mesh: Mesh, namespace: str, service: str) -> frozenset[Account]:
+    """The accounts of the pods that are endpoints of a service, on any of its ports."""
+    addresses = {
+        address
+        for slice_ in mesh.slices(namespace, service)
+        for there in (mesh.query(present, slice_),)
+        for address in (*there.ready, *there.ending)
+    }
+    return frozenset(pod.account for address in addresses for pod in mesh.pods_at(address))
 
 
 def encrypted(mesh: Mesh) -> Destinations:

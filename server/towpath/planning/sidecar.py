@@ -42,6 +42,10 @@ def _calling_as(mesh: Mesh, account: Account, let_out: Outbound) -> Outbound:
 
 
 def _encrypted_among(mesh: Mesh, destinations: Destinations) -> Destinations:
-    """Found once for all accounts that may reach the same."""
-    reachable = set(destinations)
-    return Destinations(one for one in mesh.query(encrypted) if one in reachable)
+    """Made once for all accounts that may reach the same, each as these reach it."""
+    by_mtls = mesh.query(_encrypted_names)
+    return Destinations(one for one in destinations if one.name in by_mtls)
+
+
+def _encrypted_names(mesh: Mesh) -> frozenset[str]:
+    return frozenset(one.name for one in mesh.query(encrypted))

@@ -173,15 +173,31 @@ def test_a_connection_of_which_no_request_is_known_is_asked_for_one() -> None:
 
 def test_where_pods_of_two_accounts_answer_both_are_named_and_the_other_is_suggested() -> None:
     both = endpoint_slice("web", "10.0.0.4", name="web-2")
-    mesh = _mesh(*TARGET, both, pod("web-2", account="old", addresses=("10.0.0.4",)))
-    answer = _explain(mesh)
+    old = pod("web-2", account="old", addresses=("10.0.0.4",))
+    less = RouteReference(Kind.HTTP_ROUTE_GROUP, "less")
+    may = traffic_target("less", less, destination="old")
+    answer = _explain(_mesh(*TARGET, both, old, may, route_group("less", "/x", methods=("GET",))))
 
     assert not answer.decision.allowed
     assert (
         "the pods of shop/web let it in by TrafficTarget shop/may",
         "no TrafficTarget lets shop/curl call pods of shop/old with this",
+        "TrafficTarget shop/less allows it on port 8080 of shop/old: GET /x",
     ) == answer.decision.reasons[1:]
     assert "old" == _suggested(answer)[0]["spec"]["destination"]["name"]
+
+
+def test_pods_of_an_account_that_grants_nothing_are_not_called() -> None:
+    both = endpoint_slice("web", "10.0.0.4", name="web-2")
+    mesh = _mesh(*TARGET, both, pod("web-2", account="old", addresses=("10.0.0.4",)))
+    refused = _explain(mesh, "http://web.shop/x")
+
+    assert _explain(mesh).decision.allowed
+    assert ["web"] == [
+        one["spec"]["destination"]["name"]
+        for one in _suggested(refused)
+        if one["kind"] == "TrafficTarget"
+    ]
 
 
 def test_behind_a_split_the_backends_are_asked() -> None:

@@ -15,7 +15,7 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, Protocol
 from towpath.model.plan import Destination, Destinations, Refused
 from towpath.planning.config import config
-from towpath.planning.destinations import directory
+from towpath.planning.destinations import directory, is_of, serving
 from towpath.planning.inbound import selecting, target_port
 from towpath.planning.inmesh.grants import callable_accounts
 from towpath.planning.inmesh.ingress import principals_of
@@ -24,23 +24,49 @@ from towpath.planning.inmesh.ingress import principals_of
 def reachable(mesh: Mesh, account: Account) -> Destinations:
     """The destinations with a pod behind them that the account may call, and the roots of splits
     that lead to one. The others that share with it are there too, but for their addresses.
+
+    Of pods of several accounts behind one only those that grant it something are called. A share of
+    a split is never given to another: whom it belongs to refuses.
     """
-    services = {
-        service
-        for destination in mesh.query(callable_accounts, account)
-        for service in mesh.query(services_of, destination)
-    }
-    services |= mesh.query(_as_ingress, account)
+    services = _callable_services(mesh, account)
     whole = mesh.query(directory).reachable
     names = {one.name for one in whole if (one.namespace, one.service) in services}
     chosen = [one for one in whole if one.name in names or _shares(one) & names]
     dialled = {one.name for one in chosen}
     shared = {name for one in chosen for name in _shares(one)} - dialled
     return Destinations(
-        one if one.name in dialled else replace(one, addresses=())
+        _narrowed(mesh, one, services.get((one.namespace, one.service), ()))
+        if one.name in dialled
+        else replace(one, addresses=())
         for one in whole
         if one.name in dialled or one.name in shared
     )
+
+
+def _callable_services(mesh: Mesh, account: Account) -> dict[tuple[str, str], tuple[Account, ...]]:
+    """The services that the account may call, by namespace and name: of their pods only those of
+    some accounts, sorted, or all (none are named).
+    """
+    granting: dict[tuple[str, str], set[Account]] = defaultdict(set)
+    for destination in mesh.query(callable_accounts, account):
+        for service in mesh.query(services_of, destination):
+            granting[service].add(destination)
+    services = {
+        service: tuple(sorted(accounts)) if mesh.query(serving, *service) - accounts else ()
+        for service, accounts in granting.items()
+    }
+    # An IngressBackend is about all pods of a service.
+    return services | dict.fromkeys(mesh.query(_as_ingress, account), ())
+
+
+def _narrowed(mesh: Mesh, one: Destination, accounts: tuple[Account, ...]) -> Destination:
+    """The same with endpoints of these accounts alone; with all, if none are named."""
+    if not accounts:
+        return one
+    addresses = one.addresses
+    if one.direct:
+        addresses = tuple(a for a in addresses if is_of(mesh, a, accounts))
+    return replace(one, addresses=addresses, accounts=accounts)
 
 
 def _as_ingress(mesh: Mesh, account: Account) -> frozenset[tuple[str, str]]:
