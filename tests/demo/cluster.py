@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+import tempfile
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import yaml
 
-from demo.hands import called
+from demo.hands import Answer, called
 from demo.steps import Seen, Step, milliseconds_since
 from demo.steps import patch as patch_command
 from support.dataplane.clients import curl_until
@@ -28,7 +30,7 @@ class KubeHands:
 
     def __init__(self, injecting: Injecting, kubelet: Kubelet, hosts: Hosts) -> None:
         self._cluster = injecting.cluster
-        self._server = injecting.server.process
+        self._server = injecting.server
         self._pod = injecting.network.pods["curl"]
         self._kubelet = kubelet
         self._hosts = hosts
@@ -56,6 +58,18 @@ class KubeHands:
             self._pod, url, *options, exits=exits, status=status, context=self._context
         )
         return called(url, seen)
+
+    def ask(self, *words: str) -> Answer:
+        """In the control plane's pod, as by `kubectl exec`: no kubelet here forwards ports."""
+        done = self._server.run(*words)
+        typed = f"kubectl exec -n osm-system deploy/towpath -- towpath {' '.join(words)}"
+        return Answer(typed, done.returncode, done.stdout)
+
+    def diff(self, *documents: Document) -> Answer:
+        with tempfile.TemporaryDirectory(prefix="towpath-demo-") as mesh:
+            (Path(mesh) / "policy.yaml").write_text(yaml.safe_dump_all(documents))
+            done = towpath(self._cluster, "diff", "cluster:", mesh)
+        return Answer("towpath diff cluster: mesh", done.exit_code, done.out)
 
     def _create(self) -> Seen:
         seen = self._typed("kubectl create namespace curl")
@@ -86,7 +100,7 @@ class KubeHands:
 
     def _context(self) -> str:
         """What to say with a failure."""
-        return f"{self._server.tail()}\n{self._kubelet.sidecar.tail()}"
+        return f"{self._server.process.tail()}\n{self._kubelet.sidecar.tail()}"
 
     def _typed(self, command: str, *, stdin: str = "") -> Seen:
         started = time.perf_counter()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from demo.hands import called
+import yaml
+
+from demo.hands import Answer, called
 from demo.steps import Seen, Step, milliseconds_since
 from support.dataplane.clients import curl, curl_until
 from support.dataplane.envoy import Envoy
@@ -73,11 +77,26 @@ class FolderHands:
         """Call once from the pod: is it answered?"""
         return curl(self._pod, url, "--head", "--cacert", str(self._hosts.ca)).status == 200
 
-    def towpath(self, command: str) -> subprocess.CompletedProcess[str]:
+    def towpath(self, *words: str) -> subprocess.CompletedProcess[str]:
         """A command of ours, asked of the running server."""
         host, port = self._towpath.ads
-        words = ("-m", "towpath", command, "--server", f"{host}:{port}")
-        return self._control.run(sys.executable, *words)
+        return self._typed(*words, "--server", f"{host}:{port}")
+
+    def ask(self, *words: str) -> Answer:
+        done = self.towpath(*words)
+        return Answer(f"towpath {' '.join(words)}", done.returncode, done.stdout)
+
+    def diff(self, *documents: Document) -> Answer:
+        """Against a copy of the folder: two folders are compared without a server."""
+        with tempfile.TemporaryDirectory(prefix="towpath-demo-") as temporary:
+            new = Path(shutil.copytree(self._manifests.folder, Path(temporary) / "new"))
+            for document in documents:
+                (new / _file(document)).write_text(yaml.safe_dump(document))
+            done = self._typed("diff", str(self._manifests.folder), str(new))
+        return Answer("towpath diff mesh new", done.returncode, done.stdout)
+
+    def _typed(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return self._control.run(sys.executable, "-m", "towpath", *words)
 
 
 def _file(document: Document) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Protocol
 
 from demo.steps import Seen, Step
@@ -11,6 +12,20 @@ from support.dataplane.mesh import Document
 
 Act = tuple[str, Callable[[], Seen]]
 """One command as it is typed, and what carries it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a command of ours has printed, and with which exit code it has ended."""
+
+    typed: str
+    exit_code: int
+    text: str
+
+    @property
+    def lines(self) -> list[str]:
+        """What it has printed, without empty lines."""
+        return [line for line in self.text.splitlines() if line.strip()]
 
 
 class Hands(Protocol):
@@ -26,6 +41,12 @@ class Hands(Protocol):
     def delete(self, document: Document) -> Seen: ...
     def call(self, url: str, *, exits: int = 0, status: int = 0) -> Seen:
         """Call from the pod until it ends as it should."""
+
+    def ask(self, *words: str) -> Answer:
+        """Ask the running control plane by a command of ours."""
+
+    def diff(self, *documents: Document) -> Answer:
+        """What applying them would open and close."""
 
 
 def called(url: str, seen: Curl) -> Seen:

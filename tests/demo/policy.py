@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from demo.hands import Hands
+from demo.questions import after, before
 from demo.steps import Step, call, patch
 from support.dataplane.mesh import Document
 from support.dataplane.policy import REFUSED, egress, route_group
@@ -23,7 +24,8 @@ def policy(hands: Hands) -> Iterator[Step]:
     yield Step("E0 Switch policies on", patch(_ON), "accepted", partial(hands.patch, _ON))
     yield from hands.client()
     http = egress("httpbin-80", (80, "http"), hosts=["httpbin.org"])
-    yield from _around(hands, (1, 2, 3, 4), "HTTP", _HTTP, http)
+    asked = "httpbin.org:80"
+    yield from _around(hands, (1, 2, 3, 4), "HTTP", _HTTP, http, asked=asked)
     https = egress("httpbin-443", (443, "https"), hosts=["httpbin.org"])
     yield from _around(hands, (5, 6, 7, 8), "HTTPS", _HTTPS, https)
     tcp = egress("tcp-443", (443, "tcp"))
@@ -43,13 +45,25 @@ def policy(hands: Hands) -> Iterator[Step]:
 
 
 def _around(
-    hands: Hands, numbers: tuple[int, int, int, int], what: str, url: str, document: Document
+    hands: Hands,
+    numbers: tuple[int, int, int, int],
+    what: str,
+    url: str,
+    document: Document,
+    *,
+    asked: str = "",
 ) -> Iterator[Step]:
-    """Refused, allowed by a policy, and refused again without it."""
+    """Refused, allowed by a policy, and refused again without it; Towpath is asked about all that
+    if *asked* is the cluster by which the request leaves.
+    """
     first, second, third, fourth = (f"E{number} {what}" for number in numbers)
     yield _call(hands, f"{first}: call without a policy", url, exits=REFUSED)
+    if asked:
+        yield from before(hands, first, url, document)
     yield _apply(hands, f"{second}: apply a policy", document)
     yield _call(hands, f"{third}: call", url, status=200)
+    if asked:
+        yield from after(hands, third, url, asked)
     yield _delete(hands, f"{fourth}: delete it", document)
     yield _call(hands, f"{fourth}: call again", url, exits=REFUSED)
 
