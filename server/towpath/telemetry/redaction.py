@@ -26,9 +26,14 @@ _RULES = tuple(
         r"(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9+/=._~-]{8,}()",
         # The user's part of a URL.
         r"(?i)(\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+(@)",
-        # NAME=value and "name": "value", where the name ends with a word for a secret.
-        rf"(?i)({_NAMES}\s*=\s*)[^\s,;&\"']+()",
-        rf"(?i)(\"[\w-]*{_NAMES}\"\s*:\s*\")[^\"]+()",
+        # NAME=value and "name": "value", where the name ends with a word for a secret: in quotes
+        # of either kind, in those of JSON within JSON, or without.
+        rf"(?is)({_NAMES}\"?\s*[=:]\s*\")(?:[^\"\\]|\\.)+()",
+        rf"(?is)({_NAMES}'?\s*[=:]\s*')(?:[^'\\]|\\.)+()",
+        rf"(?i)({_NAMES}(?:\\+\")?\s*[=:]\s*\\+\")[^\"\\]+()",
+        rf"(?i)({_NAMES}\s*=\s*)[^\s,;&\"'\\]+()",
+        # As in YAML; behind other names stands what is wrong with them more often than a secret.
+        r"(?i)((?:password|passwd|client-key-data)\s*:\s*)[^\s,;&\"'\\]+()",
     )
 )
 """Each with what stands before the credential, and behind it."""

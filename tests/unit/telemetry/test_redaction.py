@@ -44,6 +44,13 @@ def test_a_private_key_is_gone_in_every_form_in_which_it_is_written(pem: str) ->
         "https://jo:pa55word@api.test:6443/",
         "POSTGRES_PASSWORD=pa55word",
         '{"client-secret": "pa55word", "a": 1}',
+        'POSTGRES_PASSWORD="pa55word"',
+        "{'token': 'a pa55word'}",
+        'password: "a \\" pa55word"',
+        "password: pa55word",
+        json.dumps({"message": json.dumps({"token": "a pa55word"})}),
+        json.dumps({"message": 'client_secret="a pa55word"'}),
+        json.dumps([json.dumps({"message": json.dumps({"token": "a pa55word"})})]),
         "authorization: basic cGE1NXdvcmQ6cGE1NXdvcmQ=",
     ],
 )
