@@ -140,7 +140,7 @@ def explain(
         if decision.allowed:
             decision = _passing(decision, passage(mesh, account, dialled, destination))
     elif inside and not decision.allowed and destination is None:
-        decision = Decision(None, (), (in_mesh_but_refused(mesh, account, dialled),))
+        decision = Decision(None, (), in_mesh_but_refused(mesh, account, dialled))
     if dialled.address is None:
         _settled(by_range(plan, dialled), decision, dialled)
     first, last = [], []

@@ -14,12 +14,13 @@ from towpath.model.plan import (
     Destinations,
     Endpoint,
     InboundPort,
+    Ingress,
     Permit,
     destination_of,
 )
 from towpath.model.workloads import Pod
 from towpath.planning import inbound, outbound
-from towpath.planning.destinations import endpoints
+from towpath.planning.destinations import directory, endpoints
 from towpath.planning.egress.decide import Attempt, Decision, matches, words
 from towpath.planning.inbound import lets_in
 from towpath.planning.inmesh.grants import (
@@ -73,6 +74,7 @@ def at_servers(
         reasons.append(f"{pods} let it in by TrafficTarget {', '.join(granted)}")
     if not closed:
         return Decision(destination.name, (), tuple(reasons))
+    reasons += _beside(mesh, account, attempt, destination)
     reasons.append(f"no TrafficTarget lets {account} call pods of {', '.join(closed)} with this")
     reasons += _nearly(mesh, account, answers)
     return Decision(None, (), tuple(reasons))
@@ -115,14 +117,46 @@ def _extent(mesh: Mesh, target: TrafficTarget, account: Account, at: Called) -> 
     return f"allows it on port {at.port} of {at.account}: {shown}{more}"
 
 
-def in_mesh_but_refused(mesh: Mesh, account: Account, attempt: Attempt) -> str:
+def in_mesh_but_refused(mesh: Mesh, account: Account, attempt: Attempt) -> tuple[str, ...]:
     """Why an address in the mesh is none of the account's destinations."""
-    return (
-        f"{attempt.address}:{attempt.port} is in the mesh, and no TrafficTarget lets {account} "
-        "call the pods behind it"
-        if by_policies(mesh)
-        else f"{attempt.address}:{attempt.port} is in the mesh, where nothing is let in"
-    )
+    where = f"{attempt.address}:{attempt.port} is in the mesh"
+    if not by_policies(mesh):
+        return (f"{where}, where nothing is let in",)
+    reason = f"{where}, and no TrafficTarget lets {account} call the pods behind it"
+    destination = leads_to(mesh, attempt)
+    others = _beside(mesh, account, attempt, destination) if destination else ()
+    return (reason, *others)
+
+
+def leads_to(mesh: Mesh, attempt: Attempt) -> Destination | None:
+    """What the dialled address leads to in the mesh, whoever may call it."""
+    for one in mesh.query(directory).reachable:
+        if attempt.port == one.port and attempt.address in one.addresses:
+            return one
+    return None
+
+
+def _beside(
+    mesh: Mesh, account: Account, attempt: Attempt, destination: Destination
+) -> Iterator[str]:
+    """Who is let in from outside at the ports that may answer, which no TrafficTarget says."""
+    _, to = places(attempt, destination)
+    pods = _pods(mesh, account, attempt, to, direct=destination.direct)
+    entries = {(port.port, entry) for _, _, port in pods if port for entry in port.ingress}
+    for number, entry in sorted(entries):
+        yield f"IngressBackend {entry.policy} lets others in on port {number}: {_outside(entry)}"
+
+
+def _outside(entry: Ingress) -> str:
+    whence = f"from {_listed(entry.ranges)}" if entry.ranges else "from anywhere"
+    if not entry.names:
+        return f"in plaintext {whence}"
+    hosts = f", for {_listed(entry.hosts)}" if entry.hosts else ""
+    return f"by the certificate of {_listed(entry.names)}, {whence}{hosts}"
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:_SHOWN]) + (" and more" if len(names) > _SHOWN else "")
 
 
 def places(attempt: Attempt, destination: Destination) -> tuple[str, tuple[str, ...]]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from towpath.answers.encryption import passage
-from towpath.answers.inmesh import Called, called, told_apart
+from towpath.answers.inmesh import Called, called, leads_to, told_apart
 from towpath.answers.suggest import name_for, route_group, text
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Protocol
 from towpath.model.plan import Destination, destination_of
-from towpath.planning.destinations import directory
 from towpath.planning.egress.decide import Attempt, malformed
 from towpath.planning.inmesh.grants import by_policies
 from towpath.planning.inmesh.reachable import services_of
@@ -47,7 +46,7 @@ def suggestion_inside(mesh: Mesh, account: Account, attempt: Attempt) -> str:
     """YAML of a TrafficTarget for each account whose pods refuse the attempt, with an
     HTTPRouteGroup for the request, or a TCPRoute for the port; "" if none could allow it.
     """
-    destination = _dialled(mesh, attempt)
+    destination = leads_to(mesh, attempt)
     if destination is None or not by_policies(mesh) or not mesh.monitored(account.namespace):
         return ""
     if passage(mesh, account, attempt, destination).refused or not told_apart(mesh, account):
@@ -66,14 +65,6 @@ def suggestion_inside(mesh: Mesh, account: Account, attempt: Attempt) -> str:
         for callee in sorted({one.account for one in closed})
     ]
     return "\n---\n".join(documents) + "\n" if documents else ""
-
-
-def _dialled(mesh: Mesh, attempt: Attempt) -> Destination | None:
-    """What the address leads to, whoever may call it."""
-    for one in mesh.query(directory).reachable:
-        if attempt.port == one.port and attempt.address in one.addresses:
-            return one
-    return None
 
 
 def _can_ask(attempt: Attempt, protocol: Protocol) -> bool:

@@ -10,6 +10,7 @@ import yaml
 from support.objects import (
     egress,
     endpoint_slice,
+    ingress_backend,
     mesh_config,
     mesh_of,
     namespace,
@@ -37,10 +38,11 @@ def _mesh(
     protocol: Protocol = Protocol.HTTP,
     permissive: bool = False,
     through: bool = False,
+    ingress: bool = False,
 ) -> Mesh:
     return mesh_of(
         namespace(),
-        mesh_config(permissive=permissive, egress=through, policies=True),
+        mesh_config(permissive=permissive, egress=through, policies=True, ingress=ingress),
         service("web", port(80, protocol)),
         endpoint_slice("web", "10.0.0.1"),
         pod("web-1", account="web", addresses=("10.0.0.1",)),
@@ -198,6 +200,21 @@ def test_pods_of_an_account_that_grants_nothing_are_not_called() -> None:
         for one in _suggested(refused)
         if one["kind"] == "TrafficTarget"
     ]
+
+
+@pytest.mark.parametrize("targets", [(), TARGET])
+def test_who_is_let_in_from_outside_is_said_beside_a_denial(targets: tuple[Object, ...]) -> None:
+    """Whether the caller's own sidecar refuses, or the called pod's."""
+    outside = ingress_backend(ranges=("192.0.2.0/24",))
+    answer = _explain(_mesh(*targets, outside, ingress=True), "http://web.shop/x")
+    off = _explain(_mesh(*targets, outside), "http://web.shop/x")
+
+    assert not answer.decision.allowed
+    assert (
+        "IngressBackend shop/outside lets others in on port 8080: in plaintext from 192.0.2.0/24"
+        in answer.decision.reasons
+    )
+    assert not any("IngressBackend" in reason for reason in off.decision.reasons)
 
 
 def test_behind_a_split_the_backends_are_asked() -> None:
