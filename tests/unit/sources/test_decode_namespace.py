@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from towpath.model.names import Kind
+from towpath.model.observation import EgressObservation
 from towpath.model.workloads import Namespace
 from towpath.sources.decode import decode, decode_json
 
@@ -34,3 +35,20 @@ def test_the_label_alone_makes_it_ignored(text: str) -> None:
     labels = {"openservicemesh.io/ignore": text, "openservicemesh.io/monitored-by": "osm"}
 
     assert Namespace("shop", "osm", ignored=True) == read(labels=labels)
+
+
+@pytest.mark.parametrize(
+    ("text", "mode"),
+    [
+        ("names", EgressObservation.NAMES),
+        ("disable", EgressObservation.DISABLED),
+        ("Reports", EgressObservation.DISABLED),
+        ("", EgressObservation.DISABLED),
+    ],
+)
+def test_one_that_does_not_say_clearly_how_it_is_observed_is_not(
+    text: str, mode: EgressObservation
+) -> None:
+    annotations = {"openservicemesh.io/observe-egress": text}
+
+    assert Namespace("shop", None, observe_egress=mode) == read(annotations=annotations)

@@ -36,7 +36,9 @@ def namespace(seen: structs.Namespace, findings: Findings) -> workloads.Namespac
         findings.add(Code.UNSUPPORTED_LABEL, f"metadata.labels[{MONITORED_BY_FSM}]", message)
     annotations = (seen.metadata.annotations if seen.metadata else None) or {}
     mtls = _choice(annotations, MTLS, MtlsMode, findings)
-    observe_egress = _choice(annotations, OBSERVE_EGRESS, EgressObservation, findings)
+    # Whoever meant to be left alone is not observed because of a slip.
+    nobody = (EgressObservation.DISABLED, "nobody observes it")
+    observe_egress = _choice(annotations, OBSERVE_EGRESS, EgressObservation, findings, nobody)
     ours = {
         name: text
         for name, text in annotations.items()
@@ -53,15 +55,22 @@ def namespace(seen: structs.Namespace, findings: Findings) -> workloads.Namespac
 
 
 def _choice(
-    annotations: Mapping[str, str], name: str, choices: type[E], findings: Findings
+    annotations: Mapping[str, str],
+    name: str,
+    choices: type[E],
+    findings: Findings,
+    unclear: tuple[E | None, str] = (None, "what the MeshConfig says holds here too"),
 ) -> E | None:
-    """What a namespace says of itself; None if it says nothing that can be understood."""
+    """What a namespace says of itself; None if it says nothing. *unclear* is what holds if it says
+    what cannot be understood, also in words.
+    """
     text = annotations.get(name)
     if text is None or text in set(choices):
         return None if text is None else choices(text)
-    allowed, effect = ", ".join(map(show, choices)), "what the MeshConfig says holds here too"
+    value, effect = unclear
+    allowed = ", ".join(map(show, choices))
     findings.invalid(f"metadata.annotations[{name}]", text, allowed=allowed, effect=effect)
-    return None
+    return value
 
 
 def service_account(_seen: structs.Plain, findings: Findings) -> workloads.ServiceAccount:
