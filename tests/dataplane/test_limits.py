@@ -72,6 +72,11 @@ def test_requests_beyond_the_limit_get_the_status_that_is_asked_for(shop: Rig) -
 
 def test_who_is_refused_takes_nothing_of_the_limit(shop: Rig) -> None:
     switch(shop, permissive=False)
+    shop.sidecars["bookstore-0"].until(
+        lambda: curl(shop.network.control, f"http://{POD}:{APP_PORT}/").status,
+        equals(403),
+        what="others are refused",
+    )
     limit_requests(shop, {"requests": 2, "unit": "hour"}, {}, *granted())
     refused = {curl(shop.network.control, f"http://{POD}:{APP_PORT}/").status for _ in range(5)}
     seen = [call(shop, "/").status for _ in range(3)]

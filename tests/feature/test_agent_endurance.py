@@ -81,7 +81,9 @@ async def test_ten_thousand_updates_leave_nothing_behind() -> None:
         seen = (folder / "seen").read_text().split()
 
     warm, after = marks
-    assert warm[:2] == after[:2]
+    # What tests before this one have left may still be closed meanwhile.
+    assert after[0] <= warm[0]
+    assert after[1] <= warm[1]
     assert after[2] - warm[2] < 1_000
     assert {"config.json", "config.json.good", "pid", "seen"} == left
     assert UPDATES == len(seen) == counters.updates["accepted"]

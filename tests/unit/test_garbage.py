@@ -12,6 +12,7 @@ import pytest
 from towpath.garbage import (
     BYTES_OF_STREAM,
     LEAST_GROWTH_BYTES,
+    MOST_LOOKS,
     GarbageCollection,
     resident_bytes,
 )
@@ -57,26 +58,47 @@ async def collection(process: Process) -> AsyncIterator[GarbageCollection]:
     await asyncio.gather(running, return_exceptions=True)
 
 
-def _frozen_garbage() -> weakref.ref[Cycle]:
+def _frozen_garbage(collection: GarbageCollection) -> weakref.ref[Cycle]:
+    """A cycle that was in use when so much had come to stay that it was set apart."""
     cycle = Cycle()
-    gc.collect(1)
+    for _ in range(MOST_LOOKS):
+        gc.collect(1)
+    collection.settle()
     return weakref.ref(cycle)
 
 
-async def test_what_outlives_a_look_is_set_apart(collection: GarbageCollection) -> None:
-    del collection
+async def test_what_comes_to_stay_is_set_apart_once_it_is_much(
+    collection: GarbageCollection,
+) -> None:
     before = gc.get_freeze_count()
-    garbage = _frozen_garbage()
+    gc.collect(1)
+    collection.settle()
+
+    assert gc.get_freeze_count() == before
+
+    garbage = _frozen_garbage(collection)
     gc.collect()
 
     assert gc.get_freeze_count() > before
     assert garbage() is not None
 
 
+async def test_garbage_that_is_not_set_apart_is_collected_soon(
+    collection: GarbageCollection,
+) -> None:
+    cycle = Cycle()
+    gc.collect(1)  # it outlives a look, and the next one of its kind is not for it
+    garbage = weakref.ref(cycle)
+    del cycle
+    collection.settle()
+
+    assert garbage() is None
+
+
 async def test_garbage_in_it_is_collected_once_the_process_has_grown(
     collection: GarbageCollection, process: Process
 ) -> None:
-    garbage = _frozen_garbage()
+    garbage = _frozen_garbage(collection)
     collection.look()
 
     assert garbage() is not None
@@ -90,7 +112,7 @@ async def test_garbage_in_it_is_collected_once_the_process_has_grown(
 async def test_a_little_growth_of_a_small_process_is_none(
     collection: GarbageCollection, process: Process
 ) -> None:
-    garbage = _frozen_garbage()
+    garbage = _frozen_garbage(collection)
     process.size = LEAST_GROWTH_BYTES
     collection.look()
     process.size += LEAST_GROWTH_BYTES - 1
@@ -107,7 +129,7 @@ async def test_a_little_growth_of_a_small_process_is_none(
 async def test_what_open_streams_need_is_no_growth(
     collection: GarbageCollection, process: Process
 ) -> None:
-    garbage = _frozen_garbage()
+    garbage = _frozen_garbage(collection)
     process.streams = 100_000
     process.size += process.streams * BYTES_OF_STREAM
     collection.look()
@@ -122,9 +144,10 @@ async def test_what_open_streams_need_is_no_growth(
 
 async def test_python_goes_on_as_before_at_the_end() -> None:
     before = gc.get_threshold(), list(gc.callbacks)
-    running = asyncio.ensure_future(GarbageCollection(streams=lambda: 0).run())
+    collection = GarbageCollection(streams=lambda: 0)
+    running = asyncio.ensure_future(collection.run())
     await asyncio.sleep(0)
-    _frozen_garbage()
+    _frozen_garbage(collection)
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
 
@@ -133,11 +156,10 @@ async def test_python_goes_on_as_before_at_the_end() -> None:
 
 
 async def test_nothing_is_set_apart_where_the_size_is_not_known() -> None:
+    before = gc.get_threshold(), list(gc.callbacks)
     await GarbageCollection(resident=lambda: 0, streams=lambda: 0).run()
-    before = gc.get_freeze_count()
-    _frozen_garbage()
 
-    assert before == gc.get_freeze_count()
+    assert before == (gc.get_threshold(), list(gc.callbacks))
 
 
 def test_a_process_has_a_size() -> None:

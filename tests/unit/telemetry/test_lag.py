@@ -42,13 +42,20 @@ async def test_what_holds_the_loop_is_measured_and_named(caplog: pytest.LogCaptu
     metrics = Metrics()
     lag = LoopLag(metrics, interval_s=0.01, long_s=0.1)
 
-    await _measured(metrics, lag, looks=1, held=0.1)
+    def named() -> bool:
+        lines = [one.getMessage() for one in caplog.records if one.name == "towpath.telemetry.lag"]
+        return any(
+            "_hold_the_loop (" in line and line.startswith("the event loop") for line in lines
+        )
+
+    # On a busy machine what comes after a hold may last long enough to be named instead of it.
+    async with asyncio.timeout(100):
+        while not named():
+            await _measured(metrics, lag, looks=1, held=0.1)
 
     longest = metrics.registry.get_sample_value(LONGEST)
     assert longest is not None
     assert longest > 0.1
-    lines = [one.getMessage() for one in caplog.records if one.name == "towpath.telemetry.lag"]
-    assert any("_hold_the_loop (" in line and line.startswith("the event loop") for line in lines)
 
 
 async def test_a_loop_that_is_free_is_not_told_of(caplog: pytest.LogCaptureFixture) -> None:
