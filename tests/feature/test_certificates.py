@@ -8,6 +8,7 @@ import asyncio
 import base64
 import contextlib
 import io
+import json
 import re
 import subprocess
 import sys
@@ -335,13 +336,25 @@ async def test_each_step_of_a_rotation_waits_for_every_sidecar(tmp_path: Path) -
         listed = await asyncio.to_thread(
             CliRunner().invoke, main, ("certificates", "list", "--server", served.socket)
         )
+        as_json, names = [
+            await asyncio.to_thread(
+                CliRunner().invoke,
+                main,
+                ("certificates", "list", "--server", served.socket, "-o", output),
+            )
+            for output in ("json", "name")
+        ]
 
     assert before.accepted
     assert [False, False, True] == [_trusts(one, root) for one in (early, sent, trusted)]
     assert [False, False, True] == [_shows(one, root) for one in (trusted, sent_leaf, signed)]
     assert old != signed.chains["bookstore/bookstore"][0]
-    lines = [line.split() for line in listed.output.splitlines()]
+    lines = [line.split() for line in listed.stdout.splitlines()]
     assert [["bookstore/bookstore", "1", "1"]] == [[r[0], *r[-2:]] for r in lines[1:]]
+    (certificate,) = json.loads(as_json.stdout)["certificates"]
+    shown = [certificate[key] for key in ("serviceAccount", "validUntil", "sidecars", "accepted")]
+    assert ["bookstore/bookstore", lines[1][2], 1, 1] == shown
+    assert "bookstore/bookstore\n" == names.stdout
 
 
 def _step(folder: Path, change: Callable[[Entries], Entries]) -> Entries:

@@ -195,6 +195,8 @@ def test_namespaces_join_and_leave(empty: Cluster) -> None:
     other = towpath(empty, "namespace", "add", "shop", "--mesh-name", "other")
     own = towpath(empty, "namespace", "add", "osm-system")
     listed = towpath(empty, "namespace", "list").out.splitlines()
+    names = towpath(empty, "namespace", "list", "-o", "name").out.split()
+    as_json = towpath(empty, "namespace", "list", "-o", "json").json()
     removed = towpath(empty, "namespace", "remove", "stock")
     left = towpath(empty, "namespace", "list", "--mesh-name", "osm").out.splitlines()
     twice = towpath(empty, "namespace", "remove", "stock")
@@ -203,6 +205,9 @@ def test_namespaces_join_and_leave(empty: Cluster) -> None:
     assert "namespace shop is in mesh osm: remove it from there first" in other.error
     assert "it cannot join a mesh" in own.error
     assert ["shop osm enabled", "stock osm enabled"] == [" ".join(x.split()) for x in listed[1:]]
+    assert ["shop", "stock"] == names
+    enabled = {"mesh": "osm", "sidecarInjection": "enabled"}
+    assert {"namespaces": [{"name": name, **enabled} for name in names]} == as_json
     assert removed.exit_code == 0, removed.error
     assert ["shop osm enabled"] == [" ".join(x.split()) for x in left[1:]]
     assert "namespace stock is in no mesh, not in osm" in twice.error

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,10 @@ from towpath.cli.access_log import (
 )
 from towpath.cli.folder import MESH, ONE_ANSWERS, offline
 from towpath.cli.judged import POLICIES_OFF, Audit, audited
+from towpath.cli.listing import Column, Listing, output_option, show
 from towpath.cli.options import refuse_beside
 from towpath.cli.server import Server, server_option
 from towpath.cli.settings import SettingsCommand, setting_options
-from towpath.cli.table import print_line, print_table
 from towpath.model.names import Account
 from towpath.observe.flow import Flow, Verdict
 from towpath.observe.flows import Tally
@@ -35,7 +34,7 @@ HEADINGS = ("FROM", "TO", "PORT", "PROTOCOL", "REQUEST", "REFUSED", "FIRST", "LA
 @server_option(default=None, beside=False)
 @log_options
 @click.option("--paths", is_flag=True, help="Judge HTTP requests by their paths too.")
-@click.option("-o", "--output", type=click.Choice(("table", "json")), default="table")
+@output_option
 def audit(
     *,
     manifests: Path | None,
@@ -62,16 +61,19 @@ def audit(
         access_log, server, folder, account=account, source=source, since=since, paths=paths
     )
     result = audited(reading.flows, judge, source=source)
-    if output == "json":
-        click.echo(json.dumps(_document(result), indent=2))
-    else:
-        print_table(HEADINGS, [_cells(*item) for item in result.refused])
-        print_line(_summary(result))
     remarks = [*reading.remarks(), *([] if result.policies_enabled else [POLICIES_OFF])]
     for remark in remarks:
         click.echo(remark, err=True)
     certain = not (result.refused or result.unknown) and reading.certain
-    raise SystemExit(0 if certain else 1)
+    listing = Listing(
+        [*map(Column, HEADINGS)],
+        [_cells(*item) for item in result.refused],
+        list(dict.fromkeys(f"{flow.target}:{flow.port}" for flow, _, _ in result.refused)),
+        _document(result),
+        [_summary(result)],
+        exit_code=0 if certain else 1,
+    )
+    show(lambda: listing, output)
 
 
 def _cells(flow: Flow, tally: Tally, judgement: Judgement) -> tuple[str, ...]:

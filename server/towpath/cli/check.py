@@ -11,8 +11,8 @@ import grpc
 
 from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
 from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
-from towpath.cli.table import print_line
 from towpath.clock import utc_now
+from towpath.model.text import printable
 from towpath.model.types import short_name
 from towpath_api.v1 import inspector_pb2 as pb
 
@@ -49,7 +49,7 @@ def check(*, kubeconfig: Path, context: str, osm_namespace: str, server: Server 
         verdict = click.style(f"{finding.verdict:4}", fg=_COLOURS[finding.verdict])
         click.echo(f"{verdict}  {finding.subject:13}  {finding.text}")
         for detail in finding.details:
-            print_line(f"        {detail}")
+            click.echo(printable(f"        {detail}"))
     raise SystemExit(any(finding.verdict is Verdict.BAD for finding in findings))
 
 

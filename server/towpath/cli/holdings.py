@@ -11,15 +11,18 @@ from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
 
+from towpath.cli.listing import Column, Listing, output_option, show, summary_of
 from towpath.cli.server import TIMEOUT_S, Server, inspector, server_channel, server_option
-from towpath.cli.table import print_table
 from towpath.model.types import SECRET
 from towpath_api.v1 import inspector_pb2 as pb
 
 if TYPE_CHECKING:
     from cryptography import x509
 
-HEADINGS = ("ACCOUNT", "VALID FROM", "VALID UNTIL", "SIDECARS", "ACCEPTED")
+COLUMNS = (
+    *(Column("ACCOUNT"), Column("VALID FROM"), Column("VALID UNTIL")),
+    *(Column("SIDECARS"), Column("ACCEPTED")),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +53,16 @@ def holdings(server: Server) -> Iterator[Holding]:
 
 @click.command("list")
 @server_option()
-def list_certificates(server: Server) -> None:
+@output_option
+def list_certificates(server: Server, output: str) -> None:
     """List the certificates that sidecars show each other, and how many hold them.
 
     "ACCEPTED" are the sidecars that have acknowledged what they were sent last.
     """
+    show(lambda: _listing(server), output)
+
+
+def _listing(server: Server) -> Listing:
     counts: dict[tuple[str, str, str], list[int]] = {}
     for holding in holdings(server):
         for name, chain in holding.chains.items():
@@ -64,7 +72,15 @@ def list_certificates(server: Server) -> None:
             count = counts.setdefault((name, begin, end), [0, 0])
             count[0] += 1
             count[1] += holding.accepted
-    print_table(HEADINGS, [(*row, *map(str, count)) for row, count in sorted(counts.items())])
+    rows = sorted(counts.items())
+    fields = ("serviceAccount", "validFrom", "validUntil", "sidecars", "accepted")
+    return Listing(
+        COLUMNS,
+        [(*row, *map(str, count)) for row, count in rows],
+        list(dict.fromkeys(account for (account, _, _), _ in rows)),
+        {"certificates": [dict(zip(fields, (*row, *count), strict=True)) for row, count in rows]},
+        summary=summary_of(len(rows), "certificate", {}),
+    )
 
 
 def _has_secrets(sidecar: pb.Sidecar) -> bool:

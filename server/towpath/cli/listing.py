@@ -59,14 +59,8 @@ class Listing:
     exit_code: int = 0
 
 
-def listing_options(command: F) -> F:
-    """Add `--output` and `--watch`, for `show`."""
-    command = click.option(
-        "-w",
-        "--watch",
-        is_flag=True,
-        help=f"Ask again every {WATCH_S:g} s, and print what has changed, until it is interrupted.",
-    )(command)
+def output_option(command: F) -> F:
+    """Add `--output`, for `show`."""
     return click.option(
         "-o",
         "--output",
@@ -77,7 +71,18 @@ def listing_options(command: F) -> F:
     )(command)
 
 
-def show(ask: Callable[[], Listing], output: str, *, watch: bool) -> NoReturn:
+def listing_options(command: F) -> F:
+    """Add `--output` and `--watch`, for `show`."""
+    command = click.option(
+        "-w",
+        "--watch",
+        is_flag=True,
+        help=f"Ask again every {WATCH_S:g} s, and print what has changed, until it is interrupted.",
+    )(command)
+    return output_option(command)
+
+
+def show(ask: Callable[[], Listing], output: str, *, watch: bool = False) -> NoReturn:
     """Print what *ask* gives, with *watch* again whenever it is another; exit with its code.
 
     What goes wrong ends it; with *watch* only if nothing was answered before.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.cluster import cluster_options, mesh_name_option, namespace_option, on_cluster
-from towpath.cli.table import print_table
+from towpath.cli.listing import Column, Listing, output_option, show, summary_of
 from towpath.kubeapi.paths import COLLECTIONS
 from towpath.model.names import Kind
 
@@ -20,6 +20,8 @@ INJECTION = "openservicemesh.io/sidecar-injection"
 IGNORED = "openservicemesh.io/ignore"
 MANAGER = "towpath-namespace"
 _NAMESPACES = COLLECTIONS[Kind.NAMESPACE]
+
+COLUMNS = (Column("NAMESPACE"), Column("MESH"), Column("SIDECAR-INJECTION"))
 
 names_argument = click.argument("names", nargs=-1, required=True, metavar="NAMESPACE...")
 
@@ -96,7 +98,8 @@ def remove(*, names: tuple[str, ...], mesh_name: str, kubeconfig: Path, context:
 @namespace.command("list")
 @click.option("--mesh-name", default="", help="Only the namespaces of this mesh.")
 @cluster_options
-def list_(*, mesh_name: str, kubeconfig: Path, context: str) -> None:
+@output_option
+def list_(*, mesh_name: str, kubeconfig: Path, context: str, output: str) -> None:
     """List the namespaces that are in a mesh."""
     from towpath.install.objects import listed
 
@@ -105,15 +108,25 @@ def list_(*, mesh_name: str, kubeconfig: Path, context: str) -> None:
     async def act(api: KubeApi) -> list[Any]:
         return await listed(api, _NAMESPACES, {"labelSelector": selector})
 
-    rows = [
-        (
-            one["metadata"]["name"],
-            one["metadata"]["labels"][MONITORED],
-            (one["metadata"].get("annotations") or {}).get(INJECTION, "-"),
-        )
-        for one in on_cluster(kubeconfig, context, act)
+    show(lambda: _listing(on_cluster(kubeconfig, context, act)), output)
+
+
+def _listing(records: list[Any]) -> Listing:
+    namespaces = [
+        {
+            "name": one["metadata"]["name"],
+            "mesh": one["metadata"]["labels"][MONITORED],
+            "sidecarInjection": (one["metadata"].get("annotations") or {}).get(INJECTION),
+        }
+        for one in records
     ]
-    print_table(("NAMESPACE", "MESH", "SIDECAR-INJECTION"), rows)
+    return Listing(
+        COLUMNS,
+        [tuple(text or "-" for text in one.values()) for one in namespaces],
+        [one["name"] for one in namespaces],
+        {"namespaces": namespaces},
+        summary=summary_of(len(namespaces), "namespace", {}),
+    )
 
 
 def _change(mesh: str | None, injection: str | None) -> dict[str, Any]:

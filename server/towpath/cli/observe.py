@@ -19,16 +19,18 @@ from towpath.cli.access_log import (
     shown_time,
 )
 from towpath.cli.folder import MESH, ONE_ANSWERS, offline
+from towpath.cli.listing import Column, Listing, output_option, show
 from towpath.cli.live import LiveReading, follow_live
 from towpath.cli.options import refuse_beside
 from towpath.cli.server import Server, server_option
 from towpath.cli.settings import SettingsCommand, setting_options
-from towpath.cli.table import print_table
 from towpath.model.names import Account
 from towpath.model.text import printable
 from towpath.observe.flow import Flow, Verdict
 from towpath.observe.flows import Tally
 
+FOLLOWED = ("table", "json")
+"""The forms of a listing that goes on, one flow a line."""
 HEADINGS = ("FROM", "TO", "PORT", "PROTOCOL", "REQUEST", "VERDICT", "BY", "COUNT", "FIRST", "LAST")
 
 Row = tuple[Flow, Tally, tuple[str, ...]]
@@ -47,7 +49,7 @@ Row = tuple[Flow, Tally, tuple[str, ...]]
 @click.option("--denied", is_flag=True, help="Only what was refused.")
 @click.option("--paths", is_flag=True, help="Also the paths of HTTP requests, without queries.")
 @click.option("--watch", is_flag=True, help="Go on with what is reported to the server.")
-@click.option("-o", "--output", type=click.Choice(("table", "json")), default="table")
+@output_option
 def observe(
     *,
     manifests: Path | None,
@@ -82,6 +84,8 @@ def observe(
         reason = "a log is read without a server, to its end"
         refuse_beside("--access-log", "server", "watch", reason=reason)
     if watch:
+        if output not in FOLLOWED:
+            raise click.UsageError(f"--watch: -o is one of {', '.join(FOLLOWED)}, not {output}")
         _follow(server, source=source, since=since, denied=denied, as_json=output == "json")
         return
     folder = offline(manifests, **mesh) if manifests and access_log else None
@@ -101,12 +105,15 @@ def observe(
         for flow, tally in sorted(reading.flows, key=flow_order)
         if not denied or flow.verdict is Verdict.DENY
     ]
-    if output == "json":
-        click.echo(json.dumps(_document(reading, rows), indent=2))
-    else:
-        print_table(HEADINGS, [_cells(*row) for row in rows])
     for remark in reading.remarks():
         click.echo(remark, err=True)
+    listing = Listing(
+        [*map(Column, HEADINGS)],
+        [_cells(*row) for row in rows],
+        list(dict.fromkeys(f"{flow.target}:{flow.port}" for flow, _, _ in rows)),
+        _document(reading, rows),
+    )
+    show(lambda: listing, output)
 
 
 def _follow(

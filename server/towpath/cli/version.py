@@ -8,9 +8,10 @@ import click
 
 from towpath import __version__
 from towpath.cli.cluster import cluster_options, on_cluster
+from towpath.cli.listing import Column, Listing, rendered
 from towpath.cli.options import refuse_beside
-from towpath.cli.table import print_table
 
+COLUMNS = (Column("NAMESPACE"), Column("MESH"), Column("VERSION"), Column("AVAILABLE"))
 ANSWERS_WITHIN_S = 5.0
 
 
@@ -45,4 +46,4 @@ def version(*, client_only: bool, kubeconfig: Path, context: str) -> None:
         (one.values.osm_namespace, one.values.mesh_name, one.version, one.replicas)
         for one in installations
     ]
-    print_table(("NAMESPACE", "MESH", "VERSION", "AVAILABLE"), rows)
+    click.echo(rendered(Listing(COLUMNS, rows, (), None), "table"), nl=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from towpath.cli import main
@@ -96,6 +97,24 @@ def test_a_log_is_a_table_with_the_policies_that_the_mesh_names(log: Path, mesh:
         f"curl/curl api.example.org 443 https - allow curl/api 2 {at} {at}",
         f"curl/curl evil\\x1b[2j<b>.example.org 443 https - deny - 1 {later} {later}",
     ] == [" ".join(row) for row in rows]
+
+
+def test_flows_have_the_forms_of_every_listing(log: Path, mesh: Path) -> None:
+    words = ("--access-log", log, "--manifests", mesh)
+    names = observe(*words, "-o", "name")
+    as_json, as_yaml = (observe(*words, "-o", output) for output in ("json", "yaml"))
+    judged = run("audit", *words, "-o", "name")
+
+    assert "api.example.org:443" == names.stdout.splitlines()[0]
+    assert json.loads(as_json.stdout) == yaml.safe_load(as_yaml.stdout)
+    assert (0, "") == (judged.exit_code, judged.stdout)
+
+
+def test_only_a_table_and_json_go_on() -> None:
+    done = observe("--server", "127.0.0.1:1", "--watch", "-o", "yaml")
+
+    assert 2 == done.exit_code
+    assert "--watch: -o is one of table, json, not yaml" in done.stderr
 
 
 def test_lines_that_are_no_log_are_counted_and_named(log: Path) -> None:
