@@ -175,6 +175,28 @@ def test_a_server_that_speaks_first_greets_whom_it_may_alone(shop: Rig) -> None:
     assert 403 == called(shop.client, "/").status
 
 
+def test_a_port_that_no_service_leads_to_is_closed_whatever_targets_grant(shop: Rig) -> None:
+    """Also on a connection from before: what it may ask for then is nothing."""
+    ports = shop.manifests.find("Service", "bookstore")["spec"]["ports"]
+    [banner] = [port for port in ports if port["name"] == "banner"]
+    allow(shop, target("t", "thief", "all"), group("all", ".*"))
+    thief = shop.network.pods[THIEF]
+    until(shop, thief, "/", 200)
+    with thief.connect(POD, APP_PORT) as living:
+        before = ask(living)
+        try:
+            shop.manifests.patch("Service", "bookstore", {"spec": {"ports": [banner]}})
+            # The kubelet's probe of the port stays, and is all that does.
+            until(shop, thief, "/", 403)
+            after = ask(living)
+        finally:
+            shop.manifests.patch("Service", "bookstore", {"spec": {"ports": ports}})
+    until(shop, thief, "/", 200)
+
+    assert b"HTTP/1.1 200 OK" == before
+    assert b"200" not in after
+
+
 def test_the_next_request_of_a_live_connection_follows_what_changed(shop: Rig) -> None:
     allow(shop, target("t", "curl", "all"), group("all", ".*"))
     until(shop, shop.client, "/", 200, host=SERVICE)

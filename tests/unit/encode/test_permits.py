@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBACPerRoute
@@ -71,6 +72,23 @@ def test_bytes_have_a_chain_for_each_address_that_may_send_them() -> None:
     assert ["inbound-mesh.9000@10.0.0.2"] == list(made)
     [source] = made["inbound-mesh.9000@10.0.0.2"].filter_chain_match.direct_source_prefix_ranges
     assert ("10.0.0.2", 32) == (source.address_prefix, source.prefix_len.value)
+
+
+def test_a_client_that_comes_or_goes_changes_the_chain_of_no_other() -> None:
+    """Check 68: Envoy drains chains that differ, and all of them if the listener does."""
+
+    def made(*addresses: str) -> Any:
+        port = replace(RAW, permits=(Permit("shop/t", addresses, ()),))
+        return listener(inbound_listener(Inbound((port,)))["inbound-listener"])
+
+    one, both = made("10.0.0.2"), made("10.0.0.2", "10.0.0.3")
+    [name], others = chains(one), chains(both)
+
+    assert chains(one)[name] == others.pop(name)
+    assert ["inbound-mesh.9000@10.0.0.3"] == list(others)
+    for of in (one, both):
+        of.ClearField("filter_chains")
+    assert one == both
 
 
 def test_a_listener_that_lets_nobody_in_closes_in_place_of_the_open_one() -> None:

@@ -7,10 +7,20 @@ from dataclasses import replace
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
-from support.objects import mesh_config, mesh_of, namespace, pod, service
+from support.objects import (
+    ingress_backend,
+    mesh_config,
+    mesh_of,
+    namespace,
+    pod,
+    route_group,
+    service,
+    traffic_target,
+)
 from towpath.encode import pipy
 from towpath.encode.pack import unpack
-from towpath.hub.compose import snapshot
+from towpath.hub.compose import snapshot, withheld
+from towpath.model.codes import Code
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import ClientKind, Protocol, SidecarId
 from towpath.model.plan import (
@@ -97,3 +107,33 @@ def test_where_nobody_may_come_in_pipy_takes_the_kubelets_requests_alone() -> No
     assert (["GET"], ["kubelet|8080|local"]) == (list(route.methods), list(route.target_clusters))
     found = {path: bool(re.search(route.path, path)) for path in ("/health", "/health?a", "/a")}
     assert {"/health": True, "/health?a": True, "/a": False} == found
+
+
+def test_what_policies_let_in_pipy_does_not_and_a_problem_says_so_for_each() -> None:
+    """Check 61."""
+    probed = replace(pod("web-1", account="web"), probes=(Probe(8080, "GET", "/health"),))
+    mesh = mesh_of(
+        namespace(),
+        mesh_config(permissive=False, ingress=True),
+        probed,
+        pod("curl", account="curl", app="curl", addresses=["10.0.0.2"]),
+        service("web"),
+        traffic_target(),
+        route_group("get"),
+        ingress_backend(ranges=("192.0.2.0/24",)),
+    )
+    web = SidecarId("web-1", "shop")
+    held = snapshot(mesh, ClientKind.PIPY, web)
+
+    assert held is not None
+    config = SidecarConfig.FromString(unpack(held.of(SIDECAR)["web-1.shop"]).value)
+    assert ["kubelet"] == [
+        rule
+        for match in config.inbound.traffic_matches.values()
+        for rule in match.http_service_route_rules
+    ]
+    assert {("IngressBackend", "outside"), ("TrafficTarget", "may")} == {
+        (one.object.kind, one.object.name)
+        for one in withheld(mesh, ClientKind.PIPY, web)
+        if one.code is Code.PIPY_CANNOT
+    }
