@@ -8,11 +8,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from click.shell_completion import BashComplete
 from click.testing import CliRunner, Result
 
 from support.control_plane import ControlPlane as Plane
 from support.control_plane import control_plane
 from towpath.cli import main
+from towpath.model.types import LISTENER
 
 POLICY = """\
 apiVersion: policy.openservicemesh.io/v1alpha1
@@ -178,6 +180,31 @@ async def test_a_problem_is_one_line_in_every_command(plane: Plane) -> None:
     for result in results:
         lines = [one.strip() for one in result.stdout.splitlines() if ": Missing: " in one]
         assert [line] == lines
+
+
+def _completed(*words: str) -> list[str]:
+    """What a shell is given for the last word."""
+    completer = BashComplete(main, {}, "towpath", "_TOWPATH_COMPLETE")
+    return [one.value for one in completer.get_completions(list(words[:-1]), words[-1])]
+
+
+def test_service_accounts_of_a_folder_are_completed(folder: Path, tmp_path: Path) -> None:
+    words = ("explain", "--manifests", str(folder), "--from")
+
+    assert ["curl/curl"] == _completed(*words, "cu")
+    assert "bookstore/bookstore" in _completed(*words, "")
+    assert [] == _completed("explain", "--manifests", str(tmp_path / "none"), "--from", "")
+
+
+async def test_service_accounts_of_connected_sidecars_are_completed(plane: Plane) -> None:
+    words = ("explain", "--server", plane.address, "--from", "cu")
+    alone = await asyncio.to_thread(_completed, *words)
+    async with plane.stream() as stream:
+        await stream.say(LISTENER)
+        await stream.hear()
+        connected = await asyncio.to_thread(_completed, *words)
+
+    assert ([], ["curl/curl"]) == (alone, connected)
 
 
 def test_status_takes_no_arguments() -> None:

@@ -1,20 +1,41 @@
-"""Completion of values that only a control plane knows; where none answers there are none."""
+"""Completion of values that only a folder or a control plane knows; without an answer, none."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
+from towpath.answers.access_change import accounts_of
 from towpath.cli.cluster import default_kubeconfig
+from towpath.cli.folder import MESH, offline
 from towpath.cli.place import Cluster, Place
 from towpath.cli.server import Server
+from towpath.model.names import Account
 from towpath.settings import MeshSettings
 from towpath_api.v1 import inspector_pb2 as pb
 
 
 def sidecar_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
     """The connected sidecars whose node ids begin so."""
+    return _beginning({one.node_id for one in _sidecars(ctx)}, incomplete)
+
+
+def account_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The service accounts that begin so: those of the folder, or of the connected sidecars."""
+    manifests = ctx.params.get("manifests")
+    if manifests is None:
+        streams = (one for one in _sidecars(ctx) if one.service_account)
+        return _beginning({f"{one.namespace}/{one.service_account}" for one in streams}, incomplete)
+    return _beginning(map(str, _accounts(ctx, Path(manifests))), incomplete)
+
+
+def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
+def _sidecars(ctx: click.Context) -> list[pb.Sidecar]:
     from towpath.cli.replicas import replicas_of
 
     try:
@@ -22,8 +43,16 @@ def sidecar_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
             answers = replicas.ask(lambda stub: stub.ListSidecars, pb.ListSidecarsRequest())
     except click.ClickException:
         return []
-    names = {one.node_id for answer in answers.messages.values() for one in answer.sidecars}
-    return sorted(name for name in names if name.startswith(incomplete))
+    return [one for answer in answers.messages.values() for one in answer.sidecars]
+
+
+def _accounts(ctx: click.Context, manifests: Path) -> Iterable[Account]:
+    settings = {name: ctx.params.get(name) for name in MESH[1:]}
+    try:
+        mesh = offline(manifests, **{name: one for name, one in settings.items() if one}).mesh
+    except click.ClickException:
+        return ()
+    return accounts_of(mesh)
 
 
 def _place(ctx: click.Context) -> Place:

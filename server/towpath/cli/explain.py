@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from towpath.app import Offline
+from towpath.cli.complete import account_names
 from towpath.cli.folder import MESH, OR_ELSE, offline
 from towpath.cli.messages import document, line_of
 from towpath.cli.place import Place, folder_or_place_options
@@ -20,7 +21,13 @@ from towpath_api.v1 import inspector_pb2 as pb
 @click.command(cls=SettingsCommand)
 @setting_options(*MESH)
 @folder_or_place_options
-@click.option("--from", "account", required=True, metavar="NAMESPACE/SERVICEACCOUNT")
+@click.option(
+    "--from",
+    "account",
+    required=True,
+    metavar="NAMESPACE/SERVICEACCOUNT",
+    shell_complete=account_names,
+)
 @click.option(
     "--to",
     required=True,
