@@ -25,7 +25,7 @@ from towpath.observe.access_log import LogRecord, Unusable, read
 from towpath.observe.flow import Report
 from towpath.observe.recent import RecentFlows
 from towpath.reports.messages import decoded, node_id, records
-from towpath.reports.share import Share
+from towpath.reports.share import Share, Shares
 from towpath.settings import StreamLimits
 from towpath.telemetry.metrics import Metrics
 
@@ -79,12 +79,11 @@ class ReportService:
         self._flows = flows
         self._gate = gate
         self._metrics = metrics
-        self._clock = clock
         self._cpu = cpu
         self._now = now
         self._limits = limits
         self._share = Share(limits.report_share, clock)
-        self._shares: dict[Account, Share] = {}
+        self._shares = Shares[Account](limits.report_share * PART_OF_ACCOUNT, clock)
         self._streams: Counter[SidecarId] = Counter()
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
@@ -185,9 +184,9 @@ class ReportService:
             raise Refused(exhausted, f"{self._limits.max_streams} streams are open (--max-streams)")
         self._streams[sidecar] += 1
         self._count_streams()
-        part = self._limits.report_share * PART_OF_ACCOUNT
         try:
-            yield self._shares.setdefault(account, Share(part, self._clock))
+            with self._shares.use(account) as share:
+                yield share
         finally:
             self._streams[sidecar] -= 1
             if not self._streams[sidecar]:

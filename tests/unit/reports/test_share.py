@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from towpath.reports.share import BURST_SECONDS, Share
+from towpath.reports.share import BURST_SECONDS, LEAST_LOOK, Share, Shares
 
 
 class Clock:
@@ -40,3 +40,29 @@ def test_who_waits_as_long_as_is_said_never_has_more_than_the_share(
         spent, last = spent + work, work
 
     assert spent - last <= BURST_SECONDS + 0.1 * clock.now + 1e-6
+
+
+def test_shares_that_nobody_needs_are_forgotten() -> None:
+    clock = Clock()
+    shares = Shares[str](0.5, clock)
+    with shares.use("open") as of_open:
+        for number in range(10 * LEAST_LOOK):
+            with shares.use(f"account-{number}") as share:
+                share.spend(1.0)
+            clock.now += 10
+
+        assert len(shares) <= LEAST_LOOK
+        with shares.use("open") as again:
+            assert of_open is again
+
+
+def test_who_has_spent_too_much_finds_the_share_as_it_was() -> None:
+    shares = Shares[str](0.5, Clock())
+    with shares.use("greedy") as share:
+        share.spend(1.0)
+    for number in range(10 * LEAST_LOOK):
+        with shares.use(f"account-{number}"):
+            pass
+
+    with shares.use("greedy") as share:
+        assert (1.0 - BURST_SECONDS) / 0.5 == pytest.approx(share.wait)
