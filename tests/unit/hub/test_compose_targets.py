@@ -93,6 +93,11 @@ def test_pods_that_end_are_called_if_no_other_grants_anything() -> None:
     assert [OLD] == _endpoints(_mesh(TO_NEW, TO_OLD, ends))
 
 
+def test_where_no_endpoint_grants_anything_all_of_them_refuse() -> None:
+    """The pod that does is not ready: 403 says more than 503."""
+    assert [OLD] == _endpoints(_mesh(TO_NEW, endpoint_slice("web", OLD)))
+
+
 def test_who_is_let_in_as_ingress_is_sent_all_of_them() -> None:
     named = ingress_backend("named", principals=("curl.shop.cluster.local",))
 

@@ -52,11 +52,18 @@ def _callable_services(mesh: Mesh, account: Account) -> dict[tuple[str, str], tu
         for service in mesh.query(services_of, destination):
             granting[service].add(destination)
     services = {
-        service: tuple(sorted(accounts)) if mesh.query(serving, *service) - accounts else ()
+        service: _alone(mesh.query(serving, *service), accounts)
         for service, accounts in granting.items()
     }
     # An IngressBackend is about all pods of a service.
     return services | dict.fromkeys(mesh.query(_as_ingress, account), ())
+
+
+def _alone(there: frozenset[Account], granting: set[Account]) -> tuple[Account, ...]:
+    """Of the accounts of endpoints those that grant something; none if all do, or if none does: a
+    refusal by all of them says more than that nobody is there.
+    """
+    return () if there <= granting else tuple(sorted(there & granting))
 
 
 def _narrowed(mesh: Mesh, one: Destination, accounts: tuple[Account, ...]) -> Destination:
