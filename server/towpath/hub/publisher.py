@@ -73,6 +73,7 @@ class Publisher:
         self._publications = Publications(queries, self.subscriptions, self._comparisons)
         self._late: asyncio.Queue[tuple[Query, Stream]] = asyncio.Queue()
         self._whole = False  # whether the last publication came to its end
+        self._unplaced: set[Query] = set()  # sidecars that may be in another group now
 
     @property
     def whole(self) -> bool:
@@ -121,6 +122,8 @@ class Publisher:
         # What a publication that failed has left out is not known: the next one is for all.
         whole, self._whole = self._whole, False
         sidecars, groups, moved = self._concerned(changed)
+        # Of some it may have failed to say in which group they are: they are asked for again.
+        sidecars = self.followers.among(dict.fromkeys([*sidecars, *self._unplaced]))
         if not whole:
             sidecars = list(self.followers.queries())
         late = await self._publish_to_sidecars(sidecars, changed_at=changed_at)
@@ -158,6 +161,7 @@ class Publisher:
         late, pause = list[Late](), Pause(self._clock)
         for query in sidecars:
             call = partial(self._offer_to_all_of, query, changed_at=changed_at)
+            self._unplaced.add(query)
             with self._alone(query):
                 if not self.turns.begin(call):
                     late.append(partial(self._finish, call, query))
@@ -238,6 +242,7 @@ class Publisher:
         publication = self._publications.of(current, admitted) if current is not None else None
         # Not before: what the group that it leaves was to hold is of use until then.
         self.followers.place(query, of)
+        self._unplaced.discard(query)
         if pod is not None and current is not None and publication is not None:
             publication.announce(self._quarantine)
             revision, account = self._queries.revision, pod.account
@@ -245,14 +250,14 @@ class Publisher:
                 stream.publish(current, account=account, revision=revision, changed_at=changed_at)
 
     def _publication(self, of: Hashable) -> Publication | None:
-        """The present snapshot for all that are in that group and were told of it; those whose pod
-        has changed have been offered theirs.
+        """The present snapshot for all that are in that group and have had one; those that may be
+        in another one now have been offered theirs, or will be.
         """
         current = self._queries.get(self._compose, of)
         if current is None:
             return None
-        followers = self.followers
-        streams = (one for query in followers.members(of) for one in followers.streams_of(query))
+        members = (one for one in self.followers.members(of) if one not in self._unplaced)
+        streams = (one for query in members for one in self.followers.streams_of(query))
         return self._publications.of(current, (stream for stream in streams if stream.serves))
 
     async def _hand_out(
@@ -280,6 +285,7 @@ class Publisher:
 
     def _forget(self, query: Query) -> None:
         self._queries.forget(query[0], *query[1])
+        self._unplaced.discard(query)
         if not self.followers:
             self.subscriptions.forget_unused()
 

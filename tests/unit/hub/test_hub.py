@@ -334,3 +334,8 @@ async def test_a_snapshot_that_cannot_be_worked_out_keeps_nobody_else_from_their
         assert after[0] is None
         assert after[1] not in (None, before[1])
         assert 1 == sample(running.metrics, "towpath_task_failures_total", task="publish")
+
+        running.store.apply(mesh_config(policies=True))
+        await running.published()
+
+        assert await newest(streams[0]) == await newest(streams[1]) != before[0]
