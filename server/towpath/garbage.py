@@ -74,6 +74,7 @@ class GarbageCollection:
         self._interval_s = interval_s
         self._before = 0  # bytes but for streams, after the last look at everything
         self._looks = 0  # at what outlived a first one, since something was set apart
+        self._looks_before = 0  # when what is not set apart was looked at last
         self._many = asyncio.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -86,6 +87,7 @@ class GarbageCollection:
         thresholds = gc.get_threshold()
         gc.set_threshold(*THRESHOLDS)
         gc.callbacks.append(self._note)
+        gc.freeze()  # what the program itself consists of
         try:
             while True:
                 with contextlib.suppress(TimeoutError):
@@ -100,11 +102,12 @@ class GarbageCollection:
 
     def settle(self) -> None:
         """Look at what is not set apart, if there is anything new; set it apart if it is much."""
-        if self._looks:
+        if self._looks != self._looks_before:
             gc.collect()
         if self._looks >= MOST_LOOKS:
             gc.freeze()
             self._looks = 0
+        self._looks_before = self._looks
         self._many.clear()
 
     def look(self) -> None:
@@ -118,7 +121,7 @@ class GarbageCollection:
         gc.unfreeze()
         count = gc.collect()
         gc.freeze()
-        self._looks = 0
+        self._looks = self._looks_before = 0
         self._before = self._size()
         text = "looked for garbage everywhere: %d objects were, in %d ms"
         log.info(text, count, (time.monotonic() - began) * 1000)

@@ -253,6 +253,10 @@ def test_check_46_a_headless_service_is_called_by_mutual_tls_once_all_of_it_is_m
         bool,
         what="the headless service is called by mutual TLS",
     )
+    # The listener follows the cluster.
+    rig.sidecar.until(
+        lambda: echoed(rig.client, there), equals(expected=True), what="its calls arrive"
+    )
     before, plain = permissive.handshakes(), permissive.plaintext()
     assert echoed(rig.client, there)
     assert (before + 1, plain) == (permissive.handshakes(), permissive.plaintext())
@@ -263,6 +267,10 @@ def test_check_46_a_headless_service_is_called_by_mutual_tls_once_all_of_it_is_m
         equals(expected=False),
         what="the headless service is called in plaintext",
     )
+    rig.sidecar.until(
+        lambda: echoed(rig.client, there), equals(expected=True), what="its calls arrive"
+    )
+    plain = permissive.plaintext()
     assert echoed(rig.client, there)
     assert plain + 1 == permissive.plaintext()
     rig.manifests.remove_endpoint("more")

@@ -75,17 +75,16 @@ def test_without_a_backend_it_is_refused_and_never_goes_to_the_root(shop: Rig, p
     shop.manifests.withdraw()
     answered_by(shop, port, "bookstore-0")
     divide(shop, v1=0, gone=1)
-    outcome = 503 if port == PORTS["http"] else 0
-    shop.sidecar.until(
-        lambda: curl(shop.client, f"http://{ROOT}:{port}/").status,
-        equals(outcome),
-        what=f"no backend gives {outcome}",
-    )
-    refused = curl(shop.client, f"http://{ROOT}:{port}/")
-    lead_to(shop, "shop", None)
-
     words = "503: no backend of TrafficSplit bookstore/tried can be used"
-    assert (words if outcome else "") == refused.body.strip()
+    outcome = (503, words) if port == PORTS["http"] else (0, "")
+
+    def refused() -> tuple[int, str]:
+        answer = curl(shop.client, f"http://{ROOT}:{port}/")
+        return answer.status, answer.body.strip()
+
+    shop.sidecar.until(refused, equals(outcome), what=f"no backend gives {outcome}")
+    assert outcome == refused()
+    lead_to(shop, "shop", None)
 
 
 def test_backends_stay_reachable_by_their_own_address(shop: Rig, port: int) -> None:
