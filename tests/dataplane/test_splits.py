@@ -227,7 +227,7 @@ def _of_requests(rig: Rig) -> dict[str, int]:
     """The clusters that share the root's requests in the client's Envoy, by weight."""
     configuration = rig.sidecar.admin.routes()["rds-outbound.bookstore/shop|80"]
     [host] = configuration["route_config"]["virtual_hosts"]
-    return _shares(host["routes"][-1].get("route", {}))
+    return _shares((host.get("routes") or [{}])[-1].get("route", {}))
 
 
 def _of_bytes(rig: Rig) -> dict[str, int]:
