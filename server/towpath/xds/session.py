@@ -7,13 +7,13 @@ https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol (called XP in 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Hashable, Iterable, Iterator, Set
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Self
 
-from towpath.model.snapshot import Resource, Snapshot
+from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SHORT_NAMES, SIDECAR
 from towpath.rollout.clients import ClientRecord
 from towpath.rollout.records import Holding
@@ -362,10 +362,6 @@ class Session:
         """
         bisection = self._view.client.bisections.get(type_url)
         return type_url in self._substreams and bool(bisection and bisection.groups)
-
-    def _resources(self, type_url: str) -> Mapping[str, Resource]:
-        substream = self._substreams.get(type_url)
-        return {} if substream is None else substream.resources
 
     def _check_node(self, node: Node | None) -> None:
         """The first request says who speaks; it may be said again, but not changed."""

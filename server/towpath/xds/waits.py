@@ -46,7 +46,8 @@ class Waits:
     @property
     def any_over(self) -> bool:
         """True if a wait has lasted long enough."""
-        return bool(self._since) and self._clock() >= min(self._since.values()) + self._longest
+        deadline = self.deadline
+        return deadline is not None and self._clock() >= deadline
 
     @property
     def deadline(self) -> float | None:
