@@ -20,7 +20,7 @@ from towpath.clock import utc_now
 from towpath.model.names import Account
 from towpath.observe.access_log import LONGEST_LINE, AccessLog, Unusable
 from towpath.observe.flow import Flow
-from towpath.observe.flows import Flows
+from towpath.observe.flows import Flows, Tally
 from towpath.sources.decode.durations import seconds
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -203,6 +203,20 @@ def flow_order(item: tuple[Any, ...]) -> tuple[Any, ...]:
     flow: Flow = item[0]
     where = (flow.source, flow.target, flow.port, flow.protocol)
     return (*where, flow.verdict, flow.method, flow.path, flow.policies)
+
+
+def flow_fields(flow: Flow, tally: Tally) -> dict[str, Any]:
+    """What every JSON form of a flow says of it."""
+    return {
+        "podAddress": flow.pod_address,
+        "host": flow.host,
+        "addresses": tally.addresses,
+        "port": flow.port,
+        "protocol": str(flow.protocol),
+        "method": flow.method,
+        "path": flow.path,
+        "verdict": str(flow.verdict),
+    }
 
 
 def shown_request(flow: Flow) -> str:

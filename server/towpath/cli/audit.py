@@ -11,6 +11,7 @@ import click
 from towpath.answers.audit import Judgement
 from towpath.app import Offline
 from towpath.cli.access_log import (
+    flow_fields,
     log_options,
     read_reports,
     shown_request,
@@ -120,14 +121,7 @@ def _document(result: Audit) -> dict[str, Any]:
 def _item(flow: Flow, tally: Tally, judgement: Judgement) -> dict[str, Any]:
     return {
         "serviceAccount": str(judgement.account) if judgement.account else "",
-        "podAddress": flow.pod_address,
-        "host": flow.host,
-        "addresses": tally.addresses,
-        "port": flow.port,
-        "protocol": str(flow.protocol),
-        "method": flow.method,
-        "path": flow.path,
-        "verdict": str(flow.verdict),
+        **flow_fields(flow, tally),
         "inside": judgement.inside,
         "count": tally.count,
         "stay": judgement.stay,

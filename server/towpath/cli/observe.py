@@ -12,6 +12,7 @@ import click
 
 from towpath.cli.access_log import (
     Reading,
+    flow_fields,
     flow_order,
     log_options,
     read_reports,
@@ -164,14 +165,7 @@ def _document(reading: Reading | LiveReading, rows: list[Row]) -> dict[str, Any]
 def _item(flow: Flow, tally: Tally, policies: tuple[str, ...]) -> dict[str, Any]:
     return {
         "serviceAccount": str(flow.account) if flow.account else "",
-        "podAddress": flow.pod_address,
-        "host": flow.host,
-        "addresses": tally.addresses,
-        "port": flow.port,
-        "protocol": str(flow.protocol),
-        "method": flow.method,
-        "path": flow.path,
-        "verdict": str(flow.verdict),
+        **flow_fields(flow, tally),
         "policies": list(policies),
         "passthrough": flow.passthrough,
         "count": tally.count,
