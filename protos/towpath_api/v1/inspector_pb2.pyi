@@ -32,16 +32,36 @@ class ListSidecarsRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NODE_ID_FIELD_NUMBER: _builtins.int
+    CONTAINS_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    WORST_FIRST_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
     node_id: _builtins.str
     """Only the streams of this node id, `<pod>.<namespace>`. Empty: all streams."""
+    contains: _builtins.str
+    """Only the streams whose node id or service account, `<namespace>/<name>`, contains this text."""
+    worst_first: _builtins.bool
+    """Those that reject come first, then those without a pod, those that have not answered, and the
+    others; in each part by node id and stream id.
+    """
+    limit: _builtins.int
+    """No more than so many; 0: all."""
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedScalarFieldContainer[Global___Sidecar.Outcome.ValueType]:
+        """Only the streams that stand so. Empty: all."""
+
     def __init__(
         self,
         *,
         node_id: _builtins.str = ...,
+        contains: _builtins.str = ...,
+        outcomes: _abc.Iterable[Global___Sidecar.Outcome.ValueType] | None = ...,
+        worst_first: _builtins.bool = ...,
+        limit: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contains", b"contains", "limit", b"limit", "node_id", b"node_id", "outcomes", b"outcomes", "worst_first", b"worst_first"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -54,22 +74,66 @@ class ListSidecarsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SIDECARS_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def sidecars(self) -> _containers.RepeatedCompositeFieldContainer[Global___Sidecar]:
-        """One entry for each stream, sorted by node id, then by stream id."""
+        """One entry for each stream, sorted by node id, then by stream id, unless another order is asked
+        for.
+        """
+
+    @_builtins.property
+    def counts(self) -> Global___SidecarCounts:
+        """How all streams stand that have the node id and the text that were asked for, also those beyond
+        the limit and those that stand otherwise.
+        """
 
     def __init__(
         self,
         *,
         sidecars: _abc.Iterable[Global___Sidecar] | None = ...,
+        counts: Global___SidecarCounts | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["sidecars", b"sidecars"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "sidecars", b"sidecars"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListSidecarsResponse: _TypeAlias = ListSidecarsResponse  # noqa: Y015
+
+@_typing.final
+class SidecarCounts(_message.Message):
+    """How many streams stand in which way."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCEPTED_FIELD_NUMBER: _builtins.int
+    UNANSWERED_FIELD_NUMBER: _builtins.int
+    REJECTING_FIELD_NUMBER: _builtins.int
+    POD_UNKNOWN_FIELD_NUMBER: _builtins.int
+    accepted: _builtins.int
+    """They have accepted all that they were sent."""
+    unanswered: _builtins.int
+    """They have not answered yet."""
+    rejecting: _builtins.int
+    """They have rejected something, and accepted nothing in its place."""
+    pod_unknown: _builtins.int
+    """They wait for a pod that is not in the mesh."""
+    def __init__(
+        self,
+        *,
+        accepted: _builtins.int = ...,
+        unanswered: _builtins.int = ...,
+        rejecting: _builtins.int = ...,
+        pod_unknown: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted", b"accepted", "pod_unknown", b"pod_unknown", "rejecting", b"rejecting", "unanswered", b"unanswered"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SidecarCounts: _TypeAlias = SidecarCounts  # noqa: Y015
 
 @_typing.final
 class Sidecar(_message.Message):
@@ -154,6 +218,37 @@ class Sidecar(_message.Message):
     TOKEN: Sidecar.Credential.ValueType  # 2
     """The token that Kubernetes gives a pod."""
 
+    class _Outcome:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _OutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Sidecar._Outcome.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        OUTCOME_UNSPECIFIED: Sidecar._Outcome.ValueType  # 0
+        """Not used."""
+        ACCEPTED: Sidecar._Outcome.ValueType  # 1
+        """All of it is accepted."""
+        UNANSWERED: Sidecar._Outcome.ValueType  # 2
+        """Some of it is not answered yet."""
+        REJECTING: Sidecar._Outcome.ValueType  # 3
+        """The latest answer of a type was a rejection, or what was rejected is kept from it still."""
+        POD_UNKNOWN: Sidecar._Outcome.ValueType  # 4
+        """Nothing is sent: the pod that the node id names is not known."""
+
+    class Outcome(_Outcome, metaclass=_OutcomeEnumTypeWrapper):
+        """The outcome of what the stream was sent."""
+
+    OUTCOME_UNSPECIFIED: Sidecar.Outcome.ValueType  # 0
+    """Not used."""
+    ACCEPTED: Sidecar.Outcome.ValueType  # 1
+    """All of it is accepted."""
+    UNANSWERED: Sidecar.Outcome.ValueType  # 2
+    """Some of it is not answered yet."""
+    REJECTING: Sidecar.Outcome.ValueType  # 3
+    """The latest answer of a type was a rejection, or what was rejected is kept from it still."""
+    POD_UNKNOWN: Sidecar.Outcome.ValueType  # 4
+    """Nothing is sent: the pod that the node id names is not known."""
+
     class _State:
         ValueType = _typing.NewType("ValueType", _builtins.int)
         V: _TypeAlias = ValueType  # noqa: Y015
@@ -191,6 +286,7 @@ class Sidecar(_message.Message):
     CREDENTIAL_FIELD_NUMBER: _builtins.int
     IDENTITY_FIELD_NUMBER: _builtins.int
     CREDENTIAL_EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
     stream_id: _builtins.int
     """Number of the stream, unique while this server process lives."""
     peer: _builtins.str
@@ -213,6 +309,8 @@ class Sidecar(_message.Message):
     """What the stream logged in with."""
     identity: _builtins.str
     """The service account that the credential proves, `<namespace>/<name>`; empty without one."""
+    outcome: Global___Sidecar.Outcome.ValueType
+    """The outcome of what the stream was sent."""
     @_builtins.property
     def connected_at(self) -> _timestamp_pb2.Timestamp:
         """When the stream was opened."""
@@ -242,10 +340,11 @@ class Sidecar(_message.Message):
         credential: Global___Sidecar.Credential.ValueType = ...,
         identity: _builtins.str = ...,
         credential_expires_at: _timestamp_pb2.Timestamp | None = ...,
+        outcome: Global___Sidecar.Outcome.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["connected_at", b"connected_at", "credential_expires_at", b"credential_expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_kind", b"client_kind", "connected_at", b"connected_at", "credential", b"credential", "credential_expires_at", b"credential_expires_at", "deliveries", b"deliveries", "identity", b"identity", "namespace", b"namespace", "node_id", b"node_id", "peer", b"peer", "pod", b"pod", "service_account", b"service_account", "state", b"state", "stream_id", b"stream_id", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_kind", b"client_kind", "connected_at", b"connected_at", "credential", b"credential", "credential_expires_at", b"credential_expires_at", "deliveries", b"deliveries", "identity", b"identity", "namespace", b"namespace", "node_id", b"node_id", "outcome", b"outcome", "peer", b"peer", "pod", b"pod", "service_account", b"service_account", "state", b"state", "stream_id", b"stream_id", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1243,3 +1342,302 @@ class Judgement(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Judgement: _TypeAlias = Judgement  # noqa: Y015
+
+@_typing.final
+class GetOverviewRequest(_message.Message):
+    """Asks how a server stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOverviewRequest: _TypeAlias = GetOverviewRequest  # noqa: Y015
+
+@_typing.final
+class GetOverviewResponse(_message.Message):
+    """How a server and its mesh stand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ObjectsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ProblemsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    MESH_NAME_FIELD_NUMBER: _builtins.int
+    OSM_NAMESPACE_FIELD_NUMBER: _builtins.int
+    READY_FIELD_NUMBER: _builtins.int
+    STALE_SECONDS_FIELD_NUMBER: _builtins.int
+    PASSTHROUGH_FIELD_NUMBER: _builtins.int
+    EGRESS_POLICIES_FIELD_NUMBER: _builtins.int
+    PERMISSIVE_FIELD_NUMBER: _builtins.int
+    MTLS_FIELD_NUMBER: _builtins.int
+    OBSERVE_EGRESS_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    AUTHORITY_EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    LEAF_EXPIRES_AT_FIELD_NUMBER: _builtins.int
+    SIDECARS_FIELD_NUMBER: _builtins.int
+    OBJECTS_FIELD_NUMBER: _builtins.int
+    PROBLEMS_FIELD_NUMBER: _builtins.int
+    version: _builtins.str
+    """Version of the server."""
+    mesh_name: _builtins.str
+    """Name of the mesh."""
+    osm_namespace: _builtins.str
+    """Namespace of the control plane, and of the MeshConfig."""
+    ready: _builtins.bool
+    """True once every kind of object has been listed."""
+    stale_seconds: _builtins.float
+    """For how many seconds the source of objects has not been readable; 0: it is."""
+    passthrough: _builtins.bool
+    """True if egress passthrough is on: what no policy governs leaves the mesh."""
+    egress_policies: _builtins.bool
+    """True if egress policies are on."""
+    permissive: _builtins.bool
+    """True if every sidecar may call every service of the mesh (permissive traffic policy mode)."""
+    mtls: _builtins.str
+    """Mutual TLS between sidecars: `permissive`, `strict`, `disabled`; empty without an authority."""
+    observe_egress: _builtins.str
+    """What the MeshConfig has sidecars observe of egress: `disabled`, `names` or `reports`."""
+    @_builtins.property
+    def certificate_expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When the server's own certificate expires; unset without TLS."""
+
+    @_builtins.property
+    def authority_expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When the authority that signs for sidecars expires; unset without one."""
+
+    @_builtins.property
+    def leaf_expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When the first of the certificates that sidecars are sent expires; unset without an authority."""
+
+    @_builtins.property
+    def sidecars(self) -> Global___SidecarCounts:
+        """How the streams of this server stand."""
+
+    @_builtins.property
+    def objects(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many objects of each kind are known."""
+
+    @_builtins.property
+    def problems(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """How many problems there are of each severity."""
+
+    def __init__(
+        self,
+        *,
+        version: _builtins.str = ...,
+        mesh_name: _builtins.str = ...,
+        osm_namespace: _builtins.str = ...,
+        ready: _builtins.bool = ...,
+        stale_seconds: _builtins.float = ...,
+        passthrough: _builtins.bool = ...,
+        egress_policies: _builtins.bool = ...,
+        permissive: _builtins.bool = ...,
+        mtls: _builtins.str = ...,
+        observe_egress: _builtins.str = ...,
+        certificate_expires_at: _timestamp_pb2.Timestamp | None = ...,
+        authority_expires_at: _timestamp_pb2.Timestamp | None = ...,
+        leaf_expires_at: _timestamp_pb2.Timestamp | None = ...,
+        sidecars: Global___SidecarCounts | None = ...,
+        objects: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        problems: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authority_expires_at", b"authority_expires_at", "certificate_expires_at", b"certificate_expires_at", "leaf_expires_at", b"leaf_expires_at", "sidecars", b"sidecars"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority_expires_at", b"authority_expires_at", "certificate_expires_at", b"certificate_expires_at", "egress_policies", b"egress_policies", "leaf_expires_at", b"leaf_expires_at", "mesh_name", b"mesh_name", "mtls", b"mtls", "objects", b"objects", "observe_egress", b"observe_egress", "osm_namespace", b"osm_namespace", "passthrough", b"passthrough", "permissive", b"permissive", "problems", b"problems", "ready", b"ready", "sidecars", b"sidecars", "stale_seconds", b"stale_seconds", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOverviewResponse: _TypeAlias = GetOverviewResponse  # noqa: Y015
+
+@_typing.final
+class ListReachRequest(_message.Message):
+    """Whose reach."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONTAINS_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    contains: _builtins.str
+    """Only service accounts, `<namespace>/<name>`, that contain this text. Empty: all."""
+    offset: _builtins.int
+    """How many of them to leave out at the beginning."""
+    limit: _builtins.int
+    """No more than so many, and never more than 100; 0: 100."""
+    def __init__(
+        self,
+        *,
+        contains: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["contains", b"contains", "limit", b"limit", "offset", b"offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReachRequest: _TypeAlias = ListReachRequest  # noqa: Y015
+
+@_typing.final
+class ListReachResponse(_message.Message):
+    """What service accounts may reach."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REACH_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    PERMISSIVE_FIELD_NUMBER: _builtins.int
+    PASSTHROUGH_FIELD_NUMBER: _builtins.int
+    total: _builtins.int
+    """How many service accounts contain the text."""
+    permissive: _builtins.bool
+    """True if every service of the mesh may be called (permissive traffic policy mode): `services` are
+    then left out.
+    """
+    passthrough: _builtins.bool
+    """True if what no policy governs leaves the mesh."""
+    @_builtins.property
+    def reach(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountReach]:
+        """Sorted by namespace and name."""
+
+    def __init__(
+        self,
+        *,
+        reach: _abc.Iterable[Global___AccountReach] | None = ...,
+        total: _builtins.int = ...,
+        permissive: _builtins.bool = ...,
+        passthrough: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["passthrough", b"passthrough", "permissive", b"permissive", "reach", b"reach", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReachResponse: _TypeAlias = ListReachResponse  # noqa: Y015
+
+@_typing.final
+class AccountReach(_message.Message):
+    """What one service account may reach."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERVICE_ACCOUNT_FIELD_NUMBER: _builtins.int
+    SERVICES_FIELD_NUMBER: _builtins.int
+    OUTSIDE_FIELD_NUMBER: _builtins.int
+    PODS_FIELD_NUMBER: _builtins.int
+    OFFERS_FIELD_NUMBER: _builtins.int
+    service_account: _builtins.str
+    """`<namespace>/<name>`."""
+    pods: _builtins.int
+    """How many pods run as it."""
+    @_builtins.property
+    def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReachedPlace]:
+        """Services of the mesh, sorted."""
+
+    @_builtins.property
+    def outside(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReachedPlace]:
+        """Places outside the mesh that policies open, sorted."""
+
+    @_builtins.property
+    def offers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The services that its pods stand behind, `<namespace>/<name>`, sorted."""
+
+    def __init__(
+        self,
+        *,
+        service_account: _builtins.str = ...,
+        services: _abc.Iterable[Global___ReachedPlace] | None = ...,
+        outside: _abc.Iterable[Global___ReachedPlace] | None = ...,
+        pods: _builtins.int = ...,
+        offers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["offers", b"offers", "outside", b"outside", "pods", b"pods", "service_account", b"service_account", "services", b"services"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountReach: _TypeAlias = AccountReach  # noqa: Y015
+
+@_typing.final
+class ReachedPlace(_message.Message):
+    """A place, and the policies that open it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PORTS_FIELD_NUMBER: _builtins.int
+    POLICIES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """A service, `<namespace>/<name>`; a host name or a pattern `*.example.com`; a CIDR block, or
+    `*` for any address.
+    """
+    @_builtins.property
+    def ports(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The ports, sorted."""
+
+    @_builtins.property
+    def policies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The policies, `<namespace>/<name>`, sorted; none where nothing but a switch opens it."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        ports: _abc.Iterable[_builtins.int] | None = ...,
+        policies: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "policies", b"policies", "ports", b"ports"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReachedPlace: _TypeAlias = ReachedPlace  # noqa: Y015

@@ -77,6 +77,16 @@ class InspectorStub:
                 request_serializer=towpath__api_dot_v1_dot_inspector__pb2.WatchFlowsRequest.SerializeToString,
                 response_deserializer=towpath__api_dot_v1_dot_inspector__pb2.WatchFlowsResponse.FromString,
                 _registered_method=True)
+        self.GetOverview = channel.unary_unary(
+                '/towpath.v1.Inspector/GetOverview',
+                request_serializer=towpath__api_dot_v1_dot_inspector__pb2.GetOverviewRequest.SerializeToString,
+                response_deserializer=towpath__api_dot_v1_dot_inspector__pb2.GetOverviewResponse.FromString,
+                _registered_method=True)
+        self.ListReach = channel.unary_unary(
+                '/towpath.v1.Inspector/ListReach',
+                request_serializer=towpath__api_dot_v1_dot_inspector__pb2.ListReachRequest.SerializeToString,
+                response_deserializer=towpath__api_dot_v1_dot_inspector__pb2.ListReachResponse.FromString,
+                _registered_method=True)
 
 
 class InspectorServicer:
@@ -159,6 +169,24 @@ class InspectorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetOverview(self, request, context):
+        """Says how this server and its mesh stand: the switches, how many sidecars accept what they are
+        sent, how old the picture of the cluster is, and until when certificates are valid.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListReach(self, request, context):
+        """Lists what service accounts may reach inside the mesh and outside, by the plans that Explain
+        judges by.
+
+        Errors: UNAVAILABLE while the server has not read its whole input yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_InspectorServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -201,6 +229,16 @@ def add_InspectorServicer_to_server(servicer, server):
                     servicer.WatchFlows,
                     request_deserializer=towpath__api_dot_v1_dot_inspector__pb2.WatchFlowsRequest.FromString,
                     response_serializer=towpath__api_dot_v1_dot_inspector__pb2.WatchFlowsResponse.SerializeToString,
+            ),
+            'GetOverview': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOverview,
+                    request_deserializer=towpath__api_dot_v1_dot_inspector__pb2.GetOverviewRequest.FromString,
+                    response_serializer=towpath__api_dot_v1_dot_inspector__pb2.GetOverviewResponse.SerializeToString,
+            ),
+            'ListReach': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReach,
+                    request_deserializer=towpath__api_dot_v1_dot_inspector__pb2.ListReachRequest.FromString,
+                    response_serializer=towpath__api_dot_v1_dot_inspector__pb2.ListReachResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -422,6 +460,60 @@ class Inspector:
             '/towpath.v1.Inspector/WatchFlows',
             towpath__api_dot_v1_dot_inspector__pb2.WatchFlowsRequest.SerializeToString,
             towpath__api_dot_v1_dot_inspector__pb2.WatchFlowsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOverview(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/towpath.v1.Inspector/GetOverview',
+            towpath__api_dot_v1_dot_inspector__pb2.GetOverviewRequest.SerializeToString,
+            towpath__api_dot_v1_dot_inspector__pb2.GetOverviewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReach(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/towpath.v1.Inspector/ListReach',
+            towpath__api_dot_v1_dot_inspector__pb2.ListReachRequest.SerializeToString,
+            towpath__api_dot_v1_dot_inspector__pb2.ListReachResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -79,6 +79,16 @@ class InspectorStub:
 
     Errors: INVALID_ARGUMENT if `service_account` is not of the form it says.
     """
+    GetOverview: _grpc.UnaryUnaryMultiCallable[_inspector_pb2.GetOverviewRequest, _inspector_pb2.GetOverviewResponse]
+    """Says how this server and its mesh stand: the switches, how many sidecars accept what they are
+    sent, how old the picture of the cluster is, and until when certificates are valid.
+    """
+    ListReach: _grpc.UnaryUnaryMultiCallable[_inspector_pb2.ListReachRequest, _inspector_pb2.ListReachResponse]
+    """Lists what service accounts may reach inside the mesh and outside, by the plans that Explain
+    judges by.
+
+    Errors: UNAVAILABLE while the server has not read its whole input yet.
+    """
 
 @_typing.type_check_only
 class InspectorAsyncStub(InspectorStub):
@@ -126,6 +136,16 @@ class InspectorAsyncStub(InspectorStub):
     with what is reported from then on if that is asked for.
 
     Errors: INVALID_ARGUMENT if `service_account` is not of the form it says.
+    """
+    GetOverview: _aio.UnaryUnaryMultiCallable[_inspector_pb2.GetOverviewRequest, _inspector_pb2.GetOverviewResponse]  # type: ignore[assignment]
+    """Says how this server and its mesh stand: the switches, how many sidecars accept what they are
+    sent, how old the picture of the cluster is, and until when certificates are valid.
+    """
+    ListReach: _aio.UnaryUnaryMultiCallable[_inspector_pb2.ListReachRequest, _inspector_pb2.ListReachResponse]  # type: ignore[assignment]
+    """Lists what service accounts may reach inside the mesh and outside, by the plans that Explain
+    judges by.
+
+    Errors: UNAVAILABLE while the server has not read its whole input yet.
     """
 
 class InspectorServicer(metaclass=_abc_1.ABCMeta):
@@ -219,6 +239,28 @@ class InspectorServicer(metaclass=_abc_1.ABCMeta):
         with what is reported from then on if that is asked for.
 
         Errors: INVALID_ARGUMENT if `service_account` is not of the form it says.
+        """
+
+    @_abc_1.abstractmethod
+    def GetOverview(
+        self,
+        request: _inspector_pb2.GetOverviewRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inspector_pb2.GetOverviewResponse, _abc.Awaitable[_inspector_pb2.GetOverviewResponse]]:
+        """Says how this server and its mesh stand: the switches, how many sidecars accept what they are
+        sent, how old the picture of the cluster is, and until when certificates are valid.
+        """
+
+    @_abc_1.abstractmethod
+    def ListReach(
+        self,
+        request: _inspector_pb2.ListReachRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inspector_pb2.ListReachResponse, _abc.Awaitable[_inspector_pb2.ListReachResponse]]:
+        """Lists what service accounts may reach inside the mesh and outside, by the plans that Explain
+        judges by.
+
+        Errors: UNAVAILABLE while the server has not read its whole input yet.
         """
 
 def add_InspectorServicer_to_server(servicer: InspectorServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
