@@ -63,6 +63,11 @@ class ServerTls:
         self._contexts: list[ssl.SSLContext] = []
 
     @property
+    def expires_at(self) -> datetime:
+        """When the server's certificate expires."""
+        return self._expires_at
+
+    @property
     def client_authorities(self) -> bytes:
         """The authorities (PEM) in use."""
         return self._used.client_ca
@@ -149,6 +154,7 @@ class ServerTls:
             names=(f"--tls-cert {self._certificate}", f"--tls-key {self._key}"),
         )
         check_authorities(contents.client_ca, now=now, name=f"--tls-client-ca {self._client_ca}")
+        self._expires_at = leaf.not_valid_after_utc
         self._metrics.tls_expiry.set(leaf.not_valid_after_utc.timestamp())
         return grpc.ssl_server_certificate_configuration(
             [(contents.key, contents.certificate)], root_certificates=contents.client_ca

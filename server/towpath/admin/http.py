@@ -10,8 +10,8 @@ from prometheus_client.aiohttp import make_aiohttp_handler
 
 from towpath.hub.hub import Hub
 from towpath.model.codes import Code
-from towpath.rollout.records import State, StreamRecord
-from towpath.telemetry.metrics import STREAM_STATES, Metrics
+from towpath.rollout.records import Outcome
+from towpath.telemetry.metrics import Metrics
 
 
 class HttpEndpoints:
@@ -64,16 +64,7 @@ class HttpEndpoints:
         for code in Code:
             labels = (code, code.reason, code.severity)
             self._metrics.problems.labels(*labels).set(of_codes[code])
-        of_states = Counter(_state(record) for record in self._hub.records)
-        for state in STREAM_STATES:
+        of_states = Counter(record.outcome for record in self._hub.records)
+        for state in Outcome:
             self._metrics.stream_states.labels(state).set(of_states[state])
         self._metrics.source_stale_seconds.set(self._stale_seconds())
-
-
-def _state(record: StreamRecord) -> str:
-    """Where a stream stands, in a word of `STREAM_STATES`."""
-    if record.state is State.WAITING_FOR_POD:
-        return "waiting-for-pod"
-    if record.rejects:
-        return "rejecting"
-    return "accepted" if record.settled else "unanswered"

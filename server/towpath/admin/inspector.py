@@ -12,6 +12,7 @@ import grpc
 
 from towpath.access.caller import Context
 from towpath.admin.flows import flow_message, flow_of, judgement_message
+from towpath.admin.overview import Surroundings, counts_of, overview, reach_of_accounts
 from towpath.admin.times import timestamp
 from towpath.answers.audit import policies_enabled
 from towpath.answers.explain import Explanation, read_question
@@ -25,7 +26,7 @@ from towpath.observe.flow import Flow, Verdict
 from towpath.observe.flows import Tally
 from towpath.observe.recent import RecentFlows
 from towpath.planning.egress.decide import Attempt
-from towpath.rollout.records import Delivery, StreamRecord
+from towpath.rollout.records import WORST_FIRST, Delivery, Outcome, StreamRecord
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 
@@ -35,6 +36,15 @@ FOLLOW_SECONDS = 1.0
 PAGE = 100
 """Flows of one message."""
 
+NOT_LISTED = "not every kind of object is listed yet"
+
+_OUTCOMES = {
+    Outcome.REJECTING: pb.Sidecar.REJECTING,
+    Outcome.POD_UNKNOWN: pb.Sidecar.POD_UNKNOWN,
+    Outcome.UNANSWERED: pb.Sidecar.UNANSWERED,
+    Outcome.ACCEPTED: pb.Sidecar.ACCEPTED,
+}
+
 
 class Inspector(pb_grpc.InspectorServicer):
     """Answers from the hub; nothing here changes anything."""
@@ -42,16 +52,31 @@ class Inspector(pb_grpc.InspectorServicer):
     # gRPC passes the request and the context by position; the names are the protocol's.
     # ruff: noqa: ARG002, N802
 
-    def __init__(self, hub: Hub, flows: RecentFlows | None = None) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        flows: RecentFlows | None = None,
+        surroundings: Surroundings | None = None,
+    ) -> None:
         self._hub = hub
         self._flows = RecentFlows() if flows is None else flows
+        self._surroundings = Surroundings() if surroundings is None else surroundings
 
     async def ListSidecars(
         self, request: pb.ListSidecarsRequest, context: Context
     ) -> pb.ListSidecarsResponse:
-        records = [d for d in self._hub.records if request.node_id in ("", d.node_id)]
-        records.sort(key=lambda d: (d.node_id, d.stream))
-        return pb.ListSidecarsResponse(sidecars=[_sidecar(d) for d in records])
+        records = [
+            one
+            for one in self._hub.records
+            if request.node_id in ("", one.node_id) and _contains(one, request.contains)
+        ]
+        counts = counts_of(records)
+        if request.outcomes:
+            records = [one for one in records if _OUTCOMES[one.outcome] in request.outcomes]
+        records.sort(key=_worst if request.worst_first else _by_name)
+        if request.limit:
+            del records[request.limit :]
+        return pb.ListSidecarsResponse(sidecars=[_sidecar(one) for one in records], counts=counts)
 
     async def GetSnapshot(
         self, request: pb.GetSnapshotRequest, context: Context
@@ -81,8 +106,7 @@ class Inspector(pb_grpc.InspectorServicer):
         self, request: pb.GetSnapshotRequest | pb.WatchSnapshotRequest, context: Context
     ) -> tuple[ClientKind, SidecarId]:
         if not self._hub.ready:
-            text = "not every kind of object is listed yet"
-            await context.abort(grpc.StatusCode.UNAVAILABLE, text)
+            await context.abort(grpc.StatusCode.UNAVAILABLE, NOT_LISTED)
         try:
             return _kind(request.client_kind), SidecarId.parse(request.node_id)
         except ValueError as error:
@@ -151,6 +175,18 @@ class Inspector(pb_grpc.InspectorServicer):
                 return
             await asyncio.sleep(FOLLOW_SECONDS)
 
+    async def GetOverview(
+        self, request: pb.GetOverviewRequest, context: Context
+    ) -> pb.GetOverviewResponse:
+        return await overview(self._hub, self._surroundings)
+
+    async def ListReach(
+        self, request: pb.ListReachRequest, context: Context
+    ) -> pb.ListReachResponse:
+        if not self._hub.ready:
+            await context.abort(grpc.StatusCode.UNAVAILABLE, NOT_LISTED)
+        return await reach_of_accounts(self._hub, request)
+
     def _page(self, flows: list[pb.Flow], *, complete: bool = False) -> pb.WatchFlowsResponse:
         return pb.WatchFlowsResponse(
             flows=flows,
@@ -209,6 +245,18 @@ def _policy(status: PolicyStatus) -> pb.PolicyStatus:
     )
 
 
+def _by_name(record: StreamRecord) -> tuple[str, int]:
+    return record.node_id, record.stream
+
+
+def _worst(record: StreamRecord) -> tuple[int, str, int]:
+    return WORST_FIRST.index(record.outcome), *_by_name(record)
+
+
+def _contains(record: StreamRecord, text: str) -> bool:
+    return text in record.node_id or text in str(record.account or "")
+
+
 def _sidecar(delivery: StreamRecord) -> pb.Sidecar:
     types = sorted(delivery.types.items())
     subscriber = delivery.subscriber
@@ -224,6 +272,7 @@ def _sidecar(delivery: StreamRecord) -> pb.Sidecar:
         state=pb.Sidecar.State.Value(delivery.state),
         connected_at=timestamp(delivery.connected_at),
         deliveries=[_delivery(type_url, delivery) for type_url, delivery in types],
+        outcome=_OUTCOMES[delivery.outcome],
     )
     if subscriber is not None:
         message.identity = str(subscriber.account)

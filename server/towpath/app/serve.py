@@ -23,6 +23,7 @@ from towpath.admin.debug import Debug
 from towpath.admin.http import HttpEndpoints
 from towpath.admin.http_port import http_port
 from towpath.admin.inspector import Inspector
+from towpath.admin.overview import Surroundings
 from towpath.app.grpc_server import LARGEST, RULES, Ports, start_grpc
 from towpath.app.injection import injection_port, roots_to_trust
 from towpath.clock import utc_now
@@ -182,7 +183,8 @@ async def serve(
                 tls.token_credentials() if tls and settings.access.ads_token_address else None,
                 settings.access.local_address,
             )
-            inspector, status = Inspector(hub, flows), ClientStatus(hub)
+            surroundings = _surroundings(source, tls, issuance)
+            inspector, status = Inspector(hub, flows, surroundings), ClientStatus(hub)
             debug = Debug(
                 metrics=metrics,
                 version=__version__,
@@ -316,6 +318,18 @@ def _issuance(settings: Settings, store: Store, metrics: Metrics) -> Issuance | 
         random_keys=settings.access.leaf_keys == "random",
         metrics=metrics,
         clock=utc_now,
+    )
+
+
+def _surroundings(
+    source: FilesSource | KubeSource, tls: ServerTls | None, issuance: Issuance | None
+) -> Surroundings:
+    """What people are told of the server beside its mesh."""
+    return Surroundings(
+        source.stale_seconds,
+        lambda: tls.expires_at if tls else None,
+        lambda: issuance.authority_expires_at if issuance else None,
+        lambda: issuance.leaf_expires_at if issuance else None,
     )
 
 

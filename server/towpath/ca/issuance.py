@@ -67,6 +67,17 @@ class Issuance:
         self._identity: Identity | None = None
         self._validity = timedelta(0)
         self._failure = LogOnce(log, logging.ERROR)
+        self._leaf_expires_at: datetime | None = None
+
+    @property
+    def authority_expires_at(self) -> datetime | None:
+        """When the authority in use expires; None before there is one."""
+        return self._authority.expires_at if self._authority else None
+
+    @property
+    def leaf_expires_at(self) -> datetime | None:
+        """When the first of the certificates in use expires; None before there are any."""
+        return self._leaf_expires_at
 
     async def run(self) -> None:
         """Follow until cancelled."""
@@ -129,7 +140,7 @@ class Issuance:
         self._identity, self._validity = identity, validity
         self._store.identify(identity)
         first = min(window.begin + 2 * window.length for window in present.values())
-        expiry = min(first, authority.expires_at)
+        self._leaf_expires_at = expiry = min(first, authority.expires_at)
         self._metrics.leaf_expiry.set(expiry.timestamp())
         self._metrics.leaf_validity.set(validity.total_seconds())
 

@@ -18,6 +18,7 @@ from towpath.answers.blame import rejection_problems
 from towpath.answers.effect import Effect, Policy, effect, on_the_way
 from towpath.answers.explain import Explanation, explain
 from towpath.answers.observed import due_to
+from towpath.answers.reach import AccountReach, accounts, reach
 from towpath.answers.status import PolicyStatus, policy_statuses
 from towpath.hub.compose import group, withheld, without_endpoints
 from towpath.hub.debounce import Debounce
@@ -122,7 +123,8 @@ class Hub:
 
     async def in_turn(self, call: Callable[..., R], *args: object) -> R:
         """What `call(*args)` gives, without keeping others waiting; for one of these methods that
-        only answer: `snapshot`, `problems`, `withheld`, `explain`, `audit`, `due_to`, `policies`.
+        only answer: `snapshot`, `problems`, `withheld`, `explain`, `audit`, `due_to`, `policies`,
+        `accounts`, `reach`.
         """
         return await self._publisher.turns.finish(partial(call, *args))
 
@@ -292,6 +294,16 @@ class Hub:
             self._queries.forget(on_the_way, account)
         self._accounts = asking
         return statuses
+
+    def accounts(self) -> tuple[Account, ...]:
+        """Every service account of the mesh, sorted."""
+        return self._queries.get(accounts)
+
+    def reach(self, account: Account) -> AccountReach:
+        """What the account may reach."""
+        result = self._queries.get(reach, account)
+        self._queries.forget(reach, account)
+        return result
 
     def _effect(self, policy: Policy) -> tuple[Effect, int]:
         name = policy.kind, policy.namespace, policy.name

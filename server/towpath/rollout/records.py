@@ -18,6 +18,19 @@ class State(StrEnum):
     SERVING = "SERVING"
 
 
+class Outcome(StrEnum):
+    """The outcome of what a stream was sent, the worst first."""
+
+    REJECTING = "rejecting"
+    """The latest answer of a type was a rejection, or what was rejected is kept from it still."""
+    POD_UNKNOWN = "waiting-for-pod"
+    UNANSWERED = "unanswered"
+    ACCEPTED = "accepted"
+
+
+WORST_FIRST = tuple(Outcome)
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """One response: its version, when (seconds since the epoch), and what was in it."""
@@ -99,6 +112,15 @@ class StreamRecord:
     def rejects(self) -> bool:
         """True if the latest answer of a type was a rejection."""
         return any(delivery.rejected for delivery in self.types.values())
+
+    @property
+    def outcome(self) -> Outcome:
+        """The outcome of what it was sent."""
+        if self.state is State.WAITING_FOR_POD:
+            return Outcome.POD_UNKNOWN
+        if self.rejects:
+            return Outcome.REJECTING
+        return Outcome.ACCEPTED if self.settled else Outcome.UNANSWERED
 
     def of(self, type_url: str) -> Delivery:
         delivery = self.types.get(type_url)
