@@ -47,13 +47,14 @@ def test_nobody_comes_in_but_the_kubelet(probed: Rig, closing: Mapping[str, Any]
     with node.connect(POD, APP_PORT) as living:
         first = ask(living)
         switch(probed, closing)
-        until_status(probed, "/", 403)
+        while_closing = probes_until_status(probed, "/", 403)
         second = ask(living)
     statuses = {path: status(probed, path) for path in ("/health", "/health?x=1", "/health/x")}
     put = curl(node, f"http://{POD}:{APP_PORT}/health", "--request", "PUT").status
     in_mesh = curl(probed.client, "http://10.96.0.20/").status
 
     assert (first, second) == (b"HTTP/1.1 200 OK", b"HTTP/1.1 403 Forbidden")
+    assert while_closing == {200}
     assert statuses == {"/health": 200, "/health?x=1": 200, "/health/x": 403}
     assert (put, in_mesh) == (403, 0 if closing is NOT_PERMISSIVE else 403)
     assert greeting(node, (POD, APP_BANNER_PORT)) == b""
@@ -74,6 +75,20 @@ def until_status(rig: Rig, path: str, wanted: int) -> None:
     rig.sidecars["bookstore-0"].until(
         lambda: status(rig, path), equals(wanted), what=f"{path} of the pod gives {wanted}"
     )
+
+
+def probes_until_status(rig: Rig, path: str, wanted: int) -> set[int]:
+    """What the kubelet's probe gets on the way to that status."""
+    statuses = set()
+
+    def probed_first() -> int:
+        statuses.add(status(rig, "/health"))
+        return status(rig, path)
+
+    rig.sidecars["bookstore-0"].until(
+        probed_first, equals(wanted), what=f"{path} of the pod gives {wanted}"
+    )
+    return statuses | {status(rig, "/health")}
 
 
 def status(rig: Rig, path: str) -> int:

@@ -59,15 +59,19 @@ def _open(mesh: Mesh, pod: Pod) -> Iterable[InboundPort]:
     """The ports that services lead to; where policies decide, with what these let in."""
     # Each switch by a query of its own: the others concern no pod.
     decides, counts = mesh.query(by_policies), mesh.query(counts_refusals)
-    if not decides and not mesh.query(lets_in):
-        return
-    health = {port.port: port.probes or () for port in _probed(pod)} if decides or counts else {}
+    # Nobody is let in where somebody should be asked first whom no sidecar can ask.
+    closed = not decides and not mesh.query(lets_in)
+    asks = decides or counts or closed
+    health = {port.port: port.probes or () for port in _probed(pod)} if asks else {}
     for port in _of_services(mesh, pod):
+        probes = health.get(port.port, ())
+        if closed:
+            yield replace(port, permits=(), health=probes, ingress=())
+            continue
         if not decides and not (counts and port.protocol is Protocol.HTTP):
             yield port
             continue
         granted = mesh.query(permits, pod.account, port.port, port.protocol)
-        probes = health.get(port.port, ())
         if decides:
             yield replace(port, permits=granted, health=probes)
         else:

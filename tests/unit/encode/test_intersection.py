@@ -17,12 +17,25 @@ from envoy.config.endpoint.v3.endpoint_components_pb2 import (
 from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 
 from support.decoded import assignment, chains, cluster, listener, routes
-from towpath.encode.envoy import closed, egress_routes, intersection, outbound_listener
+from towpath.encode.envoy import (
+    closed,
+    egress_routes,
+    inbound_routes,
+    intersection,
+    outbound_listener,
+)
 from towpath.encode.envoy.inspection import inspected
 from towpath.encode.pack import resource
 from towpath.model.egress import RequestMatch
 from towpath.model.names import Protocol
-from towpath.model.plan import Destination, Destinations, Outbound
+from towpath.model.plan import (
+    Destination,
+    Destinations,
+    Inbound,
+    InboundPort,
+    Outbound,
+    Request,
+)
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 from towpath.planning.egress.plan import egress_plan
@@ -33,6 +46,10 @@ TLS = Rule("p/y", 443, Protocol.HTTPS, ("b.test",), None, None, None)
 SILENT = Rule("p/z", 443, Protocol.TCP_SERVER_FIRST, None, ("192.0.2.0/24",), None, None)
 RULES = "rds-egress.80"
 
+OPEN = InboundPort(8080, Protocol.HTTP, ("shop/web",))
+PROBES_ALONE = replace(OPEN, probes=(Request("GET", "/health"),))
+PROBES_BY_POLICY = replace(OPEN, permits=(), health=(Request("GET", "/health"),))
+
 
 def _listener(*rules: Rule, passthrough: bool = False) -> Resource:
     let_out = egress_plan(rules, passthrough=passthrough)
@@ -41,6 +58,10 @@ def _listener(*rules: Rule, passthrough: bool = False) -> Resource:
 
 def _routes(*rules: Rule, passthrough: bool = False) -> Resource:
     return egress_routes(egress_plan(rules, passthrough=passthrough))[RULES]
+
+
+def _inbound(port: InboundPort) -> Resource:
+    return inbound_routes(Inbound((port,)))["rds-inbound.8080"]
 
 
 def _met(held: Resource, new: Resource) -> Resource:
@@ -155,6 +176,33 @@ def test_a_domain_that_two_hosts_claim_is_the_firsts() -> None:
     met = routes(_met(held, resource(RULES, twice)))
     assert ["more.test"] == list(met.virtual_hosts[-1].domains)
     assert [] == list(met.virtual_hosts[-1].routes)
+
+
+@pytest.mark.parametrize("closing", [PROBES_ALONE, PROBES_BY_POLICY])
+def test_probes_pass_all_the_while_a_port_closes_or_opens(closing: InboundPort) -> None:
+    for held, new in ((OPEN, closing), (closing, OPEN)):
+        met = _met(_inbound(held), _inbound(new))
+
+        assert routes(_inbound(closing)) == routes(met)
+
+
+def test_a_narrower_route_behind_another_target_stays_out() -> None:
+    elsewhere = routes(_inbound(PROBES_ALONE))
+    narrow = elsewhere.virtual_hosts[0].routes
+    narrow.add().CopyFrom(narrow[0])
+    narrow[0].match.path = "/he"
+    narrow[0].route.cluster = "another"
+
+    met = routes(_met(_inbound(OPEN), resource(elsewhere.name, elsewhere)))
+    assert [] == list(met.virtual_hosts[0].routes)
+
+
+def test_a_narrower_route_that_a_client_may_reject_is_not_used_yet() -> None:
+    met = routes(_met(_routes(HTTP), _routes(_matching("/a"))))
+
+    assert [] == [
+        route for host in met.virtual_hosts for route in host.routes if route.route.cluster
+    ]
 
 
 @pytest.mark.parametrize("held", [_listener(HTTP, TLS), _routes(_matching("/a"))])

@@ -28,6 +28,8 @@ from towpath.model.plan import Inbound, InboundPort
 from towpath.model.snapshot import Resource
 
 NAME = "rds-inbound.8080"
+REGEX = "1.*"
+"""A path that is an expression, for which a client may reject it."""
 
 
 def test_the_filter_of_an_inbound_listener_allows_nothing_and_routes_say_what_it_allows() -> None:
@@ -50,7 +52,7 @@ def test_the_filter_of_an_inbound_listener_allows_nothing_and_routes_say_what_it
     [
         ({"a": "1", "b": "2"}, {"b": "2", "c": "3"}, {"b"}),
         ({"a": "1"}, {"a": "2"}, set()),
-        (None, {"a": "1"}, set()),
+        (None, {"a": "1", "b": REGEX}, {"a"}),
         ({"a": "1"}, None, {"a"}),
         (None, None, {EVERYTHING}),
     ],
@@ -68,9 +70,9 @@ def test_between_two_sets_of_policies_those_of_both_hold(
 @pytest.mark.parametrize(
     ("shadow", "after", "common"),
     [
-        ({"a": "1", "b": "2"}, {"a": "1", "c": "3"}, {"a"}),
-        ({"a": "1"}, {"a": "2"}, set()),
-        ({}, {"a": "1"}, set()),
+        ({"a": REGEX, "b": "2"}, {"a": REGEX, "c": REGEX}, {"a"}),
+        ({"a": REGEX}, {"a": "2"}, {"a"}),
+        ({}, {"a": REGEX}, set()),
     ],
 )
 def test_what_was_counted_holds_until_it_decides(
@@ -225,7 +227,8 @@ def _policies(paths: dict[str, str]) -> dict[str, Policy]:
 
 
 def _path(path: str) -> Permission:
-    return Permission(url_path={"path": {"exact": path}})
+    how = "safe_regex" if path == REGEX else "exact"
+    return Permission(url_path={"path": {how: {"regex": path} if path == REGEX else path}})
 
 
 def _routes(policies: dict[str, str] | None, *, shadow: dict[str, str] | None = None) -> Resource:

@@ -147,10 +147,13 @@ CLOSED = (
     ],
 )
 def test_where_nobody_may_come_in_the_kubelets_probes_do(switches: MeshConfig) -> None:
+    """The ports stay what they are, so that a port that closes goes on answering probes."""
     mesh = mesh_of(namespace(), switches, PROBED, service("web", port(80), port(81, target=1)))
+    closed = InboundPort(8080, Protocol.HTTP, ("shop/web",), permits=())
+    other = replace(closed, port=1)
 
-    assert Inbound(CLOSED) == inbound(mesh, PROBED)
-    assert Inbound(()) == inbound(mesh, POD)
+    assert Inbound((other, replace(closed, health=HEALTH), CLOSED[1])) == inbound(mesh, PROBED)
+    assert Inbound((other, closed)) == inbound(mesh, POD)
 
 
 def test_where_policies_decide_the_kubelets_probes_come_in_beside_them() -> None:

@@ -2,8 +2,9 @@
 of the old one.
 
 It takes the place of a new resource that must not be sent yet, or that the client rejected. Every
-part of it is a part of *before* that is in *after* as well, with the same target; where *after*
-has something else, nothing goes through. So it never lets through what *after* does not, and refers
+part of it is a part of *before* that is in *after* as well, with the same target, or a plain part
+of *after* that *before* let through within something wider; where *after* has something else,
+nothing goes through. So it never lets through what *after* does not, and refers
 to nothing that *after* does not refer to.
 """
 
@@ -20,7 +21,7 @@ from envoy.config.listener.v3.listener_components_pb2 import (
     FilterChainMatch,
 )
 from envoy.config.listener.v3.listener_pb2 import Listener
-from envoy.config.route.v3.route_components_pb2 import Route, VirtualHost
+from envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
 from envoy.config.route.v3.route_pb2 import RouteConfiguration
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
@@ -262,16 +263,25 @@ def _each_domain_once(hosts: Iterable[VirtualHost]) -> Iterable[VirtualHost]:
 
 
 def _common(previous: Iterable[Route], new: Iterable[Route]) -> Iterable[Route]:
-    """The new routes that were there before, up to where leaving one out could let more through.
+    """The routes of both, up to where leaving one out could let more through.
 
     A request that a left-out route would have caught falls to a later one, which is harmless only
-    if that leads to the same target, or refuses it.
+    if that leads to the same target, or refuses it. Where one of the two sends every request to one
+    target, what the other sends there is in both: so a kubelet's probe passes all the while.
     """
-    old = {_key(route.match): route for route in previous}
+    earlier, later = tuple(previous), tuple(new)
+    everything = _everything(later)
+    if everything is not None:
+        yield from _inside(earlier, later, everything)
+        return
+    everything = _everything(earlier)
+    old = {_key(route.match): route for route in earlier}
     left_out: set[bytes] = set()
-    for route in new:
+    for route in later:
         before = old.get(_key(route.match))
-        same = before is not None and _action(before) == _action(route) and _told(before, route)
+        if before is None and everything is not None and _plain(route.match):
+            before = route if _leads_on(everything, route) else None
+        same = before is not None and _leads_on(before, route)
         refuses = route.HasField("direct_response")
         if not same:
             if refuses:
@@ -282,6 +292,42 @@ def _common(previous: Iterable[Route], new: Iterable[Route]) -> Iterable[Route]:
             yield before
         else:
             return
+
+
+def _inside(previous: Iterable[Route], new: Iterable[Route], everything: Route) -> Iterable[Route]:
+    """The previous routes, where the new ones send every request to one target: those that lead
+    there as well, and those that refuse.
+    """
+    connect = {_key(route.match) for route in new if route.match.HasField("connect_matcher")}
+    for route in previous:
+        tunnel = route.match.HasField("connect_matcher")
+        if route.HasField("direct_response") or (
+            _leads_on(route, everything) and (not tunnel or _key(route.match) in connect)
+        ):
+            yield route
+
+
+def _everything(routes: tuple[Route, ...]) -> Route | None:
+    """The route that takes any request but CONNECT, if all before it lead to the same target."""
+    for number, route in enumerate(routes):
+        if route.match == RouteMatch(prefix="/"):
+            same = all(_leads_on(one, route) for one in routes[:number])
+            return route if same and not route.HasField("direct_response") else None
+    return None
+
+
+def _plain(match: RouteMatch) -> bool:
+    """True if no client can reject the match: it has no expression, and asks for no more than a
+    path and exact headers.
+    """
+    plain = RouteMatch(path=match.path)
+    plain.headers.extend(one for one in match.headers if one.string_match.HasField("exact"))
+    return bool(match.path) and plain == match
+
+
+def _leads_on(one: Route, other: Route) -> bool:
+    """True if what both catch goes to the same target, or to the same refusal, as asked alike."""
+    return _action(one) == _action(other) and _told(one, other)
 
 
 def _action(route: Route) -> bytes:

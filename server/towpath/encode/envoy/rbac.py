@@ -7,7 +7,7 @@ connection that is open, and ends none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from envoy.config.rbac.v3 import rbac_pb2 as rbac
 from envoy.config.rbac.v3.rbac_pb2 import Permission, Policy, Principal
@@ -15,7 +15,9 @@ from envoy.extensions.filters.http.rbac.v3.rbac_pb2 import RBAC, RBACPerRoute
 from envoy.extensions.filters.network.http_connection_manager.v3 import (
     http_connection_manager_pb2 as hcm,
 )
+from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 from google.protobuf.any_pb2 import Any as AnyMessage
+from google.protobuf.message import Message
 
 from towpath.encode.envoy.filters import http_filter
 from towpath.encode.pack import pack
@@ -53,8 +55,9 @@ def common(before: AnyMessage, after: AnyMessage) -> AnyMessage:
     """Every policy of *before* that *after* has as well, in the same bytes.
 
     Of two unions that is never more than either allows. Where *after* allows everything it is all
-    of *before*; and where *before* does, it is also what it has counted (shadow rules), so that
-    whoever is allowed in both is so all the time. What *after* would only count does not matter.
+    of *before*; and where *before* does, it is also what it has counted (shadow rules), and what of
+    *after* no client can reject, so that whoever is allowed in both is so all the time. What
+    *after* would only count does not matter.
     """
     old, new = _policies(before), _policies(after)
     whole = everything()[EVERYTHING]
@@ -62,6 +65,7 @@ def common(before: AnyMessage, after: AnyMessage) -> AnyMessage:
         return allow(old)
     if old.get(EVERYTHING) == whole:
         old |= _policies(before, shadow=True)
+        old |= {name: policy for name, policy in new.items() if not _has_regex(policy)}
     return allow({name: policy for name, policy in old.items() if new.get(name) == policy})
 
 
@@ -78,3 +82,14 @@ def _policies(packed: AnyMessage, *, shadow: bool = False) -> dict[str, Policy]:
     if matcher or not given or rules.action != rbac.RBAC.ALLOW:
         return {}
     return dict(rules.policies)
+
+
+def _has_regex(message: Message) -> bool:
+    """True if an expression stands anywhere in it, which a client may reject."""
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        parts = value if isinstance(value, Iterable) else (value,)
+        if any(isinstance(part, RegexMatcher) or _has_regex(part) for part in parts):
+            return True
+    return False
