@@ -18,6 +18,7 @@ class Namespace:
     """A namespace; it joins the mesh named by its `openservicemesh.io/monitored-by` label.
 
     `mtls` and `observe_egress` are what it says of itself, in place of the MeshConfig;
+    `mtls_unclear`: it says something of mutual TLS that cannot be understood;
     `annotations` are all others of Open Service Mesh (`openservicemesh.io/…`) alone; one that is
     `ignored` has the label by which no pod of it gets a sidecar.
     """
@@ -28,6 +29,7 @@ class Namespace:
     annotations: Labels = ()
     ignored: bool = False
     observe_egress: EgressObservation | None = None
+    mtls_unclear: bool = False
 
     kind = Kind.NAMESPACE
     namespace = ""

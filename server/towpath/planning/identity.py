@@ -22,9 +22,18 @@ Marked = tuple[tuple[str, Account], ...]
 
 
 def mode(mesh: Mesh, namespace: str) -> MtlsMode:
-    """What holds for the marked pods of that namespace: what it says itself comes first."""
+    """What holds for the marked pods of that namespace: what it says itself comes first.
+
+    Who says something that cannot be understood meant more than nothing: he is called by mutual TLS
+    also where the rest of the mesh is not.
+    """
     record = cast("Namespace | None", mesh.get(Kind.NAMESPACE, "", namespace))
-    return (record.mtls if record else None) or config(mesh).mtls
+    of_mesh = config(mesh).mtls
+    if record is None:
+        return of_mesh
+    if record.mtls_unclear and of_mesh is MtlsMode.DISABLED:
+        return MtlsMode.PERMISSIVE
+    return record.mtls or of_mesh
 
 
 def identity_of(mesh: Mesh, pod: Pod) -> Account | None:

@@ -121,6 +121,18 @@ def test_what_a_namespace_says_of_itself_comes_first(
     assert expected == mode(mesh, "shop")
 
 
+@pytest.mark.parametrize(
+    ("of_mesh", "expected"),
+    [(DISABLED, PERMISSIVE), (PERMISSIVE, PERMISSIVE), (STRICT, STRICT)],
+)
+def test_a_namespace_that_says_it_unclearly_is_never_less_than_permissive_nor_than_the_mesh(
+    of_mesh: MtlsMode, expected: MtlsMode
+) -> None:
+    mesh = mesh_of(Namespace("shop", "osm", mtls_unclear=True), config(of_mesh))
+
+    assert expected is mode(mesh, "shop")
+
+
 def test_disabled_has_nobody_call_by_mutual_tls_and_keeps_taking_it() -> None:
     mesh = encrypted_mesh(*web(ONE), CLIENT, mode=DISABLED)
 

@@ -60,15 +60,23 @@ def test_a_namespace_says_it_by_an_annotation(mtls: MtlsMode | None) -> None:
         assert (Namespace("shop", "osm", mtls), ()) == (decoded.value, decoded.problems)
 
 
-@pytest.mark.parametrize("text", ["Strict", "true", ""])
+@pytest.mark.parametrize("text", ["Disabled", "permisive", "true", "on", ""])
 def test_an_annotation_that_is_no_mode_is_a_problem_and_the_namespace_stays_in_the_mesh(
     text: str,
 ) -> None:
     for decoded in _namespace({ANNOTATION: text}):
         (problem,) = decoded.problems
-        assert Namespace("shop", "osm") == decoded.value
+        assert Namespace("shop", "osm", mtls_unclear=True) == decoded.value
         assert f"metadata.annotations[{ANNOTATION}]" == problem.field
-        assert problem.message == (
+        assert (
             f'is "{text}"; allowed: "permissive", "strict", "disabled"; what the MeshConfig says '
-            "holds here too"
-        )
+            "holds here too, or permissive if that is stricter"
+        ) == problem.message
+
+
+@pytest.mark.parametrize("text", ["Strict", "STRICT", " strict", "strcit", "stric"])
+def test_an_annotation_that_looks_like_strict_is_strict_and_a_problem(text: str) -> None:
+    for decoded in _namespace({ANNOTATION: text}):
+        (problem,) = decoded.problems
+        assert Namespace("shop", "osm", MtlsMode.STRICT) == decoded.value
+        assert problem.message.endswith("strict holds here, as that seems to be meant")

@@ -8,7 +8,8 @@ from typing import TypeVar
 
 from towpath.model import workloads
 from towpath.model.codes import Code
-from towpath.model.identity import MtlsMode
+from towpath.model.identity import MODES, MtlsMode
+from towpath.model.nearest import nearest
 from towpath.model.observation import EgressObservation
 from towpath.sources.decode import structs
 from towpath.sources.decode.findings import Findings, show
@@ -35,7 +36,7 @@ def namespace(seen: structs.Namespace, findings: Findings) -> workloads.Namespac
         message = f"is the label of FSM: Towpath serves namespaces with the label {MONITORED_BY}"
         findings.add(Code.UNSUPPORTED_LABEL, f"metadata.labels[{MONITORED_BY_FSM}]", message)
     annotations = (seen.metadata.annotations if seen.metadata else None) or {}
-    mtls = _choice(annotations, MTLS, MtlsMode, findings)
+    mtls = _mtls(annotations, findings)
     # Whoever meant to be left alone is not observed because of a slip.
     nobody = (EgressObservation.DISABLED, "nobody observes it")
     observe_egress = _choice(annotations, OBSERVE_EGRESS, EgressObservation, findings, nobody)
@@ -51,7 +52,20 @@ def namespace(seen: structs.Namespace, findings: Findings) -> workloads.Namespac
         annotations=pairs(ours),
         ignored=IGNORED in labels,
         observe_egress=observe_egress,
+        mtls_unclear=mtls is None and MTLS in annotations,
     )
+
+
+def _mtls(annotations: Mapping[str, str], findings: Findings) -> MtlsMode | None:
+    """What a namespace says of mutual TLS. A slip must not weaken what was meant: what looks like
+    `strict` is strict. None for anything else that cannot be understood.
+    """
+    meant = nearest(annotations.get(MTLS, "").strip().lower(), MODES)
+    if meant == MtlsMode.STRICT:
+        unclear = MtlsMode.STRICT, "strict holds here, as that seems to be meant"
+        return _choice(annotations, MTLS, MtlsMode, findings, unclear)
+    text = "what the MeshConfig says holds here too, or permissive if that is stricter"
+    return _choice(annotations, MTLS, MtlsMode, findings, (None, text))
 
 
 def _choice(
@@ -59,7 +73,7 @@ def _choice(
     name: str,
     choices: type[E],
     findings: Findings,
-    unclear: tuple[E | None, str] = (None, "what the MeshConfig says holds here too"),
+    unclear: tuple[E | None, str],
 ) -> E | None:
     """What a namespace says of itself; None if it says nothing. *unclear* is what holds if it says
     what cannot be understood, also in words.
