@@ -313,6 +313,29 @@ async def test_a_sidecar_is_sent_a_key_of_its_own(tmp_path: Path, keys: str) -> 
     assert leaf.texts != authority.texts
 
 
+async def test_people_see_when_the_certificate_of_a_sidecar_ends(tmp_path: Path) -> None:
+    async with _served(tmp_path) as served:
+        as_json, wide, listed = [
+            await asyncio.to_thread(
+                CliRunner().invoke, main, (*command, "--server", served.socket, "-o", output)
+            )
+            for command, output in (
+                (("sidecars",), "json"),
+                (("sidecars",), "wide"),
+                (("certificates", "list"), "json"),
+            )
+        ]
+
+    (sidecar,) = json.loads(as_json.stdout)["sidecars"]
+    (certificate,) = json.loads(listed.stdout)["certificates"]
+    until = certificate["validUntil"]
+    assert ("bookstore/bookstore", "CERTIFICATE") == (sidecar["identity"], sidecar["credential"])
+    assert until == sidecar["certificateExpiresAt"]
+    heading, row = wide.stdout.splitlines()
+    column = heading.index("CERTIFICATE UNTIL")
+    assert until == row[column:].split()[0]
+
+
 async def test_each_step_of_a_rotation_waits_for_every_sidecar(tmp_path: Path) -> None:
     async with _served(tmp_path) as served:
         server = Server(served.socket, None)

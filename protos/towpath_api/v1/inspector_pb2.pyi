@@ -287,6 +287,7 @@ class Sidecar(_message.Message):
     IDENTITY_FIELD_NUMBER: _builtins.int
     CREDENTIAL_EXPIRES_AT_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
+    CERTIFICATE_EXPIRES_AT_FIELD_NUMBER: _builtins.int
     stream_id: _builtins.int
     """Number of the stream, unique while this server process lives."""
     peer: _builtins.str
@@ -323,6 +324,12 @@ class Sidecar(_message.Message):
     def credential_expires_at(self) -> _timestamp_pb2.Timestamp:
         """Until when the credential is accepted; the stream ends then, or a moment before."""
 
+    @_builtins.property
+    def certificate_expires_at(self) -> _timestamp_pb2.Timestamp:
+        """When the certificate ends that the sidecar shows other sidecars, the one that it accepted last;
+        unset if it has accepted none on this stream, or takes no part in mutual TLS.
+        """
+
     def __init__(
         self,
         *,
@@ -341,10 +348,11 @@ class Sidecar(_message.Message):
         identity: _builtins.str = ...,
         credential_expires_at: _timestamp_pb2.Timestamp | None = ...,
         outcome: Global___Sidecar.Outcome.ValueType = ...,
+        certificate_expires_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["connected_at", b"connected_at", "credential_expires_at", b"credential_expires_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["certificate_expires_at", b"certificate_expires_at", "connected_at", b"connected_at", "credential_expires_at", b"credential_expires_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_kind", b"client_kind", "connected_at", b"connected_at", "credential", b"credential", "credential_expires_at", b"credential_expires_at", "deliveries", b"deliveries", "identity", b"identity", "namespace", b"namespace", "node_id", b"node_id", "outcome", b"outcome", "peer", b"peer", "pod", b"pod", "service_account", b"service_account", "state", b"state", "stream_id", b"stream_id", "variant", b"variant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["certificate_expires_at", b"certificate_expires_at", "client_kind", b"client_kind", "connected_at", b"connected_at", "credential", b"credential", "credential_expires_at", b"credential_expires_at", "deliveries", b"deliveries", "identity", b"identity", "namespace", b"namespace", "node_id", b"node_id", "outcome", b"outcome", "peer", b"peer", "pod", b"pod", "service_account", b"service_account", "state", b"state", "stream_id", b"stream_id", "variant", b"variant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

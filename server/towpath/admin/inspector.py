@@ -5,13 +5,16 @@ wrong with the input.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from datetime import datetime
 from typing import NoReturn
 
 import grpc
 
 from towpath.access.caller import Context
 from towpath.admin.flows import flow_message, flow_of, judgement_message
+from towpath.admin.leaves import LeafEnds
 from towpath.admin.overview import Surroundings, counts_of, overview, reach_of_accounts
 from towpath.admin.times import timestamp
 from towpath.answers.audit import policies_enabled
@@ -19,6 +22,7 @@ from towpath.answers.explain import Explanation, read_question
 from towpath.answers.status import PolicyStatus
 from towpath.encode.shown import shown
 from towpath.hub.hub import Hub
+from towpath.hub.turns import Pause
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import ResourceSet, Snapshot
@@ -61,6 +65,7 @@ class Inspector(pb_grpc.InspectorServicer):
         self._hub = hub
         self._flows = RecentFlows() if flows is None else flows
         self._surroundings = Surroundings() if surroundings is None else surroundings
+        self._leaf_ends = LeafEnds()
 
     async def ListSidecars(
         self, request: pb.ListSidecarsRequest, context: Context
@@ -76,7 +81,11 @@ class Inspector(pb_grpc.InspectorServicer):
         records.sort(key=_worst if request.worst_first else _by_name)
         if request.limit:
             del records[request.limit :]
-        return pb.ListSidecarsResponse(sidecars=[_sidecar(one) for one in records], counts=counts)
+        sidecars, pause = list[pb.Sidecar](), Pause(time.monotonic)
+        for record in records:
+            sidecars.append(_sidecar(record, self._leaf_ends.of(record)))
+            await pause.if_due()
+        return pb.ListSidecarsResponse(sidecars=sidecars, counts=counts)
 
     async def GetSnapshot(
         self, request: pb.GetSnapshotRequest, context: Context
@@ -257,7 +266,7 @@ def _contains(record: StreamRecord, text: str) -> bool:
     return text in record.node_id or text in str(record.account or "")
 
 
-def _sidecar(delivery: StreamRecord) -> pb.Sidecar:
+def _sidecar(delivery: StreamRecord, leaf_end: datetime | None) -> pb.Sidecar:
     types = sorted(delivery.types.items())
     subscriber = delivery.subscriber
     message = pb.Sidecar(
@@ -279,6 +288,8 @@ def _sidecar(delivery: StreamRecord) -> pb.Sidecar:
         message.credential = pb.Sidecar.Credential.Value(subscriber.credential.name)
         if subscriber.expires_at is not None:
             message.credential_expires_at.FromDatetime(subscriber.expires_at)
+    if leaf_end is not None:
+        message.certificate_expires_at.FromDatetime(leaf_end)
     return message
 
 

@@ -21,6 +21,7 @@ from towpath_api.v1 import inspector_pb2 as pb
 COLUMNS = (
     *(Column("NODE"), Column("KIND"), Column("STATE"), Column("AGE"), Column("IDENTITY")),
     *(Column(name, wide=True) for name in ("REPLICA", "VARIANT", "SINCE", "CREDENTIAL", "UNTIL")),
+    Column("CERTIFICATE UNTIL", wide=True),
     *(Column(name.upper()) for name in SHORT_NAMES.values()),
 )
 OK, WAITING, REJECTING, UNKNOWN = "ok", "waiting", "rejecting", "waiting for pod"
@@ -37,7 +38,8 @@ def sidecars(place: Place, output: str, *, watch: bool) -> None:
     In a cluster these are the sidecars of every replica; --server asks one server. For each
     resource type: "ok" if the last response was acknowledged, "waiting" if it has not been answered
     yet, "REJECTED" with the client's error message below the table. IDENTITY is the service account
-    that the CREDENTIAL proves, a certificate or a token, UNTIL it expires.
+    that the CREDENTIAL proves, a certificate or a token, UNTIL it expires. CERTIFICATE UNTIL is
+    when the certificate ends that the sidecar shows other sidecars, if it takes part in mutual TLS.
 
     Exit code 0: every replica has answered; 2: one has not, and standard error says why.
     """
@@ -79,8 +81,13 @@ def _row(replica: str, sidecar: pb.Sidecar) -> Sequence[Cell | str]:
         _time(sidecar.connected_at),
         pb.Sidecar.Credential.Name(sidecar.credential).lower() if sidecar.identity else "none",
         _time(expires_at) if expires_at else "-",
+        _time(sidecar.certificate_expires_at) if _shows_certificate(sidecar) else "-",
         *(by_type.get(type_url, "-") for type_url in SHORT_NAMES),
     )
+
+
+def _shows_certificate(sidecar: pb.Sidecar) -> bool:
+    return sidecar.HasField("certificate_expires_at")
 
 
 def _state(sidecar: pb.Sidecar) -> str:

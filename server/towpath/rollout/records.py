@@ -9,6 +9,7 @@ from enum import StrEnum
 
 from towpath.model.credentials import Subscriber
 from towpath.model.names import Account, ClientKind, SidecarId
+from towpath.model.snapshot import Resource
 
 
 class State(StrEnum):
@@ -69,7 +70,7 @@ class Holding:
     pending: frozenset[str]
 
 
-def _nothing(_: str) -> Holding | None:
+def _nothing(*_: str) -> None:
     return None
 
 
@@ -78,8 +79,9 @@ class StreamRecord:
     """One stream, from the moment it said who it is until it ends.
 
     `node` is what it said of itself, an encoded envoy.config.core.v3.Node; `holding` gives, by type
-    URL, what is known of each resource, None for a type that was not asked for. `subscriber` is who
-    its credential proved it to be; None: it showed none that counts.
+    URL, what is known of each resource, None for a type that was not asked for; `accepted`, by type
+    URL and name, the one that the client has accepted, if that is known. `subscriber` is who its
+    credential proved it to be; None: it showed none that counts.
     """
 
     stream: int
@@ -97,6 +99,7 @@ class StreamRecord:
     types: dict[str, Delivery] = field(default_factory=dict)
     node: bytes = b""
     holding: Callable[[str], Holding | None] = _nothing
+    accepted: Callable[[str, str], Resource | None] = _nothing
     subscriber: Subscriber | None = None
 
     def acknowledged(self, version: str) -> bool:
@@ -132,9 +135,13 @@ class StreamRecord:
         """The client has said who it is."""
         self.node = node
 
-    def set_holding(self, holding: Callable[[str], Holding | None]) -> None:
-        """What is known of each resource is to be asked of *holding*."""
-        self.holding = holding
+    def set_holding(
+        self,
+        holding: Callable[[str], Holding | None],
+        accepted: Callable[[str, str], Resource | None],
+    ) -> None:
+        """What is known of each resource is to be asked of *holding* and *accepted*."""
+        self.holding, self.accepted = holding, accepted
 
     def step_to(self, version: str) -> None:
         """The stream goes by the snapshot of that version now."""

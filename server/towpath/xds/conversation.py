@@ -98,7 +98,7 @@ class Conversation:
         self._rate = RequestRate(limits, clock)
         self._stream = stream
         self._session = session
-        stream.record.set_holding(session.holding)
+        stream.record.set_holding(session.holding, session.accepted)
         self._context = context
         self._records = records
         self._metrics = metrics

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, Self
 
-from towpath.model.snapshot import Snapshot
+from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SHORT_NAMES, SIDECAR
 from towpath.rollout.clients import ClientRecord
 from towpath.rollout.records import Holding
@@ -207,6 +207,11 @@ class Session:
         """What is known of each resource of that type; None: not subscribed."""
         substream = self._substreams.get(type_url)
         return None if substream is None else substream.holding()
+
+    def accepted(self, type_url: str, name: str) -> Resource | None:
+        """What the client has accepted under that name; None if nothing is known of that."""
+        substream = self._substreams.get(type_url)
+        return None if substream is None else substream.accepted(name)
 
     def _begin(self, request: Request) -> None:
         substream = self._variant.substream(

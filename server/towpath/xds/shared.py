@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import count
 from weakref import WeakValueDictionary
 
-from towpath.model.snapshot import Snapshot
+from towpath.model.snapshot import Resource, Snapshot
 from towpath.rollout.clients import ClientRecord
 from towpath.rollout.records import Holding
 from towpath.xds.absence import absence_policy
@@ -143,6 +143,10 @@ class SharedSession:
     def holding(self, type_url: str) -> Holding | None:
         """As `Session.holding`."""
         return self._session.holding(type_url)
+
+    def accepted(self, type_url: str, name: str) -> Resource | None:
+        """As `Session.accepted`."""
+        return self._state.session.accepted(type_url, name)
 
     def close(self) -> None:
         """The stream has ended."""

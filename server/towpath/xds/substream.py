@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterable, Sequence, Set
 from copy import copy
 from typing import Generic, Self, TypeVar
 
-from towpath.model.snapshot import ResourceSet
+from towpath.model.snapshot import Resource, ResourceSet
 from towpath.model.text import without_keys
 from towpath.model.types import CLUSTER, LISTENER, SECRET, SIDECAR
 from towpath.rollout.records import Holding
@@ -173,6 +173,13 @@ class Substream(ABC, Generic[R]):
     @abstractmethod
     def holding(self) -> Holding:
         """What is known of each resource."""
+
+    def accepted(self, name: str) -> Resource | None:
+        """What the client has accepted under that name, as far as its answers say."""
+        for sent in self._unanswered:
+            if name in sent.new:
+                return sent.before.get(name)
+        return self.resources.find(name)
 
     def _missing(self) -> frozenset[str]:
         """Names that are asked for and are not there; looked up once, as there may be thousands."""

@@ -110,6 +110,24 @@ def test_check_47_what_was_accepted_before_a_rejected_secret_is_sent_again_and_s
     assert (SECRET, {"trust": "good"}) in _contents(peer.publish(_snapshot("good", "1|2")))
 
 
+@VARIANTS
+def test_what_a_client_has_accepted_is_not_what_it_was_sent_last(
+    variant: type[SotwPeer] | type[DeltaPeer],
+) -> None:
+    peer = _settled(variant, _snapshot())
+    assert resource(SECRET, "trust", "a") == peer.session.accepted(SECRET, "trust")
+
+    (first,) = peer.publish(_snapshot("b"))
+    assert resource(SECRET, "trust", "a") == peer.session.accepted(SECRET, "trust")
+    _ack(peer, first)
+    assert resource(SECRET, "trust", "b") == peer.session.accepted(SECRET, "trust")
+
+    (bad,) = peer.publish(_snapshot("bad"))
+    peer.nack(bad, "trust: no", *(NAMES[SECRET] if isinstance(peer, SotwPeer) else ()))
+    assert resource(SECRET, "trust", "b") == peer.session.accepted(SECRET, "trust")
+    assert peer.session.accepted(SECRET, "other") is None
+
+
 def test_check_47_nor_is_it_taken_from_a_client_that_has_come_back() -> None:
     peer = _settled(DeltaPeer, _snapshot())
     assert isinstance(peer, DeltaPeer)

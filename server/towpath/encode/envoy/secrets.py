@@ -5,6 +5,7 @@ sockets (`tls`) subscribe to.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime
 
 from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2 as common
@@ -12,10 +13,11 @@ from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from envoy.type.matcher.v3.string_pb2 import StringMatcher
 
 from towpath.encode.envoy import names
-from towpath.encode.pack import resource
+from towpath.encode.pack import resource, unpack
 from towpath.model.identity import Leaf, Roots
 from towpath.model.names import Account
 from towpath.model.snapshot import Resource
+from towpath.pem import certificates
 
 
 def certificate(leaf: Leaf) -> Resource:
@@ -45,6 +47,16 @@ def trust_of_client(
     answering = [roots.name(account) for account in accounts] or [roots.prefix]
     matchers = [StringMatcher(exact=name) for name in answering]
     return _validation(names.trust_of_client(namespace, service), roots, matchers)
+
+
+def valid_until(secret: Resource) -> datetime | None:
+    """When the certificate in it ends; None if it has none, or its bytes are not known."""
+    message = Secret()
+    unpack(secret).Unpack(message)
+    chain = message.tls_certificate.certificate_chain.inline_string
+    if not chain:
+        return None
+    return certificates(chain.encode(), secret.name)[0].not_valid_after_utc
 
 
 def _validation(name: str, roots: Roots, matchers: Iterable[StringMatcher]) -> Resource:
