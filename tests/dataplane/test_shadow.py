@@ -16,6 +16,7 @@ import pytest
 from support.dataplane.clients import curl, steady_calls
 from support.dataplane.mesh import WITH_A_SERVICE
 from support.dataplane.network import POD_ADDRESSES, ROUTER
+from support.dataplane.reports import asked, observe
 from support.dataplane.rig import Rig
 from support.dataplane.targets import SERVICE, allow, ask, group, switch, target
 from towpath.observe.access_log import AccessLog
@@ -100,6 +101,40 @@ def test_what_is_counted_is_what_is_then_refused_and_the_log_names_the_caller(
     paths = {(mine, "/"), (mine, "/admin"), (mine, "/books/../admin")}
     assert paths | {(ROUTER, "/books/1")} == would_be
     assert would_be == were
+
+
+def test_status_says_what_the_switch_would_refuse_as_sidecars_report_it(permissive: Rig) -> None:
+    observe(permissive, "reports")
+    allow(permissive, target("status", "curl", "read"), group("read", "/books/.*", ["GET"]))
+    shadowing(permissive, wanted="bookstore/status")
+
+    def asked_again() -> set[tuple[Any, ...]]:
+        statuses(permissive)
+        answer = json.loads(asked(permissive, "status", "-o", "json").stdout)
+        assert answer["countsRefusals"]
+        return {
+            (
+                *(one["serviceAccount"] or one["podAddress"], one["host"], one["port"]),
+                *(one["verdict"], tuple(one["policies"])),
+            )
+            for one in answer["wouldDeny"]
+        }
+
+    would = permissive.sidecars[SERVER].until(
+        asked_again, lambda seen: len(seen) == 2, what="both callers are in the status"
+    )
+    table = asked(permissive, "status").stdout
+    again = asked(permissive, "observe", "--inside").stdout
+    observe(permissive, "disabled")
+
+    called = ("bookstore/bookstore", 8080, "WOULD_DENY")
+    assert {
+        ("curl/curl", *called, ("bookstore/status",)),
+        (ROUTER, *called, ()),
+    } == would
+    assert "GET of curl/curl to bookstore/bookstore, port 8080, would be refused" in table
+    assert "TrafficTarget bookstore/status grants it other requests" in table
+    assert "would deny" in again
 
 
 def test_switching_back_and_forth_loses_no_call_that_is_allowed(permissive: Rig) -> None:

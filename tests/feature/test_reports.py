@@ -67,6 +67,19 @@ def entry(host: str = "a.example.org", *, address: str = "192.0.2.7") -> TCPAcce
     return result
 
 
+def refusal(caller: str, *, peer: str = "", enforced: str = "") -> TCPAccessLogEntry:
+    """A request of that address into the pod of the demo's curl."""
+    result = TCPAccessLogEntry()
+    common = result.common_properties
+    tags = {"log": "refusal", "method": "GET", "peer": peer, "enforced": enforced}
+    common.custom_tags.update(tags)
+    common.downstream_direct_remote_address.socket_address.address = caller
+    common.downstream_direct_remote_address.socket_address.port_value = 40000
+    common.downstream_local_address.socket_address.address = "10.10.0.2"
+    common.downstream_local_address.socket_address.port_value = 8080
+    return result
+
+
 def message(*entries: TCPAccessLogEntry, node: str = "curl.curl") -> bytes:
     result = StreamAccessLogsMessage()
     result.identifier.node.id = node
@@ -111,6 +124,41 @@ async def test_what_a_sidecar_reports_is_added_up_for_its_account(tmp_path: Path
         (flow.service_account, flow.host, flow.count) for flow in reported
     ]
     assert all(flow.passthrough and flow.verdict == pb.Flow.ALLOW for flow in reported)
+
+
+async def test_what_would_be_refused_inside_is_that_of_the_caller_and_stays_apart(
+    tmp_path: Path,
+) -> None:
+    certified = "spiffe://cluster.local/ns/shop/sa/web.front"
+    sent = message(
+        refusal("10.10.0.3"),
+        refusal("10.10.0.3"),
+        refusal("10.10.0.3", enforced="denied"),
+        refusal("192.0.2.9"),
+        refusal("192.0.2.9", peer=certified),
+        refusal("::1"),
+        refusal("192.0.2.9", peer="spiffe://x/ns/../sa/x"),
+        entry(),
+    )
+    async with serving(tmp_path) as plane, plane.channel() as channel:
+        await ending(channel, [sent])
+        inside, denied = await flows(plane, inside=True), await flows(plane, inside=True, denied=1)
+        outside = await flows(plane)
+
+    def key(flow: pb.Flow) -> tuple[Any, ...]:
+        verdict = pb.Flow.Verdict.Name(flow.verdict)
+        return flow.service_account, flow.pod_address, flow.host, flow.port, verdict, flow.count
+
+    called = ("curl/curl", 8080)
+    assert {
+        ("bookstore/bookstore", "", *called, "WOULD_DENY", 2),
+        ("bookstore/bookstore", "", *called, "DENY", 1),
+        ("", "192.0.2.9", *called, "WOULD_DENY", 2),
+        ("shop/web.front", "", *called, "WOULD_DENY", 1),
+        ("", "", *called, "WOULD_DENY", 1),
+    } == {key(flow) for flow in inside}
+    assert ["DENY"] == [pb.Flow.Verdict.Name(flow.verdict) for flow in denied]
+    assert ["a.example.org"] == [flow.host for flow in outside]
 
 
 async def test_flows_are_chosen_on_the_server(tmp_path: Path) -> None:

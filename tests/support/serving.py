@@ -54,10 +54,11 @@ async def serving(
         limits=limits,
         identifier="towpath/test",
     )
-    flows = RecentFlows()
+    flows, refusals = RecentFlows(), RecentFlows()
     reports = ReportService(
         hub,
         flows,
+        refusals,
         gate=gate,
         metrics=metrics,
         clock=time.monotonic,
@@ -69,7 +70,7 @@ async def serving(
         ports,
         ads,
         reports,
-        Inspector(hub, flows),
+        Inspector(hub, flows, refusals=refusals),
         ClientStatus(hub),
         debug=Debug(metrics=metrics, version="test", settings={}, level="info", started_at=0.0),
         gate=gate,

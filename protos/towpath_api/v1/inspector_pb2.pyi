@@ -825,18 +825,36 @@ class ListPoliciesResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     POLICIES_FIELD_NUMBER: _builtins.int
+    COUNTS_REFUSALS_FIELD_NUMBER: _builtins.int
+    WOULD_DENY_FIELD_NUMBER: _builtins.int
+    SILENT_NAMESPACES_FIELD_NUMBER: _builtins.int
+    counts_refusals: _builtins.bool
+    """True if permissive mode is on, and sidecars count what TrafficTargets would refuse without it."""
     @_builtins.property
     def policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___PolicyStatus]:
         """Sorted by kind, namespace and name."""
+
+    @_builtins.property
+    def would_deny(self) -> _containers.RepeatedCompositeFieldContainer[Global___Flow]:
+        """While that is so: what they have reported of it to this server in the last hour, the latest
+        first, up to 1,000.
+        """
+
+    @_builtins.property
+    def silent_namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """While that is so: the namespaces of the mesh whose sidecars do not report."""
 
     def __init__(
         self,
         *,
         policies: _abc.Iterable[Global___PolicyStatus] | None = ...,
+        counts_refusals: _builtins.bool = ...,
+        would_deny: _abc.Iterable[Global___Flow] | None = ...,
+        silent_namespaces: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["policies", b"policies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts_refusals", b"counts_refusals", "policies", b"policies", "silent_namespaces", b"silent_namespaces", "would_deny", b"would_deny"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1046,7 +1064,9 @@ Global___ExplainResponse: _TypeAlias = ExplainResponse  # noqa: Y015
 
 @_typing.final
 class Flow(_message.Message):
-    """Reports of connections or requests of one service account to one place outside the mesh."""
+    """Reports of connections or requests of one service account to one place outside the mesh; or, of
+    what was refused inside it or would be, to the pods of another one.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1062,6 +1082,8 @@ class Flow(_message.Message):
         """It was let out."""
         DENY: Flow._Verdict.ValueType  # 2
         """It was refused."""
+        WOULD_DENY: Flow._Verdict.ValueType  # 3
+        """Inside the mesh: it was let in, and TrafficTargets would refuse it without permissive mode."""
 
     class Verdict(_Verdict, metaclass=_VerdictEnumTypeWrapper):
         """What the sidecar decided."""
@@ -1072,6 +1094,8 @@ class Flow(_message.Message):
     """It was let out."""
     DENY: Flow.Verdict.ValueType  # 2
     """It was refused."""
+    WOULD_DENY: Flow.Verdict.ValueType  # 3
+    """Inside the mesh: it was let in, and TrafficTargets would refuse it without permissive mode."""
 
     @_typing.final
     class AddressesEntry(_message.Message):
@@ -1113,7 +1137,9 @@ class Flow(_message.Message):
     pod_address: _builtins.str
     """The IPv4 address of the pod, if it is not known whose that is."""
     host: _builtins.str
-    """The host that the client named, in lower case; empty if it named none."""
+    """The host that the client named, in lower case; empty if it named none. Inside the mesh the
+    service account that was called, `<namespace>/<service account>`.
+    """
     address: _builtins.str
     """Where it went, if the client named no host: an IPv4 address."""
     port: _builtins.int
@@ -1132,7 +1158,9 @@ class Flow(_message.Message):
     """How many reports there are."""
     @_builtins.property
     def policies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The policies that the sidecar named, `<namespace>/<name>`."""
+        """The policies that the sidecar named, `<namespace>/<name>`. Inside the mesh the TrafficTargets
+        that let this service account call the other one, if with something else.
+        """
 
     @_builtins.property
     def first(self) -> _timestamp_pb2.Timestamp:
@@ -1183,6 +1211,7 @@ class WatchFlowsRequest(_message.Message):
     DENIED_FIELD_NUMBER: _builtins.int
     SINCE_FIELD_NUMBER: _builtins.int
     FOLLOW_FIELD_NUMBER: _builtins.int
+    INSIDE_FIELD_NUMBER: _builtins.int
     service_account: _builtins.str
     """Only of this service account, `<namespace>/<service account>`; empty: of all."""
     denied: _builtins.bool
@@ -1191,6 +1220,8 @@ class WatchFlowsRequest(_message.Message):
     """Go on with each flow of which there are new reports, about once a second, until the caller ends
     it. Else the stream ends with the message that is `complete`.
     """
+    inside: _builtins.bool
+    """What was refused inside the mesh, or would be without permissive mode, instead of what leaves it."""
     @_builtins.property
     def since(self) -> _timestamp_pb2.Timestamp:
         """Only what was reported at this time or later; unset: all."""
@@ -1202,10 +1233,11 @@ class WatchFlowsRequest(_message.Message):
         denied: _builtins.bool = ...,
         since: _timestamp_pb2.Timestamp | None = ...,
         follow: _builtins.bool = ...,
+        inside: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["since", b"since"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["denied", b"denied", "follow", b"follow", "service_account", b"service_account", "since", b"since"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["denied", b"denied", "follow", b"follow", "inside", b"inside", "service_account", b"service_account", "since", b"since"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -44,8 +44,9 @@ def flow_of(message: pb.Flow) -> tuple[Flow, Tally]:
     if message.protocol not in set(Protocol):
         allowed = ", ".join(Protocol)
         raise ValueError(f"flows.protocol is {message.protocol!r}, allowed is {allowed}")
-    if message.verdict not in (pb.Flow.ALLOW, pb.Flow.DENY):
-        raise ValueError(f"flows.verdict is {message.verdict}, allowed is ALLOW or DENY")
+    if message.verdict not in (pb.Flow.ALLOW, pb.Flow.DENY, pb.Flow.WOULD_DENY):
+        allowed = "ALLOW, DENY or WOULD_DENY"
+        raise ValueError(f"flows.verdict is {message.verdict}, allowed is {allowed}")
     flow = Flow(
         account=Account.parse(message.service_account) if message.service_account else None,
         pod_address=message.pod_address,

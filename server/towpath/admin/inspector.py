@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import datetime
+from itertools import islice
 from typing import NoReturn
 
 import grpc
@@ -27,7 +28,7 @@ from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import ResourceSet, Snapshot
 from towpath.observe.flow import Flow, Verdict
-from towpath.observe.flows import Tally
+from towpath.observe.flows import Counts, Tally
 from towpath.observe.recent import RecentFlows
 from towpath.planning.egress.decide import Attempt
 from towpath.rollout.records import WORST_FIRST, Delivery, Outcome, StreamRecord
@@ -49,6 +50,15 @@ _OUTCOMES = {
     Outcome.ACCEPTED: pb.Sidecar.ACCEPTED,
 }
 
+LATELY_S = 3600.0
+"""For so long the status says that something would be refused, after the last report of it."""
+
+MOST_REFUSALS = 1_000
+
+Reported = tuple[tuple[Flow, Counts], ...]
+Policies = tuple[tuple[str, ...], ...]
+"""Of many flows, those that each is due to."""
+
 
 class Inspector(pb_grpc.InspectorServicer):
     """Answers from the hub; nothing here changes anything."""
@@ -61,11 +71,16 @@ class Inspector(pb_grpc.InspectorServicer):
         hub: Hub,
         flows: RecentFlows | None = None,
         surroundings: Surroundings | None = None,
+        *,
+        refusals: RecentFlows | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
         self._hub = hub
         self._flows = RecentFlows() if flows is None else flows
+        self._refusals = RecentFlows() if refusals is None else refusals
         self._surroundings = Surroundings() if surroundings is None else surroundings
         self._leaf_ends = LeafEnds()
+        self._now = now
 
     async def ListSidecars(
         self, request: pb.ListSidecarsRequest, context: Context
@@ -130,7 +145,16 @@ class Inspector(pb_grpc.InspectorServicer):
         self, request: pb.ListPoliciesRequest, context: Context
     ) -> pb.ListPoliciesResponse:
         policies = await self._hub.in_turn(self._hub.policies)
-        return pb.ListPoliciesResponse(policies=[_policy(p) for p in policies])
+        response = pb.ListPoliciesResponse(policies=[_policy(p) for p in policies])
+        if self._hub.counts_refusals:
+            response.counts_refusals = True
+            response.silent_namespaces.extend(self._hub.silent_namespaces)
+            begin = self._now() - LATELY_S
+            items = (item for item in self._refusals.since(0) if item[1].last >= begin)
+            would = (item for item in items if item[0].verdict is Verdict.WOULD_DENY)
+            for page in _pages(list(islice(would, MOST_REFUSALS))):
+                response.would_deny.extend(await self._messages(page, self._hub.targets_for))
+        return response
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
         try:
@@ -160,23 +184,20 @@ class Inspector(pb_grpc.InspectorServicer):
         except ValueError as error:
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(error))
         since = request.since.seconds + request.since.nanos / 1e9
+        flows = self._refusals if request.inside else self._flows
+        due_to = self._hub.targets_for if request.inside else self._hub.due_to
         revision, complete = 0, False
         while True:
-            earlier, revision = revision, self._flows.revision
+            earlier, revision = revision, flows.revision
             items = [
                 (flow, tally)
-                for flow, tally in self._flows.since(earlier)
+                for flow, tally in flows.since(earlier)
                 if account in (None, flow.account)
                 and tally.last >= since
-                and not (request.denied and flow.verdict is Verdict.ALLOW)
+                and (flow.verdict is Verdict.DENY or not request.denied)
             ]
             for page in _pages(items):
-                policies = tuple((flow, tally.counts) for flow, tally in page)
-                due = await self._hub.in_turn(self._hub.due_to, policies)
-                messages = [
-                    flow_message(*item, due_to=by) for item, by in zip(page, due, strict=True)
-                ]
-                yield self._page(messages)
+                yield self._page(await self._messages(page, due_to))
             if not complete:
                 complete = True
                 yield self._page([], complete=True)
@@ -196,13 +217,21 @@ class Inspector(pb_grpc.InspectorServicer):
             await context.abort(grpc.StatusCode.UNAVAILABLE, NOT_LISTED)
         return await reach_of_accounts(self._hub, request)
 
+    async def _messages(
+        self, page: list[tuple[Flow, Tally]], due_to: Callable[[Reported], Policies]
+    ) -> list[pb.Flow]:
+        """Flows with the policies that they are due to."""
+        reported = tuple((flow, tally.counts) for flow, tally in page)
+        due = await self._hub.in_turn(due_to, reported)
+        return [flow_message(*item, due_to=by) for item, by in zip(page, due, strict=True)]
+
     def _page(self, flows: list[pb.Flow], *, complete: bool = False) -> pb.WatchFlowsResponse:
         return pb.WatchFlowsResponse(
             flows=flows,
             complete=complete,
             streams=self._flows.streams,
             shed_messages=self._flows.shed,
-            left_out=self._flows.left_out,
+            left_out=self._flows.left_out + self._refusals.left_out,
         )
 
 

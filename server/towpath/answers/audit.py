@@ -62,6 +62,8 @@ def judge(mesh: Mesh, flow: Flow, counts: Counts) -> Judgement:
     """Judge the reports of one flow, each by the address that was dialled."""
     account = flow.account or account_at(mesh, flow.pod_address)
     addresses = {address for address, _ in counts if address is not None}
+    if flow.verdict is Verdict.WOULD_DENY:
+        return Judgement(account, inside=True)
     if addresses and all(inside(mesh, address, flow.port) for address in addresses):
         return Judgement(account, inside=True)
     if account is None or flow.verdict is Verdict.DENY:

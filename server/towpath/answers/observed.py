@@ -9,6 +9,7 @@ from towpath.observe.flows import Counts
 from towpath.planning import outbound
 from towpath.planning.destinations import directory
 from towpath.planning.egress.decide import decide
+from towpath.planning.inmesh.grants import targets_of
 
 
 def account_at(mesh: Mesh, address: str) -> Account | None:
@@ -36,6 +37,20 @@ def policies(mesh: Mesh, flow: Flow, counts: Counts) -> tuple[str, ...]:
     allowed = flow.verdict is Verdict.ALLOW
     same = (decision for decision in decisions if decision.allowed is allowed)
     return tuple(sorted({policy for decision in same for policy in decision.policies}))
+
+
+def targets_for(mesh: Mesh, flows: tuple[tuple[Flow, Counts], ...]) -> tuple[tuple[str, ...], ...]:
+    """Of flows inside the mesh, the TrafficTargets that let the caller call those pods, if with
+    something else.
+    """
+    return tuple(mesh.query(_targets_for, flow.account, flow.host) for flow, _ in flows)
+
+
+def _targets_for(mesh: Mesh, account: Account | None, called: str) -> tuple[str, ...]:
+    if not called or account is None:
+        return ()
+    targets = targets_of(mesh, Account.parse(called))
+    return tuple(target.label for target in targets if account in target.sources)
 
 
 def due_to(mesh: Mesh, flows: tuple[tuple[Flow, Counts], ...]) -> tuple[tuple[str, ...], ...]:

@@ -142,10 +142,11 @@ async def serve(
             limits=settings.streams,
             identifier=f"towpath/{__version__}",
         )
-        flows = RecentFlows()
+        flows, refusals = RecentFlows(), RecentFlows()
         reports = ReportService(
             hub,
             flows,
+            refusals,
             gate=gate,
             metrics=metrics,
             clock=time.monotonic,
@@ -184,7 +185,10 @@ async def serve(
                 settings.access.local_address,
             )
             surroundings = _surroundings(source, tls, issuance)
-            inspector, status = Inspector(hub, flows, surroundings), ClientStatus(hub)
+            inspector, status = (
+                Inspector(hub, flows, surroundings, refusals=refusals),
+                ClientStatus(hub),
+            )
             debug = Debug(
                 metrics=metrics,
                 version=__version__,

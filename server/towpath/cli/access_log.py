@@ -148,7 +148,7 @@ def read_reports(
     refuse_beside("no --access-log", "account", "paths", reason="a server keeps no paths")
     if server is None:
         raise click.UsageError("give --access-log, or the --server that sidecars report to")
-    return read_live(server, source=source, since=since)
+    return read_live(server, source=source, since=since, inside=refusals)
 
 
 def read_log(

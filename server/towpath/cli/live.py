@@ -53,32 +53,39 @@ class LiveReading:
 
 
 def read_live(
-    server: Server, *, source: Account | None, since: datetime | None, denied: bool = False
+    server: Server,
+    *,
+    source: Account | None,
+    since: datetime | None,
+    denied: bool = False,
+    inside: bool = False,
 ) -> LiveReading:
-    """All flows of a server. NoAnswer if it gives none."""
+    """All flows of a server; with *inside* what was refused in the mesh. NoAnswer if it gives
+    none.
+    """
     reading = LiveReading()
     with inspector(server, failure=NoAnswer) as stub:
-        request = _request(source=source, since=since, denied=denied)
+        request = _request(source=source, since=since, denied=denied, inside=inside)
         for response in stub.WatchFlows(request, timeout=TIMEOUT_S):
             reading.add(response)
     return reading
 
 
 def follow_live(
-    server: Server, *, source: Account | None, since: datetime | None, denied: bool
+    server: Server, *, source: Account | None, since: datetime | None, denied: bool, inside: bool
 ) -> Iterator[Items]:
     """The flows of a server, and then without end those of which there are new reports."""
     with inspector(server, failure=NoAnswer) as stub:
-        request = _request(source=source, since=since, denied=denied)
+        request = _request(source=source, since=since, denied=denied, inside=inside)
         request.follow = True
         for response in stub.WatchFlows(request):
             yield [flow_of(message) for message in response.flows]
 
 
 def _request(
-    *, source: Account | None, since: datetime | None, denied: bool
+    *, source: Account | None, since: datetime | None, denied: bool, inside: bool
 ) -> pb.WatchFlowsRequest:
-    request = pb.WatchFlowsRequest(service_account=str(source or ""), denied=denied)
+    request = pb.WatchFlowsRequest(service_account=str(source or ""), denied=denied, inside=inside)
     if since is not None:
         request.since.FromDatetime(since)
     return request

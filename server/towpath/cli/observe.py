@@ -74,12 +74,10 @@ def observe(
     says whose pod that is, and which policies allow what the log itself does not name; --account
     says it for the log of one sidecar. No path and no header is kept.
 
-    With --inside the log is that of called pods, FROM is who called, and TO the service account of
-    the pod.
+    With --inside the reports are those of called pods, FROM is who called, TO the service account
+    of the pod, and BY the TrafficTargets that let the one call the other with something else.
     """
     if access_log is None:
-        if inside:
-            raise click.UsageError("--inside needs --access-log: no such report comes to a server")
         refuse_beside("no --access-log", *MESH, reason=ONE_ANSWERS)
     else:
         reason = "a log is read without a server, to its end"
@@ -87,7 +85,14 @@ def observe(
     if watch:
         if output not in FOLLOWED:
             raise click.UsageError(f"--watch: -o is one of {', '.join(FOLLOWED)}, not {output}")
-        _follow(server, source=source, since=since, denied=denied, as_json=output == "json")
+        _follow(
+            server,
+            source=source,
+            since=since,
+            denied=denied,
+            inside=inside,
+            as_json=output == "json",
+        )
         return
     folder = offline(manifests, **mesh) if manifests and access_log else None
     reading = read_reports(
@@ -123,6 +128,7 @@ def _follow(
     source: Account | None,
     since: datetime | None,
     denied: bool,
+    inside: bool,
     as_json: bool,
 ) -> None:
     """Print each flow when it is reported; end when whoever looks on ends it."""
@@ -130,7 +136,7 @@ def _follow(
     with contextlib.suppress(KeyboardInterrupt):
         if not as_json:
             click.echo("  ".join(HEADINGS))
-        for items in follow_live(server, source=source, since=since, denied=denied):
+        for items in follow_live(server, source=source, since=since, denied=denied, inside=inside):
             for flow, tally in reversed(items):
                 if as_json:
                     click.echo(json.dumps(_item(flow, tally, flow.policies)))

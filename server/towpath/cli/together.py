@@ -29,6 +29,22 @@ def policies_together(answers: Iterable[pb.ListPoliciesResponse]) -> list[pb.Pol
     return [policies[key] for key in sorted(policies)]
 
 
+def refusals_together(answers: Iterable[pb.ListPoliciesResponse]) -> list[pb.Flow]:
+    """What would be refused, each with the reports of all replicas, the latest first."""
+    flows = dict[tuple[str, str, str, int, str], pb.Flow]()
+    for answer in answers:
+        for one in answer.would_deny:
+            key = one.service_account, one.pod_address, one.host, one.port, one.method
+            if key not in flows:
+                flows[key] = pb.Flow()
+                flows[key].CopyFrom(one)
+            else:
+                flows[key].count += one.count
+                if one.last.ToMicroseconds() > flows[key].last.ToMicroseconds():
+                    flows[key].last.CopyFrom(one.last)
+    return sorted(flows.values(), key=lambda one: -one.last.ToMicroseconds())
+
+
 def problems_together(answers: Iterable[Iterable[pb.Problem]]) -> list[pb.Problem]:
     """Each Problem once, as one replica lists them."""
     problems = {one.SerializeToString(deterministic=True): one for each in answers for one in each}

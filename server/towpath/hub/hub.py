@@ -17,7 +17,7 @@ from towpath.answers.audit import Judgement, audit
 from towpath.answers.blame import rejection_problems
 from towpath.answers.effect import Effect, Policy, effect, on_the_way
 from towpath.answers.explain import Explanation, explain
-from towpath.answers.observed import due_to
+from towpath.answers.observed import due_to, targets_for
 from towpath.answers.reach import AccountReach, accounts, reach
 from towpath.answers.status import PolicyStatus, policy_statuses
 from towpath.hub.compose import group, withheld, without_endpoints
@@ -29,14 +29,14 @@ from towpath.hub.watch import Watch
 from towpath.model.credentials import Subscriber
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, ClientKind, Kind, ObjectRef, SidecarId
-from towpath.model.observation import EgressObservation
 from towpath.model.problem import Problem
 from towpath.model.snapshot import Snapshot
 from towpath.observe.flow import Flow
 from towpath.observe.flows import Counts
 from towpath.planning import policy_problems, problems
 from towpath.planning.egress.decide import Attempt
-from towpath.planning.egress.observation import observation
+from towpath.planning.egress.observation import reports
+from towpath.planning.inmesh.grants import counts_refusals
 from towpath.rollout.content import ClientBuild
 from towpath.rollout.quarantine import Quarantine
 from towpath.rollout.records import StreamRecord, StreamRecords
@@ -259,14 +259,30 @@ class Hub:
         return explanation
 
     def reports(self, namespace: str) -> bool:
-        """True if sidecars of that namespace are to report what leaves the mesh."""
-        return observation(self.mesh, namespace) is EgressObservation.REPORTS
+        """True if sidecars of that namespace are to report what they let out or refuse."""
+        return reports(self.mesh, namespace)
 
     def audit(self, flows: tuple[tuple[Flow, Counts], ...]) -> tuple[Judgement, ...]:
         """What would become of what was reported if egress passthrough were off."""
         judgements = self._queries.get(audit, flows)
         self._queries.forget(audit, flows)
         return judgements
+
+    def targets_for(self, flows: tuple[tuple[Flow, Counts], ...]) -> tuple[tuple[str, ...], ...]:
+        """Which TrafficTargets are about what was refused inside the mesh, flow by flow."""
+        result = self._queries.get(targets_for, flows)
+        self._queries.forget(targets_for, flows)
+        return result
+
+    @property
+    def counts_refusals(self) -> bool:
+        """True if sidecars count what TrafficTargets would refuse without permissive mode."""
+        return self._queries.get(counts_refusals)
+
+    @property
+    def silent_namespaces(self) -> tuple[str, ...]:
+        """The namespaces of the mesh whose sidecars report nothing, sorted."""
+        return tuple(n for n in sorted(self.mesh.monitored_namespaces()) if not self.reports(n))
 
     def due_to(self, flows: tuple[tuple[Flow, Counts], ...]) -> tuple[tuple[str, ...], ...]:
         """Which policies what was reported is due to, flow by flow."""

@@ -197,7 +197,8 @@ class InboundPort:
     `permits` is None where everything is let in from anyone; else what policies let in, and beside
     it the kubelet's requests in `health`. `ingress` is let in as well, in strict mode too.
     `limits` hold for all of it alike. `shadow` is what policies would let in if they decided, which
-    is only counted; None where they do, or where nobody counts.
+    is only counted; None where they do, or where nobody counts. With `reports` the sidecar tells
+    the control plane of each request that they refuse, or would refuse.
     """
 
     port: int
@@ -209,6 +210,7 @@ class InboundPort:
     limits: RateLimits = RateLimits()
     ingress: tuple[Ingress, ...] = ()
     shadow: tuple[Permit, ...] | None = None
+    reports: bool = False
 
     @property
     def tls_ingress(self) -> tuple[Ingress, ...]:

@@ -7,6 +7,7 @@ the file was tampered with, from anybody: it is checked, cut, and never trusted.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
@@ -14,7 +15,7 @@ from functools import lru_cache
 import msgspec
 
 from towpath.encode.envoy import names
-from towpath.encode.envoy.access_log import DENIED
+from towpath.encode.envoy.access_log import DENIED, REFUSAL
 from towpath.model.addresses import is_ipv4
 from towpath.model.egress_plan import PASSTHROUGH
 from towpath.model.names import Account, Protocol
@@ -36,6 +37,10 @@ _NOT_OURS = "not a line of a sidecar's access log"
 _NO_TIME = "start_time is not a time with its zone"
 _NO_ADDRESS = "downstream_local_address is not an IPv4 address and port"
 _NO_ROUTE = "NR"
+_LONGEST_NAME = 2_000
+_NAME = re.compile(
+    r"spiffe://[a-z0-9._-]+/ns/(?P<namespace>[a-z0-9][-a-z0-9]*)/sa/(?P<name>[a-z0-9][-a-z0-9.]*)"
+)
 
 AccountOf = Callable[[str], Account | None]
 """The service account of the pod that has an address; None if that is not known."""
@@ -64,6 +69,7 @@ class LogRecord(msgspec.Struct):
     path: str | None = None
     route_name: str | None = None
     enforced: str | None = None
+    peer: str | None = None
 
 
 _DECODER = msgspec.json.Decoder(LogRecord)
@@ -108,24 +114,11 @@ class AccessLog:
         return Report(_time(record.start_time), flow, address)
 
     def _refusal(self, record: LogRecord) -> Report | None:
-        """Who called whom, as far as pods are known by their addresses."""
-        if record.log != "refusal":
+        if record.log != REFUSAL:
             return None
-        address, port = _address(record.downstream_local_address)
-        peer = _text(record.downstream_remote_address).rpartition(":")[0]
-        caller, called = self._account_of(peer), self._account_of(address) or self._account
-        enforced = _text(record.enforced) == DENIED
-        flow = Flow(
-            account=caller,
-            pod_address=peer if caller is None and is_ipv4(peer) else "",
-            host=str(called) if called else "",
-            address="" if called else address,
-            port=port,
-            protocol=Protocol.HTTP,
-            verdict=Verdict.DENY if enforced else Verdict.WOULD_DENY,
-            method=shorten(_text(record.method), LONGEST_TEXT),
-            path=_path(record) if self._paths else "",
-        )
+        address, _ = _address(record.downstream_local_address)
+        called = self._account_of(address) or self._account
+        flow, address = read_refusal(record, called, self._account_of, paths=self._paths)
         return Report(_time(record.start_time), flow, address)
 
     def _pod(self, peer: str) -> tuple[Account | None, str]:
@@ -146,7 +139,7 @@ def read(
     """The flow of a record, and the address that was dialled; no flow for what stays in the mesh or
     comes in, and for a connection whose requests have records of their own. Raises Unusable.
     """
-    if record.log == "refusal":
+    if record.log == REFUSAL:
         return None, ""
     if record.log not in ("connection", "request"):
         raise Unusable(_NOT_OURS)
@@ -156,6 +149,31 @@ def read(
     address, port = _address(record.downstream_local_address)
     flow_of = _request if record.log == "request" else _connection
     return flow_of(record, account, pod_address, address, port, paths=paths), address
+
+
+def read_refusal(
+    record: LogRecord, called: Account | None, account_of: AccountOf, *, paths: bool = False
+) -> tuple[Flow, str]:
+    """The flow of a request inside the mesh that a pod of account *called* has refused, or would
+    refuse, and the address of that pod. Raises Unusable.
+
+    Who calls is what the certificate says, and without one whose pod has the address.
+    """
+    address, port = _address(record.downstream_local_address)
+    peer = _text(record.downstream_remote_address).rpartition(":")[0]
+    caller = _certified(_text(record.peer)) or account_of(peer)
+    flow = Flow(
+        account=caller,
+        pod_address=peer if caller is None and _is_ipv4(peer) else "",
+        host=str(called) if called else "",
+        address="" if called else address,
+        port=port,
+        protocol=Protocol.HTTP,
+        verdict=Verdict.DENY if _text(record.enforced) == DENIED else Verdict.WOULD_DENY,
+        method=shorten(_text(record.method), LONGEST_TEXT),
+        path=_path(record) if paths else "",
+    )
+    return flow, address
 
 
 _IN_MESH = (
@@ -220,6 +238,12 @@ def _request(
         method=shorten(_text(record.method), LONGEST_TEXT),
         path=path,
     )
+
+
+def _certified(name: str) -> Account | None:
+    """The account that a certificate of the mesh names; whoever reads the log knows its domain."""
+    match = _NAME.fullmatch(name[:_LONGEST_NAME])
+    return Account(match["namespace"], match["name"]) if match else None
 
 
 def _path(record: LogRecord) -> str:

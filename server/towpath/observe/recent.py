@@ -14,7 +14,8 @@ MOST_OF_ACCOUNT = 2_000
 
 
 class RecentFlows:
-    """The newest flows of each account, *most* in all and *most_of_account* of one.
+    """The newest flows that each account's sidecars report, *most* in all and *most_of_account* of
+    one.
 
     What there is no room for pushes out the flow that was reported longest ago: of the same
     account, or, if all of them are too many, of the account that is silent for longest. `left_out`
@@ -32,24 +33,24 @@ class RecentFlows:
         self.streams = 0
         self.shed = 0
 
-    def add(self, report: Report) -> None:
-        """Count one report."""
+    def add(self, report: Report, reporter: Account | None) -> None:
+        """Count one report of a sidecar of that account."""
         flow = report.flow
-        flows = self._by_account.setdefault(flow.account, OrderedDict())
+        flows = self._by_account.setdefault(reporter, OrderedDict())
         tally = flows.get(flow)
         if tally is None:
             if len(flows) >= self._most_of_account:
-                self._push_out(flow.account)
+                self._push_out(reporter)
             elif self._count >= self._most:
                 self._push_out(next(iter(self._by_account)))
-                flows = self._by_account.setdefault(flow.account, flows)
+                flows = self._by_account.setdefault(reporter, flows)
             tally = flows[flow] = Tally(report.at, report.at)
             self._count += 1
         tally.add(report.at, report.address)
         self.revision += 1
         tally.revision = self.revision
         flows.move_to_end(flow)
-        self._by_account.move_to_end(flow.account)
+        self._by_account.move_to_end(reporter)
 
     def since(self, revision: int) -> Iterator[tuple[Flow, Tally]]:
         """The flows that were reported after that revision, the newest first; 0: all of them."""

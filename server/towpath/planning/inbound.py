@@ -15,6 +15,7 @@ from towpath.model.ports import PROBE_PORTS, SIDECAR_PORTS
 from towpath.model.problem import Problem
 from towpath.model.workloads import Pod, Probe, Service, ServicePort
 from towpath.planning.config import config, tls_parameters
+from towpath.planning.egress.observation import reports
 from towpath.planning.identity import identity_of, mode
 from towpath.planning.inmesh.grants import by_policies, counts_refusals, permits
 from towpath.planning.inmesh.ingress import ingress
@@ -93,6 +94,7 @@ def _of_services(mesh: Mesh, pod: Pod) -> Iterator[InboundPort]:
             services=tuple(f"{pod.namespace}/{name}" for name in names),
             limits=limits[0].limits if limits else RateLimits(),
             ingress=mesh.query(ingress, pod.namespace, names, number, by_service[0][1]),
+            reports=mesh.query(reports, pod.namespace),
         )
 
 

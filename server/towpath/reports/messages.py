@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from envoy.data.accesslog.v3.accesslog_pb2 import AccessLogCommon
 from envoy.service.accesslog.v3.als_pb2 import StreamAccessLogsMessage
 from google.protobuf.message import DecodeError
 
+from towpath.encode.envoy.access_log import REFUSAL
 from towpath.observe.access_log import LogRecord
 
 
@@ -37,14 +39,24 @@ def records(message: StreamAccessLogsMessage) -> Iterator[tuple[float, LogRecord
                 start_time="",
                 response_flags="NR" if common.response_flags.no_route_found else None,
                 filter_chain_name=tags.get("chain"),
+                downstream_remote_address=_caller(common, tags),
                 downstream_local_address=_address(common.downstream_local_address),
                 requested_server_name=common.tls_properties.tls_sni_hostname,
                 upstream_cluster=common.upstream_cluster,
                 authority=tags.get("authority"),
                 method=tags.get("method"),
                 route_name=common.route_name,
+                enforced=tags.get("enforced"),
+                peer=tags.get("peer"),
             ),
         )
+
+
+def _caller(common: AccessLogCommon, tags: Mapping[str, str]) -> str | None:
+    """Who called, where it is not the sidecar's own application."""
+    if tags.get("log") != REFUSAL:
+        return None
+    return _address(common.downstream_direct_remote_address)
 
 
 def _address(address: Any) -> str:

@@ -13,16 +13,19 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 
 import grpc
 from envoy.service.accesslog.v3 import als_pb2
 
 from towpath.access import Audience, Gate
 from towpath.access.caller import Context
+from towpath.answers.observed import account_at
+from towpath.encode.envoy.access_log import REFUSAL
 from towpath.hub.hub import Hub
 from towpath.model.names import Account, SidecarId
-from towpath.observe.access_log import LogRecord, Unusable, read
-from towpath.observe.flow import Report
+from towpath.observe.access_log import LogRecord, Unusable, read, read_refusal
+from towpath.observe.flow import Flow, Report
 from towpath.observe.recent import RecentFlows
 from towpath.reports.messages import decoded, node_id, records
 from towpath.reports.share import Share, Shares
@@ -58,7 +61,8 @@ class Refused(Exception):
 
 
 class ReportService:
-    """Takes streams of reports, and adds them to *flows*.
+    """Takes streams of reports, and adds them to *flows*; those of what is refused inside the mesh,
+    or would be, to *refusals*.
 
     *clock* is monotonic, *cpu* is what this thread has used, *now* the time of day; in seconds.
     """
@@ -67,6 +71,7 @@ class ReportService:
         self,
         hub: Hub,
         flows: RecentFlows,
+        refusals: RecentFlows,
         *,
         gate: Gate,
         metrics: Metrics,
@@ -77,6 +82,7 @@ class ReportService:
     ) -> None:
         self._hub = hub
         self._flows = flows
+        self._refusals = refusals
         self._gate = gate
         self._metrics = metrics
         self._cpu = cpu
@@ -217,16 +223,20 @@ class ReportService:
         self._spend(share, self._cpu() - began)
 
     def _add(self, at: float, record: LogRecord, account: Account) -> None:
+        inside = record.log == REFUSAL
         try:
-            flow, address = read(record, account)
+            flow, address = self._refusal(record, account) if inside else read(record, account)
         except Unusable:
-            self._metrics.reports.labels("unused").inc()
-            return
+            flow, address = None, ""
         if flow is None:
             self._metrics.reports.labels("unused").inc()
             return
         self._metrics.reports.labels(flow.verdict).inc()
-        self._flows.add(Report(at, flow, address))
+        flows = self._refusals if inside else self._flows
+        flows.add(Report(at, flow, address), account)
+
+    def _refusal(self, record: LogRecord, account: Account) -> tuple[Flow | None, str]:
+        return read_refusal(record, account, partial(account_at, self._hub.mesh))
 
     def _spend(self, share: Share, seconds: float) -> None:
         share.spend(seconds)

@@ -46,7 +46,7 @@ LIMITS = (
     "request-rate",
 )
 MESSAGES = ("read", "shed")
-VERDICTS = ("allow", "deny", "unused")
+VERDICTS = ("allow", "deny", "would deny", "unused")
 RESULTS = ("written", "failed")
 RELOADS = ("ok", "failed")
 STREAM_STATES = ("waiting-for-pod", "rejecting", "unanswered", "accepted")
@@ -201,7 +201,7 @@ class Metrics:
         )
         self.reports = PlainCounter(
             "towpath_reports",
-            "Reports of connections and requests out of the mesh, by what the sidecar decided.",
+            "Reports of what leaves the mesh or was refused inside it, by what was decided.",
             "verdict",
             VERDICTS,
             registry=registry,

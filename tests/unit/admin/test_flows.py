@@ -74,7 +74,7 @@ GOOD = pb.Flow(
         ({"port": 0}, "flows.port is 0, allowed is 1 to 65535"),
         ({"port": 65536}, "flows.port is 65536"),
         ({"protocol": "udp"}, "flows.protocol is 'udp', allowed is http, https, tcp"),
-        ({"verdict": 7}, "flows.verdict is 7, allowed is ALLOW or DENY"),
+        ({"verdict": 7}, "flows.verdict is 7, allowed is ALLOW, DENY or WOULD_DENY"),
         ({"verdict": 0}, "flows.verdict is 0"),
         ({"address": "a.test"}, "flows.address is 'a.test', allowed is an IPv4 address"),
         ({"pod_address": "::1"}, "flows.pod_address"),

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from towpath.cli.together import policies_together, problems_together, sidecars_together
+from towpath.cli.together import (
+    policies_together,
+    problems_together,
+    refusals_together,
+    sidecars_together,
+)
 from towpath_api.v1 import inspector_pb2 as pb
 
 WRONG = pb.Problem(kind="Egress", namespace="a", name="x", field="spec.hosts[0]", reason="Invalid")
@@ -40,3 +45,21 @@ def test_a_policy_counts_the_sidecars_of_all_and_is_accepted_if_all_say_so() -> 
 
 def test_a_problem_that_several_have_is_listed_once() -> None:
     assert [REJECTED, WRONG] == problems_together(([WRONG], [WRONG, REJECTED]))
+
+
+def test_what_would_be_refused_is_added_up_the_latest_first() -> None:
+    def flow(account: str, count: int, seconds: int) -> pb.Flow:
+        message = pb.Flow(service_account=account, host="a/b", port=80, count=count)
+        message.last.FromSeconds(seconds)
+        return message
+
+    answers = [
+        pb.ListPoliciesResponse(would_deny=[flow("a/x", 2, 5), flow("a/y", 1, 6)]),
+        pb.ListPoliciesResponse(would_deny=[flow("a/x", 3, 9)]),
+    ]
+
+    together = refusals_together(answers)
+
+    assert [("a/x", 5, 9), ("a/y", 1, 6)] == [
+        (one.service_account, one.count, one.last.seconds) for one in together
+    ]

@@ -84,8 +84,9 @@ _REQUEST = {
 ENFORCED, SHADOW, DENIED = "enforced_engine_result", "shadow_engine_result", "denied"
 """What RBAC writes down of a request, and of one that it refuses, or would refuse."""
 
+REFUSAL = "refusal"
 _REFUSAL = {
-    "log": "refusal",
+    "log": REFUSAL,
     "start_time": "%START_TIME%",
     "filter_chain_name": "%FILTER_CHAIN_NAME%",
     "downstream_remote_address": "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS%",
@@ -96,6 +97,7 @@ _REFUSAL = {
     "path": "%REQ(:PATH)%",
     "enforced": f"%DYNAMIC_METADATA({RBAC_FILTER}:{ENFORCED})%",
 }
+_REFUSAL_TAGS = {name: _REFUSAL[name] for name in ("log", "peer", "method", "enforced")}
 
 
 def connection_log() -> AccessLog:
@@ -152,7 +154,15 @@ def refusal_log() -> AccessLog:
     """A line for every request into a pod that TrafficTargets refuse, or would refuse if they
     decided; `enforced` tells which.
     """
-    log = _log(_REFUSAL)
+    return _of_refusals(_log(_REFUSAL))
+
+
+def refusal_report() -> AccessLog:
+    """A report of the same requests, without path, query or headers."""
+    return _of_refusals(_report(_REFUSAL_TAGS))
+
+
+def _of_refusals(log: AccessLog) -> AccessLog:
     either = [_said(ENFORCED), _said(SHADOW)]
     log.filter.CopyFrom(AccessLogFilter(or_filter=OrFilter(filters=either)))
     return log

@@ -219,7 +219,7 @@ def _inbound_filters(name: str, port: InboundPort, routes: str) -> list[Filter]:
     rate = port.limits.connections
     limited = [connection_limit(port, rate)] if rate else []
     if port.protocol is Protocol.HTTP:
-        return [*limited, http_inbound(name, routes)]
+        return [*limited, http_inbound(name, routes, reports=port.reports)]
     return [*limited, tcp_proxy(name, port.cluster_name)]
 
 

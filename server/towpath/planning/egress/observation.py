@@ -27,6 +27,11 @@ def observation(mesh: Mesh, namespace: str) -> EgressObservation:
     return own or config(mesh).observe_egress
 
 
+def reports(mesh: Mesh, namespace: str) -> bool:
+    """True if sidecars of that namespace tell the control plane of what they let out or refuse."""
+    return mesh.query(observation, namespace) is EgressObservation.REPORTS
+
+
 def observed(plan: EgressPlan, mode: EgressObservation, *, passthrough: bool) -> EgressPlan:
     """The plan with what is looked at for people alone: it allows the same, request by request,
     but for what is not HTTP that a sidecar could route.

@@ -203,7 +203,8 @@ FIELDS = (
         "observability.observeEgress",
         "What sidecars do for those who want to know what leaves the mesh: names reads the names "
         "that clients give while passthrough is on, reports also tells the control plane of each "
-        "connection and request; disabled is the default. A namespace's annotation "
+        "connection and request, and of what TrafficTargets refuse or would refuse; "
+        "disabled is the default. A namespace's annotation "
         "openservicemesh.io/observe-egress comes first.",
         USED,
     ),
