@@ -68,7 +68,7 @@ async def test_a_call_without_a_sidecar_goes_through_that_of_the_called_pod(
     ) as client:
         await client.until("hello.bookstore", lambda o: o.said == "hello", what="it is called")
 
-        assert called.stat(f"cluster.{CLUSTER}|local.upstream_rq_completed") > 0
+        assert called.stat(f"cluster.inbound|{PORT}|local.upstream_rq_completed") > 0
         _nobody_holds_what_is_anothers(greeted)
 
 

@@ -172,3 +172,40 @@ def _balanced(bookstore: Rig, hosts: list[str]) -> None:
             equals(hosts),
             what=f"{name} balances over {hosts}",
         )
+
+
+async def test_no_connection_is_lost_when_another_service_leads_to_the_same_port(
+    bookstore: Rig,
+) -> None:
+    """Its name comes before that of the first."""
+    add_second(bookstore)
+    earlier = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "another", "namespace": "bookstore"},
+        "spec": {
+            "clusterIP": "10.96.0.78",
+            "selector": {"app": "bookstore"},
+            "ports": [{"name": "http", "port": 81, "targetPort": APP_PORT}],
+        },
+    }
+    async with steady_calls(bookstore.client, SERVICE) as calls:
+        for _ in range(3):
+            bookstore.manifests.write("another.yaml", earlier)
+            await asyncio.to_thread(until_led_to, bookstore, "another", there=True)
+            bookstore.manifests.remove("another.yaml")
+            await asyncio.to_thread(until_led_to, bookstore, "another", there=False)
+    remove_second(bookstore)
+
+    assert calls.lost == 0, f"of {calls.opened}: {calls.outcomes}"
+    assert calls.opened > 0
+
+
+def until_led_to(rig: Rig, service: str, *, there: bool) -> None:
+    """Return when every sidecar knows that service, or none does."""
+    for name, sidecar in rig.sidecars.items():
+        sidecar.until(
+            sidecar.admin.clusters,
+            lambda clusters: there == (f"bookstore/{service}|81" in clusters),
+            what=f"{name} has the cluster of {service}: {there}",
+        )

@@ -26,7 +26,7 @@ def test_a_call_to_a_service_address_passes_through_both_sidecars(bookstore: Rig
     bookstore.switch_egress(on=False)
     server = bookstore.sidecars["bookstore-0"]
     in_mesh = "cluster.bookstore/bookstore|80.upstream_rq_total"
-    local = "cluster.bookstore/bookstore|8080|local.upstream_rq_total"
+    local = "cluster.inbound|8080|local.upstream_rq_total"
     before = bookstore.sidecar.admin.stat(in_mesh), server.admin.stat(local)
 
     done = curl(bookstore.client, URL)

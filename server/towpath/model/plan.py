@@ -13,9 +13,6 @@ from towpath.model.limits import RateLimits
 from towpath.model.names import Account, Protocol
 from towpath.model.retries import RetryPolicy
 
-LOCAL = "|local"
-"""How the name of the cluster of an application's own port ends."""
-
 _DESTINATION = re.compile(r"(?P<namespace>[^./|:]+)/(?P<service>[^/|:]+)\|(?P<port>[0-9]+)")
 
 
@@ -229,8 +226,12 @@ class InboundPort:
 
     @property
     def cluster_name(self) -> str:
-        """The name of the cluster of the application's own port."""
-        return f"{self.owner}|{self.port}{LOCAL}"
+        """The name of the cluster of the application's own port.
+
+        It is called by the port alone: by a service, all that leads there would change whenever
+        another service came to lead to it.
+        """
+        return f"inbound|{self.port}|local"
 
 
 @dataclass(frozen=True, slots=True)

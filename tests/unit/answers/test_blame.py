@@ -42,7 +42,6 @@ MESH = mesh_of(
             {f"Egress shop/{name}" for name in ("plain", "secret", "beside", "bytes")},
         ),
         (ROUTES, "rds-outbound.shop/web|80", {"Service shop/web"}),
-        (CLUSTER, "shop/web|80|local", {"Service shop/web"}),
         (LISTENER, "inbound-listener", {"ServiceAccount shop/default"}),
         (ROUTES, "rds-inbound.8080", {"ServiceAccount shop/default"}),
     ],

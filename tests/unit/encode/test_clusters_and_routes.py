@@ -63,7 +63,7 @@ def test_passthrough_has_its_cluster_whether_the_switch_is_on_or_not() -> None:
 def test_the_applications_own_port_is_reached_on_loopback() -> None:
     plan = Inbound((InboundPort(8080, Protocol.HTTP, ("shop/api", "shop/web")),))
 
-    made = cluster(inbound_clusters(plan)["shop/api|8080|local"])
+    made = cluster(inbound_clusters(plan)["inbound|8080|local"])
 
     (group,) = made.load_assignment.endpoints
     address = group.lb_endpoints[0].endpoint.address.socket_address
@@ -130,8 +130,8 @@ def test_open_ports_have_routes_to_the_application_also_for_who_spoke_http_befor
     )
 
     assert {name: clusters_of(routes(layer[name])) for name in layer} == {
-        "rds-inbound.8080": {"shop/web|8080|local"},
-        "rds-inbound.9000": {"shop/web|9000|local"},
+        "rds-inbound.8080": {"inbound|8080|local"},
+        "rds-inbound.9000": {"inbound|9000|local"},
     }
 
 

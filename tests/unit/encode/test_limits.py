@@ -34,7 +34,7 @@ def test_all_chains_of_a_port_draw_from_one_bucket() -> None:
     ]
 
     assert 4 == len(limits)
-    assert {("shop/web|8080|local", 5, 60)} == {
+    assert {("inbound|8080|local", 5, 60)} == {
         (one.share_key, one.token_bucket.max_tokens, one.token_bucket.fill_interval.seconds)
         for one in limits
     }

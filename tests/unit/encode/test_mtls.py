@@ -119,7 +119,7 @@ def test_in_strict_mode_the_kubelets_requests_come_in_beside_it_and_nothing_else
     } == routes.keys()
     assert "rds-inbound-probes.8080" in str(chains["inbound-probes.8080"])
     (host,) = _read(routes["rds-inbound-probes.8080"], RouteConfiguration()).virtual_hosts
-    assert [("/live", "shop/web|8080|local")] == [
+    assert [("/live", "inbound|8080|local")] == [
         (route.match.path, route.route.cluster) for route in host.routes
     ]
 

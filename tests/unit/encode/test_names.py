@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from towpath.encode.envoy import names
 from towpath.model.names import Protocol
-from towpath.model.plan import Destination, InboundPort, destination_name, destination_of
+from towpath.model.plan import Destination, destination_name, destination_of
 
 labels = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,10}[a-z0-9])?", fullmatch=True)
 ports = st.integers(1, 65535)
@@ -24,14 +24,9 @@ def test_a_service_is_read_back_from_every_name_that_it_is_in(
     namespace: str, service: str, port: int
 ) -> None:
     destination = _destination(namespace, service, port)
-    local = InboundPort(port, Protocol.HTTP, (f"{namespace}/{service}",))
 
     assert (namespace, service, port) == destination_of(destination.name)
-    for name in (
-        destination.name,
-        names.outbound_routes_of(destination),
-        local.cluster_name,
-    ):
+    for name in (destination.name, names.outbound_routes_of(destination)):
         assert (namespace, service) == names.service_of(name)
         assert names.egress_port_of(name) is None
 
@@ -66,7 +61,7 @@ def test_a_changed_name_is_read_as_what_it_is_the_name_of(
         "25",
         "10.0.0.0/8|443",
         "fd00::/8|443",
-        "kubelet|8080|local",
+        "inbound|8080|local",
         names.OUTBOUND_LISTENER,
         names.INBOUND_LISTENER,
         "rds-inbound.8080",

@@ -104,7 +104,7 @@ def test_where_nobody_may_come_in_pipy_takes_the_kubelets_requests_alone() -> No
     (number, match), *others = config.inbound.traffic_matches.items()
     [route] = match.http_service_route_rules["kubelet"].route_rules
     assert (8080, []) == (number, others)
-    assert (["GET"], ["kubelet|8080|local"]) == (list(route.methods), list(route.target_clusters))
+    assert (["GET"], ["inbound|8080|local"]) == (list(route.methods), list(route.target_clusters))
     found = {path: bool(re.search(route.path, path)) for path in ("/health", "/health?a", "/a")}
     assert {"/health": True, "/health?a": True, "/a": False} == found
 

@@ -5,7 +5,7 @@ name says of the objects that its resource is made from.
 from __future__ import annotations
 
 from towpath.model.names import Account
-from towpath.model.plan import LOCAL, Destination, InboundPort, destination_of
+from towpath.model.plan import Destination, InboundPort, destination_of
 
 OUTBOUND_LISTENER = "outbound-listener"
 INBOUND_LISTENER = "inbound-listener"
@@ -84,9 +84,9 @@ def egress_routes_of(port: int, range_: str | None) -> str:
 
 def service_of(name: str) -> tuple[str, str] | None:
     """Namespace and name of the Service that clusters, endpoints or routes of this name are for:
-    the inverse of `Destination.name`, `outbound_routes_of` and `InboundPort.cluster_name`.
+    the inverse of `Destination.name` and `outbound_routes_of`.
     """
-    destination = destination_of(name.removeprefix(OUTBOUND_ROUTES).removesuffix(LOCAL))
+    destination = destination_of(name.removeprefix(OUTBOUND_ROUTES))
     return destination and destination[:2]
 
 
