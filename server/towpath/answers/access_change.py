@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import cast
 
 from towpath.answers.access import ANYTHING, NONE, Access, Means, Place, places, wider
-from towpath.answers.access_inside import Callable, inside
+from towpath.answers.access_inside import CallablePort, inside
 from towpath.model.egress import Egress, HTTPRouteGroup, RequestMatch, UpstreamTrafficSetting
 from towpath.model.inmesh import TCPRoute, TrafficTarget
 from towpath.model.mesh import Mesh, ObjectKey
@@ -101,7 +101,7 @@ class AccountAccess:
     """All that one account may reach; equal for accounts that may reach the same."""
 
     outside: Outbound
-    inside: tuple[Callable, ...]
+    inside: tuple[CallablePort, ...]
 
 
 def account_access(mesh: Mesh, account: Account) -> AccountAccess:
@@ -233,7 +233,7 @@ def _target(place: Place) -> AccessTarget:
     )
 
 
-def _inside(before: Iterable[Callable], after: Iterable[Callable]) -> Iterator[Difference]:
+def _inside(before: Iterable[CallablePort], after: Iterable[CallablePort]) -> Iterator[Difference]:
     old = {(one.service, one.port, one.protocol): one.access for one in before}
     new = {(one.service, one.port, one.protocol): one.access for one in after}
     if old == new:

@@ -17,7 +17,7 @@ from towpath.planning.inbound import lets_in
 
 
 @dataclass(frozen=True, slots=True)
-class Callable:
+class CallablePort:
     """One port of a Service (`<namespace>/<name>`), and what an account may ask of it.
 
     Of pods behind it that let in different requests it is what any of them does.
@@ -29,7 +29,7 @@ class Callable:
     access: Access
 
 
-def inside(mesh: Mesh, account: Account) -> tuple[Callable, ...]:
+def inside(mesh: Mesh, account: Account) -> tuple[CallablePort, ...]:
     """Everything in the mesh that the account may call, sorted by service and port."""
     reachable = mesh.query(outbound, account).destinations
     if lets_in(mesh):
@@ -38,7 +38,7 @@ def inside(mesh: Mesh, account: Account) -> tuple[Callable, ...]:
     return tuple(one for one in services if one.access.requests)
 
 
-def _open(_: Mesh, reachable: Destinations) -> tuple[Callable, ...]:
+def _open(_: Mesh, reachable: Destinations) -> tuple[CallablePort, ...]:
     """The same for all accounts that may reach the same, where everybody is let in."""
     anything = Access(((ANYTHING, ()),))
     return tuple(_of(one, anything) for one in _dialled(reachable) if _places(one))
@@ -48,12 +48,12 @@ def _dialled(reachable: Destinations) -> Iterator[Destination]:
     return (one for one in reachable if one.addresses)
 
 
-def _of(destination: Destination, access: Access) -> Callable:
+def _of(destination: Destination, access: Access) -> CallablePort:
     service = f"{destination.namespace}/{destination.service}"
-    return Callable(service, destination.port, destination.protocol, access)
+    return CallablePort(service, destination.port, destination.protocol, access)
 
 
-def _callable(mesh: Mesh, account: Account, destination: Destination) -> Callable:
+def _callable(mesh: Mesh, account: Account, destination: Destination) -> CallablePort:
     policies: dict[RequestMatch, set[str]] = defaultdict(set)
     for port in _called(mesh, account, destination):
         for permit in port.permits or ():
