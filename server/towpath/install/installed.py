@@ -32,10 +32,14 @@ class Installation:
         return self.values.image_tag
 
     @property
-    def replicas(self) -> str:
-        """How many of how many are available."""
-        status = self.deployment.get("status") or {}
-        return f"{status.get('availableReplicas', 0)}/{self.deployment['spec'].get('replicas', 1)}"
+    def replicas(self) -> int:
+        """How many there are to be."""
+        return int(self.deployment["spec"].get("replicas", 1))
+
+    @property
+    def available(self) -> int:
+        """How many of them are available."""
+        return int((self.deployment.get("status") or {}).get("availableReplicas", 0))
 
 
 def deployment(namespace: str) -> Document:
