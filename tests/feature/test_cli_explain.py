@@ -101,7 +101,8 @@ def test_what_is_suggested_inside_the_mesh_can_be_put_into_the_folder_too(folder
 
 def test_a_policy_that_does_not_speak_for_the_account_says_why(folder: Path) -> None:
     outside = POLICY.replace("namespace: curl}\nspec", "namespace: outside}\nspec")
-    (folder / "policy.yaml").write_text(outside)
+    namespace = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: outside}\n"
+    (folder / "policy.yaml").write_text(outside + namespace)
     result = _explain(folder, "http://httpbin.org/get")
 
     assert result.exit_code == 1

@@ -6,7 +6,7 @@ Each is told as a Problem of the severity info. All else is judged as a server w
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import cast
 
@@ -17,16 +17,20 @@ from towpath.model.mesh import MeshScope
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem
-from towpath.model.workloads import Namespace, Service
+from towpath.model.workloads import EndpointSlice, Namespace, Pod, Service
 from towpath.sources.files import FilesSource
 from towpath.sources.files.source import ORIGIN
 from towpath.store import Store
 
-ADDRESSES = ipaddress.ip_network("198.18.0.0/15")
+ADDRESSES = ipaddress.ip_network("198.18.0.0/16")
 """Where addresses are made up: of a range that is set aside for tests of networks."""
+POD_ADDRESSES = ipaddress.ip_network("198.19.0.0/16")
+"""The part of it from which pods have theirs."""
 _ENDPOINTS = (Code.SERVICE_WITHOUT_ENDPOINTS, Code.FOREIGN_ENDPOINT)
 """Faults of a cluster that a repository, which has no pods and few EndpointSlices, may not have."""
 _LISTED = 3
+_CALLER = "serviceaccount-"
+"""What the name of a pod begins with that is made up for its service account."""
 
 
 class Assumptions:
@@ -37,27 +41,34 @@ class Assumptions:
         self._source = source
         self._store = store
         self._notes: list[Problem] = []
+        self._with_endpoints: set[str] = set()
 
     def make(self) -> None:
         """Fill in what is missing; once, after the folder was read."""
         self._mesh_config()
         self._pods()
         self._namespaces()
+        self._callers()
         self._cluster_ips()
+        self._pod_addresses()
+        self._endpoints()
+
+    def notes(self) -> Iterator[Problem]:
+        """What was assumed."""
+        if self._with_endpoints:
+            yield self._of_endpoints(self._with_endpoints)
+        yield from self._notes
 
     def completed(self, problems: Iterable[Problem]) -> Iterator[Problem]:
         """What is wrong with the folder, without what cannot be judged; and what was assumed."""
-        unknown: set[str] = set()
+        unknown = set(self._with_endpoints)
         for problem in problems:
             if problem.code in _ENDPOINTS:
                 unknown.add(str(problem.object))
             else:
                 yield problem
         if unknown:
-            yield self._note(
-                Code.ASSUMED_ENDPOINTS,
-                f"the endpoints of {_some(unknown)} are not in these manifests: taken for good",
-            )
+            yield self._of_endpoints(unknown)
         yield from self._notes
 
     def _mesh_config(self) -> None:
@@ -105,6 +116,19 @@ class Assumptions:
             namespaces |= {account.namespace for account in target.sources}
         return namespaces
 
+    def _callers(self) -> None:
+        """Who is let in is told by pods, which another team's repository may have."""
+        targets = cast("tuple[TrafficTarget, ...]", self._store.held(Kind.TRAFFIC_TARGET))
+        pods = cast("tuple[Pod, ...]", self._store.held(Kind.POD))
+        sources = {account for target in targets for account in target.sources}
+        missing = sources - {pod.account for pod in pods}
+        for account in missing:
+            name = f"{_CALLER}{account.name}"
+            self._store.apply(Pod(account.namespace, name, account.name, labels=(), ports=()))
+        if missing:
+            text = f"a Pod of each source of a TrafficTarget is assumed: {_some(map(str, missing))}"
+            self._notes.append(self._note(Code.ASSUMED_PODS, text))
+
     def _cluster_ips(self) -> None:
         services = cast("tuple[Service, ...]", self._store.held(Kind.SERVICE))
         problems = self._source.contents.problems
@@ -126,12 +150,60 @@ class Assumptions:
             text = f"Service {_some(additions)} has no address: one of {ADDRESSES} is assumed"
             self._notes.append(self._note(Code.ASSUMED_CLUSTER_IP, text))
 
+    def _pod_addresses(self) -> None:
+        """A pod has one while it runs."""
+        pods = cast("tuple[Pod, ...]", self._store.held(Kind.POD))
+        taken = {address for pod in pods for address in pod.addresses}
+        free = (str(address) for address in POD_ADDRESSES.hosts() if str(address) not in taken)
+        without = sorted((pod for pod in pods if not pod.addresses), key=lambda one: one.sidecar)
+        for pod, address in zip(without, free, strict=False):
+            self._store.apply(replace(pod, addresses=(address,)))
+
+    def _endpoints(self) -> None:
+        """Of a Service without any: the pods that it selects, which are good."""
+        slices = cast("tuple[EndpointSlice, ...]", self._store.held(Kind.ENDPOINT_SLICE))
+        present = {(one.namespace, one.service) for one in slices}
+        by_namespace: dict[str, list[Pod]] = {}
+        for pod in cast("tuple[Pod, ...]", self._store.held(Kind.POD)):
+            by_namespace.setdefault(pod.namespace, []).append(pod)
+        for service in cast("tuple[Service, ...]", self._store.held(Kind.SERVICE)):
+            if not service.selector or (service.namespace, service.name) in present:
+                continue
+            for one in _slices(service, by_namespace.get(service.namespace, ())):
+                self._store.apply(one)
+                self._with_endpoints.add(str(service.ref))
+
+    def _of_endpoints(self, services: Collection[str]) -> Problem:
+        return self._note(
+            Code.ASSUMED_ENDPOINTS,
+            f"the endpoints of {_some(services)} are not in these manifests: taken for good",
+        )
+
     def _note(self, code: Code, text: str) -> Problem:
         return self._source.problem(code, text)
 
 
-def _some(names: Collection[str]) -> str:
+def _slices(service: Service, pods: Iterable[Pod]) -> Iterator[EndpointSlice]:
+    """The pods that the Service selects, those together of which a port has the same number."""
+    addresses: dict[tuple[tuple[str, int], ...], list[str]] = {}
+    for pod in pods:
+        if {*service.selector} <= {*pod.labels}:
+            numbers = dict(pod.ports)
+            targets = ((port.name, _number(port.target_port, numbers)) for port in service.ports)
+            ports = tuple((name, number) for name, number in targets if number is not None)
+            addresses.setdefault(ports, []).extend(pod.addresses)
+    for number, (ports, of_ports) in enumerate(sorted(addresses.items())):
+        name = f"{service.name}-{number}"
+        yield EndpointSlice(service.namespace, name, service.name, tuple(of_ports), ports)
+
+
+def _number(target: int | str, numbers: Mapping[str, int]) -> int | None:
+    return target if isinstance(target, int) else numbers.get(target)
+
+
+def _some(some: Iterable[str]) -> str:
     """The first names, and how many there are more."""
-    first = ", ".join(sorted(names)[:_LISTED])
+    names = sorted(some)
+    first = ", ".join(names[:_LISTED])
     more = len(names) - _LISTED
     return f"{first} and {more} more" if more > 0 else first

@@ -111,6 +111,10 @@ class Offline:
             sorted(replace(p, source=p.source or sources.get(p.object, "")) for p in answers)
         )
 
+    def assumptions(self) -> tuple[Problem, ...]:
+        """What is assumed of a repository."""
+        return () if self._assumptions is None else tuple(self._assumptions.notes())
+
     def list_problems(self, client: ClientKind | None = None) -> ListProblemsResponse:
         """The same, as the Inspector of a server would send them."""
         return listed(self.problems(client))

@@ -16,7 +16,7 @@ from towpath.answers.access_change import Changes, Comparison
 from towpath.app import Offline
 from towpath.cli.access_words import because, sentence, summary_line, who
 from towpath.cli.cluster import cluster_options, on_cluster
-from towpath.cli.folder import MESH, offline
+from towpath.cli.folder import MESH, as_served_option, read_folder, remark_assumptions
 from towpath.cli.options import refuse_beside
 from towpath.cli.revision import folder_of
 from towpath.cli.server import NoAnswer
@@ -41,6 +41,7 @@ MANY = 500
 @click.argument("new", metavar="NEW")
 @setting_options(*(name for name in MESH if name != "manifests"))
 @cluster_options
+@as_served_option
 @click.option(
     "-o",
     "--output",
@@ -49,7 +50,16 @@ MANY = 500
     show_default=True,
     help="Lines, one JSON document, or a table for a comment on a pull request.",
 )
-def diff(*, old: str, new: str, output: str, kubeconfig: Path, context: str, **mesh: str) -> None:
+def diff(
+    *,
+    old: str,
+    new: str,
+    output: str,
+    kubeconfig: Path,
+    context: str,
+    as_served: bool,
+    **mesh: str,
+) -> None:
     """Say what each service account could reach only before, or only after, a change.
 
     OLD and NEW are folders of manifests, or REVISION:FOLDER of the git repository around the
@@ -57,7 +67,8 @@ def diff(*, old: str, new: str, output: str, kubeconfig: Path, context: str, **m
     what that would hold with the folder applied to it; what the folder lacks stays.
 
     What is compared is access, not lines of YAML: whole plans, by the same rules that sidecars
-    receive, with the objects that make the difference. Exit code 0: access stays the same; 1: it
+    receive, with the objects that make the difference. What only a cluster makes is assumed, as by
+    `towpath problems`, and standard error says what. Exit code 0: access stays the same; 1: it
     changes; 2: OLD or NEW could not be read.
     """
     if old == new == CLUSTER:
@@ -69,12 +80,14 @@ def diff(*, old: str, new: str, output: str, kubeconfig: Path, context: str, **m
         present = None
         if CLUSTER in (old, new):
             present = _cluster(kubeconfig, context, mesh["osm_namespace"])
-        before = _read(stack, old, mesh, present)
-        after = _read(stack, new, mesh, present)
+        sides = Sides(stack, mesh, present, as_served=as_served)
+        before, after = sides.read(old), sides.read(new)
         changes = _compared(before, after)
     click.echo(_OUTPUTS[output](changes))
+    remark_assumptions({old: before, new: after})
     for name, side in ((old, before), (new, after)):
-        count = len(side.problems())
+        assumed = {one.code for one in side.assumptions()}
+        count = sum(one.code not in assumed for one in side.problems())
         if count:
             problems = "problem" if count == 1 else "problems"
             text = f"{name.removesuffix(':')}: {count} {problems}, listed by towpath problems"
@@ -93,34 +106,50 @@ def _cluster(kubeconfig: Path, context: str, osm_namespace: str) -> list[Object]
         raise NoAnswer(f"{CLUSTER} {error.message}") from error
 
 
-def _read(
-    stack: ExitStack, name: str, mesh: dict[str, str], present: list[Object] | None
-) -> Offline:
-    """One side; *present* are the objects of the cluster, if it is compared with one."""
-    if present is None:
-        return _read_folder(stack.enter_context(folder_of(name)), name, mesh)
-    from towpath.cli.cluster_manifests import applied, write_manifests
+class Sides:
+    """What is compared; *present* are the objects of the cluster, if one side is."""
 
-    objects = present
-    if name != CLUSTER:
-        folder = stack.enter_context(folder_of(name))
-        _read_folder(folder, name, mesh)
-        objects = applied(present, folder, mesh["osm_namespace"])
-    whole = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="towpath-diff-")))
-    write_manifests(objects, whole)
-    return _read_folder(whole, name, mesh)
+    def __init__(
+        self,
+        stack: ExitStack,
+        mesh: dict[str, str],
+        present: list[Object] | None,
+        *,
+        as_served: bool,
+    ) -> None:
+        self._stack = stack
+        self._mesh = mesh
+        self._present = present
+        self._as_served = as_served
 
+    def read(self, name: str) -> Offline:
+        """One side; UsageError if it cannot be read."""
+        if self._present is None:
+            return self._read_folder(self._stack.enter_context(folder_of(name)), name)
+        from towpath.cli.cluster_manifests import applied, write_manifests
 
-def _read_folder(folder: Path, name: str, mesh: dict[str, str]) -> Offline:
-    """A folder; a file of it that cannot be read might say anything, so that nothing is compared
-    without it.
-    """
-    side = offline(folder, **mesh)
-    unreadable = [one for one in side.problems() if one.reason is Reason.UNREADABLE]
-    if unreadable:
-        lines = "".join(f"\n  {problem}" for problem in unreadable)
-        raise click.UsageError(f"{name} cannot be compared without what cannot be read:{lines}")
-    return side
+        objects = self._present
+        if name != CLUSTER:
+            folder = self._stack.enter_context(folder_of(name))
+            self._read_folder(folder, name)
+            objects = applied(objects, folder, self._mesh["osm_namespace"])
+        whole = tempfile.TemporaryDirectory(prefix="towpath-diff-")
+        folder = Path(self._stack.enter_context(whole))
+        write_manifests(objects, folder)
+        return self._read_folder(folder, name)
+
+    def _read_folder(self, folder: Path, name: str) -> Offline:
+        """A folder; a file of it that cannot be read might say anything, so that nothing is
+        compared without it.
+        """
+        side = read_folder(folder, as_served=self._as_served, **self._mesh)
+        unreadable = [one for one in side.problems() if one.reason is Reason.UNREADABLE]
+        if unreadable:
+            lines = "".join(f"\n  {problem}" for problem in unreadable)
+            raise click.UsageError(
+                f"{name} cannot be compared without what cannot be read: mend it first:{lines}"
+            )
+        return side
 
 
 def progress(accounts: list[Account]) -> AbstractContextManager[Iterable[Account]]:

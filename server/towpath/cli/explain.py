@@ -9,11 +9,12 @@ import click
 
 from towpath.app import Offline
 from towpath.cli.complete import account_names
-from towpath.cli.folder import MESH, OR_ELSE, offline
+from towpath.cli.folder import MESH, OR_ELSE, as_served_option, read_folder, remark_assumptions
 from towpath.cli.messages import document, line_of
+from towpath.cli.options import refuse_beside
 from towpath.cli.place import Place, folder_or_place_options
 from towpath.cli.replicas import replicas_of
-from towpath.cli.server import NoAnswer
+from towpath.cli.server import NoAnswer, Server
 from towpath.cli.settings import SettingsCommand, setting_options
 from towpath_api.v1 import inspector_pb2 as pb
 
@@ -39,6 +40,7 @@ from towpath_api.v1 import inspector_pb2 as pb
 @click.option(
     "--address", default="", help="IPv4 address that the client connects to, if --to has a name."
 )
+@as_served_option
 @click.option("-o", "--output", type=click.Choice(("text", "json")), default="text")
 def explain(
     *,
@@ -49,12 +51,14 @@ def explain(
     method: str,
     headers: tuple[str, ...],
     address: str,
+    as_served: bool,
     output: str,
     **mesh: str,
 ) -> None:
     """Say whether a request is allowed, out of the mesh or inside it, and why.
 
-    The answer comes from a folder of manifests (--manifests), a running server (--server), or the
+    The answer comes from a folder of manifests (--manifests; of which the same is assumed as by
+    `towpath problems`, and standard error says what), a running server (--server), or the
     replicas in a cluster, which have to agree. A denial comes with the smallest policy that would
     allow the request. Exit code 0: allowed; 1: denied; 2: bad usage, or no answer.
     """
@@ -66,9 +70,13 @@ def explain(
         address=address,
     )
     if place is not None:
+        chosen = "--server" if isinstance(place, Server) else "a cluster"
+        refuse_beside(chosen, "as_served", reason="a server assumes nothing")
         response = _asked(request, place)
     else:
-        response = _offline(request, offline(manifests, or_else=OR_ELSE, **mesh))
+        side = read_folder(manifests, as_served=as_served, or_else=OR_ELSE, **mesh)
+        remark_assumptions({"": side})
+        response = _offline(request, side)
     as_json = output == "json"
     click.echo(json.dumps(document(response), indent=2) if as_json else _text(response))
     raise SystemExit(0 if response.allowed else 1)

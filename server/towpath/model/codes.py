@@ -740,7 +740,11 @@ class Code(StrEnum):
         "assumed-pods",
         Reason.ASSUMED,
         _INFO,
-        "Workloads describe pods, which the cluster makes. One pod of each is made up.",
+        (
+            "The cluster makes the pods of workloads, and those of callers may be elsewhere. One "
+            "is made up for each workload, and for each service account that a TrafficTarget "
+            "lets in."
+        ),
         "Nothing.",
     )
     ASSUMED_ENDPOINTS = (
@@ -748,8 +752,8 @@ class Code(StrEnum):
         Reason.ASSUMED,
         _INFO,
         (
-            "Endpoints cannot be judged: a Service without a selector has no EndpointSlice here, "
-            "or there are addresses of pods that are not here. They are taken for good."
+            "The cluster makes the endpoints of Services. The pods that a Service selects are "
+            "taken for ready ones, and addresses of pods that are not here for good."
         ),
         "Nothing.",
     )

@@ -85,6 +85,33 @@ metadata: {name: get, namespace: curl}
 spec:
   matches: [{name: get, pathRegex: /get, methods: [GET]}]
 """
+REPOSITORY = """\
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: curl, namespace: curl}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: cart, namespace: shop}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: cart, namespace: shop}
+spec:
+  selector: {app: cart}
+  ports: [{name: http, port: 80, targetPort: http, appProtocol: http}]
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: cart, namespace: shop}
+spec:
+  selector: {matchLabels: {app: cart}}
+  template:
+    metadata: {labels: {app: cart}}
+    spec:
+      serviceAccountName: cart
+      containers: [{name: cart, image: cart, ports: [{name: http, containerPort: 8080}]}]
+"""
 MAY_BUY = """\
 apiVersion: access.smi-spec.io/v1alpha3
 kind: TrafficTarget
@@ -284,6 +311,42 @@ def test_a_file_that_cannot_be_read_is_named_and_nothing_is_compared(sides: Side
 
     assert (2, "") == (result.exit_code, result.stdout)
     assert "broken.yaml" in result.stderr
+
+
+def test_of_a_repository_the_part_of_a_cluster_is_assumed(tmp_path: Path) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    config = CONFIG.replace("EGRESS", "false").replace("PERMISSIVE", "false")
+    for side in (old, new):
+        side.mkdir()
+        (side / "team.yaml").write_text(REPOSITORY)
+        (side / "config.yaml").write_text(config)
+    (new / "target.yaml").write_text(MAY_BUY)
+    runner = CliRunner()
+    compare = ("diff", str(old), str(new))
+    request = ("--from", "curl/curl", "--method", "POST", "--to", "http://cart.shop/buy")
+    ask = ("explain", "--manifests", str(new), *request)
+    change, answer = runner.invoke(main, compare), runner.invoke(main, ask)
+    served = [runner.invoke(main, (*one, "--as-served")) for one in (compare, ask)]
+
+    assert "curl/curl gains POST /buy to Service shop/cart port 80" in change.stdout, change.output
+    assert "assumed: a Pod of each workload is assumed: shop/cart\n" in change.stderr
+    callers = "a Pod of each source of a TrafficTarget is assumed: curl/curl"
+    assert f"assumed: {new}: {callers}\n" in change.stderr
+    assert "listed by towpath problems" not in change.stderr
+    assert 0 == answer.exit_code, answer.output
+    assert f"assumed: {callers}\n" in answer.stderr
+    # Without a cluster's part there is nothing to call.
+    assert not any("assumed: " in one.stderr for one in served)
+    assert 0 == served[0].exit_code
+    assert 0 != served[1].exit_code
+
+
+def test_what_is_assumed_of_one_side_alone_is_said_of_it(sides: Sides) -> None:
+    (sides.new / "config.yaml").unlink()
+    result = sides.diff()
+
+    assert f"assumed: {sides.new}: no MeshConfig" in result.stderr
+    assert f"assumed: {sides.old}" not in result.stderr
 
 
 def test_problems_of_either_side_are_counted_beside_the_answer(sides: Sides) -> None:

@@ -325,6 +325,7 @@ def test_a_healthy_repository_has_nothing_but_notes(tmp_path: Path) -> None:
         Code.ASSUMED_NAMESPACE,
         Code.ASSUMED_CLUSTER_IP,
         Code.ASSUMED_PODS,
+        Code.ASSUMED_ENDPOINTS,
     } == set(codes)
 
 

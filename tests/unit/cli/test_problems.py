@@ -86,7 +86,8 @@ def test_a_code_that_does_not_exist_is_refused(folder: Path) -> None:
 
 
 def test_json_is_the_same_without_any_problem(folder: Path) -> None:
-    expected = {"problems": [], "counts": {"error": 0, "warning": 0, "info": 0}}
+    counts = {"error": 0, "warning": 0, "info": 0}
+    expected = {"problems": [], "counts": counts, "unanswered": {}}
 
     assert expected == json.loads(run(folder, "-o", "json").stdout)
 
@@ -109,6 +110,21 @@ def test_json_has_every_part_of_a_problem(folder: Path) -> None:
             "source": "fault.yaml:2",
         }
     ] == document["problems"]
+
+
+def test_every_form_of_a_listing_is_there(folder: Path) -> None:
+    (folder / "fault.yaml").write_text(GROUP)
+    document = json.loads(run(folder, "-o", "json").stdout)
+    table = run(folder, "-o", "table", "--fail-on", "info")
+    wide = run(folder, "-o", "wide")
+
+    assert document == yaml.safe_load(run(folder, "-o", "yaml").stdout)
+    assert "HTTPRouteGroup/shop/routes\n" == run(folder, "-o", "name").stdout
+    assert (1, "1 problem: 1 info\n") == (table.exit_code, table.stderr)
+    row = ["info", "HTTPRouteGroup", "shop/routes", "-", "unused-object", "no"]
+    assert row == table.stdout.splitlines()[1].split()[:6]
+    assert "fault.yaml:2" in wide.stdout
+    assert "fault.yaml:2" not in table.stdout
 
 
 def test_sarif_is_valid_and_points_at_the_line(
