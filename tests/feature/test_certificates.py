@@ -39,7 +39,7 @@ from towpath.ca.rotation import Entries, next_root, sign, trust
 from towpath.cli import main
 from towpath.cli.holdings import Holding, holdings
 from towpath.cli.rotation import _shows, _trusts
-from towpath.cli.server import Server
+from towpath.cli.server import Server, channel_to
 from towpath.clock import utc_now
 from towpath.model.types import CLUSTER, LISTENER, SECRET
 from towpath.xds.service import SERVICE
@@ -404,7 +404,8 @@ async def _accept(stream: RawStream, response: DiscoveryResponse) -> None:
 
 
 async def _holding(server: Server) -> Holding:
-    (one,) = await asyncio.to_thread(lambda: list(holdings(server)))
+    with channel_to(server) as channel:
+        (one,) = await asyncio.to_thread(holdings, channel)
     return one
 
 

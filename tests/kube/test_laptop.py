@@ -155,6 +155,33 @@ async def test_sidecars_of_every_replica_are_in_one_table_and_policies_count_the
     )
 
 
+async def test_whatever_asks_a_control_plane_asks_all_of_it(installed: Installed) -> None:
+    first, second = installed.replicas.values()
+    async with (
+        following(first.socket, "curl.curl", "delta", first),
+        following(second.socket, "curl-2.curl", "sotw", second),
+    ):
+        await asyncio.to_thread(first.wait_accepted, "curl.curl")
+        await asyncio.to_thread(second.wait_accepted, "curl-2.curl")
+        check = await asyncio.to_thread(lambda: installed.towpath("check", identity="admin"))
+        of_strangers = [
+            await asyncio.to_thread(installed.towpath, *command)
+            for command in (
+                ("certificates", "list", "-o", "json"),
+                ("observe", "-o", "json"),
+                ("audit", "-o", "json"),
+                ("suggest",),
+            )
+        ]
+
+    assert "2 connected, all up to date" in check.stdout, check.output
+    assert [0] * 4 == [done.exit_code for done in of_strangers], [d.output for d in of_strangers]
+    certificates, observed, judged = (json.loads(done.stdout) for done in of_strangers[:3])
+    assert {"certificates": [], "unanswered": {}} == certificates
+    assert {"flows": [], "streams": 0, "shed": 0, "leftOut": 0} == observed
+    assert [] == judged["flows"]
+
+
 async def test_what_the_page_has_typed_does_what_it_says(
     installed: Installed, tmp_path: Path
 ) -> None:

@@ -15,7 +15,7 @@ import click
 from towpath.app import Offline
 from towpath.cli.live import LiveReading, read_live
 from towpath.cli.options import refuse_beside
-from towpath.cli.server import Server
+from towpath.cli.place import Place
 from towpath.clock import utc_now
 from towpath.model.names import Account
 from towpath.observe.access_log import LONGEST_LINE, AccessLog, Unusable
@@ -79,6 +79,11 @@ class Reading:
         self.first.setdefault(reason, self.lines)
 
     @property
+    def whole(self) -> bool:
+        """True: a log is read to its end."""
+        return True
+
+    @property
     def certain(self) -> bool:
         """True if nothing of what was reported is missing."""
         return not self.flows.left_out
@@ -99,7 +104,7 @@ def log_options(command: F) -> F:
             "--access-log",
             metavar="FILE|-",
             help="Access log of sidecars, as kubectl logs prints it; - is standard input. Without "
-            "it: what they have reported to the server.",
+            "it: what they have reported to the control plane.",
         ),
         click.option(
             "--account",
@@ -123,7 +128,7 @@ def log_options(command: F) -> F:
 
 def read_reports(
     access_log: str | None,
-    server: Server | None,
+    place: Place | None,
     mesh: Offline | None,
     *,
     account: Account | None,
@@ -132,9 +137,11 @@ def read_reports(
     paths: bool = False,
     refusals: bool = False,
 ) -> Reading | LiveReading:
-    """Read the log if there is one, else ask the server, which knows more pods than a folder."""
+    """Read the log if there is one, else ask the control plane, which knows more pods than a
+    folder.
+    """
     if access_log is not None:
-        later = server is not None
+        later = place is not None
         return read_log(
             access_log,
             mesh,
@@ -146,9 +153,11 @@ def read_reports(
             refusals=refusals,
         )
     refuse_beside("no --access-log", "account", "paths", reason="a server keeps no paths")
-    if server is None:
-        raise click.UsageError("give --access-log, or the --server that sidecars report to")
-    return read_live(server, source=source, since=since, inside=refusals)
+    if place is None:
+        raise click.UsageError(
+            "give --access-log, or no --manifests: sidecars report to a control plane"
+        )
+    return read_live(place, source=source, since=since, inside=refusals)
 
 
 def read_log(

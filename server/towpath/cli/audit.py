@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import click
 
 from towpath.answers.audit import Judgement
 from towpath.app import Offline
-from towpath.cli.access_log import (
-    flow_fields,
-    log_options,
-    read_reports,
-    shown_request,
-    shown_time,
-)
-from towpath.cli.folder import MESH, ONE_ANSWERS, offline
-from towpath.cli.judged import POLICIES_OFF, Audit, audited
+from towpath.cli.access_log import Reading, flow_fields, shown_request, shown_time
+from towpath.cli.judged import POLICIES_OFF, Audit, audited, judged_options, verdict_code
 from towpath.cli.listing import Column, Listing, output_option, show
-from towpath.cli.options import refuse_beside
-from towpath.cli.server import Server, server_option
-from towpath.cli.settings import SettingsCommand, setting_options
+from towpath.cli.live import LiveReading
+from towpath.cli.place import Place
+from towpath.cli.settings import SettingsCommand
 from towpath.model.names import Account
 from towpath.observe.flow import Flow, Verdict
 from towpath.observe.flows import Tally
@@ -31,48 +22,31 @@ HEADINGS = ("FROM", "TO", "PORT", "PROTOCOL", "REQUEST", "REFUSED", "FIRST", "LA
 
 
 @click.command(cls=SettingsCommand)
-@setting_options(*MESH)
-@server_option(default=None, beside=False)
-@log_options
+@judged_options
 @click.option("--paths", is_flag=True, help="Judge HTTP requests by their paths too.")
 @output_option
 def audit(
-    *,
-    manifests: Path | None,
-    server: Server | None,
-    access_log: str | None,
-    account: Account | None,
-    source: Account | None,
-    since: datetime | None,
-    paths: bool,
-    output: str,
-    **mesh: str,
+    *, judge: Offline | Place, reading: Reading | LiveReading, source: Account | None, output: str
 ) -> None:
     """Say what would be refused if egress passthrough were switched off now.
 
-    What sidecars have let out is judged by the policies of a folder (--manifests) or of a running
-    server (--server), as `towpath explain` judges it. Exit code 0: all of it would still leave; 1:
-    something would be refused, or cannot be judged; 2: bad usage, or no answer.
+    What sidecars have let out is judged by the policies of a folder (--manifests), of a running
+    server (--server), or of the replicas in a cluster, as `towpath explain` judges it. Exit code 0:
+    all of it would still leave; 1: something would be refused, or cannot be judged; 2: bad usage,
+    or no answer, or not of all replicas.
     """
-    if server is not None:
-        refuse_beside("--server", *MESH, reason=ONE_ANSWERS)
-    judge = server or offline(manifests, or_else=", or --server", **mesh)
-    folder = judge if isinstance(judge, Offline) else None
-    reading = read_reports(
-        access_log, server, folder, account=account, source=source, since=since, paths=paths
-    )
     result = audited(reading.flows, judge, source=source)
     remarks = [*reading.remarks(), *([] if result.policies_enabled else [POLICIES_OFF])]
     for remark in remarks:
         click.echo(remark, err=True)
-    certain = not (result.refused or result.unknown) and reading.certain
+    certain = not (result.refused or result.unknown)
     listing = Listing(
         [*map(Column, HEADINGS)],
         [_cells(*item) for item in result.refused],
         list(dict.fromkeys(f"{flow.target}:{flow.port}" for flow, _, _ in result.refused)),
         _document(result),
         [_summary(result)],
-        exit_code=0 if certain else 1,
+        exit_code=verdict_code(reading, certain=certain),
     )
     show(lambda: listing, output)
 

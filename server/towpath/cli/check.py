@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import grpc
 
 from towpath.cli.cluster import cluster_options, namespace_option, on_cluster
-from towpath.cli.server import TIMEOUT_S, Server, inspector, server_option
+from towpath.cli.place import Cluster, Place
+from towpath.cli.replicas import replicas_of
+from towpath.cli.server import Server, server_option
 from towpath.clock import utc_now
 from towpath.model.text import printable
 from towpath.model.types import short_name
@@ -30,8 +31,8 @@ _COLOURS = {"ok": "green", "FAIL": "red", "?": "yellow"}
 @namespace_option
 @server_option(default=None, beside=False)
 def check(*, kubeconfig: Path, context: str, osm_namespace: str, server: Server | None) -> None:
-    """Check an installation: definitions, rights, replicas, switches, the authority, injected pods;
-    with --server, sidecars.
+    """Check an installation: definitions, rights, replicas, switches, the authority, injected pods,
+    and the sidecars of every replica (with --server, of that one).
 
     Exit code 0: healthy; 1: something is wrong, and the output names it.
     """
@@ -43,7 +44,10 @@ def check(*, kubeconfig: Path, context: str, osm_namespace: str, server: Server 
         findings = [*await look(api, osm_namespace), await _authority(api, osm_namespace)]
         return [*findings, await survey(api, osm_namespace)]
 
-    findings = [*on_cluster(kubeconfig, context, act), _sidecars(server)]
+    findings = [
+        *on_cluster(kubeconfig, context, act),
+        _sidecars(server or Cluster(kubeconfig, context, osm_namespace)),
+    ]
     for finding in findings:
         # click leaves colours out where output is no terminal.
         verdict = click.style(f"{finding.verdict:4}", fg=_COLOURS[finding.verdict])
@@ -73,27 +77,33 @@ async def _authority(api: KubeApi, namespace: str) -> Finding:
     return Finding("authority", Verdict.OK, text)
 
 
-def _sidecars(server: Server | None) -> Finding:
+def _sidecars(place: Place) -> Finding:
+    """What the replicas say of theirs; not known if a port-forward to one fails."""
     from towpath.install.check import Finding, Verdict
 
-    if server is None:
-        text = "not checked: give --server (docs/operate.md says how to reach one)"
-        return Finding("sidecars", Verdict.UNKNOWN, text)
     try:
-        with inspector(server) as stub:
-            answer = stub.ListSidecars(pb.ListSidecarsRequest(), timeout=TIMEOUT_S)
-    except (click.ClickException, grpc.RpcError) as error:
-        return Finding("sidecars", Verdict.BAD, str(error))
+        with replicas_of(place) as replicas:
+            answers = replicas.ask(lambda stub: stub.ListSidecars, pb.ListSidecarsRequest())
+    except click.ClickException as error:
+        if isinstance(place, Server):
+            return Finding("sidecars", Verdict.BAD, error.message)
+        text = "not checked: no replica answers (docs/cli.md says what that takes):"
+        return Finding("sidecars", Verdict.UNKNOWN, text, tuple(error.message.splitlines()))
+    sidecars = [one for answer in answers.messages.values() for one in answer.sidecars]
     wrong = [
         f"{sidecar.node_id} {fault}"
-        for sidecar in answer.sidecars
+        for sidecar in sidecars
         for delivery in sidecar.deliveries
         if (fault := _wrong(delivery, now=time.time()))
     ]
-    count = len(answer.sidecars)
+    count = len(sidecars)
     if wrong:
         text = f"{count} connected; stale or rejecting:"
         return Finding("sidecars", Verdict.BAD, text, tuple(wrong))
+    if answers.faults:
+        silent = tuple(f"{name}: no answer: {fault}" for name, fault in answers.faults.items())
+        text = f"{count} connected, all up to date; not all replicas answer:"
+        return Finding("sidecars", Verdict.UNKNOWN, text, silent)
     return Finding("sidecars", Verdict.OK, f"{count} connected, all up to date")
 
 

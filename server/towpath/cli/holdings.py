@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import click
+import grpc
 from envoy.config.core.v3.base_pb2 import DataSource
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import Secret
 from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
 
 from towpath.cli.listing import Column, Listing, output_option, show, summary_of
-from towpath.cli.server import TIMEOUT_S, Server, inspector, server_channel, server_option
+from towpath.cli.place import Place, place_options
+from towpath.cli.replicas import Replicas, replicas_of
+from towpath.cli.server import TIMEOUT_S
 from towpath.model.types import SECRET
 from towpath_api.v1 import inspector_pb2 as pb
+from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -37,36 +41,40 @@ class Holding:
     roots: dict[str, list[x509.Certificate]]
 
 
-def holdings(server: Server) -> Iterator[Holding]:
-    """Of every sidecar of that server to which secrets are sent, one by one."""
-    with inspector(server) as stub:
-        records = stub.ListSidecars(pb.ListSidecarsRequest(), timeout=TIMEOUT_S).sidecars
-        nodes = {one.node_id for one in records if _has_secrets(one)}
-    with server_channel(server) as channel:
-        csds = csds_pb2_grpc.ClientStatusDiscoveryServiceStub(channel)
-        for node_id in sorted(nodes):
-            request = csds_pb2.ClientStatusRequest()
-            request.node_matchers.add().node_id.exact = node_id
-            answer = csds.FetchClientStatus(request, timeout=TIMEOUT_S)
-            yield from (_holding(node_id, config) for config in answer.config)
+def holdings(channel: grpc.Channel) -> list[Holding]:
+    """Of every sidecar of that server to which secrets are sent. grpc.RpcError."""
+    stub = pb_grpc.InspectorStub(channel)
+    records = stub.ListSidecars(pb.ListSidecarsRequest(), timeout=TIMEOUT_S).sidecars
+    csds = csds_pb2_grpc.ClientStatusDiscoveryServiceStub(channel)
+    present = []
+    for node_id in sorted({one.node_id for one in records if _has_secrets(one)}):
+        request = csds_pb2.ClientStatusRequest()
+        request.node_matchers.add().node_id.exact = node_id
+        answer = csds.FetchClientStatus(request, timeout=TIMEOUT_S)
+        present += [_holding(node_id, config) for config in answer.config]
+    return present
 
 
 @click.command("list")
-@server_option()
+@place_options
 @output_option
-def list_certificates(server: Server, output: str) -> None:
+def list_certificates(place: Place, output: str) -> None:
     """List the certificates that sidecars show each other, and how many hold them.
 
-    "ACCEPTED" are the sidecars that have acknowledged what they were sent last.
+    "ACCEPTED" are the sidecars that have acknowledged what they were sent last. In a cluster these
+    are the sidecars of every replica; --server asks one server.
     """
-    show(lambda: _listing(server), output)
+    with replicas_of(place) as replicas:
+        show(lambda: _listing(replicas), output)
 
 
-def _listing(server: Server) -> Listing:
+def _listing(replicas: Replicas) -> Listing:
+    answers = replicas.each(holdings)
+    answers.warn()
     counts: dict[tuple[str, str, str], list[int]] = {}
-    for holding in holdings(server):
-        for name, chain in holding.chains.items():
-            leaf = chain[0]
+    for holding in chain.from_iterable(answers.messages.values()):
+        for name, leaves in holding.chains.items():
+            leaf = leaves[0]
             times = (leaf.not_valid_before_utc, leaf.not_valid_after_utc)
             begin, end = (f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in times)
             count = counts.setdefault((name, begin, end), [0, 0])
@@ -78,8 +86,12 @@ def _listing(server: Server) -> Listing:
         COLUMNS,
         [(*row, *map(str, count)) for row, count in rows],
         list(dict.fromkeys(account for (account, _, _), _ in rows)),
-        {"certificates": [dict(zip(fields, (*row, *count), strict=True)) for row, count in rows]},
+        {
+            "certificates": [dict(zip(fields, (*row, *count), strict=True)) for row, count in rows],
+            "unanswered": dict(answers.faults),
+        },
         summary=summary_of(len(rows), "certificate", {}),
+        exit_code=answers.exit_code,
     )
 
 

@@ -1,19 +1,30 @@
-"""Flows, judged by a folder of manifests or a running server: for `audit` and `suggest`."""
+"""Flows, judged by a folder of manifests or a control plane: for `audit` and `suggest`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from towpath.admin.flows import flow_message, judgement_of
 from towpath.answers.audit import Judgement
 from towpath.app import Offline
-from towpath.cli.access_log import flow_order
-from towpath.cli.server import TIMEOUT_S, NoAnswer, Server, inspector
+from towpath.cli.access_log import Reading, flow_order, log_options, read_reports
+from towpath.cli.folder import MESH, OR_ELSE, offline
+from towpath.cli.live import LiveReading
+from towpath.cli.place import Place, folder_or_place_options
+from towpath.cli.replicas import replicas_of, warn
+from towpath.cli.server import NoAnswer
+from towpath.cli.settings import setting_options
 from towpath.model.names import Account
 from towpath.observe.flow import Flow
 from towpath.observe.flows import Tally
 from towpath_api.v1 import inspector_pb2 as pb
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _LARGEST = 48 << 10
 """In bytes, of one request: a server takes 64 KiB."""
@@ -50,10 +61,45 @@ class Audit:
         return sum(1 for _, _, one in self.items if one.account is None and not one.inside)
 
 
+def judged_options(command: F) -> F:
+    """Add what says which flows are judged, and by what, to a command, which is given the
+    `reading`, its `judge` and the account `source` (None: all).
+    """
+
+    @functools.wraps(command)
+    def with_reading(
+        *,
+        manifests: Path | None,
+        place: Place | None,
+        osm_namespace: str,
+        access_log: str | None,
+        account: Account | None,
+        source: Account | None,
+        since: datetime | None,
+        paths: bool,
+        **rest: Any,
+    ) -> Any:
+        mesh = {name: rest.pop(name) for name in MESH if name in rest}
+        folder = None
+        if place is None:
+            folder = offline(manifests, or_else=OR_ELSE, osm_namespace=osm_namespace, **mesh)
+        judge = place or folder
+        reading = read_reports(
+            access_log, place, folder, account=account, source=source, since=since, paths=paths
+        )
+        return command(judge=judge, reading=reading, source=source, **rest)
+
+    options = (setting_options(*MESH), folder_or_place_options, log_options)
+    decorated: Any = with_reading
+    for add in reversed(options):
+        decorated = add(decorated)
+    return cast("F", decorated)
+
+
 def audited(
-    flows: Iterable[tuple[Flow, Tally]], judge: Offline | Server, *, source: Account | None = None
+    flows: Iterable[tuple[Flow, Tally]], judge: Offline | Place, *, source: Account | None = None
 ) -> Audit:
-    """Judge the flows (of *source*; None: all); NoAnswer if a server gives none."""
+    """Judge the flows (of *source*; None: all); NoAnswer if a control plane gives none."""
     ordered = sorted(flows, key=flow_order)
     if isinstance(judge, Offline):
         judgements = [judge.judge(flow, tally.counts) for flow, tally in ordered]
@@ -80,15 +126,32 @@ def _merged(items: Iterable[Item]) -> list[Item]:
     return sorted(((flow, *rest) for flow, rest in by_flow.items()), key=flow_order)
 
 
-def _asked(server: Server, flows: list[tuple[Flow, Tally]]) -> tuple[list[Judgement], bool]:
+def _asked(place: Place, flows: list[tuple[Flow, Tally]]) -> tuple[list[Judgement], bool]:
+    """What the replicas say; NoAnswer if they do not agree."""
     judgements: list[Judgement] = []
     enabled = True
-    with inspector(server, failure=NoAnswer) as stub:
+    faults: dict[str, str] = {}
+    with replicas_of(place) as replicas:
         for request in _requests(flows):
-            answer = stub.JudgeFlows(request, timeout=TIMEOUT_S)
-            judgements += map(judgement_of, answer.judgements)
-            enabled = answer.policies_enabled
+            answers = replicas.ask(lambda stub: stub.JudgeFlows, request)
+            first, *others = answers.messages.values()
+            if any(one != first for one in others):
+                raise NoAnswer(
+                    f"{', '.join(answers.messages)} do not judge alike: one of them has not seen "
+                    "the last change yet, so ask again"
+                )
+            judgements += map(judgement_of, first.judgements)
+            enabled = first.policies_enabled
+            faults |= answers.faults
+    warn(faults)
     return judgements, enabled
+
+
+def verdict_code(reading: Reading | LiveReading, *, certain: bool) -> int:
+    """The exit code: 0 if the answer is certainly that all leaves, 2 if it is not a whole one."""
+    if not reading.whole:
+        return NoAnswer.exit_code
+    return 0 if certain and reading.certain else 1
 
 
 def _requests(flows: list[tuple[Flow, Tally]]) -> Iterator[pb.JudgeFlowsRequest]:

@@ -31,7 +31,7 @@ COMMANDS: Mapping[str, str] = {
     "uninstall": "Remove the control plane, its MeshConfig, and the certificates that it issued.",
     "namespace": "Add namespaces to the mesh, remove them, or list them.",
     "check": "Check an installation: definitions, rights, replicas, switches, the authority, "
-    "injected pods; with --server, sidecars.",
+    "injected pods, and the sidecars of every replica (with --server, of that one).",
     "version": "Print the version of this command, and of the control planes in the cluster.",
     "support": "Look for a fault in a running server: a bundle for a report, tasks, memory, "
     "CPU, logs.",

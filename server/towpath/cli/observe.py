@@ -19,11 +19,11 @@ from towpath.cli.access_log import (
     shown_request,
     shown_time,
 )
-from towpath.cli.folder import MESH, ONE_ANSWERS, offline
+from towpath.cli.folder import MESH, offline
 from towpath.cli.listing import Column, Listing, output_option, show
 from towpath.cli.live import LiveReading, follow_live
-from towpath.cli.options import refuse_beside
-from towpath.cli.server import Server, server_option
+from towpath.cli.place import Place, reports_place_options
+from towpath.cli.server import NoAnswer
 from towpath.cli.settings import SettingsCommand, setting_options
 from towpath.model.names import Account
 from towpath.model.text import printable
@@ -40,7 +40,7 @@ Row = tuple[Flow, Tally, tuple[str, ...]]
 
 @click.command(cls=SettingsCommand)
 @setting_options(*MESH)
-@server_option()
+@reports_place_options
 @log_options
 @click.option(
     "--inside",
@@ -49,12 +49,12 @@ Row = tuple[Flow, Tally, tuple[str, ...]]
 )
 @click.option("--denied", is_flag=True, help="Only what was refused.")
 @click.option("--paths", is_flag=True, help="Also the paths of HTTP requests, without queries.")
-@click.option("--watch", is_flag=True, help="Go on with what is reported to the server.")
+@click.option("--watch", is_flag=True, help="Go on with what is reported to the control plane.")
 @output_option
 def observe(
     *,
     manifests: Path | None,
-    server: Server,
+    place: Place | None,
     access_log: str | None,
     account: Account | None,
     source: Account | None,
@@ -69,7 +69,7 @@ def observe(
     """Show what left the mesh and what was refused, as sidecars report it.
 
     Reports are added up by service account, host or address, port, protocol, verdict and policy.
-    They come from a running server, if spec.observability.observeEgress of the MeshConfig is
+    They come from the control plane, if spec.observability.observeEgress of the MeshConfig is
     reports, or from a log (--access-log). A line of a log names its pod by address: --manifests
     says whose pod that is, and which policies allow what the log itself does not name; --account
     says it for the log of one sidecar. No path and no header is kept.
@@ -77,16 +77,11 @@ def observe(
     With --inside the reports are those of called pods, FROM is who called, TO the service account
     of the pod, and BY the TrafficTargets that let the one call the other with something else.
     """
-    if access_log is None:
-        refuse_beside("no --access-log", *MESH, reason=ONE_ANSWERS)
-    else:
-        reason = "a log is read without a server, to its end"
-        refuse_beside("--access-log", "server", "watch", reason=reason)
-    if watch:
+    if watch and place is not None:
         if output not in FOLLOWED:
             raise click.UsageError(f"--watch: -o is one of {', '.join(FOLLOWED)}, not {output}")
         _follow(
-            server,
+            place,
             source=source,
             since=since,
             denied=denied,
@@ -97,7 +92,7 @@ def observe(
     folder = offline(manifests, **mesh) if manifests and access_log else None
     reading = read_reports(
         access_log,
-        None if access_log else server,
+        place,
         folder,
         account=account,
         source=source,
@@ -118,12 +113,13 @@ def observe(
         [_cells(*row) for row in rows],
         list(dict.fromkeys(f"{flow.target}:{flow.port}" for flow, _, _ in rows)),
         _document(reading, rows),
+        exit_code=0 if reading.whole else NoAnswer.exit_code,
     )
     show(lambda: listing, output)
 
 
 def _follow(
-    server: Server,
+    place: Place,
     *,
     source: Account | None,
     since: datetime | None,
@@ -136,7 +132,7 @@ def _follow(
     with contextlib.suppress(KeyboardInterrupt):
         if not as_json:
             click.echo("  ".join(HEADINGS))
-        for items in follow_live(server, source=source, since=since, denied=denied, inside=inside):
+        for items in follow_live(place, source=source, since=since, denied=denied, inside=inside):
             for flow, tally in reversed(items):
                 if as_json:
                     click.echo(json.dumps(_item(flow, tally, flow.policies)))

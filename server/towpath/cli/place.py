@@ -81,6 +81,36 @@ def folder_or_place_options(command: F) -> F:
     return cast("F", server_option(default=None)(cluster_options(with_place)))
 
 
+def reports_place_options(command: F) -> F:
+    """The same for a command that reads what sidecars report, or a log (`access_log`) by the folder
+    of its options MESH: it is given a Place, or None for a log.
+    """
+
+    @functools.wraps(command)
+    def with_place(
+        *,
+        access_log: str | None,
+        server: Server | None,
+        kubeconfig: Path,
+        context: str,
+        osm_namespace: str,
+        **rest: Any,
+    ) -> Any:
+        place = None
+        if access_log is None:
+            place = _place(server, Cluster(kubeconfig, context, osm_namespace))
+            place = place or Server(AccessSettings().ads_address, None)
+            whose = isinstance(place, Cluster) and _NAMESPACE
+            of_folder = (name for name in MESH if name != whose)
+            refuse_beside("no --access-log", *of_folder, reason=ONE_ANSWERS)
+        else:
+            reason = "a log is read without a server, to its end"
+            refuse_beside("--access-log", "server", *_CLUSTER, "watch", reason=reason)
+        return command(place=place, access_log=access_log, osm_namespace=osm_namespace, **rest)
+
+    return cast("F", server_option(default=None)(cluster_options(with_place)))
+
+
 def _place(server: Server | None, cluster: Cluster, *of_cluster: str) -> Place | None:
     """The place that is meant, if any is; the options *of_cluster* are of none but a cluster."""
     if typed("server"):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from queue import SimpleQueue
+from threading import Thread
 from typing import Generic, TypeVar
 
 import click
@@ -32,8 +35,7 @@ class Answers(Generic[M]):
 
     def warn(self) -> None:
         """Say on standard error who has not answered."""
-        for replica, fault in self.faults.items():
-            click.echo(printable(f"{replica}: no answer: {fault}"), err=True)
+        warn(self.faults)
 
     @property
     def exit_code(self) -> int:
@@ -70,21 +72,57 @@ class Replicas:
         longer_s: float = 0.0,
     ) -> Answers[M]:
         """The same of any service; *longer_s* is what the answer takes beyond the usual."""
+        return self.each(lambda channel: method(channel)(ask, timeout=TIMEOUT_S + longer_s))
+
+    def each(self, act: Callable[[grpc.Channel], M]) -> Answers[M]:
+        """What *act* makes of the connection to each of them, in a thread for each; errors as with
+        `ask`.
+        """
         servers, faults = self._servers()
-        futures = {
-            name: method(self._channel(server)).future(ask, timeout=TIMEOUT_S + longer_s)
-            for name, server in servers.items()
-        }
+        with ThreadPoolExecutor(max_workers=len(servers) or 1) as pool:
+            futures = {
+                name: pool.submit(act, self._channel(server)) for name, server in servers.items()
+            }
         messages = dict[str, M]()
         for name, future in futures.items():
             try:
                 messages[name] = future.result()
             except grpc.RpcError as error:
-                trouble = self._forwards.trouble(name) if self._forwards else ""
-                faults[name] = trouble or in_words(servers[name], error)
+                faults[name] = self.fault(name, servers[name], error)
         if not messages:
             raise NoAnswer("\n".join(f"{name}: {fault}" for name, fault in faults.items()))
         return Answers(messages, faults)
+
+    def follow(self, method: Callable[[grpc.Channel], Iterator[M]]) -> Iterator[M]:
+        """What each of them that can be asked sends, as it comes, until all have ended; NoAnswer
+        if there is none, or the last has ended with an error. Others that end so are named on
+        standard error.
+        """
+        servers, faults = self._servers()
+        arrivals = SimpleQueue[tuple[str, M | grpc.RpcError | None]]()
+        for name, server in servers.items():
+            # A daemon: whoever looks on may end while a replica has nothing to say.
+            Thread(
+                target=_arrive, args=(arrivals, name, method(self._channel(server))), daemon=True
+            ).start()
+        warn(faults)
+        left = set(servers)
+        while left:
+            name, arrival = arrivals.get()
+            if isinstance(arrival, grpc.RpcError):
+                faults[name] = self.fault(name, servers[name], arrival)
+                if left != {name}:
+                    warn({name: faults[name]})
+            if arrival is None or isinstance(arrival, grpc.RpcError):
+                left.discard(name)
+            else:
+                yield arrival
+        raise NoAnswer("\n".join(f"{name}: {fault}" for name, fault in faults.items()))
+
+    def fault(self, name: str, server: Server, error: grpc.RpcError) -> str:
+        """Why that replica has not answered."""
+        trouble = self._forwards.trouble(name) if self._forwards else ""
+        return trouble or in_words(server, error)
 
     def channels(self, names: Collection[str]) -> dict[str, grpc.Channel]:
         """The connections to those of these replicas that can be asked, by their names."""
@@ -105,8 +143,27 @@ class Replicas:
         return self._channels[server.address]
 
 
+def warn(faults: Mapping[str, str]) -> None:
+    """Say on standard error which replicas have not answered, and why."""
+    for replica, fault in faults.items():
+        click.echo(printable(f"{replica}: no answer: {fault}"), err=True)
+
+
 @contextlib.contextmanager
 def replicas_of(place: Place) -> Iterator[Replicas]:
     """The replicas of that control plane, until the end."""
     with ExitStack() as stack:
         yield Replicas(place, stack)
+
+
+def _arrive(
+    arrivals: SimpleQueue[tuple[str, M | grpc.RpcError | None]], name: str, stream: Iterator[M]
+) -> None:
+    """Hand on what a stream brings, and how it ends."""
+    end: grpc.RpcError | None = None
+    try:
+        for one in stream:
+            arrivals.put((name, one))
+    except grpc.RpcError as error:
+        end = error
+    arrivals.put((name, end))

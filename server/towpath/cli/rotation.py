@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from towpath.cli.cluster import namespace_option, on_cluster
+from towpath.cli.cluster import default_kubeconfig, namespace_option, on_cluster
 from towpath.cli.holdings import Holding, holdings
+from towpath.cli.options import refuse_beside
+from towpath.cli.place import Cluster, Place
+from towpath.cli.replicas import replicas_of
 from towpath.cli.server import Server, server_option
 from towpath.cli.settings import setting_options
 from towpath.clock import utc_now
+from towpath.kubeapi.kubeconfig import kubeconfig_files
+from towpath.settings import AccessSettings
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -21,13 +28,28 @@ if TYPE_CHECKING:
     from towpath.inject.trust import Trust
     from towpath.kubeapi.client import KubeApi
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+Step = Callable[["Entries", "Trust", Sequence[Holding]], "Entries"]
+"""Makes the Secret's next entries of the present ones; ca.rotation.TooEarly."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whom a step asks what sidecars hold, and the mesh whose pods must follow."""
+
+    place: Place
+    further: tuple[str, ...]
+    mesh_name: str
+
+
 further_option = click.option(
     "--further",
     "further",
     multiple=True,
     metavar="ADDRESS",
-    help="Address of another replica, reached with the same certificate. Can be given several "
-    "times.",
+    help="With --server, the address of another replica, reached with the same certificate. Can be "
+    "given several times.",
 )
 
 AFTER_TRUST = """\
@@ -53,6 +75,50 @@ def rotate() -> None:
     """
 
 
+def _kubeconfig_of(kubeconfig: Path | None) -> Path | None:
+    """What is given; else kubectl's, if there is one; else None, the cluster that we run in."""
+    usual = default_kubeconfig()
+    return kubeconfig or (usual if kubeconfig_files(usual) else None)
+
+
+def asking_options(command: F) -> F:
+    """Add the options of a step that asks what sidecars hold, and take the step that the command
+    returns.
+    """
+
+    @functools.wraps(command)
+    def with_holdings(
+        *,
+        osm_namespace: str,
+        kubeconfig: Path | None,
+        context: str,
+        mesh_name: str,
+        server: Server | None,
+        further: tuple[str, ...],
+    ) -> None:
+        kubeconfig = _kubeconfig_of(kubeconfig)
+        if server is None and kubeconfig is not None:
+            place: Place = Cluster(kubeconfig, context, osm_namespace)
+            reason = "every replica is asked already"
+            refuse_beside("a cluster's control plane", "further", reason=reason)
+        else:
+            place = server or Server(AccessSettings().ads_address, None)
+        step, after = command()
+        _change(osm_namespace, kubeconfig, context, step, Question(place, further, mesh_name))
+        click.echo(after)
+
+    options = (
+        namespace_option,
+        setting_options("kubeconfig", "context", "mesh_name"),
+        server_option(default=None),
+        further_option,
+    )
+    decorated: Any = with_holdings
+    for add in reversed(options):
+        decorated = add(decorated)
+    return cast("F", decorated)
+
+
 @rotate.command()
 @namespace_option
 @setting_options("kubeconfig", "context")
@@ -61,85 +127,57 @@ def trust(*, osm_namespace: str, kubeconfig: Path | None, context: str) -> None:
     from towpath.ca import rotation
     from towpath.ca.mesh_authority import LIFETIME, NAME
 
-    def step(entries: Entries, _: Trust) -> Entries:
+    def step(entries: Entries, _pods: Trust, _sidecars: Sequence[Holding]) -> Entries:
         return rotation.trust(entries, NAME, lifetime=LIFETIME, clock=utc_now)
 
-    _change(osm_namespace, kubeconfig, context, step)
+    _change(osm_namespace, _kubeconfig_of(kubeconfig), context, step)
     click.echo(AFTER_TRUST)
 
 
 @rotate.command()
-@namespace_option
-@setting_options("kubeconfig", "context", "mesh_name")
-@server_option()
-@further_option
-def sign(
-    *,
-    osm_namespace: str,
-    kubeconfig: Path | None,
-    context: str,
-    mesh_name: str,
-    server: Server,
-    further: tuple[str, ...],
-) -> None:
+@asking_options
+def sign() -> tuple[Step, str]:
     """Let the new root sign, once every sidecar trusts it."""
     from towpath.ca import rotation
 
-    def step(entries: Entries, pods: Trust) -> Entries:
+    def step(entries: Entries, pods: Trust, sidecars: Sequence[Holding]) -> Entries:
         root = rotation.next_root(entries, clock=utc_now)
         _every_pod(pods, root)
-        text = "do not trust the new root yet"
-        _all_replicas(server, further, lambda one: _trusts(one, root), text)
+        late = [one for one in sidecars if not _trusts(one, root)]
+        _no_sidecar(late, "do not trust the new root yet")
         return rotation.sign(entries, clock=utc_now)
 
-    servers = 1 + len(further)
-    _change(osm_namespace, kubeconfig, context, step, servers=servers, mesh_name=mesh_name)
-    click.echo(AFTER_SIGN)
+    return step, AFTER_SIGN
 
 
 @rotate.command()
-@namespace_option
-@setting_options("kubeconfig", "context", "mesh_name")
-@server_option()
-@further_option
-def drop(
-    *,
-    osm_namespace: str,
-    kubeconfig: Path | None,
-    context: str,
-    mesh_name: str,
-    server: Server,
-    further: tuple[str, ...],
-) -> None:
+@asking_options
+def drop() -> tuple[Step, str]:
     """Trust the old root no longer, once every sidecar shows a certificate of the new one."""
     from towpath.ca import rotation
     from towpath.ca.mesh_authority import NAME
     from towpath.ca.secret import read_authority
 
-    def step(entries: Entries, pods: Trust) -> Entries:
+    def step(entries: Entries, pods: Trust, sidecars: Sequence[Holding]) -> Entries:
         dropped = rotation.drop(entries, NAME, clock=utc_now)
         root = read_authority(dropped, clock=utc_now).certificate
         _every_pod(pods, root)
-        text = "do not show a certificate of the new root yet"
-        _all_replicas(server, further, lambda one: _shows(one, root), text)
+        late = [one for one in sidecars if not _shows(one, root)]
+        _no_sidecar(late, "do not show a certificate of the new root yet")
         return dropped
 
-    servers = 1 + len(further)
-    _change(osm_namespace, kubeconfig, context, step, servers=servers, mesh_name=mesh_name)
-    click.echo(AFTER_DROP)
+    return step, AFTER_DROP
 
 
 def _change(
     namespace: str,
     kubeconfig: Path | None,
     context: str,
-    step: Callable[[Entries, Trust], Entries],
-    *,
-    servers: int = 0,
-    mesh_name: str = "",
+    step: Step,
+    question: Question | None = None,
 ) -> None:
-    """Take a step with the Secret, by what pods of the mesh trust; *servers* is how many it asks
-    for their sidecars.
+    """Take a step with the Secret, by what pods of the mesh trust and sidecars hold, if there is a
+    *question* about these.
     """
     from towpath.ca.mesh_authority import NoAuthority, change_secret
     from towpath.ca.rotation import TooEarly
@@ -147,14 +185,19 @@ def _change(
     from towpath.status.reports import replicas
 
     async def act(api: KubeApi) -> None:
-        running = await replicas(api, namespace, now=utc_now()) if servers else 0
-        if running > servers:
-            raise TooEarly(
-                f"{running} replicas serve sidecars, and {servers} would be asked: give the "
-                "addresses of the others by --further, or scale to one"
-            )
-        pods = await pods_trust(api, mesh_name) if servers else {}
-        await change_secret(api, namespace, lambda entries: step(entries, pods))
+        pods: Trust = {}
+        sidecars: list[Holding] = []
+        if question is not None:
+            by_replica = _holdings(question)
+            running = await replicas(api, namespace, now=utc_now())
+            if running > len(by_replica):
+                raise TooEarly(
+                    f"{running} replicas serve sidecars, and {len(by_replica)} would be asked: "
+                    "give the addresses of the others by --further, or scale to one"
+                )
+            sidecars = [one for each in by_replica for one in each]
+            pods = await pods_trust(api, question.mesh_name)
+        await change_secret(api, namespace, lambda entries: step(entries, pods, sidecars))
 
     try:
         on_cluster(kubeconfig, context, act)
@@ -162,16 +205,30 @@ def _change(
         raise click.ClickException(str(error)) from error
 
 
-def _all_replicas(
-    server: Server, further: tuple[str, ...], done: Callable[[Holding], bool], text: str
-) -> None:
-    """TooEarly unless what every sidecar of these servers holds is *done*."""
+def _holdings(question: Question) -> list[list[Holding]]:
+    """What the sidecars of each replica hold; TooEarly if one has not answered."""
     from towpath.ca.rotation import TooEarly
 
-    servers = (server, *(Server(address, server.tls) for address in further))
-    late = [one.node_id for each in servers for one in holdings(each) if not done(one)]
+    places: list[Place] = [question.place]
+    if isinstance(question.place, Server):
+        tls = question.place.tls
+        places += [Server(address, tls) for address in question.further]
+    by_replica: list[list[Holding]] = []
+    for place in places:
+        with replicas_of(place) as replicas:
+            answers = replicas.each(holdings)
+        for name, fault in answers.faults.items():
+            raise TooEarly(f"{name}: no answer, so what its sidecars hold is not known: {fault}")
+        by_replica += answers.messages.values()
+    return by_replica
+
+
+def _no_sidecar(late: Sequence[Holding], text: str) -> None:
+    """TooEarly if there are any."""
+    from towpath.ca.rotation import TooEarly
+
     if late:
-        some = ", ".join(sorted(set(late))[:5])
+        some = ", ".join(sorted({one.node_id for one in late})[:5])
         raise TooEarly(f"{len(late)} sidecars {text}, such as {some}: wait, and try again")
 
 

@@ -1,11 +1,10 @@
-"""Talking to a running server's Inspector: the options, the connection, the errors."""
+"""Talking to a running server: the options, the connection, the errors."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -15,7 +14,6 @@ import grpc
 
 from towpath.cli.options import refuse_beside
 from towpath.settings import AccessSettings
-from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 from towpath_client import TlsFiles
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -102,27 +100,6 @@ class NoAnswer(click.ClickException):
     """The error of a command whose exit code 1 is an answer."""
 
     exit_code = 2
-
-
-@contextlib.contextmanager
-def inspector(
-    server: Server, *, failure: type[click.ClickException] = click.ClickException
-) -> Iterator[pb_grpc.InspectorStub]:
-    """The Inspector of that server; what it refuses becomes the command's error, a *failure*."""
-    with server_channel(server, failure=failure) as channel:
-        yield pb_grpc.InspectorStub(channel)
-
-
-@contextlib.contextmanager
-def server_channel(
-    server: Server, *, failure: type[click.ClickException] = click.ClickException
-) -> Iterator[grpc.Channel]:
-    """A connection to that server, for any service; errors as with `inspector`."""
-    try:
-        with channel_to(server) as channel:
-            yield channel
-    except grpc.RpcError as error:
-        raise failure(f"{server.address}: {in_words(server, error)}") from error
 
 
 def in_words(server: Server, error: grpc.RpcError) -> str:

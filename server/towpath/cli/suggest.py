@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
-from pathlib import Path
 
 import click
 
 from towpath.answers.proposal import Proposals, propose
 from towpath.answers.proposal_yaml import manifests as as_yaml
 from towpath.app import Offline
-from towpath.cli.access_log import log_options, read_reports
-from towpath.cli.folder import MESH, ONE_ANSWERS, offline
-from towpath.cli.judged import POLICIES_OFF, Audit, audited
-from towpath.cli.options import refuse_beside
-from towpath.cli.server import Server, server_option
-from towpath.cli.settings import SettingsCommand, setting_options
+from towpath.cli.access_log import Reading
+from towpath.cli.judged import POLICIES_OFF, Audit, audited, judged_options, verdict_code
+from towpath.cli.live import LiveReading
+from towpath.cli.place import Place
+from towpath.cli.settings import SettingsCommand
 from towpath.model.names import Account
 from towpath.model.text import printable
 from towpath.observe.flow import Flow, Verdict
@@ -26,9 +23,7 @@ SHOWN = 20
 
 
 @click.command(cls=SettingsCommand)
-@setting_options(*MESH)
-@server_option(default=None, beside=False)
-@log_options
+@judged_options
 @click.option("--paths", is_flag=True, help="Allow the paths that were requested, and no others.")
 @click.option("--denied", is_flag=True, help="Also allow what was refused.")
 @click.option(
@@ -38,31 +33,19 @@ SHOWN = 20
 )
 def suggest(
     *,
-    manifests: Path | None,
-    server: Server | None,
-    access_log: str | None,
-    account: Account | None,
+    judge: Offline | Place,
+    reading: Reading | LiveReading,
     source: Account | None,
-    since: datetime | None,
-    paths: bool,
     denied: bool,
     wildcards: bool,
-    **mesh: str,
 ) -> None:
     """Write the smallest policies that would allow what `towpath audit` lists.
 
     Egresses and HTTPRouteGroups, grouped, as YAML on standard output; where one allows more than
     was reported, a comment says so. Each flow has been judged by them before they are printed.
     Exit code 0: with them all of it would leave; 1: something would still be refused, or cannot be
-    judged; 2: bad usage, or no answer.
+    judged; 2: bad usage, or no answer, or not of all replicas.
     """
-    if server is not None:
-        refuse_beside("--server", *MESH, reason=ONE_ANSWERS)
-    judge = server or offline(manifests, or_else=", or --server", **mesh)
-    folder = judge if isinstance(judge, Offline) else None
-    reading = read_reports(
-        access_log, server, folder, account=account, source=source, since=since, paths=paths
-    )
     flows = ((_let_out(flow) if denied else flow, tally) for flow, tally in reading.flows)
     audit = audited(flows, judge, source=source)
     needs = [(flow, tally.counts) for flow, tally, one in audit.refused if one.refused]
@@ -70,8 +53,8 @@ def suggest(
     click.echo(as_yaml(proposals.proposals), nl=False)
     for line in (*reading.remarks(), *_remarks(audit, proposals)):
         click.echo(printable(line), err=True)
-    certain = not (proposals.left or audit.unclear or audit.unknown) and reading.certain
-    raise SystemExit(0 if certain else 1)
+    certain = not (proposals.left or audit.unclear or audit.unknown)
+    raise SystemExit(verdict_code(reading, certain=certain))
 
 
 def _let_out(flow: Flow) -> Flow:
