@@ -80,8 +80,9 @@ class Cluster:
 
     def start(self) -> float:
         """Start the API server, from the main thread; returns the seconds until it was ready."""
+        command = self._server_command()  # builds it, the first time
         begun = time.monotonic()
-        self._server = self._start("apiserver", self._server_command())
+        self._server = self._start("apiserver", command)
         while not self._ready():
             if self._server.poll() is not None or time.monotonic() - begun > STARTS_WITHIN_S:
                 raise RuntimeError(f"kube-apiserver is not ready\n{self._tail('apiserver')}")
