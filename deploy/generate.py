@@ -15,14 +15,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import yaml
 
 from towpath import __version__
 from towpath.install.installed import values_of
+from towpath.install.keys import KEYS, Key
 from towpath.install.manifests import NAMESPACE, as_yaml, manifests
 from towpath.install.ownership import NAME
 from towpath.install.packaged import Document, documents
-from towpath.install.values import KEYS, Key, Values
+from towpath.install.values import Values
 from towpath.kubeapi.names import cluster_wide_name
 from towpath.kubeapi.preset import KEY, PRESET
 
@@ -130,8 +132,14 @@ def _placeholders() -> Values:
     for name, key in KEYS.items():
         if key.in_preset:
             preset[key.sets] = _placeholder(name)
+        elif key.sets == "replicas":
+            fields[key.sets] = REPLICAS
+        elif key.structure is None:
+            fields[key.sets] = _placeholder(name)
+        elif msgspec.json.schema(key.structure).get("type") == "array":
+            fields[key.sets] = [_placeholder(name)]
         else:
-            fields[key.sets] = REPLICAS if key.sets == "replicas" else _placeholder(name)
+            fields[key.sets] = {_placeholder(name): _placeholder(name)}
     return Values(**fields, preset=preset)
 
 
@@ -139,6 +147,9 @@ def _template(objects: list[Document]) -> str:
     """The objects as YAML with Helm's expressions; a placeholder is a whole scalar, or in JSON."""
     text = as_yaml(objects)
     assert "{{" not in text, "Helm would take it for an expression"
+    for name, key in KEYS.items():
+        if key.structure is not None and not key.in_preset:
+            text = _structure(text, name)
     namespace = _placeholder(NAMESPACE_KEY)
     image = f"{_placeholder('osm.image.registry')}/{NAME}:{_placeholder(BY_DEFAULT_THE_VERSION)}"
     expressions = {
@@ -157,6 +168,19 @@ def _template(objects: list[Document]) -> str:
     return text
 
 
+def _structure(text: str, name: str) -> str:
+    """The text with the value that has a structure; where it is empty, its field is left out. In a
+    map that has other fields it stands among them.
+    """
+    value, mark = f".Values.{name}", re.escape(_placeholder(name))
+    field = re.compile(rf"^( *)(\w+):\n +(?:- )?{mark}(?:: {mark})?\n", re.MULTILINE)
+    beside = re.compile(rf"^( *){mark}: {mark}\n", re.MULTILINE)
+    whole = r"\1{{- with %s }}\n\1\2: {{ toJson . }}\n\1{{- end }}\n" % value  # noqa: UP031
+    among = r"\1{{- with %s }}\n\1{{- toYaml . | nindent %d }}\n\1{{- end }}\n"
+    text = field.sub(whole, text)
+    return beside.sub(lambda line: line.expand(among % (value, len(line[1]))), text)
+
+
 def _defaults() -> Mapping[str, Any]:
     """What each key has in deploy/base, as far as it is said there."""
     base = {_identity(one): one for one in documents("base")}
@@ -169,7 +193,8 @@ def _default(name: str, key: Key, preset: Any, fixed: Values) -> Any:
     if name in (NAMESPACE_KEY, BY_DEFAULT_THE_VERSION):
         return ""
     if not key.in_preset:
-        return getattr(fixed, key.sets)
+        value = getattr(fixed, key.sets)
+        return list(value) if isinstance(value, tuple) else value
     value = preset
     for part in key.sets.split("."):
         value = value[part]
@@ -199,23 +224,37 @@ def _values() -> str:
 
 
 def _schema() -> dict[str, Any]:
-    """What Helm holds values against: a key that does not exist is refused, as `--set` does."""
+    """What Helm holds values against: a key that does not exist is refused, as `--set` does, with
+    those that do, and so is a section that is taken away.
+    """
     schema = _section()
     # Helm hands these to each chart that is part of another.
     schema["properties"]["global"] = {"type": "object"}
+    structures = [key.structure for key in KEYS.values() if key.structure is not None]
+    schemas, definitions = msgspec.json.schema_components(structures, ref_template="#/$defs/{name}")
+    of_structures = dict(zip(map(id, structures), schemas, strict=True))
     defaults = _defaults()
+    sections: dict[tuple[str, ...], dict[str, Any]] = {(): schema}
     for name, key in KEYS.items():
         *parents, last = name.split(".")
         section = schema
-        for parent in parents:
+        for depth, parent in enumerate(parents, 1):
             section = section["properties"].setdefault(parent, _section())
+            sections[tuple(parents[:depth])] = section
         empty = {"minLength": 0} if defaults[name] == "" else {}
-        section["properties"][last] = {**key.schema, **empty, "description": key.text}
-    return {"$schema": "http://json-schema.org/draft-07/schema#", **schema}
+        own = key.schema if key.structure is None else of_structures[id(key.structure)]
+        not_these = {"properties": dict.fromkeys(key.reserved, False)} if key.reserved else {}
+        section["properties"][last] = {**own, **empty, **not_these, "description": key.text}
+    for section in sections.values():
+        names = sorted(section["properties"])
+        section["propertyNames"] = {"enum": names}
+        section["required"] = [name for name in names if name != "global"]
+    draft = "http://json-schema.org/draft-07/schema#"
+    return {"$schema": draft, **schema, "$defs": dict(sorted(definitions.items()))}
 
 
 def _section() -> dict[str, Any]:
-    return {"type": "object", "additionalProperties": False, "properties": {}}
+    return {"type": "object", "properties": {}}
 
 
 def write(folder: Path) -> None:

@@ -28,6 +28,7 @@ pytestmark = pytest.mark.kube
 INTO = ("-n", "osm-system")
 CONFIG = ("meshconfig", "osm-mesh-config", *INTO)
 WEBHOOK = ("mutatingwebhookconfiguration", "towpath")
+REQUIRED = "osm.osmController.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution"
 BUNDLE = "Zm9v"
 POLICY: dict[str, Any] = {
     "apiVersion": "policy.openservicemesh.io/v1alpha1",
@@ -58,6 +59,21 @@ def buildable() -> None:
         ("osm.meshName=blue", "osm.osmNamespace=towpath-system"),
         ("osm.image.registry=here:5000/there/", "osm.image.tag=9.9", "osm.image.pullPolicy=Always"),
         ("osm.osmController.replicaCount=7", "osm.controllerLogLevel=warning"),
+        (
+            "osm.osmController.tolerations[0].key=infra",
+            "osm.osmController.tolerations[0].tolerationSeconds=60",
+            f"{REQUIRED}.nodeSelectorTerms[0].matchExpressions[0].key=disk",
+            r"osm.osmController.nodeSelector.kubernetes\.io/os=linux",
+            "osm.osmController.podLabels.team=mesh,osm.imagePullSecrets[0].name=registry",
+            "osm.osmController.resource.limits.cpu=1500m,osm.osmController.resource.requests.cpu=null",
+        ),
+        (
+            "osm.outboundPortExclusionList={25,5432},osm.inboundPortExclusionList[0]=9090",
+            "osm.outboundIPRangeExclusionList={10.0.0.0/8},osm.localProxyMode=PodIP",
+            "osm.outboundIPRangeInclusionList={172.16.0.0/12,192.168.0.0/16}",
+            "osm.networkInterfaceExclusionList={eth1},osm.enablePrivilegedInitContainer=true",
+            "osm.sidecarImage=here/envoy:v1.40.1",
+        ),
     ],
     ids=" ".join,
 )
@@ -85,7 +101,13 @@ def by_title(documents: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("pair", "words"),
     [
-        ("osm.enableEgres=true", "'enableEgres' not allowed"),
+        ("osm.enableEgres=true", "invalid propertyName 'enableEgres'"),
+        ("osm=null", "missing property 'osm'"),
+        ("osm.image=null", "missing property 'image'"),
+        ("osm.osmController.tolerations[0].effect=Never", "value must be one of 'NoExecute', 'N"),
+        ("osm.osmController.resource.limits.gpu=1", "'gpu' not allowed"),
+        (r"osm.osmController.podLabels.app\.kubernetes\.io/name=x", "app.kubernetes.io~1name"),
+        ("osm.outboundPortExclusionList={70000}", "maximum: got 70,000, want 65,535"),
         ("osm.enableEgress=maybe", "/osm/enableEgress': got string, want boolean"),
         ("osm.osmController.replicaCount=0", "/osm/osmController/replicaCount': minimum: got 0"),
         ("osm.sidecarLogLevel=loud", "value must be one of 'trace', 'debug'"),

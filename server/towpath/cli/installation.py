@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from towpath.cli.options import refuse_beside
-from towpath.install.values import KEYS, ValueRefused, Values, parse
+from towpath.install.keys import KEYS
+from towpath.install.values import ValueRefused, Values, parse
 
 if TYPE_CHECKING:
     from towpath.install.survey import Entry

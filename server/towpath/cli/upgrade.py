@@ -19,8 +19,9 @@ from towpath.cli.installation import (
     surveyed,
     wait_for_rollout,
 )
+from towpath.install.keys import KEYS
 from towpath.install.manifests import as_yaml, manifests
-from towpath.install.values import KEYS, Values
+from towpath.install.values import Values
 from towpath.kubeapi.preset import PRESET
 
 if TYPE_CHECKING:

@@ -69,7 +69,8 @@ def _installation(record: Any) -> Installation:
 
 def values_of(record: Any) -> Values:
     """With which values a Deployment was made; those of the MeshConfig are not in it."""
-    pod = record["spec"]["template"]["spec"]
+    template = record["spec"]["template"]
+    pod, labels = template["spec"], template["metadata"].get("labels") or {}
     (container,) = [one for one in pod["containers"] if one["name"] == NAME]
     variables = {one["name"]: one.get("value", "") for one in container.get("env", ())}
     repository, _, tag = container["image"].rpartition(":")
@@ -79,7 +80,13 @@ def values_of(record: Any) -> Values:
         image_registry=repository.rpartition("/")[0],
         image_tag=tag,
         pull_policy=container.get("imagePullPolicy", ""),
+        pull_secrets=pod.get("imagePullSecrets") or (),
         replicas=record["spec"].get("replicas"),
+        resource=container.get("resources") or {},
+        pod_labels={name: text for name, text in labels.items() if name != LABEL},
+        node_selector=pod.get("nodeSelector") or {},
+        tolerations=pod.get("tolerations") or (),
+        affinity=pod.get("affinity") or {},
         log_level=variables.get("TOWPATH_LOG_LEVEL", ""),
     )
 

@@ -96,7 +96,9 @@ def _webhooks(webhooks: list[Document], values: Values) -> None:
 def _deployment(spec: Document, values: Values) -> None:
     if values.replicas is not None:
         spec["replicas"] = values.replicas
+    spec["template"]["metadata"]["labels"].update(values.pod_labels)
     pod = spec["template"]["spec"]
+    _placement(pod, values)
     for container in (*pod["containers"], *pod.get("initContainers", ())):
         registry = f"{values.image_registry.rstrip('/')}/" if values.image_registry else ""
         container["image"] = f"{registry}{NAME}:{values.image_tag or __version__}"
@@ -109,6 +111,19 @@ def _deployment(spec: Document, values: Values) -> None:
                 variable["value"] = container["image"]
             elif variable["name"] == "TOWPATH_LOG_LEVEL" and values.log_level:
                 variable["value"] = values.log_level
+
+
+def _placement(pod: Document, values: Values) -> None:
+    """Where the pods run, with how much, and by which Secrets their image is pulled."""
+    for container in pod["containers"]:
+        container["resources"] = dict(values.resource)
+    fields = {
+        "imagePullSecrets": list(values.pull_secrets),
+        "nodeSelector": dict(values.node_selector),
+        "tolerations": list(values.tolerations),
+        "affinity": dict(values.affinity),
+    }
+    pod.update({name: value for name, value in fields.items() if value})
 
 
 def _preset(text: str, values: Values) -> str:

@@ -1,19 +1,21 @@
-"""What `--set KEY=VALUE` can say, by the names that Open Service Mesh's chart has for it."""
+"""What `--set KEY=VALUE` has said: the values of one installation."""
 
 from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from towpath.settings import MeshSettings, all_settings
+import msgspec
 
-LOG_LEVELS = all_settings()["log_level"].choices
-SIDECAR_LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
-PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+from towpath.install.keys import ELSEWHERE, KEYS, Key
+from towpath.install.pairs import Pair, PairError, Step, pairs_of, put
+from towpath.settings import MeshSettings
+
 _MESH = MeshSettings()
+_RESOURCE = {"requests": {"cpu": "250m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}}
 
 
 class ValueRefused(Exception):
@@ -22,7 +24,7 @@ class ValueRefused(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Values:
-    """What may differ between installations; None and "" leave a manifest as it is.
+    """What may differ between installations; None and what is empty leave a manifest as it is.
 
     `preset` holds fields of the new MeshConfig's spec by their dotted path.
     """
@@ -32,101 +34,15 @@ class Values:
     image_registry: str = ""
     image_tag: str = ""
     pull_policy: str = ""
+    pull_secrets: Sequence[Any] = ()
     replicas: int | None = None
+    resource: Mapping[str, Any] = field(default_factory=lambda: dict(_RESOURCE))
+    pod_labels: Mapping[str, str] = field(default_factory=dict)
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    tolerations: Sequence[Any] = ()
+    affinity: Mapping[str, Any] = field(default_factory=dict)
     log_level: str = ""
     preset: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One key: what it sets (a field of Values, or with a dot of the MeshConfig's spec).
-
-    `schema` is what is allowed, in the JSON schema of the chart's values.
-    """
-
-    sets: str
-    read: Callable[[str], Any]
-    schema: Mapping[str, Any]
-    allowed: str
-    text: str
-
-    @property
-    def in_preset(self) -> bool:
-        return "." in self.sets
-
-
-def _boolean(text: str) -> bool:
-    return {"true": True, "false": False}[text.lower()]
-
-
-def _replicas(text: str) -> int:
-    count = int(text)
-    if not 1 <= count <= 100:
-        raise ValueError(text)
-    return count
-
-
-def _one_of(allowed: tuple[str, ...]) -> Callable[[str], str]:
-    def read(text: str) -> str:
-        if text not in allowed:
-            raise ValueError(text)
-        return text
-
-    return read
-
-
-def _text(text: str) -> str:
-    if not text:
-        raise ValueError(text)
-    return text
-
-
-def _choice(sets: str, allowed: tuple[str, ...], text: str) -> Key:
-    schema = {"enum": list(allowed)}
-    return Key(sets, _one_of(allowed), schema, f"one of {', '.join(allowed)}", text)
-
-
-def _switch(sets: str, text: str) -> Key:
-    return Key(sets, _boolean, {"type": "boolean"}, "true or false", text)
-
-
-def _name(sets: str, allowed: str, text: str) -> Key:
-    return Key(sets, _text, {"type": "string", "minLength": 1}, allowed, text)
-
-
-KEYS: Mapping[str, Key] = {
-    "osm.enableEgress": _switch(
-        "traffic.enableEgress", "Everything that no policy governs may leave the mesh."
-    ),
-    "osm.enablePermissiveTrafficPolicy": _switch(
-        "traffic.enablePermissiveTrafficPolicyMode",
-        "Every service of the mesh may be reached from everywhere in it.",
-    ),
-    "osm.featureFlags.enableEgressPolicy": _switch(
-        "featureFlags.enableEgressPolicy", "Egress policies have effect."
-    ),
-    "osm.featureFlags.enableIngressBackendPolicy": _switch(
-        "featureFlags.enableIngressBackendPolicy", "IngressBackend policies have effect."
-    ),
-    "osm.featureFlags.enableRetryPolicy": _switch(
-        "featureFlags.enableRetryPolicy", "Retry policies have effect."
-    ),
-    "osm.sidecarLogLevel": _choice(
-        "sidecar.logLevel", SIDECAR_LOG_LEVELS, "How much sidecars log."
-    ),
-    "osm.meshName": _name("mesh_name", "a name", "As --mesh-name."),
-    "osm.osmNamespace": _name("osm_namespace", "a name", "As --osm-namespace."),
-    "osm.image.registry": _name(
-        "image_registry", "HOST or HOST/PATH", "Where the image is pulled from."
-    ),
-    "osm.image.tag": _name("image_tag", "a tag", "Which image; by default this version's."),
-    "osm.image.pullPolicy": _choice("pull_policy", PULL_POLICIES, "When the image is pulled."),
-    "osm.osmController.replicaCount": Key(
-        *("replicas", _replicas, {"type": "integer", "minimum": 1, "maximum": 100}, "1 to 100"),
-        "How many replicas of the control plane run.",
-    ),
-    "osm.controllerLogLevel": _choice("log_level", LOG_LEVELS, "How much the control plane logs."),
-}
 
 
 def parse(pairs: Iterable[str], start: Values) -> Values:
@@ -136,19 +52,69 @@ def parse(pairs: Iterable[str], start: Values) -> Values:
     """
     changed: dict[str, Any] = {}
     preset = dict(start.preset)
-    for pair in (one for text in pairs for one in text.split(",")):
-        name, equals, text = pair.strip().partition("=")
-        if not (name and equals):
-            raise ValueRefused(f"{pair!r} is not KEY=VALUE")
-        key = KEYS.get(name)
-        if key is None:
-            raise ValueRefused(f"{name} is not a key{_nearest(name)}")
-        try:
-            value = key.read(text.strip())
-        except (KeyError, ValueError) as error:
-            raise ValueRefused(f"{name} is {text!r}: allowed is {key.allowed}") from error
-        (preset if key.in_preset else changed)[key.sets] = value
+    structured: dict[str, Any] = {}
+    for pair in (one for text in pairs for one in _pairs(text)):
+        name, rest = _key(pair.path)
+        key = KEYS[name]
+        if key.structure is None:
+            (preset if key.in_preset else changed)[key.sets] = _read(name, key, pair.value)
+            continue
+        present = preset.get(key.sets) if key.in_preset else getattr(start, key.sets)
+        structured[name] = _put(name, structured.get(name, present), rest, pair.value)
+    # Only the whole of it can be right: a part may need another one.
+    for name, value in structured.items():
+        key = KEYS[name]
+        (preset if key.in_preset else changed)[key.sets] = _checked(name, key, value)
     return dataclasses.replace(start, **changed, preset=preset)
+
+
+def _pairs(text: str) -> Iterable[Pair]:
+    try:
+        yield from pairs_of(text)
+    except PairError as error:
+        raise ValueRefused(str(error)) from error
+
+
+def _key(path: tuple[Step, ...]) -> tuple[str, tuple[Step, ...]]:
+    """The key that a path begins with, and what of the path is inside of its value."""
+    for length in range(len(path), 0, -1):
+        name = ".".join(map(str, path[:length]))
+        key = KEYS.get(name)
+        if key is not None and (length == len(path) or key.structure is not None):
+            return name, path[length:]
+    name = ".".join(map(str, path))
+    for length in range(len(path), 0, -1):
+        if reason := ELSEWHERE.get(".".join(map(str, path[:length]))):
+            raise ValueRefused(f"{name} is not a key: {reason}")
+    raise ValueRefused(f"{name} is not a key{_nearest(name)}")
+
+
+def _read(name: str, key: Key, value: str | list[str]) -> Any:
+    try:
+        return key.read(str(value))
+    except (KeyError, ValueError) as error:
+        raise ValueRefused(f"{name} is {value!r}: allowed is {key.allowed}") from error
+
+
+def _put(name: str, present: Any, rest: tuple[Step, ...], value: str | list[str]) -> Any:
+    try:
+        return put(present, rest, value)
+    except PairError as error:
+        raise ValueRefused(f"{name}: {error}") from error
+
+
+def _checked(name: str, key: Key, value: Any) -> Any:
+    """The value as its type has it."""
+    allowed = f"allowed is {key.allowed}"
+    try:
+        # What is typed is text; in the type's place it may be a number.
+        checked = msgspec.convert(value, key.structure, strict=False)
+    except msgspec.ValidationError as error:
+        reason = str(error).replace("`$", f"`{name}")
+        raise ValueRefused(f"{name} is {value!r}: {allowed} ({reason})") from error
+    if own := [one for one in key.reserved if one in value]:
+        raise ValueRefused(f"{name} has {own[0]}: {allowed}")
+    return msgspec.to_builtins(checked)
 
 
 def _nearest(name: str) -> str:

@@ -15,7 +15,7 @@ import yaml
 
 from support.deploy import CRDS, DEPLOY
 from towpath import __version__
-from towpath.install.values import KEYS
+from towpath.install.keys import KEYS
 
 CHART = DEPLOY / "chart"
 
@@ -48,18 +48,21 @@ def test_the_chart_has_the_version_of_the_program() -> None:
 
 
 def test_each_key_of_set_has_a_default_and_a_schema() -> None:
-    def leaves(value: Any, *, of_schema: bool = False) -> set[str]:
-        inner = value.get("properties") if of_schema else value
-        if not isinstance(inner, dict):
-            return {""}
-        return {
-            f"{name}.{leaf}".rstrip(".")
-            for name, part in inner.items()
-            for leaf in leaves(part, of_schema=of_schema)
-        }
-
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     schema = json.loads((CHART / "values.schema.json").read_text())
 
-    assert set(KEYS) == leaves(values)
-    assert {*KEYS, "global"} == leaves(schema, of_schema=True)
+    for name in KEYS:
+        default, allowed = values, schema
+        for part in name.split("."):
+            assert part in allowed["propertyNames"]["enum"], name
+            assert part in allowed["required"], name
+            default, allowed = default[part], allowed["properties"][part]
+    sections = {name.rpartition(".")[0] for name in KEYS}
+    present = {f"{section}.{name}" for section in sections for name in _section(values, section)}
+    assert set(KEYS) == present - sections
+
+
+def _section(values: Any, path: str) -> Any:
+    for part in path.split("."):
+        values = values[part]
+    return values

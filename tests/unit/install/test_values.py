@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from support.deploy import kustomize
+from support.deploy import DEPLOY, kustomize
+from towpath.install.installed import values_of
+from towpath.install.keys import ELSEWHERE, KEYS
 from towpath.install.manifests import manifests
-from towpath.install.values import KEYS, ValueRefused, Values, parse
+from towpath.install.values import ValueRefused, Values, parse
 from towpath.kubeapi.preset import KEY
 
 
@@ -48,18 +50,92 @@ def test_a_switch_is_set_in_the_preset_alone(pair: str, path: tuple[str, str]) -
     assert before == after
 
 
+STRUCTURES = {
+    "osm.imagePullSecrets": "[0].name=registry",
+    "osm.inboundPortExclusionList": "={9090}",
+    "osm.networkInterfaceExclusionList": "={eth1,net1}",
+    "osm.osmController.affinity": ".podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution"
+    "[0].weight=50,osm.osmController.affinity.podAntiAffinity."
+    "preferredDuringSchedulingIgnoredDuringExecution[0].podAffinityTerm.topologyKey=zone",
+    "osm.osmController.nodeSelector": r".kubernetes\.io/os=linux",
+    "osm.osmController.podLabels": ".team=mesh",
+    "osm.osmController.resource": ".limits.cpu=2",
+    "osm.osmController.tolerations": "[0].key=infra",
+    "osm.outboundIPRangeExclusionList": "={10.0.0.0/8,192.168.0.0/16}",
+    "osm.outboundIPRangeInclusionList": "[0]=172.16.0.0/12",
+    "osm.outboundPortExclusionList": "={25,5432}",
+}
+
+
 def test_every_key_has_an_effect_on_the_manifests() -> None:
     values = {"true or false": "true", "a name": "other", "a tag": "9.9", "1 to 100": "7"}
     plain = manifests(Values())
     unchanged = []
     for name, key in KEYS.items():
-        text = values.get(key.allowed, key.allowed.removeprefix("one of ").split(", ")[0])
-        opposite = {"true": "false", "false": "true"}.get(text, text)
+        if key.structure is not None:
+            if manifests(parse([name + STRUCTURES[name]], Values())) == plain:
+                unchanged.append(name)
+            continue
+        choices = key.allowed.removeprefix("one of ").split(", ")
+        text = values.get(key.allowed, choices[0])
+        opposite = {"true": "false", "false": "true"}.get(text, choices[-1])
         # Each of them is read from YAML: the second only if the first changes nothing.
-        if all(manifests(parse([f"{name}={one}"], Values())) == plain for one in {text, opposite}):
+        if all(manifests(parse([f"{name}={one}"], Values())) == plain for one in (text, opposite)):
             unchanged.append(name)
 
     assert unchanged == []
+
+
+def test_what_has_a_structure_is_said_as_to_helm() -> None:
+    first = "osm.osmController.tolerations[0].key=infra,osm.osmController.tolerations[0].effect="
+    pairs = [
+        f"{first}NoExecute",
+        "osm.osmController.tolerations[0].tolerationSeconds=60",
+        "osm.osmController.tolerations[1].operator=Exists",
+        "osm.osmController.resource.limits.cpu=2,osm.osmController.resource.requests.cpu=null",
+        r"osm.osmController.nodeSelector.kubernetes\.io/os=linux",
+        "osm.osmController.podLabels.team=mesh, osm.imagePullSecrets[0].name=registry",
+        "osm.outboundPortExclusionList={25, 5432},osm.enableEgress=true",
+    ]
+    documents = manifests(parse(pairs, Values()))
+    template = of_kind(documents, "Deployment")["spec"]["template"]
+    pod, preset = template["spec"], json.loads(of_kind(documents, "ConfigMap")["data"][KEY])
+
+    taint = {"key": "infra", "effect": "NoExecute", "tolerationSeconds": 60}
+    assert [taint, {"operator": "Exists"}] == pod["tolerations"]
+    limits = {"memory": "1Gi", "cpu": "2"}
+    expected = {"requests": {"memory": "256Mi"}, "limits": limits}
+    assert expected == pod["containers"][0]["resources"]
+    assert {"kubernetes.io/os": "linux"} == pod["nodeSelector"]
+    assert [{"name": "registry"}] == pod["imagePullSecrets"]
+    assert {"app.kubernetes.io/name": "towpath", "team": "mesh"} == template["metadata"]["labels"]
+    assert ([25, 5432], True) == (
+        preset["traffic"]["outboundPortExclusionList"],
+        preset["traffic"]["enableEgress"],
+    )
+
+
+def test_an_upgrade_begins_with_what_the_deployment_has() -> None:
+    names = (name for name, key in KEYS.items() if key.structure and not key.in_preset)
+    values = parse([name + STRUCTURES[name] for name in names], Values())
+    deployment = of_kind(manifests(values), "Deployment")
+
+    assert deployment == of_kind(manifests(values_of(deployment)), "Deployment")
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_key_that_open_service_mesh_has_is_refused_with_a_reason(name: str) -> None:
+    with pytest.raises(ValueRefused) as refused:
+        parse([f"{name}.some[0].part=1"], Values())
+
+    assert f"{name}.some.0.part is not a key: {ELSEWHERE[name]}" == str(refused.value)
+
+
+def test_the_page_on_migration_names_each_of_these_keys() -> None:
+    page = (DEPLOY.parent / "docs" / "migrate-from-osm.md").read_text()
+    within = {name for name in ELSEWHERE if name.rpartition(".")[0] in ELSEWHERE}
+
+    assert [name for name in ELSEWHERE if f"`{name}`" not in page and name not in within] == []
 
 
 def test_several_pairs_may_stand_in_one() -> None:
@@ -94,6 +170,26 @@ def test_another_namespace_takes_everything_with_it() -> None:
         ("osm.sidecarLogLevel=loud", "allowed is one of trace, debug, "),
         ("osm.meshName=", "osm.meshName is '': allowed is a name"),
         ("osm.enableEgress", "'osm.enableEgress' is not KEY=VALUE"),
+        ("osm.enableEgress={true}", "osm.enableEgress is ['true']: allowed is true or false"),
+        ("osm.enableEgress.x=true", "osm.enableEgress.x is not a key"),
+        ("osm[=1", "'osm[=1' is not KEY=VALUE"),
+        (
+            "osm.osmController.tolerations[0].effect=Never",
+            "(Invalid enum value 'Never' - at `osm.osmController.tolerations[0].effect`)",
+        ),
+        ("osm.osmController.tolerations[1].key=a", "[1] leaves a gap: the list has 0 entries"),
+        ("osm.osmController.tolerations=a", "Expected `array`, got `str`"),
+        (
+            "osm.osmController.resource.limits.gpu=1",
+            "Object contains unknown field `gpu` - at `osm.osmController.resource.limits`",
+        ),
+        ("osm.osmController.resource.limits.cpu=much", "allowed is requests and limits of cpu"),
+        (
+            r"osm.osmController.podLabels.app\.kubernetes\.io/name=other",
+            "osm.osmController.podLabels has app.kubernetes.io/name: allowed is labels, but for",
+        ),
+        ("osm.outboundPortExclusionList={80,70000}", "allowed is ports, as {25,5432}"),
+        ("osm.outboundIPRangeExclusionList={fd00::/8}", "allowed is IPv4 ranges, as {10.0"),
     ],
 )
 def test_what_is_not_allowed_is_refused_with_what_is(pair: str, said: str) -> None:
