@@ -16,6 +16,9 @@ Difference = tuple[str, tuple[str, ...], tuple[str, ...]]
 which the same happens."""
 
 
+_Key = tuple[Vocabulary, str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class New:
     """A resource that takes the place of *before*; *narrows*: *before* let through all of it."""
@@ -43,7 +46,7 @@ class Intersections:
     def __init__(self, *, most: int = REMEMBERED, most_bytes: int = REMEMBERED_BYTES) -> None:
         self._most = most
         self._most_bytes = most_bytes
-        self._by_pair: OrderedDict[tuple[Vocabulary, str, str], Resource | None] = OrderedDict()
+        self._by_pair: OrderedDict[_Key, Resource | None] = OrderedDict()
         self._bytes = 0
         self._lock = Lock()
 
@@ -56,13 +59,25 @@ class Intersections:
                 return self._by_pair[key]
         resource = vocabulary.intersection(before, after)
         with self._lock:
-            if key not in self._by_pair:
-                self._by_pair[key] = resource
-                self._bytes += _size(resource)
+            self._remember(key, resource)
+            if resource is not None:
+                # A client that was given it is compared next with what it still waits for: that
+                # lets through all of it, as it was made so.
+                self._remember((vocabulary, resource.version, after.version), resource)
             while len(self._by_pair) > self._most or self._bytes > self._most_bytes:
                 _, gone = self._by_pair.popitem(last=False)
                 self._bytes -= _size(gone)
         return resource
+
+    def lacks(self, vocabulary: Vocabulary, before: Resource, after: Resource) -> bool:
+        """True if `of` would have to work that out."""
+        with self._lock:
+            return (vocabulary, before.version, after.version) not in self._by_pair
+
+    def _remember(self, key: _Key, resource: Resource | None) -> None:
+        if key not in self._by_pair:
+            self._by_pair[key] = resource
+            self._bytes += _size(resource)
 
     def __len__(self) -> int:
         return len(self._by_pair)

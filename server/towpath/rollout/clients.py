@@ -102,6 +102,12 @@ class ClientRecord:
         """What both let through; it is worked out once for all clients."""
         return self._intersections.of(vocabulary, before, after)
 
+    def uncompared(
+        self, vocabulary: Vocabulary, pairs: Iterable[tuple[Resource, Resource]]
+    ) -> list[tuple[Resource, Resource]]:
+        """Those of *pairs* whose intersection is not known yet."""
+        return [pair for pair in pairs if self._intersections.lacks(vocabulary, *pair)]
+
     def response_rejected(self, type_url: str, version: str) -> bool:
         """True if a whole response of that version was rejected."""
         return (type_url, version) in self._responses and not self.bisections.get(type_url)

@@ -23,6 +23,7 @@ from towpath.rollout.records import StreamRecords
 from towpath.settings import StreamLimits
 from towpath.telemetry.metrics import Metrics
 from towpath.telemetry.traces import NO_TRACES, Push, Traces
+from towpath.xds.ahead import Ahead
 from towpath.xds.limits import LimitExceeded, RequestRate
 from towpath.xds.messages import (
     Ack,
@@ -91,6 +92,7 @@ class Conversation:
         limits: StreamLimits,
         parser: RequestParser,
         watchdog: ReadWatchdog,
+        ahead: Ahead,
         spending: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._spending = spending  # what the stream's opening still costs: see OpeningBudget
@@ -105,6 +107,7 @@ class Conversation:
         self._clock = clock
         self._parser = parser
         self._watchdog = watchdog
+        self._ahead = ahead
         self._traces = traces
         self._written_at: dict[str, float] = {}
         self._pushes: dict[str, Push] = {}  # by type URL, what is traced and not answered yet
@@ -112,6 +115,11 @@ class Conversation:
         self._turn = asyncio.Lock()  # to step the session, and to write
         self._timer: asyncio.TimerHandle | None = None
         self._subscriptions: dict[str, Subscription] = {}  # that were noted
+
+    async def prepare(self, snapshot: Snapshot, request: Request | None = None) -> None:
+        """Have it known what a step to that snapshot, or with that request, will compare."""
+        pairs = self._session.pairs(snapshot, request)
+        await self._ahead.compare(self._stream.client, snapshot.vocabulary, pairs)
 
     def begin(self, snapshot: Snapshot, first: Request) -> list[Event]:
         """Take the first request with the first snapshot: what comes of it, to be carried out."""
@@ -156,6 +164,7 @@ class Conversation:
             snapshot, changed_at = pushed
             await self._step_to(snapshot, changed_at=changed_at)
         elif (deadline := self._session.deadline) is not None and deadline <= self._clock():
+            await self.prepare(self._session.snapshot)
             with self._spending():
                 events = self._session.on_time()
             await self.carry_out(events)
@@ -175,6 +184,7 @@ class Conversation:
             self._timer = asyncio.get_running_loop().call_later(left, self._stream.wake)
 
     async def _step_to(self, snapshot: Snapshot, *, changed_at: float | None) -> None:
+        await self.prepare(snapshot)
         self._stream.record.step_to(snapshot.version)
         await self.carry_out(self._session.on_snapshot(snapshot), changed_at=changed_at)
 
@@ -182,6 +192,7 @@ class Conversation:
         self._rate.take(request.name_count)
         if (newer := self._stream.overtaken()) is not None:
             await self._step_to(newer, changed_at=None)
+        await self.prepare(self._session.snapshot, request)
         await self.carry_out(self._session.on_request(request))
         self._note_names(request.type_url)
 

@@ -27,6 +27,7 @@ from towpath.rollout.clients import ClientRecord
 from towpath.settings import StreamLimits
 from towpath.telemetry.metrics import Metrics
 from towpath.telemetry.traces import NO_TRACES, Traces
+from towpath.xds.ahead import Ahead
 from towpath.xds.budget import OpeningBudget
 from towpath.xds.conversation import Context, Conversation, Refused, first_snapshot
 from towpath.xds.limits import Admission, LimitExceeded
@@ -95,6 +96,7 @@ class AdsService:
         self._parser = RequestParser(limits)
         self._sessions = SharedSessions()
         self._watchdog = ReadWatchdog(limits.read_wait)
+        self._ahead = Ahead()
         self._budget = OpeningBudget(limits.opening_budget, clock)
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
@@ -231,8 +233,10 @@ class AdsService:
                     limits=self._limits,
                     parser=self._parser,
                     watchdog=self._watchdog,
+                    ahead=self._ahead,
                     spending=partial(self._budget.spending, payer),
                 )
+                await conversation.prepare(snapshot, first)
                 with self._budget.spending(payer):
                     events = conversation.begin(snapshot, first)
                 try:

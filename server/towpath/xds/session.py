@@ -18,7 +18,7 @@ from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET, SH
 from towpath.rollout.clients import ClientRecord
 from towpath.rollout.records import Holding
 from towpath.xds.absence import absence_policy
-from towpath.xds.messages import Ack, Event, Node, ProtocolError, Reply, Request
+from towpath.xds.messages import Ack, Event, Node, ProtocolError, Reply, Request, SotwRequest
 from towpath.xds.subscription import Subscription
 from towpath.xds.substream import Substream, never
 from towpath.xds.variant import Variant
@@ -207,6 +207,33 @@ class Session:
         """What is known of each resource of that type; None: not subscribed."""
         substream = self._substreams.get(type_url)
         return None if substream is None else substream.holding()
+
+    def pairs(
+        self, snapshot: Snapshot, request: Request | None = None
+    ) -> Iterator[tuple[Resource, Resource]]:
+        """What a step to that snapshot, or with that request, may compare; see `Ahead`."""
+        if isinstance(request, SotwRequest) and request.version and not request.nonce:
+            # The client comes back, and holds another version.
+            yield from self.fork().pairs_of_returned(snapshot, request)
+        elif request is None or request.error is not None or self._keeps_from_client:
+            for type_url, substream in self._substreams.items():
+                if type_url != SECRET:
+                    yield from substream.pairs(snapshot.of(type_url))
+
+    def pairs_of_returned(
+        self, snapshot: Snapshot, request: Request
+    ) -> Iterator[tuple[Resource, Resource]]:
+        """As `pairs`, after a request that may be the first of its type; of a fork alone."""
+        self._view.take(snapshot)
+        request = replace(request, type_url=self._only_type or request.type_url)
+        if request.type_url in SHORT_NAMES and request.type_url not in self._substreams:
+            self._begin(request)
+        yield from self.pairs(snapshot)
+
+    @property
+    def _keeps_from_client(self) -> bool:
+        """True if after the last step something waits, or is blocked."""
+        return bool(self.progress.lacking) or (self.waiting is not None and self.waiting[0])
 
     def accepted(self, type_url: str, name: str) -> Resource | None:
         """What the client has accepted under that name; None if nothing is known of that."""

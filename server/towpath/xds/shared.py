@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 from itertools import count
 from weakref import WeakValueDictionary
@@ -117,14 +117,21 @@ class SharedSession:
 
     def on_snapshot(self, snapshot: Snapshot) -> list[Event]:
         """As `Session.on_snapshot`."""
-        key = None
-        if self._shared:
-            key = snapshot, self._client.conditions(snapshot, self._state.session.types)
+        key = self._to(snapshot) if self._shared else None
         return self._step(key, lambda session: session.on_snapshot(snapshot))
+
+    def _to(self, snapshot: Snapshot) -> Hashable:
+        """What a step to that snapshot hangs on besides the session."""
+        return snapshot, self._client.conditions(snapshot, self._state.session.types)
 
     def on_time(self) -> list[Event]:
         """As `Session.on_time`."""
         return self._step(None, lambda session: session.on_time())
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """As `Session.snapshot`."""
+        return self._state.session.snapshot
 
     @property
     def progress(self) -> Progress:
@@ -143,6 +150,14 @@ class SharedSession:
     def holding(self, type_url: str) -> Holding | None:
         """As `Session.holding`."""
         return self._session.holding(type_url)
+
+    def pairs(
+        self, snapshot: Snapshot, request: Request | None = None
+    ) -> Iterable[tuple[Resource, Resource]]:
+        """As `Session.pairs`; none if others have taken the step."""
+        if request is None and self._shared and self._to(snapshot) in self._state.steps:
+            return ()
+        return self._session.pairs(snapshot, request)
 
     def accepted(self, type_url: str, name: str) -> Resource | None:
         """As `Session.accepted`."""

@@ -7,7 +7,7 @@ knows its own subscription, responses and answers. The order between types is th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Hashable, Iterable, Sequence, Set
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence, Set
 from copy import copy
 from typing import Generic, Self, TypeVar
 
@@ -173,6 +173,26 @@ class Substream(ABC, Generic[R]):
     @abstractmethod
     def holding(self) -> Holding:
         """What is known of each resource."""
+
+    def pairs(self, target: ResourceSet) -> Iterator[tuple[Resource, Resource]]:
+        """What the client may hold of what is another in *target*, and that: what a step may have
+        to compare.
+        """
+        for name in self.resources.differing(target):
+            after = target.find(name)
+            if after is None:
+                continue
+            before = self.resources.find(name)
+            if before is None or not before.packed:
+                before = self._view.client.base(after)
+            if before is not None and before != after:
+                yield before, after
+        for sent in self._unanswered:
+            for name, before in sent.before.items():
+                # If it rejects that response.
+                after = target.find(name)
+                if before.packed and after is not None and before != after:
+                    yield before, after
 
     def accepted(self, name: str) -> Resource | None:
         """What the client has accepted under that name, as far as its answers say."""

@@ -84,3 +84,18 @@ def test_nothing_passes_in_between_that_the_new_plan_forbids(
             assert not lets_through(between, met, attempt), attempt
             assert not lets_through(between, _routes(new), attempt), attempt
             assert not lets_through(fresh, met, attempt), attempt
+
+
+@settings(max_examples=examples(100))
+@given(old=plans(), new=plans())
+def test_what_stands_in_between_has_all_of_itself_in_common_with_the_new(
+    old: Outbound, new: Outbound
+) -> None:
+    """So it is known without another look: `Intersections` remembers it."""
+    before, after = _outbound(old), _outbound(new)
+    for name, between in _met(before, after).items():
+        assert between == intersection(between, after[name])
+
+
+def _outbound(plan: Outbound) -> dict[str, Resource]:
+    return {**outbound_listener(plan), **_routes(plan)}

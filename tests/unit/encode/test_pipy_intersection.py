@@ -78,6 +78,22 @@ def test_it_never_lets_out_what_the_new_one_does_not(
         assert target in (None, lets_out(wanted, attempt)), attempt
 
 
+@settings(max_examples=examples(100))
+@given(
+    held=st.lists(rules(), max_size=5),
+    new=st.lists(rules(), max_size=5),
+    through=st.tuples(st.booleans(), st.booleans()),
+)
+def test_it_has_all_of_itself_in_common_with_the_new_one(
+    held: list[Rule], new: list[Rule], through: tuple[bool, bool]
+) -> None:
+    before = config(*held, passthrough=through[0])
+    after = config(*new, passthrough=through[1])
+    between = pipy.intersection(before, after)
+
+    assert between is None or between == pipy.intersection(between, after)
+
+
 @pytest.mark.parametrize(
     "wider",
     [

@@ -22,6 +22,7 @@ from towpath.rollout.quarantine import Quarantine
 from towpath.rollout.records import StreamRecords
 from towpath.settings import RolloutSettings, StreamLimits
 from towpath.telemetry.metrics import Metrics
+from towpath.xds.ahead import Ahead
 from towpath.xds.conversation import Context, Conversation
 from towpath.xds.messages import SotwRequest
 from towpath.xds.requests import RequestParser
@@ -76,6 +77,7 @@ async def _conversation() -> AsyncIterator[tuple[Stream, FakeContext, asyncio.Qu
         limits=limits,
         parser=RequestParser(limits),
         watchdog=ReadWatchdog(limits.read_wait),
+        ahead=Ahead(),
     )
 
     async def said() -> AsyncIterator[bytes]:
