@@ -13,8 +13,10 @@ from enum import StrEnum
 from typing import cast
 
 from towpath.answers.access import ANYTHING, NONE, Access, Means, Place, places, wider
+from towpath.answers.access_from_outside import Entrances
 from towpath.answers.access_inside import CallablePort, inside
 from towpath.model.egress import Egress, HTTPRouteGroup, RequestMatch, UpstreamTrafficSetting
+from towpath.model.ingress import IngressBackend
 from towpath.model.inmesh import TCPRoute, TrafficTarget
 from towpath.model.mesh import Mesh, ObjectKey
 from towpath.model.meshconfig import MESH_CONFIG_NAME, MeshConfig
@@ -50,7 +52,8 @@ class AccessTarget:
 class Change:
     """Requests of one target that some service accounts gain or lose.
 
-    To the requests in `but` that does not apply. `because` are the objects that differ.
+    To the requests in `but` that does not apply. `because` are the objects that differ. With
+    `caller` it is not service accounts, but that caller from outside the mesh, at a port of pods.
     """
 
     target: AccessTarget
@@ -58,11 +61,14 @@ class Change:
     request: RequestMatch
     but: tuple[RequestMatch, ...] = ()
     because: tuple[str, ...] = ()
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The changes, each with the service accounts that it is for, of so many `accounts`."""
+    """The changes, each with the service accounts that it is for, of so many `accounts`; with none
+    where it is for a caller from outside.
+    """
 
     by_change: Mapping[Change, tuple[Account, ...]]
     accounts: int
@@ -130,8 +136,24 @@ class Comparison:
             because = tuple(str(ref) for ref in sorted(self._reasons(one, account)))
             self._by_change[replace(one.change, because=because)].append(account)
 
+    def add_outsiders(self, before: Entrances, after: Entrances) -> None:
+        """Compare whom the two meshes let in from outside, at the same places."""
+        for place in sorted(before.keys() | after.keys()):
+            namespace, service, port = place
+            target = AccessTarget(f"{namespace}/{service}", port=port, protocol=Protocol.HTTP.value)
+            old, new = before.get(place, {}), after.get(place, {})
+            by = sorted({name for side in (old, new) for names in side.values() for name in names})
+            for direction, less, more in ((Direction.GAINS, old, new), (Direction.LOSES, new, old)):
+                for one in more:
+                    if any(other.covers(one) for other in less):
+                        continue
+                    change = Change(target, direction, ANYTHING, caller=str(one))
+                    reasons = self._reasons(Difference(change, tuple(by)), Account(namespace, ""))
+                    because = tuple(map(str, sorted(reasons)))
+                    self._by_change[replace(change, because=because)] = []
+
     def changes(self) -> Changes:
-        """What differs for the accounts that were added."""
+        """What differs for the accounts that were added, and for callers from outside."""
         by_change = {change: tuple(self._by_change[change]) for change in sorted(self._by_change)}
         return Changes(by_change, len(self.accounts))
 
@@ -161,6 +183,7 @@ class Comparison:
                 yield from ((Kind.EGRESS, namespace, name), *groups)
                 if egress.setting:
                     yield Kind.UPSTREAM_TRAFFIC_SETTING, namespace, egress.setting
+            yield Kind.INGRESS_BACKEND, namespace, name
             target = cast("TrafficTarget | None", mesh.get(Kind.TRAFFIC_TARGET, namespace, name))
             if target:
                 yield Kind.TRAFFIC_TARGET, namespace, name
@@ -178,7 +201,7 @@ def _content(one: object) -> object:
     match one:
         case Egress() | HTTPRouteGroup() | UpstreamTrafficSetting():
             return replace(one, stamp=Stamp())
-        case TrafficTarget() | TCPRoute() | MeshConfig():
+        case TrafficTarget() | TCPRoute() | IngressBackend() | MeshConfig():
             return replace(one, stamp=Stamp())
         case _:
             return one

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from towpath.answers.access import ANYTHING, Access
-from towpath.answers.inmesh import endpoints_for, means
+from towpath.answers.inmesh import let_in_beside, means, pods_behind
 from towpath.model.egress import RequestMatch
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Protocol
-from towpath.model.plan import Destination, Destinations, InboundPort
-from towpath.planning import inbound, outbound
+from towpath.model.plan import Destination, Destinations
+from towpath.planning import outbound
 from towpath.planning.inbound import lets_in
 
 
@@ -55,24 +55,17 @@ def _of(destination: Destination, access: Access) -> CallablePort:
 
 def _callable(mesh: Mesh, account: Account, destination: Destination) -> CallablePort:
     policies: dict[RequestMatch, set[str]] = defaultdict(set)
-    for port in _called(mesh, account, destination):
-        for permit in port.permits or ():
+    for one in pods_behind(mesh, account, _places(destination)):
+        for permit in (one.port.permits or ()) if one.port else ():
             if means(mesh, permit, account):
-                http = port.protocol is Protocol.HTTP
+                http = one.port is not None and one.port.protocol is Protocol.HTTP
                 for match in permit.requests if http else (ANYTHING,):
                     policies[match].add(permit.policy)
+        if backends := let_in_beside(mesh, account, one):
+            policies[ANYTHING].update(backends)
     requests = tuple((match, tuple(sorted(policies[match]))) for match in sorted(policies))
     names = tuple(sorted({name for one in policies.values() for name in one}))
     return _of(destination, Access(requests, policies=names))
-
-
-def _called(mesh: Mesh, account: Account, destination: Destination) -> Iterator[InboundPort]:
-    """The ports of pods that may answer."""
-    for place in _places(destination):
-        for endpoint in endpoints_for(mesh, account, place):
-            for pod in mesh.pods_at(endpoint.address):
-                ports = mesh.query(inbound, pod).ports
-                yield from (port for port in ports if port.port == endpoint.port)
 
 
 def _places(destination: Destination) -> tuple[str, ...]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from towpath.answers.inmesh import endpoints_for, places
+from towpath.answers.inmesh import let_in_beside, places, pods_behind
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account
 from towpath.model.plan import Destination
 from towpath.planning import inbound
-from towpath.planning.destinations import encrypted
 from towpath.planning.egress.decide import Attempt
 from towpath.planning.identity import MARK, has_authority, identity_of
 
@@ -57,14 +56,12 @@ def passage(mesh: Mesh, account: Account, attempt: Attempt, destination: Destina
 def _called(
     mesh: Mesh, account: Account, attempt: Attempt, destination: Destination
 ) -> Iterator[tuple[bool, bool]]:
-    """Of each address that may answer: whether it is called by mutual TLS where that is known, and
-    whether nothing else is let in.
+    """Of each pod that may answer: whether it is called by mutual TLS where that is known, and
+    whether nothing else is let in of this account.
     """
-    by_tls = {one.name for one in mesh.query(encrypted)}
-    for place in places(attempt, destination)[1]:
-        for endpoint in endpoints_for(mesh, account, place):
-            if destination.direct and endpoint.address != attempt.address:
-                continue
-            servers = [mesh.query(inbound, pod).mtls for pod in mesh.pods_at(endpoint.address)]
-            strict = bool(servers) and all(one is not None and one.strict for one in servers)
-            yield endpoint.mtls and place in by_tls, strict
+    to = places(attempt, destination)[1]
+    for one in pods_behind(mesh, account, to, attempt if destination.direct else None):
+        server = mesh.query(inbound, one.pod).mtls
+        strict = server is not None and server.strict
+        plain = replace(one, server_name="")
+        yield bool(one.server_name), strict and not let_in_beside(mesh, account, plain)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network
 from typing import cast
 
+from towpath.model.identity import server_name
 from towpath.model.inmesh import TrafficTarget
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, Protocol
@@ -20,8 +22,9 @@ from towpath.model.plan import (
 )
 from towpath.model.workloads import Pod
 from towpath.planning import inbound, outbound
-from towpath.planning.destinations import directory, endpoints
+from towpath.planning.destinations import directory, encrypted, endpoints
 from towpath.planning.egress.decide import Attempt, Decision, matches, words
+from towpath.planning.identity import identity_of
 from towpath.planning.inbound import lets_in
 from towpath.planning.inmesh.grants import (
     addresses_of,
@@ -35,8 +38,8 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """A port of pods of one account that may answer, and the TrafficTargets that let a request in;
-    `open` is false for a port that nothing is let in by, whatever targets say.
+    """A port of pods of one account that may answer, and the TrafficTargets and IngressBackends
+    that let a request in; `open` is false for a port that nothing is let in by, whatever they say.
     """
 
     account: Account
@@ -44,6 +47,12 @@ class Called:
     protocol: Protocol
     open: bool
     targets: tuple[str, ...]
+    backends: tuple[str, ...] = ()
+
+    @property
+    def lets_in(self) -> bool:
+        """True if the request is let in."""
+        return bool(self.targets or self.backends)
 
 
 def at_servers(
@@ -63,21 +72,28 @@ def at_servers(
         text = "external authorization of what comes in is not supported, so nothing is let in"
         return Decision(None, (), (where, text))
     answers = called(mesh, account, attempt, destination)
-    granted = sorted({target for one in answers for target in one.targets})
-    closed = sorted({str(one.account) for one in answers if not one.targets})
+    closed = sorted({str(one.account) for one in answers if not one.lets_in})
     if not answers:
         return None  # no pod is there
     reasons = [where]
-    if granted:
-        open_ = ", ".join(sorted({str(one.account) for one in answers if one.targets}))
+    if by := _granting(answers):
+        open_ = ", ".join(sorted({str(one.account) for one in answers if one.lets_in}))
         pods = f"the pods of {open_}" if closed else "the called pods"
-        reasons.append(f"{pods} let it in by TrafficTarget {', '.join(granted)}")
+        reasons.append(f"{pods} let it in by {by}")
     if not closed:
         return Decision(destination.name, (), tuple(reasons))
     reasons += _beside(mesh, account, attempt, destination)
     reasons.append(f"no TrafficTarget lets {account} call pods of {', '.join(closed)} with this")
     reasons += _nearly(mesh, account, answers)
     return Decision(None, (), tuple(reasons))
+
+
+def _granting(answers: Iterable[Called]) -> str:
+    """The policies that let it in, by kind."""
+    targets = sorted({name for one in answers for name in one.targets})
+    backends = sorted({name for one in answers for name in one.backends})
+    kinds = (("TrafficTarget", targets), ("IngressBackend", backends))
+    return " and ".join(f"{kind} {', '.join(names)}" for kind, names in kinds if names)
 
 
 def called(
@@ -87,13 +103,14 @@ def called(
     _, to = places(attempt, destination)
     answers = {
         Called(
-            account=pod.account,
-            port=number,
-            protocol=port.protocol if port else Protocol.TCP,
-            open=port is not None and port.permits is not None,
-            targets=_granted(mesh, account, attempt, port),
+            account=one.pod.account,
+            port=one.number,
+            protocol=one.port.protocol if one.port else Protocol.TCP,
+            open=one.port is not None and one.port.permits is not None,
+            targets=_granted(mesh, account, attempt, one),
+            backends=let_in_beside(mesh, account, one),
         )
-        for pod, number, port in _pods(mesh, account, attempt, to, direct=destination.direct)
+        for one in pods_behind(mesh, account, to, attempt if destination.direct else None)
     }
     return tuple(sorted(answers, key=lambda one: (one.account, one.port)))
 
@@ -101,7 +118,7 @@ def called(
 def _nearly(mesh: Mesh, account: Account, answers: Iterable[Called]) -> Iterator[str]:
     """What the targets that speak for the account allow, where that is something else."""
     for one in answers:
-        for target in () if one.targets else targets_of(mesh, one.account):
+        for target in () if one.lets_in else targets_of(mesh, one.account):
             if account in target.sources:
                 yield f"TrafficTarget {target.label} {_extent(mesh, target, account, one)}"
 
@@ -141,8 +158,9 @@ def _beside(
 ) -> Iterator[str]:
     """Who is let in from outside at the ports that may answer, which no TrafficTarget says."""
     _, to = places(attempt, destination)
-    pods = _pods(mesh, account, attempt, to, direct=destination.direct)
-    entries = {(port.port, entry) for _, _, port in pods if port for entry in port.ingress}
+    pods = pods_behind(mesh, account, to, attempt if destination.direct else None)
+    ports = (one.port for one in pods if one.port)
+    entries = {(port.port, entry) for port in ports for entry in port.ingress}
     for number, entry in sorted(entries):
         yield f"IngressBackend {entry.policy} lets others in on port {number}: {_outside(entry)}"
 
@@ -183,28 +201,90 @@ def _called_alone(_: Mesh, destinations: Destinations) -> dict[str, tuple[Accoun
     return {one.name: one.accounts for one in destinations if one.accounts and not one.direct}
 
 
-def _pods(
-    mesh: Mesh, account: Account, attempt: Attempt, to: tuple[str, ...], *, direct: bool
-) -> Iterator[tuple[Pod, int, InboundPort | None]]:
-    """The pods that may answer, each with the port at which it would, if that is open at all."""
+@dataclass(frozen=True, slots=True)
+class Answering:
+    """A pod that may answer, the number of its port, and what that lets in (None: it is closed).
+
+    `server_name` is what clients that call by mutual TLS ask for there; "" where it is called in
+    plaintext.
+    """
+
+    pod: Pod
+    number: int
+    port: InboundPort | None
+    server_name: str
+
+
+def pods_behind(
+    mesh: Mesh, account: Account, to: tuple[str, ...], dialled: Attempt | None = None
+) -> Iterator[Answering]:
+    """The pods that may answer behind some destinations; of those with the address that was
+    *dialled* alone, where clients dial the endpoints themselves.
+    """
+    by_tls = mesh.query(_encrypted_names)
     for place in to:
         for endpoint in endpoints_for(mesh, account, place):
-            if direct and endpoint.address != attempt.address:
+            if dialled is not None and endpoint.address != dialled.address:
                 continue
+            name = _server_name(place) if endpoint.mtls and place in by_tls else ""
             for pod in mesh.pods_at(endpoint.address):
                 ports = {port.port: port for port in mesh.query(inbound, pod).ports}
-                yield pod, endpoint.port, ports.get(endpoint.port)
+                yield Answering(pod, endpoint.port, ports.get(endpoint.port), name)
 
 
-def _granted(
-    mesh: Mesh, account: Account, attempt: Attempt, port: InboundPort | None
-) -> tuple[str, ...]:
+def _encrypted_names(mesh: Mesh) -> frozenset[str]:
+    return frozenset(one.name for one in mesh.query(encrypted))
+
+
+def _server_name(place: str) -> str:
+    namespace, service, _ = destination_of(place) or ("", "", 0)
+    return server_name(namespace, service)
+
+
+def let_in_beside(mesh: Mesh, account: Account, at: Answering) -> tuple[str, ...]:
+    """The IngressBackends that let in whatever the account's pods ask at a port.
+
+    Where some of its pods call by mutual TLS and others do not, or some from elsewhere, nothing
+    says which of them calls: none.
+    """
+    entries = at.port.ingress if at.port else ()
+    pods, roots = mesh.pods_of(account) if entries else (), mesh.roots()
+    if not pods:
+        return ()
+    marked = {identity_of(mesh, pod) is not None for pod in pods}
+    if at.server_name and len(marked) > 1:
+        return ()
+    by_tls = bool(at.server_name) and True in marked
+    name = roots.name(account) if roots else ""
+    return tuple(
+        sorted(
+            {
+                entry.policy
+                for entry in entries
+                if bool(entry.names) is by_tls
+                and (not by_tls or name in entry.names)
+                and (not entry.hosts or at.server_name in entry.hosts)
+                and (not entry.ranges or all(_within(pod, entry.ranges) for pod in pods))
+            }
+        )
+    )
+
+
+def _within(pod: Pod, ranges: tuple[str, ...]) -> bool:
+    blocks = [IPv4Network(one) for one in ranges]
+    return any(IPv4Address(address) in block for address in pod.addresses for block in blocks)
+
+
+def _granted(mesh: Mesh, account: Account, attempt: Attempt, at: Answering) -> tuple[str, ...]:
     """The TrafficTargets that let the attempt in at a port."""
+    port = at.port
     permits = port.permits or () if port else ()
     grants = [permit for permit in permits if means(mesh, permit, account)]
     if port is None or port.protocol is not Protocol.HTTP:
         return tuple(permit.policy for permit in grants)
     if grants and attempt.protocol is not Protocol.HTTP:
+        if let_in_beside(mesh, account, at):
+            return ()  # any request is let in
         raise ValueError(
             f"{attempt.address}:{attempt.port} depends on the request: say it as http://HOST/PATH"
         )

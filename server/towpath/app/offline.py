@@ -10,6 +10,7 @@ from typing import cast
 from towpath.admin.inspector import answer, listed
 from towpath.answers import observed
 from towpath.answers.access_change import AccountAccess, account_access
+from towpath.answers.access_from_outside import Entrance, Entrances, entrances, let_in
 from towpath.answers.audit import Judgement, judge, policies_enabled
 from towpath.app.assumptions import Assumptions
 from towpath.app.placeholders import placeholders
@@ -64,6 +65,15 @@ class Offline:
     def access(self, account: Account) -> AccountAccess:
         """All that the account may reach."""
         return self._queries.get(account_access, account)
+
+    @property
+    def entrances(self) -> frozenset[Entrance]:
+        """Where IngressBackends would let in callers from outside, in force or not."""
+        return self._queries.get(entrances)
+
+    def let_in(self, places: frozenset[Entrance]) -> Entrances:
+        """Who comes in from outside at these places."""
+        return self._queries.get(let_in, tuple(sorted(places)))
 
     def account_at(self, address: str) -> Account | None:
         """Whose pod has the address; None if that is not known."""

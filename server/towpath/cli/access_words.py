@@ -11,16 +11,19 @@ from towpath.model.text import printable
 _NAMED = 3
 
 
-def who(accounts: tuple[Account, ...]) -> str:
+def who(change: Change, accounts: tuple[Account, ...]) -> str:
     """Whom a change is for: a few by name, the rest by number."""
+    if change.caller:
+        return printable(change.caller)
     names = [str(one) for one in accounts[:_NAMED]]
     more = len(accounts) - len(names)
     return printable(", ".join(names) + (f" and {more} more" if more else ""))
 
 
 def sentence(change: Change, accounts: int = 1) -> str:
-    """`gains GET http://httpbin.org:80/get`; of several accounts, `gain …`."""
-    verb = change.direction.value if accounts == 1 else change.direction.value.removesuffix("s")
+    """`gains GET http://httpbin.org:80/get`; of several accounts, or of callers, `gain …`."""
+    one = accounts == 1 and not change.caller
+    verb = change.direction.value if one else change.direction.value.removesuffix("s")
     but = "".join(f", but {_request(one)}" for one in change.but)
     return printable(f"{verb} {_what(change)}{but}")
 
@@ -41,6 +44,8 @@ def _what(change: Change) -> str:
     target = change.target
     if target.service:
         where = f"Service {target.service} port {target.port}"
+        if change.caller:
+            where = f"port {target.port} of the pods of Service {target.service}"
         return _asked(change, f"{_request(change.request)} to {where}")
     if not target.port:
         rest = "names" if change.direction is Direction.GAINS else "allows"

@@ -164,12 +164,14 @@ def _compared(before: Offline, after: Offline) -> Changes:
     with progress(comparison.accounts) as accounts:
         for account in accounts:
             comparison.add(account, before.access(account), after.access(account))
+    places = before.entrances | after.entrances
+    comparison.add_outsiders(before.let_in(places), after.let_in(places))
     return comparison.changes()
 
 
 def _text(changes: Changes) -> str:
     lines = [
-        f"{who(accounts)} {sentence(change, len(accounts))}{because(change)}"
+        f"{who(change, accounts)} {sentence(change, len(accounts))}{because(change)}"
         for change, accounts in changes.by_change.items()
     ]
     return "\n".join([*lines, summary_line(changes)])
@@ -180,7 +182,14 @@ def _markdown(changes: Changes) -> str:
         return f"**Access stays the same.** {summary_line(changes)}"
     rows = [
         "| {} | {} | {} |".format(
-            *map(_cell, (who(accounts), sentence(change, len(accounts)), ", ".join(change.because)))
+            *map(
+                _cell,
+                (
+                    who(change, accounts),
+                    sentence(change, len(accounts)),
+                    ", ".join(change.because),
+                ),
+            )
         )
         for change, accounts in changes.by_change.items()
     ]
@@ -207,6 +216,7 @@ def _item(change: Change, accounts: tuple[Account, ...]) -> dict[str, Any]:
     target = change.target
     return {
         "accounts": [str(one) for one in accounts],
+        "caller": change.caller,
         "direction": change.direction.value,
         "service": target.service,
         "protocol": target.protocol,

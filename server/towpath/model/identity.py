@@ -115,3 +115,8 @@ NO_IDENTITY = Identity()
 def slot_of(account: Account) -> int:
     """In which slot the leaves of *account* are renewed: the same everywhere and always."""
     return blake2b(str(account).encode(), digest_size=1).digest()[0]
+
+
+def server_name(namespace: str, service: str) -> str:
+    """What a client that calls a service by mutual TLS asks for."""
+    return f"{service}.{namespace}.svc.cluster.local"

@@ -217,6 +217,18 @@ def test_who_is_let_in_from_outside_is_said_beside_a_denial(targets: tuple[Objec
     assert not any("IngressBackend" in reason for reason in off.decision.reasons)
 
 
+def test_whom_an_ingress_backend_lets_in_is_allowed_and_it_is_named() -> None:
+    """By the address of the caller's pods, at what its own sidecar lets it call."""
+    outside = ingress_backend(ranges=("10.0.0.0/30",))
+    mesh = _mesh(*TARGET, outside, ingress=True)
+    answer = _explain(mesh, "http://web.shop/x")
+    other = _explain(mesh, "http://web.shop/x", account=OTHER)
+
+    assert answer.decision.allowed
+    assert "the called pods let it in by IngressBackend shop/outside" in answer.decision.reasons
+    assert not other.decision.allowed
+
+
 def test_behind_a_split_the_backends_are_asked() -> None:
     objects = (
         *TARGET,

@@ -76,6 +76,14 @@ spec:
   hosts: [httpbin.org]
   ports: [{number: 80, protocol: http}, {number: 443, protocol: https}]
 """
+INGRESS = """\
+apiVersion: policy.openservicemesh.io/v1alpha1
+kind: IngressBackend
+metadata: {{name: in, namespace: shop}}
+spec:
+  backends: [{{name: cart, port: {{number: 8080, protocol: http}}}}]
+  sources: [{{kind: IPRange, name: {}}}]
+"""
 GET_ALONE = """\
   matches: [{apiGroup: specs.smi-spec.io/v1alpha4, kind: HTTPRouteGroup, name: get}]
 ---
@@ -256,6 +264,7 @@ def test_json_has_every_part(sides: Sides) -> None:
     assert (2, 1) == (document["accounts"], document["unchanged"])
     assert document["changes"][0] == {
         "accounts": ["curl/curl"],
+        "caller": "",
         "direction": "gains",
         "service": "",
         "protocol": "http",
@@ -267,6 +276,30 @@ def test_json_has_every_part(sides: Sides) -> None:
         "because": ["Egress curl/out"],
         "text": "gains any request to http://httpbin.org:80",
     }
+
+
+def test_who_comes_in_from_outside_is_compared_where_an_ingress_backend_says_so(
+    sides: Sides,
+) -> None:
+    for side in (sides.old, sides.new):
+        sides.switch(side, permissive=False)
+        config = (side / "config.yaml").read_text()
+        flag = "{enableIngressBackendPolicy: true, enableEgressPolicy"
+        (side / "config.yaml").write_text(config.replace("{enableEgressPolicy", flag))
+    (sides.old / "in.yaml").write_text(INGRESS.format("192.0.2.0/24"))
+    (sides.new / "in.yaml").write_text(INGRESS.format("192.0.2.0/25"))
+    less = sides.diff().stdout
+    (sides.new / "in.yaml").write_text(INGRESS.format("0.0.0.0/0"))
+    (item,) = json.loads(sides.diff("-o", "json").stdout)["changes"]
+
+    lost = (
+        "callers in plaintext at 192.0.2.0/24 lose any request to port 8080 of the pods of Service"
+    )
+    assert f"{lost} shop/cart  (IngressBackend shop/in)" == less.splitlines()[0]
+    assert ([], "callers in plaintext", "gains", "shop/cart", 8080) == (
+        *(item["accounts"], item["caller"], item["direction"], item["service"], item["port"]),
+    )
+    assert ["IngressBackend shop/in"] == item["because"]
 
 
 def test_markdown_is_a_table(sides: Sides) -> None:

@@ -20,7 +20,7 @@ from google.protobuf.struct_pb2 import Struct
 from towpath.encode.endpoints import mark
 from towpath.encode.envoy import names
 from towpath.encode.pack import ads, pack
-from towpath.model.identity import TlsParameters
+from towpath.model.identity import TlsParameters, server_name
 from towpath.model.names import Account
 
 ALPN = "osm"
@@ -52,7 +52,7 @@ def client_socket(
     tls.alpn_protocols.append(ALPN)
     context = UpstreamTlsContext(
         common_tls_context=tls,
-        sni=f"{service}.{namespace}.svc.cluster.local",
+        sni=server_name(namespace, service),
         max_session_keys={"value": 0},
     )
     return TransportSocket(name="envoy.transport_sockets.tls", typed_config=pack(context))
