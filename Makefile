@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help image setup run demo demo-kube test unit check fmt golden tables chart protos docs lock bench-toggle bench-toggle-kube bench-kube bench bench-policy bench-push bench-mesh walks \
+.PHONY: help image setup run demo demo-kube test unit check fmt golden compare-bytes tables chart protos docs lock bench-toggle bench-toggle-kube bench-kube bench bench-policy bench-push bench-mesh walks \
 	bench-hostile bench-mtls bench-observe clients fuzz-egress fuzz-targets fuzz-xds prove search-properties conformance-adapter clean
 
 help:
@@ -55,6 +55,9 @@ fmt: setup ## format the code, and fix what ruff can fix
 
 golden: setup ## rewrite the golden files; review the change like code
 	$(BIN)/python -m pytest --quiet --update-golden tests/golden
+
+compare-bytes: setup ## what golden meshes without mutual TLS get, byte for byte, of two commits (BEFORE=, AFTER= or the working tree)
+	@$(BIN)/python tests/golden/earlier.py $(BEFORE) $(AFTER)
 
 tables: setup ## write what is made of tables in the code: docs/meshconfig.md, docs/problems.md, settings in docs/operate.md, descriptions in deploy/crds
 	$(BIN)/python docs/generate.py

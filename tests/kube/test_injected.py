@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import shlex
 import ssl
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,10 +21,12 @@ from support.dataplane import wait
 from support.dataplane.clients import curl
 from support.dataplane.hosts import Hosts
 from support.dataplane.network import POD_ADDRESSES, Network
+from support.deploy import DEPLOY
 from support.kube.cluster import ADMIN, Cluster
 from support.kube.command import towpath
 from support.kube.injecting import WEBHOOK, Injecting, account, installed, kubelet_of, pod
 from support.kube.kubelet import Kubelet
+from support.pages import Typed, commands
 from towpath.planning.identity import MARK
 
 pytestmark = [pytest.mark.kube, pytest.mark.dataplane]
@@ -388,7 +391,7 @@ def test_the_bundle_is_repaired_whoever_breaks_it(injecting: Injecting) -> None:
     assert right == injecting.bundle()
 
 
-def test_a_rotation_waits_for_the_pods_that_trust_the_old_root_alone(
+def test_a_rotation_as_the_page_has_it_waits_for_the_pods_that_trust_the_old_root_alone(
     injecting: Injecting,
 ) -> None:
     cluster, server = injecting.cluster, injecting.server
@@ -397,26 +400,30 @@ def test_a_rotation_waits_for_the_pods_that_trust_the_old_root_alone(
     cluster.apply(account("default", "rotated"), pod("old", "rotated"))
     bundles = [injecting.bundle()]
 
-    def step(name: str, *, refused: str = "") -> None:
-        done = server.run("certificates", "rotate", name)
+    def step(typed: Typed, *, refused: str = "") -> None:
+        program, *arguments = shlex.split(typed.command)
+        assert "towpath" == program
+        done = server.run(*arguments)
         assert int(bool(refused)) == done.returncode, done.stderr
         assert refused in done.stderr
 
-    step("trust")
+    page = DEPLOY.parent / "docs" / "operate.md"
+    trust, sign, drop = (one for one in commands(page) if "certificates rotate" in one.command)
+    step(trust)
     server.mount_authority()
     bundles.append(injecting.wait_trusted(unlike=bundles[-1]))
     by_old = cluster.apply(pod("new", "rotated"))
     assert by_old.exit_code == 0, by_old.error
-    step("sign", refused="1 injected pods do not have the new root in their bootstrap, such as rot")
+    step(sign, refused="1 injected pods do not have the new root in their bootstrap, such as rot")
     cluster.kubectl("delete", "pod", "old", "-n", "rotated", "--now")
-    step("sign")
+    step(sign)
     server.mount_authority()
     server.process.stop()
     server.start()
     by_new = cluster.apply(pod("between", "rotated"))
     assert by_new.exit_code == 0, by_new.error
     assert bundles[-1] == injecting.bundle()
-    step("drop")
+    step(drop)
     server.mount_authority()
     bundles.append(injecting.wait_trusted(unlike=bundles[-1]))
 
