@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 TESTS = Path(__file__).resolve().parents[1]
 ELSEWHERE = {"support"}  # has tables of its own
 
@@ -35,14 +37,37 @@ def test_the_map_names_only_what_is_there() -> None:
     assert len(files) > 20
 
 
-def test_the_checks_of_in_mesh_policy_name_tests_that_are_there() -> None:
-    text = (TESTS / "dataplane" / "README.md").read_text()
-    names = set(re.findall(r"`(test_\w+)`", text))
+PAGES = ("checks.md", "dataplane/README.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_check_names_tests_that_are_there(page: str) -> None:
+    rows = [line for line in (TESTS / page).read_text().splitlines() if line.startswith("| ")]
+    checks = [row for row in rows if not row.startswith(("| nr", "|---"))]
+    names = {row: set(re.findall(r"`(test_\w+)`", row)) for row in checks}
     defined = {
         name
-        for path in TESTS.rglob("test_*.py")
+        for path in (*TESTS.rglob("test_*.py"), *TESTS.rglob("prove_*.py"))
         for name in re.findall(r"^(?:async )?def (test_\w+)", path.read_text(), re.MULTILINE)
     }
 
-    assert set() == names - defined
-    assert len(names) > 30
+    assert [] == [row for row, of_row in names.items() if not of_row]
+    assert set() == set[str]().union(*names.values()) - defined
+    assert len(checks) > 30
+
+
+def test_no_line_is_left_without_a_check() -> None:
+    rows = re.findall(r"^\| ([A-F]?\d+) \|", (TESTS / "checks.md").read_text(), re.MULTILINE)
+    lines = {"A": 8, "B": 10, "C": 9, "D": 7, "E": 4, "F": 9}
+    expected = {f"{part}{nr}" for part, last in lines.items() for nr in range(1, last + 1)}
+
+    assert expected | {str(nr) for nr in range(24, 53)} == set(rows)
+
+
+def test_each_figure_of_a_check_is_one_that_an_attack_prints() -> None:
+    text = (TESTS / "checks.md").read_text()
+    figures = set(re.findall(r"figures: `(\w+)`", text))
+    attacks = {path.stem for path in (TESTS / "bench" / "hostile").glob("*.py")}
+
+    assert set() == figures - attacks
+    assert figures

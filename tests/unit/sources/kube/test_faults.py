@@ -302,6 +302,17 @@ async def test_a_server_that_cannot_stream_a_list_is_asked_for_pages_at_once(
             await held.until(lambda: len(api.asked("Namespace")) == 3, "list and watch")
 
 
+async def test_a_list_with_null_for_its_items_is_an_empty_one(follow: Follow) -> None:
+    nothing = '{"metadata": {"resourceVersion": "1"}, "items": null}'
+    async with fake_api(streamed_lists=False) as api:
+        fill(api)
+        api.faults["Egress"] += [refuse(422), body(nothing)]
+        async with follow(api, first_pause_s=60, longest_pause_s=60) as held:
+            await held.until(held.equal)
+
+            assert not api.faults["Egress"]
+
+
 async def test_a_busy_server_is_not_taken_for_one_that_cannot_stream(follow: Follow) -> None:
     async with fake_api() as api:
         api.faults["Namespace"] += [refuse(503), refuse(429), refuse(500)]
