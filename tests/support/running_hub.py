@@ -18,13 +18,14 @@ from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.rollout.records import StreamRecords
-from towpath.settings import MeshSettings, RolloutSettings
+from towpath.settings import DebounceSettings, MeshSettings, RolloutSettings
 from towpath.store import Store
 from towpath.telemetry.metrics import Metrics
 
 Compose = Callable[[Mesh, ClientKind, SidecarId], Snapshot | None]
 """What one sidecar is to hold; None for an unknown pod."""
 
+AT_ONCE = DebounceSettings(settle_quiet=0, settle_max=0)
 WITHIN_S = 30.0
 TURNS = 10
 """How many turns of the event loop what is published needs to arrive, also after its slice."""
@@ -98,9 +99,12 @@ async def running_hub(
     compose: Compose | None = None,
     clock: Callable[[], float] = time.monotonic,
     rollout: RolloutSettings | None = None,
+    settle: DebounceSettings = AT_ONCE,
 ) -> AsyncIterator[RunningHub]:
-    """An empty hub that publishes at once; its records' clock counts seconds from 1000."""
-    debounce = Debounce(quiet=0, longest=0, clock=clock)
+    """An empty hub that publishes at once, or as *settle* says; its records' clock counts seconds
+    from 1000.
+    """
+    debounce = Debounce(quiet=settle.settle_quiet, longest=settle.settle_max, clock=clock)
     store = Store(MeshSettings().scope, on_change=debounce.touch)
     metrics = Metrics()
     hub = hub_that(compose)(

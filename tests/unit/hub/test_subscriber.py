@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+from dataclasses import replace
+
 import pytest
 
+from support.fake_time import Now, run_in_fake_time
 from support.identities import identity
 from support.marked import marked_pod
 from support.objects import mesh_config, namespace, pod, service
-from support.running_hub import RunningHub, newest
-from towpath.hub.stream import NotItsPodError
+from support.running_hub import RunningHub, newest, running_hub
+from towpath.hub.stream import NotItsPodError, PodGoneError
+from towpath.model.credentials import Credential, Subscriber
 from towpath.model.names import Account, Kind
 from towpath.model.types import CLUSTER, SECRET
 from towpath.rollout.records import State
+from towpath.settings import DebounceSettings
 
 BUYER, DEFAULT = Account("shop", "buyer"), Account("shop", "default")
 MESH = (namespace("shop"), mesh_config(), pod("curl", app="curl"))
@@ -85,6 +92,40 @@ async def test_a_stream_once_refused_stays_so(running: RunningHub) -> None:
 
     with pytest.raises(NotItsPodError):
         await stream.next()
+
+
+def test_check_28_a_stream_ends_within_a_second_of_its_pods_removal_in_the_midst_of_changes() -> (
+    None
+):
+    """By the time that is waited for, with the settings of a server; how long the machine needs for
+    what it does is not in it.
+    """
+
+    async def scenario(now: Now) -> float:
+        async with running_hub(clock=now, settle=DebounceSettings()) as running:
+            await running.holds(*MESH)
+            uid = "0a1b"
+            running.store.apply(replace(pod("curl", app="curl"), uid=uid))
+            subscriber = Subscriber(DEFAULT, Credential.TOKEN, uid=uid)
+            stream = running.attach("curl", subscriber=subscriber)
+            await stream.next()
+            changing = asyncio.ensure_future(_change_without_end(running))
+            await asyncio.sleep(3.14)
+            removed_at = now()
+            running.store.delete(Kind.POD, "shop", "curl")
+            with pytest.raises(PodGoneError):
+                while True:
+                    await stream.next()
+            assert changing.cancel()
+            return now() - removed_at
+
+    assert run_in_fake_time(scenario) < 1
+
+
+async def _change_without_end(running: RunningHub) -> None:
+    for number in itertools.count():
+        running.store.apply(service("web", ips=(f"10.96.{number % 250}.1",)))
+        await asyncio.sleep(0.01)
 
 
 async def test_secrets_are_for_who_has_proved_to_be_the_account_and_for_nobody_else(
