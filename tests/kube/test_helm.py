@@ -173,7 +173,8 @@ def test_a_release_from_install_to_uninstall(bare: Cluster, tmp_path: Path) -> N
             what="the replica creates the MeshConfig",
             context=lambda: replica.log,
         )
-    patch = f'[{{"op":"add","path":"/webhooks/0/clientConfig/caBundle","value":"{BUNDLE}"}}]'
+    at = "/webhooks/{}/clientConfig/caBundle"
+    patch = json.dumps([{"op": "add", "path": at.format(n), "value": BUNDLE} for n in (0, 1)])
     assert bare.kubectl("patch", *WEBHOOK, "--type=json", "-p", patch).exit_code == 0
     change = '{"spec":{"featureFlags":{"enableEgressPolicy":true}}}'
     assert bare.kubectl("patch", *CONFIG, "--type=merge", "-p", change).exit_code == 0
@@ -207,10 +208,11 @@ def test_a_release_from_install_to_uninstall(bare: Cluster, tmp_path: Path) -> N
     helm.succeed("upgrade", RELEASE, str(CHART), *INTO, *settings)
     deployment = bare.kubectl("get", "deployment", "towpath", *INTO, "-o", "json").json()
     assert 3 == deployment["spec"]["replicas"]
-    (webhook,) = bare.kubectl("get", *WEBHOOK, "-o", "json").json()["webhooks"]
-    assert "blue" == webhook["namespaceSelector"]["matchLabels"]["openservicemesh.io/monitored-by"]
-    # What Towpath and people wrote stays.
-    assert BUNDLE == webhook["clientConfig"]["caBundle"]
+    for webhook in bare.kubectl("get", *WEBHOOK, "-o", "json").json()["webhooks"]:
+        monitored = webhook["namespaceSelector"]["matchLabels"]
+        assert {"openservicemesh.io/monitored-by": "blue"} == monitored
+        # What Towpath and people wrote stays.
+        assert BUNDLE == webhook["clientConfig"]["caBundle"]
     secret = bare.kubectl("get", "secret", "towpath-ca", *INTO, "-o", "json").json()
     assert authority == secret["data"]
     assert config == bare.kubectl("get", *CONFIG, "-o", "json").json()

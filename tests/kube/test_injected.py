@@ -302,6 +302,26 @@ def test_kubectl_prints_why_a_pod_is_refused_and_what_is_left_out(injecting: Inj
     assert (0, True) == (warned.exit_code, f"Warning: towpath: annotation {ranges}" in warned.error)
 
 
+def test_kubectl_prints_why_a_pod_can_have_no_sidecar(injecting: Injecting) -> None:
+    """The pod is created all the same; nothing is printed of one that wants none."""
+    injecting.join("hosts")
+    injecting.cluster.apply(account("default", "hosts"))
+    switch = "openservicemesh.io/sidecar-injection"
+    on_node, on_windows = pod("on-node", "hosts"), pod("on-windows", "hosts")
+    unwanted = pod("unwanted", "hosts", **{switch: "disabled"})
+    for one in (on_node, unwanted):
+        one["spec"]["hostNetwork"] = True
+    on_windows["spec"]["os"] = {"name": "windows"}
+    on_windows["spec"]["containers"][0]["securityContext"] = {}
+    created = [injecting.cluster.apply(one) for one in (on_node, on_windows, unwanted)]
+
+    assert [0, 0, 0] == [one.exit_code for one in created], [one.error for one in created]
+    warning = "Warning: towpath: no sidecar: it "
+    assert f"{warning}is in the network of its node (hostNetwork)" in created[0].error
+    assert f"{warning}runs on Windows" in created[1].error
+    assert "Warning: towpath" not in created[2].error
+
+
 def test_a_stored_pod_comes_again_as_it_is(injecting: Injecting) -> None:
     """A copy, as `kubectl debug` makes it; also by generateName, and twice the same."""
     injecting.join("copies")
