@@ -12,7 +12,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 BIN=$PWD/.venv/bin
-ALL=(properties searches egress targets switch silence mtls xds clients pipy)
+ALL=(properties searches egress targets switch silence mtls controllers xds clients pipy)
 left_out=()
 failed=()
 
@@ -36,6 +36,13 @@ mtls() { # a running mesh moves to mutual TLS and back, exchanges its roots, out
   tests/system.sh dataplane
   TOWPATH_REQUIRE_DATAPLANE=1 "$BIN/python" -m pytest --quiet -s tests/dataplane/prove_mtls.py
 }
+controllers() { # Kubernetes' own controllers make the pods that are injected
+  tests/system.sh dataplane kube
+  # Ahead of the tests, which have a limit of time.
+  "$BIN/python" tests/support/kube/build.py && "$BIN/python" tests/support/kube/build.py controllers &&
+    TOWPATH_REQUIRE_KUBE=1 TOWPATH_REQUIRE_DATAPLANE=1 \
+      "$BIN/python" -m pytest --quiet tests/kube/prove_controllers.py
+}
 xds() { make --no-print-directory fuzz-xds TIME="${TIME:-3600}"; }
 clients() { make --no-print-directory clients; }
 pipy() { TOWPATH_REQUIRE_PIPY=1 "$BIN/python" -m pytest --quiet tests/pipy; }
@@ -43,7 +50,7 @@ pipy() { TOWPATH_REQUIRE_PIPY=1 "$BIN/python" -m pytest --quiet tests/pipy; }
 missing() { # missing PHASE: what this machine lacks for it, in words; nothing if it lacks nothing
   local tool
   case $1 in
-    egress | targets | switch | silence | mtls) [ "$(id -u)" = 0 ] || echo "it needs root" ;;
+    egress | targets | switch | silence | mtls | controllers) [ "$(id -u)" = 0 ] || echo "it needs root" ;;
     clients)
       for tool in go mvn npm cargo; do
         command -v "$tool" >/dev/null || { echo "there is no $tool"; return; }

@@ -1,8 +1,8 @@
-"""Build kube-apiserver, what stands in for a kubelet, and Helm, from their published Go modules,
-once, into a cache outside the repository.
+"""Build kube-apiserver, kube-controller-manager, what stands in for a kubelet, and Helm, from their
+published Go modules, once, into a cache outside the repository.
 
 `python tests/support/kube/build.py` builds kube-apiserver and the kubelet ahead of the tests and
-prints where they are; with the argument `helm`, Helm.
+prints where they are; with the argument `helm`, Helm; with `controllers`, kube-controller-manager.
 """
 
 from __future__ import annotations
@@ -69,6 +69,13 @@ API_SERVER = Program(
     name="kube-apiserver",
     version="v1.36.3",
     source=KUBE / "apiserver",
+    package=".",
+    variables={"k8s.io/component-base/version.gitVersion": "v1.36.3"},
+)
+CONTROLLERS = Program(
+    name="kube-controller-manager",
+    version="v1.36.3",
+    source=KUBE / "controllers",
     package=".",
     variables={"k8s.io/component-base/version.gitVersion": "v1.36.3"},
 )
@@ -162,8 +169,9 @@ def _lock() -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    named = {"": (API_SERVER, KUBELET), "helm": (HELM,), "controllers": (CONTROLLERS,)}
     try:
-        for program in (HELM,) if sys.argv[1:] == ["helm"] else (API_SERVER, KUBELET):
+        for program in named["".join(sys.argv[1:])]:
             print(program.binary())
     except CannotBuildError as error:
         print(error, file=sys.stderr)

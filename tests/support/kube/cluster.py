@@ -54,9 +54,14 @@ _CUSTOM = (
 class Cluster:
     """etcd and kube-apiserver on loopback; `kubeconfig(identity)` says how to talk to them."""
 
-    def __init__(self, folder: Path, *, flags: Sequence[str] = ()) -> None:
-        """*flags* are more of the API server's."""
+    def __init__(
+        self, folder: Path, *, flags: Sequence[str] = (), service_accounts: bool = False
+    ) -> None:
+        """*flags* are more of the API server's. With *service_accounts* a pod needs one that
+        exists, and gets its token, as in every cluster that has controllers.
+        """
         self._folder = folder
+        self._left_out = () if service_accounts else ("--disable-admission-plugins=ServiceAccount",)
         self._flags = flags
         certificates = Certificates(folder)
         self._files = certificates.server()
@@ -208,7 +213,7 @@ class Cluster:
             f"--service-account-signing-key-file={self._accounts.key}",
             *("--api-audiences=https://kubernetes.default.svc",),
             "--service-cluster-ip-range=10.96.0.0/16",
-            "--disable-admission-plugins=ServiceAccount",
+            *self._left_out,
             f"--cert-dir={self._folder}",
             "--v=1",
             *self._flags,

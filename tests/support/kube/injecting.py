@@ -100,19 +100,19 @@ class Injecting:
 
 
 @contextmanager
-def kubelet_of(injecting: Injecting) -> Iterator[Kubelet]:
-    """What runs pods in the network namespace `curl`; at the end nothing of them is left."""
+def kubelet_of(injecting: Injecting, name: str = "curl") -> Iterator[Kubelet]:
+    """What runs pods in that network namespace; at the end nothing of them is left."""
     network = injecting.network
     with (
-        without_redirect(network.pods["curl"]),
+        without_redirect(network.pods[name]),
         tempfile.TemporaryDirectory(prefix="towpath-pod-") as folder,
     ):
         Path(folder).chmod(0o755)
         kubelet = Kubelet(
             injecting.cluster,
             node=network.control,
-            pod=network.pods["curl"],
-            address=POD_ADDRESSES["curl"],
+            pod=network.pods[name],
+            address=POD_ADDRESSES[name],
             folder=Path(folder),
             programs={"envoyproxy/envoy": str(binary())},
         )
@@ -123,10 +123,13 @@ def kubelet_of(injecting: Injecting) -> Iterator[Kubelet]:
 
 
 @contextmanager
-def installed(folder: Path, network: Network) -> Iterator[Injecting]:
+def installed(
+    folder: Path, network: Network, *, service_accounts: bool = False
+) -> Iterator[Injecting]:
     """`towpath install` on an API server of its own; the control plane is ready, and asked."""
     with ExitStack() as stack:
-        cluster = stack.enter_context(Cluster(folder, flags=FLAGS))
+        cluster = Cluster(folder, flags=FLAGS, service_accounts=service_accounts)
+        stack.enter_context(cluster)
         stack.enter_context(passage(network.control, cluster.port))
         address = stack.enter_context(way_in(network.control))
         shared = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="towpath-injected-")))

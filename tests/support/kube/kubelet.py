@@ -72,6 +72,19 @@ class Kubelet:
         self._status(where, {"phase": "Running", "podIP": self._address, **statuses})
         return stored
 
+    def wait_ready(self, pod: Mapping[str, Any]) -> None:
+        """Write that the pod is ready once the readiness probes of its own containers succeed."""
+        probed = [one for one in pod["spec"]["containers"] if "readinessProbe" in one]
+        wait.until(
+            lambda: {self.probe(one, "readinessProbe") for one in probed},
+            lambda answers: answers <= {200},
+            what=f"{pod['metadata']['name']} is ready",
+            within_s=STARTS_WITHIN_S,
+            context=self.sidecar.tail,
+        )
+        where = ("pod", pod["metadata"]["name"], "-n", pod["metadata"]["namespace"])
+        self._status(where, {"conditions": [{"type": "Ready", "status": "True"}]})
+
     def finish(self, pod: Mapping[str, Any]) -> dict[str, Any]:
         """Wait until all containers of a pod have ended, end its sidecars, the last one first, and
         write that into its status; the pod as it is stored then.
@@ -168,17 +181,21 @@ class Kubelet:
             if token := source.get("serviceAccountToken"):
                 files[token["path"]] = self._token(pod, token)
             for item in source.get("downwardAPI", {}).get("items", ()):
-                path = item["fieldRef"]["fieldPath"]
-                annotation = re.fullmatch(r"metadata\.annotations\['(.+)'\]", path)
-                assert annotation, path
-                files[item["path"]] = pod["metadata"]["annotations"][annotation[1]]
+                files[item["path"]] = _field(pod, item["fieldRef"]["fieldPath"])
+            if config := source.get("configMap"):
+                where = ("-n", pod["metadata"]["namespace"], "-o", "json")
+                shown = self._cluster.kubectl("get", "configmap", config["name"], *where)
+                data = shown.json()["data"]
+                files.update({item["path"]: data[item["key"]] for item in config["items"]})
         return files
 
     def _token(self, pod: Mapping[str, Any], token: Mapping[str, Any]) -> str:
         metadata = pod["metadata"]
+        # Without one it is for the API server.
+        audience = ("--audience", token["audience"]) if "audience" in token else ()
         done = self._cluster.kubectl(
             *("create", "token", pod["spec"]["serviceAccountName"], "-n", metadata["namespace"]),
-            *("--audience", token["audience"], "--duration", f"{token['expirationSeconds']}s"),
+            *(*audience, "--duration", f"{token['expirationSeconds']}s"),
             *("--bound-object-kind", "Pod", "--bound-object-name", metadata["name"]),
             *("--bound-object-uid", metadata["uid"]),
         )
@@ -210,6 +227,8 @@ class Kubelet:
 
 
 def _field(pod: Mapping[str, Any], path: str) -> str:
+    if annotation := re.fullmatch(r"metadata\.annotations\['(.+)'\]", path):
+        return str(pod["metadata"]["annotations"][annotation[1]])
     value: Any = pod
     for name in path.split("."):
         value = value[name]
