@@ -114,7 +114,7 @@ class SidecarCounts(_message.Message):
     accepted: _builtins.int
     """They have accepted all that they were sent."""
     unanswered: _builtins.int
-    """They have not answered yet."""
+    """They have not answered yet, or wait for others to accept something first."""
     rejecting: _builtins.int
     """They have rejected something, and accepted nothing in its place."""
     pod_unknown: _builtins.int
@@ -229,7 +229,7 @@ class Sidecar(_message.Message):
         ACCEPTED: Sidecar._Outcome.ValueType  # 1
         """All of it is accepted."""
         UNANSWERED: Sidecar._Outcome.ValueType  # 2
-        """Some of it is not answered yet."""
+        """Some of it is not answered yet, or waits for others to accept it first."""
         REJECTING: Sidecar._Outcome.ValueType  # 3
         """The latest answer of a type was a rejection, or what was rejected is kept from it still."""
         POD_UNKNOWN: Sidecar._Outcome.ValueType  # 4
@@ -243,7 +243,7 @@ class Sidecar(_message.Message):
     ACCEPTED: Sidecar.Outcome.ValueType  # 1
     """All of it is accepted."""
     UNANSWERED: Sidecar.Outcome.ValueType  # 2
-    """Some of it is not answered yet."""
+    """Some of it is not answered yet, or waits for others to accept it first."""
     REJECTING: Sidecar.Outcome.ValueType  # 3
     """The latest answer of a type was a rejection, or what was rejected is kept from it still."""
     POD_UNKNOWN: Sidecar.Outcome.ValueType  # 4
