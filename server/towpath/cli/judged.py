@@ -16,7 +16,7 @@ from towpath.cli.access_log import Reading, flow_order, log_options, read_report
 from towpath.cli.folder import MESH, OR_ELSE, offline
 from towpath.cli.live import LiveReading
 from towpath.cli.place import Place, folder_or_place_options
-from towpath.cli.replicas import replicas_of, warn
+from towpath.cli.replicas import Replicas, replicas_of, warn
 from towpath.cli.server import NoAnswer
 from towpath.cli.settings import setting_options
 from towpath.model.names import Account
@@ -97,15 +97,22 @@ def judged_options(command: F) -> F:
 
 
 def audited(
-    flows: Iterable[tuple[Flow, Tally]], judge: Offline | Place, *, source: Account | None = None
+    flows: Iterable[tuple[Flow, Tally]],
+    judge: Offline | Place | Replicas,
+    *,
+    source: Account | None = None,
 ) -> Audit:
     """Judge the flows (of *source*; None: all); NoAnswer if a control plane gives none."""
     ordered = sorted(flows, key=flow_order)
     if isinstance(judge, Offline):
         judgements = [judge.judge(flow, tally.counts) for flow, tally in ordered]
         enabled = judge.policies_enabled
+    elif isinstance(judge, Replicas):
+        judgements, enabled, _ = _answers(judge, ordered)
     else:
-        judgements, enabled = _asked(judge, ordered)
+        with replicas_of(judge) as replicas:
+            judgements, enabled, faults = _answers(replicas, ordered)
+        warn(faults)
     items = zip(ordered, judgements, strict=True)
     complete = ((*item, one) for item, one in items if source in (None, one.account))
     return Audit(tuple(_merged(complete)), enabled)
@@ -126,25 +133,25 @@ def _merged(items: Iterable[Item]) -> list[Item]:
     return sorted(((flow, *rest) for flow, rest in by_flow.items()), key=flow_order)
 
 
-def _asked(place: Place, flows: list[tuple[Flow, Tally]]) -> tuple[list[Judgement], bool]:
-    """What the replicas say; NoAnswer if they do not agree."""
+def _answers(
+    replicas: Replicas, flows: list[tuple[Flow, Tally]]
+) -> tuple[list[Judgement], bool, dict[str, str]]:
+    """What the replicas say, and why some do not; NoAnswer if they do not agree."""
     judgements: list[Judgement] = []
     enabled = True
     faults: dict[str, str] = {}
-    with replicas_of(place) as replicas:
-        for request in _requests(flows):
-            answers = replicas.ask(lambda stub: stub.JudgeFlows, request)
-            first, *others = answers.messages.values()
-            if any(one != first for one in others):
-                raise NoAnswer(
-                    f"{', '.join(answers.messages)} do not judge alike: one of them has not seen "
-                    "the last change yet, so ask again"
-                )
-            judgements += map(judgement_of, first.judgements)
-            enabled = first.policies_enabled
-            faults |= answers.faults
-    warn(faults)
-    return judgements, enabled
+    for request in _requests(flows):
+        answers = replicas.ask(lambda stub: stub.JudgeFlows, request)
+        first, *others = answers.messages.values()
+        if any(one != first for one in others):
+            raise NoAnswer(
+                f"{', '.join(answers.messages)} do not judge alike: one of them has not seen "
+                "the last change yet, so ask again"
+            )
+        judgements += map(judgement_of, first.judgements)
+        enabled = first.policies_enabled
+        faults |= answers.faults
+    return judgements, enabled, faults
 
 
 def verdict_code(reading: Reading | LiveReading, *, certain: bool) -> int:

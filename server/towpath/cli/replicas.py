@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread
 from typing import Generic, TypeVar
 
 import click
@@ -45,7 +45,7 @@ class Answers(Generic[M]):
 
 class Replicas:
     """The replicas of one control plane; a cluster's are looked up for each question, as they come
-    and go.
+    and go. Several threads may ask at once.
     """
 
     def __init__(self, place: Place, stack: ExitStack) -> None:
@@ -55,6 +55,7 @@ class Replicas:
         if isinstance(place, Cluster):
             self._forwards = stack.enter_context(forwards(place))
         self._channels = dict[str, grpc.Channel]()
+        self._lock = Lock()
 
     def ask(
         self, method: Callable[[pb_grpc.InspectorStub], grpc.UnaryUnaryMultiCallable[Q, M]], ask: Q
@@ -78,11 +79,9 @@ class Replicas:
         """What *act* makes of the connection to each of them, in a thread for each; errors as with
         `ask`.
         """
-        servers, faults = self._servers()
+        servers, faults, channels = self._connections()
         with ThreadPoolExecutor(max_workers=len(servers) or 1) as pool:
-            futures = {
-                name: pool.submit(act, self._channel(server)) for name, server in servers.items()
-            }
+            futures = {name: pool.submit(act, channel) for name, channel in channels.items()}
         messages = dict[str, M]()
         for name, future in futures.items():
             try:
@@ -98,13 +97,11 @@ class Replicas:
         if there is none, or the last has ended with an error. Others that end so are named on
         standard error.
         """
-        servers, faults = self._servers()
+        servers, faults, channels = self._connections()
         arrivals = SimpleQueue[tuple[str, M | grpc.RpcError | None]]()
-        for name, server in servers.items():
+        for name, channel in channels.items():
             # A daemon: whoever looks on may end while a replica has nothing to say.
-            Thread(
-                target=_arrive, args=(arrivals, name, method(self._channel(server))), daemon=True
-            ).start()
+            Thread(target=_arrive, args=(arrivals, name, method(channel)), daemon=True).start()
         warn(faults)
         left = set(servers)
         while left:
@@ -126,8 +123,14 @@ class Replicas:
 
     def channels(self, names: Collection[str]) -> dict[str, grpc.Channel]:
         """The connections to those of these replicas that can be asked, by their names."""
-        servers, _ = self._servers()
-        return {name: self._channel(one) for name, one in servers.items() if name in names}
+        _, _, channels = self._connections()
+        return {name: channel for name, channel in channels.items() if name in names}
+
+    def _connections(self) -> tuple[dict[str, Server], dict[str, str], dict[str, grpc.Channel]]:
+        """Those that can be asked, why others cannot, and the connections to the former."""
+        with self._lock:
+            servers, faults = self._servers()
+            return servers, faults, {name: self._channel(one) for name, one in servers.items()}
 
     def _servers(self) -> tuple[dict[str, Server], dict[str, str]]:
         """Those that can be asked, and why others cannot."""

@@ -19,8 +19,14 @@ from towpath_client import TlsFiles
 F = TypeVar("F", bound=Callable[..., Any])
 
 TIMEOUT_S = 10.0
-OPTIONS = (("grpc.max_receive_message_length", -1),)
-"""A list of thousands of sidecars is longer than gRPC's own 4 MiB."""
+OPTIONS = (
+    ("grpc.max_receive_message_length", -1),
+    ("grpc.initial_reconnect_backoff_ms", 500),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
+"""A list of thousands of sidecars is longer than gRPC's own 4 MiB; a server that is back is asked
+again within seconds, where gRPC itself may take two minutes.
+"""
 
 _TLS = ("tls_ca", "tls_cert", "tls_key", "tls_server_name")
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
