@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help image setup run demo demo-kube test unit check fmt golden compare-bytes tables chart protos docs lock bench-toggle bench-toggle-kube bench-kube bench bench-policy bench-push bench-mesh walks \
+.PHONY: help image setup run pictures demo demo-kube test unit check fmt golden compare-bytes tables chart protos docs lock bench-toggle bench-toggle-kube bench-kube bench bench-policy bench-push bench-mesh walks \
 	bench-hostile bench-mtls bench-observe clients fuzz-egress fuzz-targets fuzz-xds prove search-properties conformance-adapter clean
 
 help:
@@ -23,8 +23,14 @@ $(READY): pyproject.toml constraints.txt
 		--build-constraint constraints.txt --group dev --editable '.[server]'
 	@touch $@
 
-run: setup ## serve the demo mesh; prints what listens where, and what to try
-	@$(BIN)/towpath serve --manifests deploy/demo/mesh
+run: setup ## serve the demo mesh and its dashboard; prints what listens where, and what to try
+	@$(BIN)/towpath dashboard --server "$${TOWPATH_ADS_ADDRESS:-127.0.0.1:15128}" & \
+	page=$$!; trap 'kill $$page 2>/dev/null || true' EXIT; \
+	$(BIN)/towpath serve --manifests deploy/demo/mesh
+
+pictures: setup ## take the pictures of README and docs again, of the dashboard in a real browser
+	@tests/system.sh browser
+	@TOWPATH_PICTURES=docs/pictures TOWPATH_REQUIRE_BROWSER=1 $(BIN)/python -m pytest -q tests/browser/test_pictures.py
 
 demo: setup ## replay the manual's pages on egress on a real Envoy (needs root)
 	@tests/system.sh dataplane

@@ -19,6 +19,7 @@ from support.dataplane.hosts import Hosts
 from support.dataplane.network import Network, open_network
 from support.kube import needs as kube
 from support.longest_first import sort_longest_first
+from support.page import needs as browser
 from support.pipy import needs as pipy
 from support.suggestions import explain_and_apply
 from towpath.telemetry.logs import OURS
@@ -63,6 +64,7 @@ NEEDS = (
     Need("dataplane", "TOWPATH_REQUIRE_DATAPLANE", dataplane.unmet),
     Need("kube", "TOWPATH_REQUIRE_KUBE", kube.unmet),
     Need("alerts", "TOWPATH_REQUIRE_ALERTS", alerts.unmet),
+    Need("browser", "TOWPATH_REQUIRE_BROWSER", browser.unmet),
     Need("pipy", "TOWPATH_REQUIRE_PIPY", pipy.unmet),
     Need("clients", "TOWPATH_REQUIRE_CLIENTS", clients.unmet),
 )

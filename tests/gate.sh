@@ -21,6 +21,7 @@ system() {
   tests/system.sh dataplane
   tests/system.sh kube
   tests/system.sh alerts
+  tests/system.sh browser
 }
 
 lint() {
@@ -46,7 +47,7 @@ wheel() (
 
   "${install[@]}" "$built"
   cd "$work"
-  "${import[@]}" --without aiohttp,click,cryptography,grpc_health,grpc_reflection,msgspec,prometheus_client,pythonjsonlogger,re2,watchfiles,yaml \
+  "${import[@]}" --without aiohttp,click,cryptography,grpc_health,grpc_reflection,jinja2,msgspec,prometheus_client,pythonjsonlogger,re2,watchfiles,yaml \
     towpath_api towpath_client
   "$work/venv/bin/towpath-agent" --help >/dev/null
   for command in towpath osm; do
@@ -85,9 +86,10 @@ phase contracts "$BIN/lint-imports" --no-logo
 phase wheel wheel
 phase api-server api_server
 
-# Root can run the data-plane tests, so there a skipped one is a failure.
+# Root can run the data-plane tests, and install a browser, so there a skipped one is a failure.
 if [ "$(id -u)" = 0 ]; then
   export TOWPATH_REQUIRE_DATAPLANE=1
+  export TOWPATH_REQUIRE_BROWSER=1
 fi
 export TOWPATH_TEST_PYTHON=$PWD/build/wheel/venv/bin/python
 echo "== tests"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what is missing of the named parts: `alerts` (promtool, into the cache of the tests: the
-# whole package would start a Prometheus), `venv` (Python's own virtual environments),
+# whole package would start a Prometheus), `browser` (Chromium, for the tests of the dashboard), `venv` (Python's own virtual environments),
 # `dataplane` (the programs that the data-plane tests run) and `kube` (etcd, for the tests on a
 # real API server). It can install as root on Debian;
 # elsewhere it says what is missing, and fails only if that is indispensable, as `venv` is.
@@ -42,12 +42,14 @@ for part in "$@"; do
     alerts)
       cache=${TOWPATH_TEST_CACHE:-$HOME/.cache/towpath-tests}
       command -v promtool >/dev/null || [ -x "$cache/promtool" ] || fetch_promtool ;;
+    browser)
+      command -v chromium-browser >/dev/null || want chromium chromium ;;
     kube)
       want etcd etcd-server
       want etcdctl etcd-client
       want setpriv util-linux ;;
     *)
-      echo "system.sh: unknown part '$part'; allowed: alerts, venv, dataplane, kube" >&2
+      echo "system.sh: unknown part '$part'; allowed: alerts, browser, venv, dataplane, kube" >&2
       exit 2 ;;
   esac
 done

@@ -59,6 +59,7 @@ def main() -> int:
                 steps = closing(_folder(own, network, hosts, folder / "closing"))
                 passed += [run(n, step) for n, step in enumerate(steps, 1)]
     print(f"{sum(passed)} of {len(passed)} steps passed")
+    print("A mesh on a web page: make run; in a cluster, towpath dashboard (docs/dashboard.md)")
     return 0 if all(passed) else 1
 
 

@@ -19,6 +19,7 @@ COMMANDS: Mapping[str, str] = {
     "injection": "Print what pods and workloads become when they are injected with a sidecar.",
     "explain": "Say whether a request is allowed, out of the mesh or inside it, and why.",
     "diff": "Say what each service account could reach only before, or only after, a change.",
+    "dashboard": "Show the mesh on a web page: sidecars, policies, problems, traffic, a map.",
     "observe": "Show what left the mesh and what was refused, as sidecars report it.",
     "audit": "Say what would be refused if egress passthrough were switched off now.",
     "suggest": "Write the smallest policies that would allow what `towpath audit` lists.",

@@ -1,0 +1,1 @@
+"""A mesh to look at, and the page that shows it, plain and in a browser."""
