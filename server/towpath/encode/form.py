@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from towpath import varint
+from towpath import wire_format
 from towpath.model.snapshot import Filled, FilledLayer, Layer, Resource, content_hash
 
 BLANK = "\0blank\0"
@@ -52,9 +52,9 @@ class Form(Resource):
         parts, more = [self._tail, text], len(text) - len(_BLANK)
         # From within: a longer message may have a longer length, which the next one holds.
         for head, length in reversed(self._heads):
-            written = varint.encoded(length + more)
+            written = wire_format.encoded(length + more)
             parts += [written, head]
-            more += len(written) - len(varint.encoded(length))
+            more += len(written) - len(wire_format.encoded(length))
         parts.reverse()
         return b"".join(parts)
 
@@ -75,9 +75,9 @@ def _around(data: bytes, target: int) -> Iterator[tuple[int, int, int]]:
     """
     position = 0
     while True:
-        tag, at = varint.decoded(data, position)
+        tag, at = wire_format.number_at(data, position)
         if tag & 7 == _LENGTH:
-            length, content = varint.decoded(data, at)
+            length, content = wire_format.number_at(data, at)
             if content <= target < content + length:
                 yield at, content, length
                 position = content
@@ -86,7 +86,7 @@ def _around(data: bytes, target: int) -> Iterator[tuple[int, int, int]]:
             if content == target:
                 return
         elif tag & 7 == _VARINT:
-            _, position = varint.decoded(data, at)
+            _, position = wire_format.number_at(data, at)
         elif tag & 7 in (_FIXED32, _FIXED64):
             position = at + (4 if tag & 7 == _FIXED32 else 8)
         else:

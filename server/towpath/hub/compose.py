@@ -100,8 +100,10 @@ def without_endpoints(mesh: Mesh, clients: Group) -> Snapshot:
 
 def assignments(mesh: Mesh, destinations: Hashable) -> ResourceSet:
     """The endpoints of a snapshot's destinations, one set for all sidecars that may reach these."""
-    layer = mesh.query(_assignments, cast("Destinations | ProxylessTargets", destinations))
-    return mesh.query(_set, ENDPOINTS, (layer,))
+    reachable = cast("Destinations | ProxylessTargets", destinations)
+    # Not of what is dialled at the very address that the application chose.
+    behind = (one for one in reachable if not (isinstance(one, Destination) and one.direct))
+    return ResourceSet(ENDPOINTS, (Layer(tuple(_assignment_for(mesh, one) for one in behind)),))
 
 
 def withheld(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> tuple[Problem, ...]:
@@ -344,17 +346,6 @@ def _size(planned: object) -> int:
             return len(planned)
         case _:
             return 0
-
-
-def _assignments(mesh: Mesh, reachable: Destinations | ProxylessTargets) -> Layer:
-    """Endpoints, but of what is dialled at the very address that the application chose."""
-    return Layer(
-        tuple(
-            _assignment_for(mesh, one)
-            for one in reachable
-            if not (isinstance(one, Destination) and one.direct)
-        )
-    )
 
 
 def _assignment_for(mesh: Mesh, one: Destination | ProxylessTarget) -> Resource:

@@ -335,10 +335,12 @@ class Hub:
 
     async def _publish(self, changed_at: float) -> None:
         begun = self._clock()
-        self._traces.computing(changed_at, begun)
+        if self._traces.on:
+            self._traces.computing(changed_at, begun)
         changed = self._queries.update(*self._store.drain())
         await self._publisher.publish(changed, changed_at=changed_at)
-        self._traces.computed(changed_at, self._clock())
+        if self._traces.on:
+            self._traces.computed(changed_at, self._clock())
         if self.quarantine:
             self.quarantine.retire()
         self._synced.set()

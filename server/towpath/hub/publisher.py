@@ -126,39 +126,41 @@ class Publisher:
         sidecars = self.followers.among(dict.fromkeys([*sidecars, *self._unplaced]))
         if not whole:
             sidecars = list(self.followers.queries())
-        late = await self._publish_to_sidecars(sidecars, changed_at=changed_at)
+        pause = Pause(self._clock)
+        late = await self._publish_to_sidecars(sidecars, pause, changed_at=changed_at)
         late += await self._publish_to_groups(groups, changed_at=changed_at)
         # After the rest, which says who may answer there.
-        await self._publish_endpoints(moved if whole else None, changed_at=changed_at)
+        await self._publish_endpoints(moved if whole else None, pause, changed_at=changed_at)
         async with asyncio.TaskGroup() as tasks:
             for publish in late:
                 tasks.create_task(publish())
-        self._comparisons.clear()
+        if sidecars or groups:
+            self._comparisons.clear()
         self._whole = True
 
     def _concerned(
         self, changed: Iterable[Query]
-    ) -> tuple[list[Query], list[Hashable], set[Hashable]]:
+    ) -> tuple[list[Query], list[Hashable], list[Hashable]]:
         """Of the queries whose answers may have changed: those of sidecars that are followed, the
         groups in which such are, and destinations whose endpoints these are.
         """
-        sidecars, groups, moved = list[Query](), list[Hashable](), set[Hashable]()
+        sidecars, groups, moved = list[Query](), list[Hashable](), list[Hashable]()
         for query in changed:
             if query[0] is self._group:
                 sidecars.append(query)
             elif query[0] is self._compose:
                 groups.append(query[1][0])
             elif query[0] is assignments:
-                moved.add(query[1][0])
+                moved.append(query[1][0])
         return self.followers.among(sidecars), self.followers.groups_among(groups), moved
 
     async def _publish_to_sidecars(
-        self, sidecars: Iterable[Query], *, changed_at: float
+        self, sidecars: Iterable[Query], pause: Pause, *, changed_at: float
     ) -> list[Late]:
         """Offer theirs to those whose group may be another now, or whose pod. Gives what takes too
         long to be done at once.
         """
-        late, pause = list[Late](), Pause(self._clock)
+        late = list[Late]()
         for query in sidecars:
             call = partial(self._offer_to_all_of, query, changed_at=changed_at)
             self._unplaced.add(query)
@@ -186,10 +188,9 @@ class Publisher:
         return late
 
     async def _publish_endpoints(
-        self, moved: Collection[Hashable] | None, *, changed_at: float
+        self, moved: Collection[Hashable] | None, pause: Pause, *, changed_at: float
     ) -> None:
         """Tell those that ask for endpoints that may have changed; None: any may have."""
-        pause = Pause(self._clock)
         for destinations in self.subscriptions.used(moved):
             endpoints = await self.turns.finish(
                 partial(self._queries.get, assignments, destinations)

@@ -99,7 +99,7 @@ class Subscriptions:
 
     def used(self, among: Collection[Hashable] | None) -> list[Hashable]:
         """Those that some stream's snapshot has: of *among*; None: all."""
-        return [one for one in self._users if among is None or one in among]
+        return [one for one in (self._users if among is None else among) if one in self._users]
 
     def keep_unused(self, destinations: Hashable) -> None:
         """If no stream's snapshot has these, keep them for a while."""

@@ -6,10 +6,11 @@ layers: a layer is encoded, hashed and compared once, however many snapshots hol
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, ItemsView, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
+from operator import attrgetter
 from typing import Protocol
 
 from towpath.model.types import ENDPOINTS
@@ -55,7 +56,7 @@ class Layer(Mapping[str, Resource]):
     """Resources of one type by name, sorted by name; equal when names and versions are equal."""
 
     def __init__(self, resources: tuple[Resource, ...] = ()) -> None:
-        self._by_name = {r.name: r for r in sorted(resources, key=lambda r: r.name)}
+        self._by_name = {r.name: r for r in sorted(resources, key=attrgetter("name"))}
         if len(self._by_name) != len(resources):
             raise ValueError("two resources of one type have the same name")
 
@@ -73,6 +74,9 @@ class Layer(Mapping[str, Resource]):
     def missing(self, names: frozenset[str]) -> frozenset[str]:
         """Those of *names* under which there is nothing."""
         return names.difference(self._by_name)
+
+    def items(self) -> ItemsView[str, Resource]:
+        return self._by_name.items()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._by_name)
@@ -126,6 +130,9 @@ class FilledLayer(Layer):
 
     def missing(self, names: frozenset[str]) -> frozenset[str]:
         return self._of.missing(names)
+
+    def items(self) -> ItemsView[str, Resource]:
+        return ItemsView(self)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._of)
@@ -190,8 +197,8 @@ class ResourceSet(Mapping[str, Resource]):  # noqa: PLW1641 (no Mapping has a ha
         return sum(map(len, self.layers))
 
     def __eq__(self, other: object) -> bool:
-        if isinstance(other, ResourceSet) and self.layers == other.layers:
-            return True
+        if isinstance(other, ResourceSet):
+            return not self.changed_since(other)
         return super().__eq__(other)
 
     def changed_since(self, old: ResourceSet) -> frozenset[str]:
@@ -222,10 +229,14 @@ class _Differences:
 
 
 def _differing(new: frozenset[Layer], old: frozenset[Layer]) -> frozenset[str]:
-    after = {name: resource for layer in new for name, resource in layer.items()}
-    before = {name: resource for layer in old for name, resource in layer.items()}
-    names = after.keys() | before.keys()
-    return frozenset([name for name in names if after.get(name) != before.get(name)])
+    after, before = _by_name(new), _by_name(old)
+    # Most of what is in both is the same object, which need not be compared.
+    there = {n for n, r in after.items() if (b := before.get(n)) is not r and b != r}
+    return frozenset(there | (before.keys() - after.keys()))
+
+
+def _by_name(layers: Iterable[Layer]) -> dict[str, Resource]:
+    return {name: resource for layer in layers for name, resource in layer.items()}
 
 
 _differences = _Differences(most=256)

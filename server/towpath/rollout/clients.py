@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Iterable, Mapping
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple, Protocol
 
 from towpath.model.names import Account
 from towpath.model.snapshot import Resource, ResourceSet, Snapshot, Vocabulary
@@ -28,6 +28,15 @@ class ClientStream(Protocol):
 
     def nudge(self) -> None:
         """Look at the snapshot again: what the client may be sent has changed."""
+
+
+class Conditions(NamedTuple):
+    """Equal for clients of a cohort that may be sent the same: the revisions of all types, and what
+    is blocked, by type; of nothing if nothing can be.
+    """
+
+    revisions: tuple[int, ...]
+    blocked: tuple[tuple[str, frozenset[str]], ...] = ()
 
 
 class ClientRecord:
@@ -75,16 +84,18 @@ class ClientRecord:
             names |= bisection.pending() & resources.keys()
         return names
 
-    def conditions(self, snapshot: Snapshot, types: Iterable[str]) -> Hashable:
-        """Equal for clients of the cohort that may be sent the same of these types now."""
+    def conditions(self, snapshot: Snapshot, types: Iterable[str]) -> Conditions:
+        """What decides what the client may be sent of these types now."""
         revisions = tuple(self.revisions.values())
         if not (self._cohort.watched or self.rejections or self.bisections):
-            return revisions
-        return revisions, tuple([self.blocked(snapshot.of(type_url)) for type_url in types])
+            return Conditions(revisions)
+        blocked = [(type_url, self.blocked(snapshot.of(type_url))) for type_url in types]
+        return Conditions(revisions, tuple(blocked))
 
     def enrol(self, resources: Iterable[Resource]) -> None:
         """The client is about to be sent these: of what is on trial it is a canary."""
-        self._cohort.enrol(self, resources)
+        if self._cohort.watched:
+            self._cohort.enrol(self, resources)
 
     def refuses(self, resource: Resource) -> bool:
         """True if this very content was rejected, by this client or by its like."""

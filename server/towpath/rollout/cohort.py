@@ -128,9 +128,9 @@ class Cohort:
                     self._begin_trial(of, new.resource, new.before)
 
     def enrol(self, client: Member, resources: Iterable[Resource]) -> None:
-        """The client is sent these: of what is on trial it is a canary."""
-        if not self.watched:
-            return
+        """The client is sent these: of what is on trial it is a canary. For itself nothing else is
+        blocked from then on than before.
+        """
         for resource in resources:
             if resource.name in self.watched.get(resource.type_url, ()):
                 record = self._records.get(content(resource))

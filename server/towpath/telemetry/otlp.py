@@ -45,6 +45,8 @@ class _Change:
 class OtlpTraces(Traces):
     """Sends traces to *exporter*, from a thread of its own."""
 
+    on = True
+
     def __init__(self, exporter: SpanExporter) -> None:
         resource = Resource.create({"service.name": "towpath", "service.version": __version__})
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)

@@ -21,8 +21,11 @@ class Push:
 class Traces:
     """Traces nothing; times are those of the monotonic clock, in seconds.
 
-    A change is named by the time of its first event, `changed_at`.
+    A change is named by the time of its first event, `changed_at`. Nobody needs to call what is not
+    `on`.
     """
+
+    on = False
 
     def computing(self, changed_at: float, begun: float) -> None:
         """The change is taken, and what it touches is planned and encoded from now on."""

@@ -259,7 +259,7 @@ class Conversation:
             self._change = changed_at
             self._metrics.push_seconds.observe(now - changed_at)
         # What had to wait for an answer to the first responses is part of the change.
-        if self._change is not None:
+        if self._change is not None and self._traces.on:
             push = Push(self._change, self._stream.record.node_id, counts.name, reply.version)
             if self._traces.pushed(push, begun=begun, ended=now, size=len(message)):
                 self._pushes[reply.type_url] = push

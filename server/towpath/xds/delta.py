@@ -41,10 +41,11 @@ class DeltaSubstream(Substream[DeltaRequest]):
         self._batch: frozenset[str] = frozenset()  # names that were looked at last
         self._due: Difference | None = None  # of these resources, of which these are blocked:
         self._target, self._blocked = ResourceSet(type_url, ()), frozenset[str]()
+        self._seen = view.moment, 0  # as of that moment and revision of the client
 
     def begin(self, request: DeltaRequest, *, leading: Set[str]) -> None:
         brought = request.initial_versions
-        target = self._view.of(self.type_url)
+        target = self._view.sets[self.type_url]
         there = [name for name in brought if name in target]
         self.resources = Holdings.of(
             self.type_url, {n: Resource(self.type_url, n, brought[n], b"") for n in there}
@@ -62,6 +63,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
         self._change_subscription(request)
         if self._compared is None and not self._batch:
             self.look_at_more()
+        self.look()
         return events
 
     def overtaken(self, request: DeltaRequest) -> bool:
@@ -87,7 +89,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
 
     @property
     def outdated(self) -> bool:
-        due = self._difference()
+        due = self._due or self._difference()
         return bool(due.new or due.removed or self.brought)
 
     @property
@@ -95,7 +97,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
         """True if there is more, and the client was told of what was looked at before."""
         if not self.brought or self._compared is None:
             return False
-        target = self._view.of(self.type_url)
+        target = self._view.sets[self.type_url]
         return all(name in target for name in self._batch & self._behind)
 
     def look_at_more(self) -> None:
@@ -112,7 +114,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
         self._change()
 
     def follow(self, names: Set[str]) -> None:
-        target = self._view.of(self.type_url)
+        target = self._view.sets[self.type_url]
         # Also what it is to lose later: that may be there again, unchanged, by then.
         there = {name for name in names if name in target or name in self.resources}
         self._owed |= {name for name in there if self.subscription.wants(name)}
@@ -121,8 +123,16 @@ class DeltaSubstream(Substream[DeltaRequest]):
     def holding(self) -> Holding:
         return self._holding(name for sent in self._unanswered for name in sent.new)
 
+    def look(self) -> None:
+        moment, revision = self._seen
+        if (
+            moment is not self._view.moment
+            or revision != self._view.client.revisions[self.type_url]
+        ):
+            self._due = None
+
     def revoke(self) -> Reply | None:
-        due = self._difference()
+        due = self._due or self._difference()
         if not due.revoked:
             return None
         wants = self.subscription.wants
@@ -132,7 +142,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
     def narrow(self) -> Reply | None:
         if self._compared is None:
             return None  # the first answer is of everything
-        due = self._difference()
+        due = self._due or self._difference()
         sending: list[Resource] = []
         removed = [n for n in due.removed if n in self.resources and self.type_url in FULL_STATE]
         for resource in due.new:
@@ -157,7 +167,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
             return None
         if self._compared is None and self.returned:
             self._recall()
-        due = self._difference()
+        due = self._due or self._difference()
         target = self._target
         if due is NOTHING and target is self._compared and not self._owed and self._responded:
             self._begin_rest()
@@ -194,7 +204,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
 
     def _recall(self) -> None:
         """What a client says it holds is known in full if it is what there is now."""
-        self.resources = self.resources.over(self._view.of(self.type_url))
+        self.resources = self.resources.over(self._view.sets[self.type_url])
         self._change()
 
     def _take_answer(self, request: DeltaRequest) -> list[Event]:
@@ -244,13 +254,13 @@ class DeltaSubstream(Substream[DeltaRequest]):
         self._doubtful &= names
 
     def _difference(self) -> Difference:
-        """What differs from what the client holds, and what must be sent anyhow; worked out once
-        until something changes.
+        """What differs from what the client holds, and what must be sent anyhow; kept until
+        something changes.
         """
-        target, blocked = self._view.of(self.type_url), self._view.blocked(self.type_url)
-        if self._due is None or target is not self._target or blocked is not self._blocked:
-            self._target, self._blocked = target, blocked
-            self._due = self._compare(target, blocked)
+        view, type_url = self._view, self.type_url
+        self._seen = view.moment, view.client.revisions[type_url]
+        self._target, self._blocked = view.sets[type_url], view.blocked(type_url)
+        self._due = self._compare(self._target, self._blocked)
         return self._due
 
     def _compare(self, target: ResourceSet, names: frozenset[str]) -> Difference:

@@ -28,7 +28,7 @@ class FullState(SotwSubstream):
     def narrow(self) -> Reply | None:
         if self.asks:
             return None  # it is given all of it anyhow
-        target = self._view.of(self.type_url)
+        target = self._view.sets[self.type_url]
         changes: dict[str, Resource | None] = {}
         for name in self.resources.differing(target):
             before, after = self.resources.find(name), target.find(name)
@@ -58,7 +58,7 @@ class FullState(SotwSubstream):
         everything = self.subscription.wildcard and not self.subscription.names
         if not everything or self._view.client.distrusts(self.type_url):
             return
-        target = self._view.of(self.type_url)
+        target = self._view.sets[self.type_url]
         recalled = self._composer.recall(self.type_url, version)
         if version == target.version:
             self._version, self.resources = version, Holdings(target)
@@ -73,7 +73,7 @@ class FullState(SotwSubstream):
         """What the client holds and asks for, and is gone: of what it may not hold, after it has
         rejected a later response, no bytes are there to be sent.
         """
-        target, gone = self._view.of(self.type_url), dict[str, Resource]()
+        target, gone = self._view.sets[self.type_url], dict[str, Resource]()
         for name in self.resources.differing(target):
             resource = self.resources.find(name)
             if resource is None or not resource.packed or name in target:
@@ -84,7 +84,7 @@ class FullState(SotwSubstream):
 
     def _visible(self, kept: Mapping[str, Resource]) -> Holdings:
         """All that the client is to hold; *kept* of what is gone."""
-        target, subscription = self._view.of(self.type_url), self.subscription
+        target, subscription = self._view.sets[self.type_url], self.subscription
         blocked = self._view.blocked(self.type_url)
         own: dict[str, Resource | None] = {
             name: self._given(target[name], blocked) for name in blocked if subscription.wants(name)
@@ -131,6 +131,6 @@ class FullState(SotwSubstream):
     def _reply_all(self, visible: Holdings, version: str) -> Reply:
         changed = visible.changed_since(self.resources)
         sent = Sent.of(version, changed, visible, self.resources)
-        self.resources = visible.over(self._view.of(self.type_url))
+        self.resources = visible.over(self._view.sets[self.type_url])
         self._owed = frozenset()
         return self._reply(visible, sent, self._faults())

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from towpath.model.names import LONGEST_NODE_ID
 from towpath.model.text import printable, shorten
 from towpath.settings import StreamLimits
-from towpath.xds.fields import MalformedError, field, fields, text
+from towpath.wire_format import MalformedError, ManyFieldsError, field, fields, text
 from towpath.xds.limits import LimitExceeded
 from towpath.xds.messages import DeltaRequest, Node, ProtocolError, Request, SotwRequest
 
@@ -71,6 +71,8 @@ def _named(message: str) -> Callable[[Parse[R]], Callable[..., R]]:
                 raise ProtocolError(
                     f"not a {message}: {len(data)} bytes cannot be parsed"
                 ) from error
+            except ManyFieldsError as error:
+                raise LimitExceeded("fields", str(error)) from error
 
         return parsed
 

@@ -25,7 +25,7 @@ class Partial(SotwSubstream):
         return bool(self._due())
 
     def revoke(self) -> Reply | None:
-        target = self._view.of(self.type_url)
+        target = self._view.sets[self.type_url]
         sending: list[Resource] = []
         for name, before in self._differing(target):
             left = None if name in target else self._view.left(before, self.type_url, name)
@@ -34,7 +34,7 @@ class Partial(SotwSubstream):
         return self._reply_new(sending) if sending else None
 
     def narrow(self) -> Reply | None:
-        target = self._view.of(self.type_url)
+        target = self._view.sets[self.type_url]
         sending: list[Resource] = []
         for name, before in self._differing(target):
             after = target.find(name)
@@ -66,7 +66,7 @@ class Partial(SotwSubstream):
 
     def _due(self) -> list[Resource]:
         """What the client is to be sent."""
-        target = self._view.of(self.type_url)
+        target = self._view.sets[self.type_url]
         blocked = self._view.blocked(self.type_url)
         absent = self._missing()
         candidates = self.resources.differing(target) | blocked | self._owed
@@ -100,7 +100,7 @@ class Partial(SotwSubstream):
 
     def _reply_new(self, sending: Iterable[Resource], faults: tuple[Fault, ...] = ()) -> Reply:
         resources = {resource.name: resource for resource in sending}
-        after = self.resources.changed(resources).over(self._view.of(self.type_url))
+        after = self.resources.changed(resources).over(self._view.sets[self.type_url])
         sent = Sent.of(self._version_of(after), resources, resources, self.resources)
         self.resources = after
         self._owed -= resources.keys()

@@ -169,9 +169,14 @@ class Session:
                 self._new_clusters |= event.added
         return events if overtaken else [*events, *self._advance()]
 
-    def on_snapshot(self, snapshot: Snapshot) -> list[Event]:
-        """Take the newest snapshot, or the same one because more, or less, may be sent of it."""
-        self._view.take(snapshot)
+    def on_snapshot(
+        self, snapshot: Snapshot, blocked: Iterable[tuple[str, frozenset[str]]] = ()
+    ) -> list[Event]:
+        """Take the newest snapshot, or the same one because more, or less, may be sent of it; what
+        of it is *blocked* for the client, by type, as far as somebody has asked.
+        """
+        self._view.take(snapshot, blocked)
+        self._look()
         revoked = self._replies(SHORT_NAMES, lambda substream: substream.revoke())
         events = [*revoked, *self._advance()]
         self._stand()
@@ -182,6 +187,7 @@ class Session:
         for substream in self._substreams.values():
             if substream.has_more:
                 substream.look_at_more()
+        self._look()
         events = self._advance()
         self._stand()
         return events
@@ -250,12 +256,18 @@ class Session:
         self._substreams[request.type_url] = substream
         self._returned |= substream.returned and request.type_url == CLUSTER and not self._only_type
 
+    def _look(self) -> None:
+        """At the beginning of a step: from here on nothing changes but by the step itself."""
+        for substream in self._substreams.values():
+            if not self._rests(substream):
+                substream.look()
+
     def _stand(self) -> None:
         """Say where this step has left the client."""
         substreams = self._substreams.values()
         more = any(one.has_more for one in substreams if one.brought)
         moving = [one.type_url for one in substreams if not self._rests(one)]
-        lacking = frozenset([type_url for type_url in moving if self._view.blocked(type_url)])
+        lacking = self._view.lacking(moving) if moving else frozenset[str]()
         at_rest = not (more or lacking or self._any_unanswered(self._substreams))
         self.progress = Progress(lacking, more, at_rest)
 
@@ -314,6 +326,7 @@ class Session:
             if self._any_unanswered([type_url]) or not client.next_half(type_url):
                 return
             if substream is not None:
+                substream.look()
                 yield from self._push_once(substream, keep=keep)
 
     def _push_once(self, substream: Substream[Any], *, keep: Callable[[], bool]) -> Iterator[Reply]:
@@ -361,7 +374,7 @@ class Session:
         """
         if self._new_clusters:
             new, sent = frozenset(self._new_clusters), self._substreams.get(ENDPOINTS)
-            new -= self._view.of(ENDPOINTS).missing(new)
+            new -= self._view.sets[ENDPOINTS].missing(new)
             new -= self._substreams[CLUSTER].resources.missing(new)
             if sent is not None:
                 new &= sent.resources.missing(new)

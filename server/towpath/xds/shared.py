@@ -16,7 +16,7 @@ from itertools import count
 from weakref import WeakValueDictionary
 
 from towpath.model.snapshot import Resource, Snapshot
-from towpath.rollout.clients import ClientRecord
+from towpath.rollout.clients import ClientRecord, Conditions
 from towpath.rollout.records import Holding
 from towpath.xds.absence import absence_policy
 from towpath.xds.messages import Event, Node, Request, SotwRequest, Waited
@@ -117,10 +117,12 @@ class SharedSession:
 
     def on_snapshot(self, snapshot: Snapshot) -> list[Event]:
         """As `Session.on_snapshot`."""
-        key = self._to(snapshot) if self._shared else None
-        return self._step(key, lambda session: session.on_snapshot(snapshot))
+        if not self._shared:
+            return self._step(None, lambda session: session.on_snapshot(snapshot))
+        _, conditions = key = self._to(snapshot)
+        return self._step(key, lambda session: session.on_snapshot(snapshot, conditions.blocked))
 
-    def _to(self, snapshot: Snapshot) -> Hashable:
+    def _to(self, snapshot: Snapshot) -> tuple[Snapshot, Conditions]:
         """What a step to that snapshot hangs on besides the session."""
         return snapshot, self._client.conditions(snapshot, self._state.session.types)
 

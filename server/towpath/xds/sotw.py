@@ -205,7 +205,7 @@ class SotwSubstream(Substream[SotwRequest]):
 
     def _begin_rest(self) -> None:
         """The client was sent what it is to hold, and nothing is left for later."""
-        target = self._view.of(self.type_url)
+        target = self._view.sets[self.type_url]
         if not self._latest_nonce or self._owed or self._doubtful:
             return
         if not (self._view.blocked(self.type_url) or self._has_news_of_absence()):
@@ -213,7 +213,7 @@ class SotwSubstream(Substream[SotwRequest]):
 
     def _version_of(self, resources: Holdings) -> str:
         """Changes with what this client sees, and only then (XP, «Resource updates»)."""
-        target = self._view.of(self.type_url)
+        target = self._view.sets[self.type_url]
         if resources.is_all_of(target):
             return target.version
         if len(resources) == len(target) and not resources.over(target).own:

@@ -144,6 +144,9 @@ class Substream(ABC, Generic[R]):
     def outdated(self) -> bool:
         """True if the client is to be sent something."""
 
+    def look(self) -> None:
+        """What may be sent to the client may have changed, but for the answers to this type."""
+
     @property
     def has_more(self) -> bool:
         """True if there is something that was left for later, and may be looked at now."""
@@ -203,7 +206,7 @@ class Substream(ABC, Generic[R]):
 
     def _missing(self) -> frozenset[str]:
         """Names that are asked for and are not there; looked up once, as there may be thousands."""
-        target, names = self._view.of(self.type_url), self.subscription.names
+        target, names = self._view.sets[self.type_url], self.subscription.names
         if self._looked_up[0] is not target or self._looked_up[1] is not names:
             self._looked_up = (target, names, target.missing(names))
         return self._looked_up[2]

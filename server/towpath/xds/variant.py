@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from towpath.settings import StreamLimits
+from towpath.wire_format import BYTES
 from towpath.xds.delta import DeltaSubstream
-from towpath.xds.fields import BYTES
 from towpath.xds.full_state import FullState
 from towpath.xds.messages import Request
 from towpath.xds.parse import DELTA_NONCE, SOTW_NONCE, parse_delta, parse_sotw

@@ -15,6 +15,18 @@ Effect = Callable[[ClientRecord], None]
 """What a step did to its client, to be done to others that take the same step."""
 
 
+class _Sets(dict[str, ResourceSet]):
+    """What was asked for of a snapshot, by type."""
+
+    def __init__(self, snapshot: Snapshot, sets: Mapping[str, ResourceSet]) -> None:
+        super().__init__(sets)
+        self._snapshot = snapshot
+
+    def __missing__(self, type_url: str) -> ResourceSet:
+        resources = self[type_url] = self._snapshot.of(type_url)
+        return resources
+
+
 class View:
     """What one stream goes by: the newest snapshot, and what its client must not be sent of it.
 
@@ -25,10 +37,13 @@ class View:
         self.client = client
         self.absence: AbsencePolicy = DEFAULT
         self._snapshot = Snapshot({})
-        self.sets: dict[str, ResourceSet] = {}
-        """By type, what was asked for; while its layers, and what may be said in place of what is
-        in them, stay the same, the same object from one snapshot to the next.
+        self.sets: dict[str, ResourceSet] = _Sets(self._snapshot, {})
+        """By type, all resources, blocked or not; while their layers, and what may be said in place
+        of what is in them, stay the same, the same object from one snapshot to the next. `get`
+        gives only those that were asked for.
         """
+        self.moment = object()
+        """Another one whenever a snapshot is taken, or the client is another."""
         self._blocked: dict[str, tuple[int, frozenset[str]]] = {}  # as of a revision of the client
 
         self.effects: list[Effect] | None = None
@@ -42,18 +57,22 @@ class View:
 
     def part(self) -> None:
         """Share nothing that changes with the one that this is a copy of."""
-        self.sets, self._blocked = dict(self.sets), {}
+        self.sets, self._blocked = _Sets(self._snapshot, self.sets), {}
 
     def bind(self, client: ClientRecord) -> None:
         """See it as that client may."""
         if self.client is not client:
-            self.client = client
+            self.client, self.moment = client, object()
             self._blocked.clear()
 
     def enrol(self, resources: Iterable[Resource]) -> None:
         """The client is about to be sent these."""
         resources = tuple(resources)
+        revisions = self.client.revisions
+        # To be a canary blocks nothing else for the client itself.
+        valid = [(t, names) for t, (at, names) in self._blocked.items() if at == revisions[t]]
         self.client.enrol(resources)
+        self._remember(valid)
         if self.effects is not None:
             self.effects.append(lambda client: client.enrol(resources))
 
@@ -69,22 +88,24 @@ class View:
     def snapshot(self) -> Snapshot:
         return self._snapshot
 
-    def take(self, snapshot: Snapshot) -> None:
-        """Go by a newer snapshot, or by the same one as it may be sent now."""
+    def take(self, snapshot: Snapshot, blocked: Iterable[tuple[str, frozenset[str]]] = ()) -> None:
+        """Go by a newer snapshot, or by the same one as it may be sent now. *blocked* says by type
+        what of it is, as far as somebody has asked.
+        """
         old, self._snapshot = self._snapshot, snapshot
         if snapshot.vocabulary == old.vocabulary:
             sets = self.sets.items()
-            self.sets = {t: one for t, one in sets if one.layers == snapshot.of(t).layers}
+            same = {t: one for t, one in sets if one.layers == snapshot.of(t).layers}
+            self.sets = _Sets(snapshot, same)
         else:
-            self.sets = {}
+            self.sets = _Sets(snapshot, {})
+        self.moment = object()
         self._blocked.clear()
+        self._remember(blocked)
 
-    def of(self, type_url: str) -> ResourceSet:
-        """All resources of that type, blocked or not."""
-        resources = self.sets.get(type_url)
-        if resources is None:
-            resources = self.sets[type_url] = self._snapshot.of(type_url)
-        return resources
+    def _remember(self, blocked: Iterable[tuple[str, frozenset[str]]]) -> None:
+        revisions = self.client.revisions
+        self._blocked.update({t: (revisions[t], names) for t, names in blocked})
 
     def blocked(self, type_url: str) -> frozenset[str]:
         """Names of that type whose resources must not be sent to the client now.
@@ -95,9 +116,15 @@ class View:
         before = self._blocked.get(type_url)
         if before is not None and before[0] == revision:
             return before[1]
-        names = self.client.blocked(self.of(type_url))
+        names = self.client.blocked(self.sets[type_url])
         self._blocked[type_url] = revision, names
         return names
+
+    def lacking(self, types: Iterable[str]) -> frozenset[str]:
+        """Of *types*, those of which something must not be sent to the client now."""
+        revisions, before = self.client.revisions, self._blocked
+        known = {t for t in types if t in before and before[t][0] == revisions[t]}
+        return frozenset([t for t in types if (before[t][1] if t in known else self.blocked(t))])
 
     def left(self, before: Resource | None, type_url: str, name: str) -> Resource | None:
         """What the client is to hold of a resource that is gone: see `Snapshot.left`."""

@@ -15,8 +15,8 @@ from envoy.config.core.v3 import base_pb2
 
 from towpath.model.snapshot import Resource
 from towpath.model.types import SECRET
+from towpath.wire_format import field, number_field, text_field
 from towpath.xds.absence import Fault
-from towpath.xds.fields import field, number_field, text_field
 
 # Field numbers, with wire type 2 (length-delimited), of the messages in
 # https://github.com/envoyproxy/envoy/blob/main/api/envoy/service/discovery/v3/discovery.proto
@@ -78,7 +78,8 @@ class Composer:
             for fault in faults:
                 yield field(_SOTW_ERRORS, _resource_error(fault))
 
-        content = None if whole else tuple(resources.values())
+        some = () if whole else resources.values()
+        content = None if whole else tuple([(one.name, one.version) for one in some])
         return self._shared(("sotw", type_url, version, content, faults), type_url, compose)
 
     def recall(self, type_url: str, version: str) -> Mapping[str, Resource] | None:
@@ -100,8 +101,9 @@ class Composer:
         def compose() -> Iterable[bytes]:
             yield text_field(_VERSION, version)
             for resource in resources:
-                small = shared and len(resource.packed) <= SMALL_RESOURCE
-                yield self._small(resource) if small else _encoded(resource)
+                packed = resource.packed
+                encode = self._small if shared and len(packed) <= SMALL_RESOURCE else _encoded
+                yield encode(resource.name, resource.version, packed)
             yield text_field(_TYPE_URL, type_url)
             for name in removed:
                 yield text_field(_DELTA_REMOVED, name)
@@ -109,7 +111,8 @@ class Composer:
             for fault in faults:
                 yield field(_DELTA_ERRORS, _resource_error(fault))
 
-        key = "delta", type_url, version, resources, removed, faults
+        content = tuple([(resource.name, resource.version) for resource in resources])
+        key = "delta", type_url, version, content, removed, faults
         return self._shared(key, type_url, compose)
 
     def _shared(
@@ -140,10 +143,10 @@ def _resource_error(fault: Fault) -> bytes:
     return field(_ERROR_NAME, name) + field(_ERROR_DETAIL, status)
 
 
-def _encoded(resource: Resource) -> bytes:
+def _encoded(name: str, version: str, packed: bytes) -> bytes:
     return field(
         _RESOURCES,
-        text_field(_RESOURCE_VERSION, resource.version)
-        + field(_RESOURCE_ANY, resource.packed)
-        + text_field(_RESOURCE_NAME, resource.name),
+        text_field(_RESOURCE_VERSION, version)
+        + field(_RESOURCE_ANY, packed)
+        + text_field(_RESOURCE_NAME, name),
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from support.fake_time import run_in_fake_time
-from support.objects import endpoint_slice, mesh_config, namespace, pod, service
+from support.objects import endpoint_slice, mesh_config, namespace, pod, port, service
 from support.resources import snapshot as made
 from support.running_hub import RunningHub, newest, running_hub
 from support.samples import sample
@@ -110,7 +110,9 @@ async def test_a_change_is_published_to_every_stream_that_it_concerns(running: R
 
 
 async def test_a_change_of_one_pod_is_not_published_to_others(running: RunningHub) -> None:
-    await running.holds(*SMALL_MESH, pod("web-2"), service("solo", ips=("10.96.0.9",)))
+    await running.holds(
+        *SMALL_MESH, pod("web-2"), service("solo", port(target=9090), ips=("10.96.0.9",))
+    )
     curl, web = running.attach("curl"), running.attach("web-1")
     for stream in (curl, web):
         await _taken(stream)

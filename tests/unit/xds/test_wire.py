@@ -252,9 +252,9 @@ def test_a_resource_of_many_delta_responses_is_encoded_once(
     encoded = list[str]()
     encode = wire._encoded
 
-    def counted(one: Resource) -> bytes:
-        encoded.append(one.name)
-        return encode(one)
+    def counted(name: str, version: str, packed: bytes) -> bytes:
+        encoded.append(name)
+        return encode(name, version, packed)
 
     monkeypatch.setattr(wire, "_encoded", counted)
     shared = tuple(resource(CLUSTER, f"encoded-once-{n}", "1") for n in range(50))
