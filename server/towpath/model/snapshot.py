@@ -13,7 +13,7 @@ from hashlib import blake2b
 from operator import attrgetter
 from typing import Protocol
 
-from towpath.model.types import ENDPOINTS
+from towpath.model.types import ENDPOINTS, SECRET
 
 
 def content_hash(*parts: bytes) -> str:
@@ -66,6 +66,11 @@ class Layer(Mapping[str, Resource]):
 
     def __getitem__(self, name: str) -> Resource:
         return self._by_name[name]
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of all resources; of those that are filled in, before that."""
+        return sum([len(resource.packed) for resource in self._by_name.values()])
 
     def find(self, name: str) -> Resource | None:
         """The resource of that name; None if there is none."""
@@ -120,6 +125,10 @@ class FilledLayer(Layer):
     @cached_property
     def version(self) -> str:
         return content_hash(self._of.version.encode(), self._with.encode())
+
+    @cached_property
+    def size(self) -> int:
+        return self._of.size
 
     def __getitem__(self, name: str) -> Resource:
         return self._fill(self._of[name])
@@ -356,7 +365,7 @@ class Snapshot:
                 Snapshot(sets, self.vocabulary, self.destinations),
             )
             # Its version is the same, and each with other endpoints has the latest with these.
-            whole.latest.__dict__.update(version=self.version, _whole=whole)
+            whole.latest.__dict__.update(version=self.version, size=self.size, _whole=whole)
         assert whole.latest is not None
         return whole.latest
 
@@ -369,6 +378,12 @@ class Snapshot:
         """Hash of every type's version but the endpoints'."""
         sets = sorted(item for item in self.sets.items() if item[0] != ENDPOINTS)
         return content_hash(*(f"{t}\0{s.version}".encode() for t, s in sets))
+
+    @cached_property
+    def size(self) -> int:
+        """Bytes of all but the endpoints and secrets."""
+        counted = (s for t, s in self.sets.items() if t not in (ENDPOINTS, SECRET))
+        return sum(layer.size for resources in counted for layer in resources.layers)
 
     def same_but_endpoints(self, other: Snapshot) -> bool:
         """True if all but the endpoints is equal."""

@@ -23,7 +23,7 @@ from towpath.rollout.records import StreamRecords
 from towpath.settings import StreamLimits
 from towpath.telemetry.metrics import Metrics
 from towpath.telemetry.traces import NO_TRACES, Push, Traces
-from towpath.xds.ahead import Ahead
+from towpath.xds.ahead import LARGE, Ahead
 from towpath.xds.limits import LimitExceeded, RequestRate
 from towpath.xds.messages import (
     Ack,
@@ -108,6 +108,7 @@ class Conversation:
         self._parser = parser
         self._watchdog = watchdog
         self._ahead = ahead
+        self._largest = 0  # bytes of the largest snapshot of which the client may hold a part
         self._traces = traces
         self._written_at: dict[str, float] = {}
         self._pushes: dict[str, Push] = {}  # by type URL, what is traced and not answered yet
@@ -116,8 +117,18 @@ class Conversation:
         self._timer: asyncio.TimerHandle | None = None
         self._subscriptions: dict[str, Subscription] = {}  # that were noted
 
-    async def prepare(self, snapshot: Snapshot, request: Request | None = None) -> None:
-        """Have it known what a step to that snapshot, or with that request, will compare."""
+    async def prepare(
+        self, snapshot: Snapshot | None = None, request: Request | None = None
+    ) -> None:
+        """Have it known what a step to that snapshot, or with that request, will compare; None: to
+        the present one.
+        """
+        if snapshot is not None:
+            self._largest = max(self._largest, snapshot.size)
+        if self._largest < LARGE // 2:
+            return  # nor is a pair of such large
+        if snapshot is None:
+            snapshot = self._session.snapshot
         pairs = self._session.pairs(snapshot, request)
         await self._ahead.compare(self._stream.client, snapshot.vocabulary, pairs)
 
@@ -164,7 +175,7 @@ class Conversation:
             snapshot, changed_at = pushed
             await self._step_to(snapshot, changed_at=changed_at)
         elif (deadline := self._session.deadline) is not None and deadline <= self._clock():
-            await self.prepare(self._session.snapshot)
+            await self.prepare()
             with self._spending():
                 events = self._session.on_time()
             await self.carry_out(events)
@@ -192,7 +203,7 @@ class Conversation:
         self._rate.take(request.name_count)
         if (newer := self._stream.overtaken()) is not None:
             await self._step_to(newer, changed_at=None)
-        await self.prepare(self._session.snapshot, request)
+        await self.prepare(request=request)
         await self.carry_out(self._session.on_request(request))
         self._note_names(request.type_url)
 
