@@ -123,8 +123,8 @@ class View:
     def lacking(self, types: Iterable[str]) -> frozenset[str]:
         """Of *types*, those of which something must not be sent to the client now."""
         revisions, before = self.client.revisions, self._blocked
-        known = {t for t in types if t in before and before[t][0] == revisions[t]}
-        return frozenset([t for t in types if (before[t][1] if t in known else self.blocked(t))])
+        valid = {t for t in types if t in before and before[t][0] == revisions[t]}
+        return frozenset([t for t in types if (before[t][1] if t in valid else self.blocked(t))])
 
     def left(self, before: Resource | None, type_url: str, name: str) -> Resource | None:
         """What the client is to hold of a resource that is gone: see `Snapshot.left`."""
