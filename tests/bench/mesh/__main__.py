@@ -18,8 +18,10 @@ from typing import NamedTuple
 
 from bench.mesh.measure import Figures, run
 from bench.mesh.page import rewrite
-from bench.mesh.picture import Size
+from bench.mesh.picture import Picture, Size
+from bench.mesh.targets import TARGETS, WithTargets, recompute
 
+TARGETS_SIZE = Size(1_000, 10_000, 10_000)
 SIZES = ("100:1000", "1000:1000", "1000:10000", "5000:10000")
 
 
@@ -38,24 +40,36 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", choices=("delta", "sotw"), default=("delta",))
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each change")
     parser.add_argument("--names", type=int, default=0, help="services each asks for; 0: all")
+    parser.add_argument("--targets", action="store_true", help="only the mesh with TrafficTargets")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="rewrite the table of a page")
     asked = parser.parse_args()
     for variant in asked.variants:
+        delta = variant == "delta"
+        with_targets = _apart(TARGETS_SIZE, delta=delta, rounds=asked.rounds, picture=WithTargets)
+        print(f"\n{TARGETS:,} TrafficTargets, an account for each service:", end="")
+        _print(variant, TARGETS_SIZE, with_targets)
+        with multiprocessing.get_context("spawn").Pool(1) as pool:
+            again = pool.apply(recompute, (TARGETS_SIZE,), {"rounds": asked.rounds})
+        for name, (microseconds, groups) in again.items():
+            print(f"{name}: {microseconds:,.0f} us of CPU to compute it, for {groups} groups")
+        if asked.targets:
+            continue
         results = {}
         for text in asked.sizes:
             services, pods = map(int, text.split(":"))
             size = Size(services, pods, min(asked.sidecars, pods), asked.names)
-            results[size] = _apart(size, delta=variant == "delta", rounds=asked.rounds)
+            results[size] = _apart(size, delta=delta, rounds=asked.rounds)
             _print(variant, size, results[size])
         _print_slopes(results)
         if asked.write:
             rewrite(asked.write, variant, results)
 
 
-def _apart(size: Size, *, delta: bool, rounds: int) -> Result:
+def _apart(size: Size, *, delta: bool, rounds: int, picture: type[Picture] = Picture) -> Result:
     """Measured in a new process, so that sizes do not share memory."""
+    options = {"delta": delta, "rounds": rounds, "picture": picture}
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        measured, stream_kib = pool.apply(run, (size,), {"delta": delta, "rounds": rounds})
+        measured, stream_kib = pool.apply(run, (size,), options)
     return Result({name: _middle(each) for name, each in measured.items()}, stream_kib)
 
 
@@ -69,12 +83,13 @@ def _print(variant: str, size: Size, result: Result) -> None:
         f"\n{variant}: {size.services:,} services, {size.pods:,} pods, {size.sidecars:,} sidecars"
         f"{names}; {result.stream_kib:.0f} KiB a stream; load {os.getloadavg()[0]:.1f}"
     )
-    head = ("ms CPU each", "ms CPU", "last, s", "hold, ms", "responses", "KB")
-    print(f"{'':14}" + "".join(f"{text:>13}" for text in head))
+    head = ("ms CPU each", "ms CPU", "last, s", "hold, ms", "responses", "KB", "sidecars")
+    print(f"{'':16}" + "".join(f"{text:>13}" for text in head))
     for name, one in result.figures.items():
         row = [f"{one.cpu_ms:.3f}", f"{one.total_ms:.0f}", f"{one.last_s:.2f}"]
         row += [f"{one.hold_ms:.0f}", f"{one.responses:.2f}", f"{one.kb:.1f}"]
-        print(f"{name:14}" + "".join(f"{text:>13}" for text in row), flush=True)
+        row += [f"{one.sidecars:.0f}"]
+        print(f"{name:16}" + "".join(f"{text:>13}" for text in row), flush=True)
 
 
 def _print_slopes(results: dict[Size, Result]) -> None:

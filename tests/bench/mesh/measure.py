@@ -44,7 +44,8 @@ LIMITS = StreamLimits(
 class Figures:
     """Of one change: the server's CPU for each sidecar that is sent something and for the change as
     a whole, in milliseconds; how long it took until the last one had all of it; the longest turn of
-    the event loop, in milliseconds of its CPU; responses for each sidecar, and their KB.
+    the event loop, in milliseconds of its CPU; responses for each sidecar, and their KB; how many
+    sidecars were sent something.
     """
 
     cpu_ms: float
@@ -53,6 +54,7 @@ class Figures:
     hold_ms: float
     responses: float
     kb: float
+    sidecars: float
 
 
 class TurnSelector(selectors.DefaultSelector):
@@ -139,7 +141,14 @@ class Server:
             wants = frozenset(self.picture.service_names(number)) if self.size.names else None
             node_id = str(self.picture.sidecar(number))
             login = self.picture.login(number)
-            sidecar = Sidecar(node_id, self.fleet, delta=self.delta, wants=wants, login=login)
+            sidecar = Sidecar(
+                node_id,
+                self.fleet,
+                delta=self.delta,
+                wants=wants,
+                login=login,
+                routes=self.picture.routes,
+            )
             self._tasks.append(asyncio.create_task(self._serve(sidecar.requests(), sidecar)))
 
     async def measure(self, change: Callable[[], None], *, least: int) -> Figures:
@@ -166,20 +175,23 @@ class Server:
             self._selector.longest_s * 1000,
             fleet.responses / count,
             fleet.bytes / count / 1000,
+            len(fleet.sidecars),
         )
 
 
-def run(size: Size, *, delta: bool, rounds: int) -> tuple[dict[str, list[Figures]], float]:
+def run(
+    size: Size, *, delta: bool, rounds: int, picture: type[Picture] = Picture
+) -> tuple[dict[str, list[Figures]], float]:
     """Connect, then each change *rounds* times: figures by name, and KiB of memory a stream."""
     selector = TurnSelector()
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
-        return runner.run(_run(size, delta=delta, rounds=rounds, selector=selector))
+        server = Server(size, delta=delta, selector=selector, picture=picture)
+        return runner.run(_run(server, size, rounds=rounds))
 
 
 async def _run(
-    size: Size, *, delta: bool, rounds: int, selector: TurnSelector
+    server: Server, size: Size, *, rounds: int
 ) -> tuple[dict[str, list[Figures]], float]:
-    server = Server(size, delta=delta, selector=selector)
     await server.start()
     before = rss_kib()
     figures = {"connect": [await server.measure(server.connect, least=len(TYPES) * size.sidecars)]}

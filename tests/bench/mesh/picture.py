@@ -62,6 +62,11 @@ class Picture:
         """That of the pod of this number."""
         return SidecarId(f"pod-{number}", space(number % self.size.services))
 
+    @property
+    def routes(self) -> Callable[[frozenset[str]], frozenset[str]] | None:
+        """The route configurations that a sidecar with given clusters asks for; None: for none."""
+        return None
+
     def login(self, _number: int) -> Login | None:
         """How that sidecar is authenticated."""
         return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -24,7 +24,7 @@ from envoy.service.discovery.v3.discovery_pb2 import (
 from google.protobuf.message import Message
 
 from towpath.model.plan import destination_of
-from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, SECRET
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
 
 TYPES = (CLUSTER, ENDPOINTS, LISTENER)
 """What every sidecar asks for."""
@@ -64,7 +64,8 @@ class Login:
 class Sidecar:
     """One stream, as the context and the requests of a gRPC method; *wants* are the clusters whose
     endpoints it asks for (None: of all there are). With a *login* it is authenticated, and asks for
-    secrets too, in the delta variant.
+    secrets too, in the delta variant; with *routes* for the route configurations that these are for
+    its clusters.
     """
 
     def __init__(
@@ -75,8 +76,10 @@ class Sidecar:
         delta: bool,
         wants: frozenset[str] | None,
         login: Login | None = None,
+        routes: Callable[[frozenset[str]], frozenset[str]] | None = None,
     ) -> None:
         self._login = login
+        self._routes = routes
         self._node = Node(id=node_id, user_agent_name="envoy")
         self._fleet = fleet
         self._delta = delta
@@ -125,19 +128,26 @@ class Sidecar:
         if type_url == CLUSTER:
             self._names = self._clusters(message, nonce)
         names = self._names if type_url == ENDPOINTS else frozenset[str]()
+        if type_url == ROUTES and self._routes is not None:
+            names = self._routes(self._names)
         version = "" if self._delta else _version(message)
         self._put(_ack(type_url, nonce, version, () if self._delta else tuple(sorted(names))))
         if type_url == CLUSTER and self._names != before:
-            if self._delta:
-                new, gone = self._names - before, before - self._names
-                self._put(_delta_request(new, gone))
-            else:
-                self._ask(ENDPOINTS, names=self._names)
+            self._subscribe(ENDPOINTS, self._names, before)
+            if self._routes is not None:
+                of_before = self._routes(before) if self._listens else frozenset[str]()
+                self._subscribe(ROUTES, self._routes(self._names), of_before)
         if type_url == CLUSTER and not self._listens:
             self._listens = True
             self._ask(LISTENER)
             if self._login is not None:
                 self._put(_secret_request(self._login.secrets))
+
+    def _subscribe(self, type_url: str, names: frozenset[str], before: frozenset[str]) -> None:
+        if self._delta:
+            self._put(_delta_request(type_url, names - before, before - names))
+        else:
+            self._ask(type_url, names=names)
 
     def _clusters(self, message: bytes, nonce: str) -> frozenset[str]:
         """Those whose endpoints it wants, by what it holds after that response."""
@@ -159,7 +169,7 @@ class Sidecar:
 def _type(message: bytes) -> str:
     tail = message[-LONGEST_TAIL:]
     for whole in (tail, message):
-        for type_url in (*TYPES, SECRET):
+        for type_url in (*TYPES, ROUTES, SECRET):
             if bytes((0x22, len(type_url))) + type_url.encode() in whole:
                 return type_url
     raise ValueError("a response of no type that was asked for")
@@ -194,10 +204,10 @@ def _in_mesh(names: list[str]) -> frozenset[str]:
 
 
 @lru_cache(maxsize=64)
-def _delta_request(new: frozenset[str], gone: frozenset[str]) -> bytes:
+def _delta_request(type_url: str, new: frozenset[str], gone: frozenset[str]) -> bytes:
     return _bytes(
         DeltaDiscoveryRequest(
-            type_url=ENDPOINTS,
+            type_url=type_url,
             resource_names_subscribe=sorted(new),
             resource_names_unsubscribe=sorted(gone),
         )
