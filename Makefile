@@ -137,7 +137,7 @@ fuzz-egress: setup ## many generated policies: a real Envoy, explain and the pla
 fuzz-targets: setup ## many generated TrafficTargets: a real Envoy, explain and the union of grants agree (needs root)
 	@tests/system.sh dataplane
 	@TOWPATH_FUZZ_CASES=$${CASES:-300} TOWPATH_FUZZ_SEED=$${SEED:-1000} \
-		$(BIN)/python -m pytest -q -s tests/dataplane/test_target_cases.py
+		$(BIN)/python -m pytest -q -s tests/dataplane/test_target_cases.py tests/dataplane/test_target_cases_mtls.py
 
 fuzz-xds: setup ## many generated requests: no client can break its stream but by the protocol, nor another's
 	@TOWPATH_FUZZ_SECONDS=$${TIME:-600} TOWPATH_FUZZ_SEED=$${SEED:-} \

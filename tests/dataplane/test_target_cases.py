@@ -15,15 +15,13 @@ from typing import Any
 import pytest
 import yaml
 
-from support.dataplane.mesh import WITH_A_SERVICE, Manifests
+from support.dataplane.mesh import WITH_A_SERVICE
 from support.dataplane.network import POD_ADDRESSES
 from support.dataplane.rig import Rig
 from support.dataplane.sink import arrival
 from support.dataplane.target_cases import (
-    BEHIND,
     CALLERS,
     CURL,
-    FOREIGN,
     HTTP_A,
     MONITORED,
     SERVER,
@@ -31,24 +29,26 @@ from support.dataplane.target_cases import (
     Case,
     case,
 )
-from support.grants import Caller, World, comes_in
-from support.objects import mesh_of
-from support.suggestions import explain_and_apply
-from towpath.model.mesh import Mesh
-from towpath.model.names import Account, Protocol
+from support.dataplane.target_rig import (
+    SERVICE,
+    callers,
+    close_and_open_ports,
+    dialled,
+    explained,
+    mesh_with,
+)
+from support.grants import World, comes_in
+from towpath.model.names import Protocol
 from towpath.planning.egress.decide import Attempt
-from towpath.sources.decode import decode
 
 pytestmark = [pytest.mark.dataplane, pytest.mark.timeout(1800)]
 
 CASES = int(os.environ.get("TOWPATH_FUZZ_CASES", "15"))
 CALLS = 24
 FIRST_SEED = int(os.environ.get("TOWPATH_FUZZ_SEED", "1"))
-SERVICE, POD = "10.96.0.20", POD_ADDRESSES["bookstore-0"]
+POD = POD_ADDRESSES["bookstore-0"]
 IN_EFFECT_S = 30.0
 """A sidecar acknowledges a moment before it obeys: so long a difference may last."""
-
-Document = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -56,30 +56,9 @@ def closed(open_mesh: Any) -> Iterator[Rig]:
     """The mesh without permissive mode, whose server has a port of every sort; beside the one
     client with a sidecar, callers without one at addresses of their own.
     """
-
-    def prepare(manifests: Manifests) -> None:
-        traffic = {"enablePermissiveTrafficPolicyMode": False}
-        manifests.patch("MeshConfig", "osm-mesh-config", {"spec": {"traffic": traffic}})
-        ports = [
-            {"name": f"p{port}", "port": port, "targetPort": target}
-            | {"appProtocol": SERVER.ports[target]}
-            for port, target in BEHIND.items()
-        ]
-        manifests.patch("Service", "bookstore", {"spec": {"ports": ports}})
-        [slice_] = manifests.all("EndpointSlice")
-        of_slice = [
-            {"name": f"p{port}", "port": target, "protocol": "TCP"}
-            for port, target in BEHIND.items()
-        ]
-        manifests.patch("EndpointSlice", slice_["metadata"]["name"], {"ports": of_slice})
-
-    rig: Rig = open_mesh(WITH_A_SERVICE, prepare=prepare)
-    rig.manifests.write("callers.yaml", *(_pod(n, one) for n, one in enumerate(CALLERS)))
-    for address in FOREIGN:
-        rig.network.control.ip("address", "add", f"{address}/24", "dev", "pods")
-    yield rig
-    for address in FOREIGN:
-        rig.network.control.ip("address", "delete", f"{address}/24", "dev", "pods")
+    rig: Rig = open_mesh(WITH_A_SERVICE, prepare=close_and_open_ports)
+    with callers(rig):
+        yield rig
 
 
 async def test_envoy_explain_and_the_union_of_grants_agree(closed: Rig) -> None:
@@ -109,22 +88,15 @@ async def _in_effect(rig: Rig, tried: Case) -> None:
 
 async def _compare(rig: Rig, tried: Case) -> list[bool]:
     world = World(tried.documents, CALLERS, SERVER, MONITORED)
-    mesh = _mesh(rig, tried)
+    mesh = mesh_with(rig, tried)
     wanted = [comes_in(world, call.address, call.port, call.attempt) for call in tried.calls]
     for call, union in zip(tried.calls, wanted, strict=True):
         if call.caller is not None:
-            answer = _explained(mesh, call.caller, call)
+            answer = explained(mesh, call.caller, call)
             assert union == answer, _report(tried, call, f"explain: {answer}, union: {union}")
     pairs = zip(tried.calls, wanted, strict=True)
     await asyncio.gather(*(_agrees(rig, tried, call, union) for call, union in pairs))
     return wanted
-
-
-def _explained(mesh: Mesh, caller: Caller, call: Call) -> bool:
-    attempt = replace(call.attempt, address=SERVICE, port=_dialled(call))
-    account = Account(caller.namespace, caller.account)
-    # What it suggests to a caller who is refused is applied, and must help.
-    return explain_and_apply(mesh, account, attempt, ()).decision.allowed
 
 
 async def _agrees(rig: Rig, tried: Case, call: Call, wanted: bool) -> None:  # noqa: FBT001 (what the union says)
@@ -138,36 +110,10 @@ async def _agrees(rig: Rig, tried: Case, call: Call, wanted: bool) -> None:  # n
 async def _arrives(rig: Rig, call: Call) -> bool:
     """Through the client's sidecar to the service, or from elsewhere straight to the pod."""
     if call.address == CURL.address:
-        attempt = replace(call.attempt, address=SERVICE, port=_dialled(call))
+        attempt = replace(call.attempt, address=SERVICE, port=dialled(call))
         return bool(await arrival(rig.client, attempt))
     attempt = replace(call.attempt, address=POD)
     return bool(await arrival(rig.network.control, attempt, source=call.address))
-
-
-def _dialled(call: Call) -> int:
-    return next(port for port, target in BEHIND.items() if target == call.port)
-
-
-def _mesh(rig: Rig, tried: Case) -> Mesh:
-    """What the control plane knows: the folder as it is now."""
-    kinds = ("Namespace", "MeshConfig", "Service", "EndpointSlice", "Pod", "ServiceAccount")
-    documents = [*(one for kind in kinds for one in rig.manifests.all(kind)), *tried.documents]
-    values = (decode(document, "case.yaml").value for document in documents)
-    return mesh_of(*(value for value in values if value is not None), alone=True)
-
-
-def _pod(number: int, caller: Caller) -> Document:
-    return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": f"caller-{number}", "namespace": caller.namespace},
-        "spec": {
-            "serviceAccountName": caller.account,
-            "hostNetwork": caller.host_network,
-            "containers": [{"name": "app", "image": "app"}],
-        },
-        "status": {"phase": "Running", "podIP": caller.address},
-    }
 
 
 def _report(tried: Case, call: Call, what: str) -> str:

@@ -61,6 +61,19 @@ def comes_in(world: World, address: str, port: int, attempt: Attempt) -> bool:
     )
 
 
+def comes_in_by_certificate(
+    world: World, account: tuple[str, str], port: int, attempt: Attempt
+) -> bool:
+    """The same by mutual TLS, of whoever shows a certificate of that account (its namespace and
+    name), wherever the request comes from: for ports where requests are seen.
+    """
+    return well_formed(attempt) and any(
+        account in _sources(world, target["spec"]) and _grants(world, target, port, attempt)
+        for target in _of_kind(world, "TrafficTarget")
+        if _can_be_read(world, target)
+    )
+
+
 def _of_kind(world: World, kind: str) -> Iterable[Document]:
     return (one for one in world.documents if one["kind"] == kind)
 
@@ -91,17 +104,22 @@ def _can_be_read(world: World, target: Document) -> bool:
 
 def _is_for(world: World, spec: Document, address: str) -> bool:
     """True if whoever is at the address is a source: all pods there, and none in a node's place."""
-    sources = {
+    sources = _sources(world, spec)
+    there = [one for one in world.callers if one.address == address]
+    return bool(there) and all(
+        (one.namespace, one.account) in sources and not one.host_network for one in there
+    )
+
+
+def _sources(world: World, spec: Document) -> set[tuple[str, str]]:
+    """Namespaces and names of the accounts that are meant."""
+    return {
         (one["namespace"], one["name"])
         for one in spec["sources"]
         if one.get("kind") == "ServiceAccount"
         and one.get("namespace") in world.monitored
         and one.get("name")
     }
-    there = [one for one in world.callers if one.address == address]
-    return bool(there) and all(
-        (one.namespace, one.account) in sources and not one.host_network for one in there
-    )
 
 
 def _grants(world: World, target: Document, port: int, attempt: Attempt) -> bool:

@@ -57,7 +57,7 @@ def _callable(mesh: Mesh, account: Account, destination: Destination) -> Callabl
     policies: dict[RequestMatch, set[str]] = defaultdict(set)
     for one in pods_behind(mesh, account, _places(destination)):
         for permit in (one.port.permits or ()) if one.port else ():
-            if means(mesh, permit, account):
+            if means(mesh, permit, account, one):
                 http = one.port is not None and one.port.protocol is Protocol.HTTP
                 for match in permit.requests if http else (ANYTHING,):
                     policies[match].add(permit.policy)

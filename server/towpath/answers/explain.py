@@ -10,13 +10,14 @@ from urllib.parse import SplitResult, urlsplit
 from towpath.answers.dialled import address_of
 from towpath.answers.effect import Policy, references
 from towpath.answers.encryption import Passage, passage
-from towpath.answers.inmesh import at_servers, in_mesh_but_refused
+from towpath.answers.inmesh import at_servers, divided, in_mesh_but_refused
 from towpath.answers.suggest import suggestion
 from towpath.answers.suggest_inside import suggestion_inside
 from towpath.model.addresses import is_ipv4
 from towpath.model.inmesh import TrafficTarget
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, ObjectRef, Protocol
+from towpath.model.plan import Destination
 from towpath.model.problem import Problem
 from towpath.planning import outbound
 from towpath.planning.config import config
@@ -136,9 +137,7 @@ def explain(
     destination = dialled_destination(plan, dialled)
     inside = (dialled.port, dialled.address) in mesh.query(directory).dialled
     if destination is not None and decision.allowed:
-        decision = at_servers(mesh, account, dialled, destination) or decision
-        if decision.allowed:
-            decision = _passing(decision, passage(mesh, account, dialled, destination))
+        decision = _inside(mesh, account, dialled, destination, decision)
     elif inside and not decision.allowed and destination is None:
         decision = Decision(None, (), in_mesh_but_refused(mesh, account, dialled))
     if dialled.address is None:
@@ -168,6 +167,18 @@ def explain(
         problems=_about(targets if inside else naming(mesh, account), problems),
         suggestion=written,
     )
+
+
+def _inside(
+    mesh: Mesh, account: Account, dialled: Attempt, destination: Destination, let_out: Decision
+) -> Decision:
+    """What becomes of an attempt that the client's sidecar lets out to a destination."""
+    decision = at_servers(mesh, account, dialled, destination) or let_out
+    if shares := divided(mesh, account, dialled, destination):
+        decision = replace(decision, reasons=(*decision.reasons, shares))
+    if not decision.allowed:
+        return decision
+    return _passing(decision, passage(mesh, account, dialled, destination))
 
 
 def _passing(decision: Decision, way: Passage) -> Decision:

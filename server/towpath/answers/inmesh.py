@@ -12,6 +12,7 @@ from towpath.model.inmesh import TrafficTarget
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, Protocol
 from towpath.model.plan import (
+    Branch,
     Destination,
     Destinations,
     Endpoint,
@@ -101,6 +102,13 @@ def called(
 ) -> tuple[Called, ...]:
     """Every port that may answer an attempt, by the account of its pods."""
     _, to = places(attempt, destination)
+    return _called_at(mesh, account, attempt, to, direct=destination.direct)
+
+
+def _called_at(
+    mesh: Mesh, account: Account, attempt: Attempt, to: tuple[str, ...], *, direct: bool = False
+) -> tuple[Called, ...]:
+    """The same, of what is sent to some destinations."""
     answers = {
         Called(
             account=one.pod.account,
@@ -110,9 +118,42 @@ def called(
             targets=_granted(mesh, account, attempt, one),
             backends=let_in_beside(mesh, account, one),
         )
-        for one in pods_behind(mesh, account, to, attempt if destination.direct else None)
+        for one in pods_behind(mesh, account, to, attempt if direct else None)
     }
     return tuple(sorted(answers, key=lambda one: (one.account, one.port)))
+
+
+def divided(mesh: Mesh, account: Account, attempt: Attempt, destination: Destination) -> str:
+    """Which TrafficSplit divides what is sent to a destination, and which share each backend has;
+    where policies decide, with what becomes of it there. "" if none does.
+    """
+    branch = _branch(attempt, destination)
+    if branch is None or not branch.policy or not branch.shares:
+        return ""
+    whole = sum(weight for _, weight in branch.shares)
+    shares = ", ".join(
+        f"{100 * weight / whole:.3g} % to Service {_service_of(name)}"
+        f"{_becomes(mesh, account, attempt, name)}"
+        for name, weight in sorted(branch.shares, key=lambda share: (-share[1], share[0]))
+    )
+    return f"TrafficSplit {branch.policy} divides it: {shares}"
+
+
+def _becomes(mesh: Mesh, account: Account, attempt: Attempt, place: str) -> str:
+    if not by_policies(mesh):
+        return ""
+    answers = _called_at(mesh, account, attempt, (place,))
+    if not answers:
+        return " (no pod is there)"
+    let_in = {one.lets_in for one in answers}
+    if len(let_in) > 1:
+        return " (some of its pods refuse it)"
+    return " (let in)" if let_in.pop() else " (refused)"
+
+
+def _service_of(place: str) -> str:
+    namespace, service, _ = destination_of(place) or ("", "", 0)
+    return f"{namespace}/{service}"
 
 
 def _nearly(mesh: Mesh, account: Account, answers: Iterable[Called]) -> Iterator[str]:
@@ -127,7 +168,7 @@ def _extent(mesh: Mesh, target: TrafficTarget, account: Account, at: Called) -> 
     requests = mesh.query(granted_requests, target, at.port, at.protocol)
     if requests is None:
         return f"grants it nothing on port {at.port} of {at.account}, which is {at.protocol}"
-    if not told_apart(mesh, account):
+    if not (told_apart(mesh, account) or _certified(mesh, account)):
         return f"cannot tell its pods: none of their addresses is those of {account} alone"
     shown = "; ".join(words(match) for match in requests[:_SHOWN]) or "connections"
     more = " and more" if len(requests) > _SHOWN else ""
@@ -139,10 +180,12 @@ def in_mesh_but_refused(mesh: Mesh, account: Account, attempt: Attempt) -> tuple
     where = f"{attempt.address}:{attempt.port} is in the mesh"
     if not by_policies(mesh):
         return (f"{where}, where nothing is let in",)
-    reason = f"{where}, and no TrafficTarget lets {account} call the pods behind it"
+    reason = f"{where}, and no TrafficTarget lets {account} call the pods behind it there"
     destination = leads_to(mesh, attempt)
-    others = _beside(mesh, account, attempt, destination) if destination else ()
-    return (reason, *others)
+    if destination is None:
+        return (reason,)
+    nearly = _nearly(mesh, account, called(mesh, account, attempt, destination))
+    return (reason, *_beside(mesh, account, attempt, destination), *nearly)
 
 
 def leads_to(mesh: Mesh, attempt: Attempt) -> Destination | None:
@@ -179,10 +222,18 @@ def _listed(names: tuple[str, ...]) -> str:
 
 def places(attempt: Attempt, destination: Destination) -> tuple[str, tuple[str, ...]]:
     """The destinations that may get the attempt, and the split that says so ("" for none)."""
+    branch = _branch(attempt, destination)
+    if branch is None:
+        return "", (destination.name,)
+    return branch.policy, tuple(name for name, _ in branch.shares)
+
+
+def _branch(attempt: Attempt, destination: Destination) -> Branch | None:
+    """The first that is about the attempt; None for a destination without any."""
     for branch in destination.branches:
         if not branch.matches or any(matches(match, attempt) for match in branch.matches):
-            return branch.policy, tuple(name for name, _ in branch.shares)
-    return "", (destination.name,)
+            return branch
+    return None
 
 
 def endpoints_for(mesh: Mesh, account: Account, place: str) -> tuple[Endpoint, ...]:
@@ -279,7 +330,7 @@ def _granted(mesh: Mesh, account: Account, attempt: Attempt, at: Answering) -> t
     """The TrafficTargets that let the attempt in at a port."""
     port = at.port
     permits = port.permits or () if port else ()
-    grants = [permit for permit in permits if means(mesh, permit, account)]
+    grants = [permit for permit in permits if means(mesh, permit, account, at)]
     if port is None or port.protocol is not Protocol.HTTP:
         return tuple(permit.policy for permit in grants)
     if grants and attempt.protocol is not Protocol.HTTP:
@@ -295,14 +346,25 @@ def _granted(mesh: Mesh, account: Account, attempt: Attempt, at: Answering) -> t
     )
 
 
-def means(mesh: Mesh, permit: Permit, account: Account) -> bool:
-    """True if the permit is for that account, and its pods can be told by what they show."""
+def means(mesh: Mesh, permit: Permit, account: Account, at: Answering) -> bool:
+    """True if the permit is for that account, and its pods can be told by what they show: by
+    certificates where all of them call by mutual TLS and requests are seen, else by addresses.
+    """
     namespace, _, name = permit.policy.partition("/")
     target = cast("TrafficTarget | None", mesh.get(Kind.TRAFFIC_TARGET, namespace, name))
     if target is None or account not in target.sources:
         return False
+    if at.server_name and _certified(mesh, account) and at.port is not None:
+        if at.port.protocol is Protocol.HTTP:
+            return True
     addresses = mesh.query(addresses_of, account)
-    return not addresses or not permit.addresses or bool({*addresses} & {*permit.addresses})
+    return not addresses or bool({*addresses} & {*permit.addresses})
+
+
+def _certified(mesh: Mesh, account: Account) -> bool:
+    """True if the account has pods, and all of them call by mutual TLS."""
+    pods = mesh.pods_of(account)
+    return bool(pods) and all(identity_of(mesh, pod) is not None for pod in pods)
 
 
 def told_apart(mesh: Mesh, account: Account) -> bool:

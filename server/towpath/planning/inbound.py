@@ -98,6 +98,11 @@ def _of_services(mesh: Mesh, pod: Pod) -> Iterator[InboundPort]:
         )
 
 
+def protocols(mesh: Mesh, pod: Pod) -> dict[int, Protocol]:
+    """What is spoken on each port of a pod that services lead to."""
+    return {number: by_service[0][1] for number, by_service in _claims(mesh, pod).items()}
+
+
 def _claims(mesh: Mesh, pod: Pod) -> dict[int, list[tuple[str, Protocol]]]:
     """The services that lead to each port, by name, and what they say that it speaks."""
     claims: dict[int, list[tuple[str, Protocol]]] = {}

@@ -104,11 +104,17 @@ class Namespace:
         listening.listen(1024)
         return listening
 
-    def connect(self, host: str, port: int, *, within_s: float = 30.0) -> socket.socket:
-        """A connected TCP socket of this namespace; every later call on it has the same limit."""
+    def connect(
+        self, host: str, port: int, *, within_s: float = 30.0, source: str = ""
+    ) -> socket.socket:
+        """A connected TCP socket of this namespace; every later call on it has the same limit.
+        *source* is one of its addresses.
+        """
         connecting = self.new_socket()
         connecting.settimeout(within_s)
         try:
+            if source:
+                connecting.bind((source, 0))
             connecting.connect((host, port))
         except OSError:
             connecting.close()

@@ -55,7 +55,7 @@ async def _answer(pod: Namespace, attempt: Attempt, alpn: tuple[str, ...], sourc
         async with asyncio.timeout(_ATTEMPT_S):
             reader, writer = await pod.open_connection(attempt.address, attempt.port, source=source)
             try:
-                writer.write(_first_bytes(attempt, alpn))
+                writer.write(first_bytes(attempt, alpn))
                 return await reader.read(4096)
             finally:
                 writer.transport.abort()
@@ -63,7 +63,8 @@ async def _answer(pod: Namespace, attempt: Attempt, alpn: tuple[str, ...], sourc
         return b""
 
 
-def _first_bytes(attempt: Attempt, alpn: tuple[str, ...]) -> bytes:
+def first_bytes(attempt: Attempt, alpn: tuple[str, ...] = ()) -> bytes:
+    """What a client says first, from which it is told what it wants."""
     match attempt.protocol:
         case Protocol.HTTP:
             headers = "".join(f"{name}: {value}\r\n" for name, value in attempt.headers)

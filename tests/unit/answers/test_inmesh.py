@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 import yaml
 
+from support.marked import marked_pod, with_authority
 from support.objects import (
     egress,
     endpoint_slice,
@@ -26,8 +28,8 @@ from support.suggestions import explain_and_apply
 from towpath.answers.explain import Explanation, parse_attempt
 from towpath.model.inmesh import RouteReference
 from towpath.model.mesh import Mesh, Object
-from towpath.model.names import Account, Kind, Protocol
-from towpath.planning import problems
+from towpath.model.names import Account, Kind, Protocol, SidecarId
+from towpath.planning import inbound, problems
 
 CURL, OTHER = Account("shop", "curl"), Account("shop", "other")
 TARGET = (traffic_target(), route_group("get", "/get", methods=("GET",)))
@@ -229,6 +231,27 @@ def test_whom_an_ingress_backend_lets_in_is_allowed_and_it_is_named() -> None:
     assert not other.decision.allowed
 
 
+@pytest.mark.parametrize("marked", [True, False])
+def test_by_mutual_tls_the_certificate_tells_a_pod_in_the_network_of_its_node(
+    *, marked: bool
+) -> None:
+    """In plaintext nobody can tell it, and nothing would help."""
+    on_node = replace(
+        marked_pod("curl", account="curl", app="curl", addresses=("10.0.0.9",), marked=marked),
+        host_network=True,
+    )
+    web = marked_pod("web-1", account="web", addresses=("10.0.0.1",))
+    mesh = with_authority(_mesh(*TARGET, web, on_node))
+    called_pod = mesh.pod(SidecarId(pod="web-1", namespace="shop"))
+    assert called_pod is not None
+    (port_,) = mesh.query(inbound, called_pod).ports
+
+    assert marked == _explain(mesh).decision.allowed
+    assert [((), ("spiffe://cluster.local/ns/shop/sa/curl",))] == [
+        (one.addresses, one.names) for one in port_.permits or ()
+    ]
+
+
 def test_behind_a_split_the_backends_are_asked() -> None:
     objects = (
         *TARGET,
@@ -238,9 +261,27 @@ def test_behind_a_split_the_backends_are_asked() -> None:
         pod("v1-1", account="v1", app="v1", addresses=("10.0.0.5",)),
     )
     to_v1 = traffic_target("to-v1", destination="v1")
+    share = "TrafficSplit shop/split divides it: 100 % to Service shop/v1"
 
+    assert f"{share} (refused)" == _explain(_mesh(*objects)).decision.reasons[-1]
+    assert f"{share} (let in)" in _explain(_mesh(*objects, to_v1)).decision.reasons
+    assert share in _explain(_mesh(*objects, permissive=True)).decision.reasons
     assert not _explain(_mesh(*objects)).decision.allowed
     assert _explain(_mesh(*objects, to_v1)).decision.allowed
+
+
+def test_which_backend_gets_which_share_and_refuses_it_is_said() -> None:
+    split = traffic_split("split", ("v1", 9), ("web", 1), ("gone", 5))
+    v1 = service("v1", port(80, Protocol.HTTP), ips=("10.96.0.2",), selector={"app": "v1"})
+    pods = endpoint_slice("v1", "10.0.0.5"), pod("v1-1", account="v1", addresses=("10.0.0.5",))
+    decision = _explain(_mesh(*TARGET, split, v1, *pods)).decision
+    odd = traffic_split("split", ("v1", 2), ("web", 1))
+
+    shares = "90 % to Service shop/v1 (refused), 10 % to Service shop/web (let in)"
+    assert not decision.allowed
+    assert f"TrafficSplit shop/split divides it: {shares}" in decision.reasons
+    reasons = _explain(_mesh(odd, v1, *pods, permissive=True)).decision.reasons
+    assert any("66.7 % to Service shop/v1, 33.3 % to Service" in reason for reason in reasons)
 
 
 @pytest.mark.parametrize("permissive", [False, True])

@@ -19,6 +19,7 @@ from support.objects import (
     port,
     route_group,
     service,
+    tcp_route,
     traffic_split,
     traffic_target,
 )
@@ -27,8 +28,9 @@ from support.sidecar_plan import sidecar_plan
 from towpath.encode.endpoints import load_assignment
 from towpath.hub.compose import snapshot
 from towpath.hub.queries import Queries
+from towpath.model.inmesh import RouteReference
 from towpath.model.mesh import Mesh, Object
-from towpath.model.names import Account, ClientKind, Protocol, SidecarId
+from towpath.model.names import Account, ClientKind, Kind, Protocol, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import ENDPOINTS
 from towpath.planning import outbound
@@ -84,6 +86,31 @@ def test_endpoints_are_those_of_accounts_that_grant_something(
 ) -> None:
     assert addresses == _endpoints(_mesh(*targets))
     assert BOTH == _endpoints(_mesh(*targets, permissive=True))
+
+
+def test_what_counts_is_what_is_granted_on_the_port_that_is_dialled() -> None:
+    """Of two ports each has the pods of the account that grants something there, or nobody."""
+    ports = (port(80, Protocol.HTTP), port(81, Protocol.HTTP, name="b", target=8081))
+    third = port(82, Protocol.TCP, name="c", target=8082)
+    route = RouteReference(Kind.HTTP_ROUTE_GROUP, "get")
+    first = traffic_target(
+        "first", route, RouteReference(Kind.TCP_ROUTE, "first"), destination="new"
+    )
+    second = traffic_target(
+        "second", route, RouteReference(Kind.TCP_ROUTE, "second"), destination="old"
+    )
+    mesh = _mesh(
+        first,
+        second,
+        tcp_route("first", 8080),
+        tcp_route("second", 8081, 8089),
+        service("web", *ports, third),
+        endpoint_slice("web", *BOTH, ports={"": 8080, "b": 8081, "c": 8082}),
+    )
+
+    assert [NEW] == _endpoints(mesh)
+    assert [OLD] == _endpoints(mesh, "shop/web|81")
+    assert None is _endpoints(mesh, "shop/web|82")
 
 
 def test_pods_that_end_are_called_if_no_other_grants_anything() -> None:

@@ -56,7 +56,7 @@ def permits(mesh: Mesh, account: Account, port: int, protocol: Protocol) -> tupl
     for target in targets_of(mesh, account):
         requests = mesh.query(granted_requests, target, port, protocol)
         addresses, names = mesh.query(callers, target)
-        if requests is not None and addresses:
+        if requests is not None and (addresses or names):
             result.append(Permit(target.label, addresses, names, requests))
     return tuple(result)
 
@@ -138,6 +138,17 @@ def callable_accounts(mesh: Mesh, account: Account) -> frozenset[Account]:
         target.destination
         for target in targets
         if target.destination is not None and not target.closed and mesh.monitored(target.namespace)
+    )
+
+
+def grants_something(
+    mesh: Mesh, source: Account, destination: Account, port: int, protocol: Protocol
+) -> bool:
+    """True if some target lets the one account call the other's pods on that port."""
+    return any(
+        source in target.sources
+        and mesh.query(granted_requests, target, port, protocol) is not None
+        for target in mesh.query(targets_of, destination)
     )
 
 

@@ -14,7 +14,7 @@ from towpath.model.problem import Problem
 from towpath.model.workloads import Service
 from towpath.planning.inmesh.grants import grant_of, granted_requests
 from towpath.planning.inmesh.ingress import ingress_problems
-from towpath.planning.inmesh.reachable import ports_of
+from towpath.planning.inmesh.reachable import ports_behind
 from towpath.planning.inmesh.retries import retry_problems
 from towpath.planning.inmesh.settings import setting_problems
 from towpath.planning.inmesh.splits import can_be_dialled, splits_of, unconditional
@@ -88,7 +88,7 @@ def _of_no_use(mesh: Mesh, target: TrafficTarget) -> Iterator[Problem]:
     account = target.destination
     if account is None or target.closed or mesh.query(grant_of, target).empty:
         return
-    ports = sorted(mesh.query(ports_of, account))
+    ports = sorted({(one.number, one.protocol) for one in mesh.query(ports_behind, account)})
     if ports and all(granted_requests(mesh, target, *port) is None for port in ports):
         spoken = ", ".join(f"{number} ({protocol})" for number, protocol in ports)
         text = f"nothing is granted on the ports of {account}, which are {spoken}"

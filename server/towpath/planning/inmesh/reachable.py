@@ -7,56 +7,91 @@ everything.
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 from towpath.model.ingress import IngressBackend
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, Protocol
-from towpath.model.plan import Destination, Destinations, Refused
+from towpath.model.plan import Destination, Destinations, Refused, destination_name
 from towpath.planning.config import config
 from towpath.planning.destinations import directory, is_of, serving
-from towpath.planning.inbound import selecting, target_port
-from towpath.planning.inmesh.grants import callable_accounts
+from towpath.planning.inbound import protocols, selecting, target_port
+from towpath.planning.inmesh.grants import callable_accounts, grants_something
 from towpath.planning.inmesh.ingress import principals_of
 
 
 def reachable(mesh: Mesh, account: Account) -> Destinations:
-    """The destinations with a pod behind them that the account may call, and the roots of splits
-    that lead to one. The others that share with it are there too, but for their addresses.
+    """The destinations with a pod behind them that the account may call there, and the roots of
+    splits that lead to one. The others that share with it are there too, but for their addresses.
 
-    Of pods of several accounts behind one only those that grant it something are called. A share of
-    a split is never given to another: whom it belongs to refuses.
+    Of pods of several accounts behind one only those that grant it something on that port are
+    called. A share of a split is never given to another: whom it belongs to refuses.
     """
-    services = _callable_services(mesh, account)
+    granting = _granting(mesh, account)
+    # An IngressBackend is about all pods of a service.
+    by_ingress = mesh.query(_as_ingress, account)
     whole = mesh.query(directory).reachable
-    names = {one.name for one in whole if (one.namespace, one.service) in services}
+    names = {
+        one.name
+        for one in whole
+        if one.name in granting or (one.namespace, one.service) in by_ingress
+    }
     chosen = [one for one in whole if one.name in names or _shares(one) & names]
     dialled = {one.name for one in chosen}
     shared = {name for one in chosen for name in _shares(one)} - dialled
+
+    def called(one: Destination) -> tuple[Account, ...]:
+        """Of the accounts behind it those whose pods are called; none are named if all are."""
+        service = one.namespace, one.service
+        if service in by_ingress or one.name not in granting:
+            return ()
+        return _alone(mesh.query(serving, *service), granting[one.name])
+
     return Destinations(
-        _narrowed(mesh, one, services.get((one.namespace, one.service), ()))
-        if one.name in dialled
-        else replace(one, addresses=())
+        _narrowed(mesh, one, called(one)) if one.name in dialled else replace(one, addresses=())
         for one in whole
         if one.name in dialled or one.name in shared
     )
 
 
-def _callable_services(mesh: Mesh, account: Account) -> dict[tuple[str, str], tuple[Account, ...]]:
-    """The services that the account may call, by namespace and name: of their pods only those of
-    some accounts, sorted, or all (none are named).
-    """
-    granting: dict[tuple[str, str], set[Account]] = defaultdict(set)
+def _granting(mesh: Mesh, account: Account) -> dict[str, set[Account]]:
+    """The accounts that grant this one something behind each destination, by name of that."""
+    granting: dict[str, set[Account]] = defaultdict(set)
     for destination in mesh.query(callable_accounts, account):
-        for service in mesh.query(services_of, destination):
-            granting[service].add(destination)
-    services = {
-        service: _alone(mesh.query(serving, *service), accounts)
-        for service, accounts in granting.items()
-    }
-    # An IngressBackend is about all pods of a service.
-    return services | dict.fromkeys(mesh.query(_as_ingress, account), ())
+        for port in mesh.query(ports_behind, destination):
+            if mesh.query(grants_something, account, destination, port.number, port.protocol):
+                granting[port.destination].add(destination)
+    return granting
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PortBehind:
+    """A port of an account's pods: its number, what is spoken there, and the name of a destination
+    that leads to it.
+    """
+
+    destination: str
+    number: int
+    protocol: Protocol
+
+
+def ports_behind(mesh: Mesh, account: Account) -> frozenset[PortBehind]:
+    """All of them; clients of a headless service dial the port of the pods itself."""
+    return frozenset(
+        PortBehind(
+            destination_name(
+                service.namespace, service.name, number if service.headless else port.port
+            ),
+            number,
+            spoken[number],
+        )
+        for pod in mesh.pods_of(account)
+        for spoken in (mesh.query(protocols, pod),)
+        for service in selecting(mesh, pod)
+        for port in service.ports
+        if (number := target_port(port, pod)) in spoken
+    )
 
 
 def _alone(there: frozenset[Account], granting: set[Account]) -> tuple[Account, ...]:
@@ -116,17 +151,6 @@ def services_of(mesh: Mesh, account: Account) -> frozenset[tuple[str, str]]:
         (service.namespace, service.name)
         for pod in mesh.pods_of(account)
         for service in selecting(mesh, pod)
-    )
-
-
-def ports_of(mesh: Mesh, account: Account) -> frozenset[tuple[int, Protocol]]:
-    """The ports of an account's pods that services lead to, and what these say is spoken there."""
-    return frozenset(
-        (number, port.protocol)
-        for pod in mesh.pods_of(account)
-        for service in selecting(mesh, pod)
-        for port in service.ports
-        if (number := target_port(port, pod)) is not None
     )
 
 
