@@ -354,9 +354,9 @@ def means(mesh: Mesh, permit: Permit, account: Account, at: Answering) -> bool:
     target = cast("TrafficTarget | None", mesh.get(Kind.TRAFFIC_TARGET, namespace, name))
     if target is None or account not in target.sources:
         return False
-    if at.server_name and _certified(mesh, account) and at.port is not None:
-        if at.port.protocol is Protocol.HTTP:
-            return True
+    sees = at.port is not None and at.port.protocol is Protocol.HTTP
+    if sees and at.server_name and _certified(mesh, account):
+        return True
     addresses = mesh.query(addresses_of, account)
     return not addresses or bool({*addresses} & {*permit.addresses})
 
