@@ -30,7 +30,9 @@ WITHIN_S = 60.0
 
 
 @contextlib.contextmanager
-def _server(*, descriptors: int = 0, tls: bool = True) -> Iterator[tuple[ServerProcess, TlsFiles]]:
+def _server(
+    *more: str, descriptors: int = 0, tls: bool = True
+) -> Iterator[tuple[ServerProcess, TlsFiles]]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         certificates = Certificates(folder)
@@ -39,7 +41,7 @@ def _server(*, descriptors: int = 0, tls: bool = True) -> Iterator[tuple[ServerP
             *("--tls-cert", str(files.certificate), "--tls-key", str(files.key)),
             *("--tls-client-ca", str(files.ca)),
         )
-        started = ServerProcess(folder, *(options if tls else ()), services=5)
+        started = ServerProcess(folder, *(options if tls else ()), *more, services=5)
         started.listen_on_tcp()
         started.most_descriptors = descriptors
         started.start()
@@ -143,15 +145,19 @@ async def _watch(address: str, size: int) -> None:
 
 
 def _health() -> Iterator[Row]:
-    with _server(tls=False) as (server, _):
-        before = server.resident()
-        asyncio.run(_watch(server.address, 31 * MIB))
-        after = server.resident()
-    yield Row(
-        "8 Health.Watch of 31 MiB",
-        f"{(after - before) / MIB:+.0f} MiB kept",
-        "4 KiB for a request to health and reflection",
-    )
+    larger = ("--max-message-mib", "32")
+    for size, options, rounds in ((31, (), (1,)), (7, (), (1, 10)), (31, larger, (1, 5, 10))):
+        with _server(*options, tls=False) as (server, _):
+            sizes = {0: server.resident()}
+            for round_ in range(1, rounds[-1] + 1):
+                asyncio.run(_watch(server.address, size * MIB))
+                sizes[round_] = server.resident()
+        grown = ", ".join(f"{sizes[r] // MIB} after {r}" for r in (0, *rounds))
+        yield Row(
+            " ".join((f"8 Health.Watch of {size} MiB", *options)),
+            f"the process has {grown} rounds, in MiB",
+            "4 KiB for a request to health and reflection",
+        )
 
 
 def _end() -> Iterator[Row]:
