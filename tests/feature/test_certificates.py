@@ -359,13 +359,13 @@ async def test_each_step_of_a_rotation_waits_for_every_sidecar(tmp_path: Path) -
         listed = await asyncio.to_thread(
             CliRunner().invoke, main, ("certificates", "list", "--server", served.socket)
         )
-        as_json, names = [
+        as_json, names, wide = [
             await asyncio.to_thread(
                 CliRunner().invoke,
                 main,
                 ("certificates", "list", "--server", served.socket, "-o", output),
             )
-            for output in ("json", "name")
+            for output in ("json", "name", "wide")
         ]
 
     assert before.accepted
@@ -375,8 +375,9 @@ async def test_each_step_of_a_rotation_waits_for_every_sidecar(tmp_path: Path) -
     lines = [line.split() for line in listed.stdout.splitlines()]
     assert [["bookstore/bookstore", "1", "1"]] == [[r[0], *r[-2:]] for r in lines[1:]]
     (certificate,) = json.loads(as_json.stdout)["certificates"]
-    shown = [certificate[key] for key in ("serviceAccount", "validUntil", "sidecars", "accepted")]
-    assert ["bookstore/bookstore", lines[1][2], 1, 1] == shown
+    keys = ("serviceAccount", "validUntil", "sidecars", "accepted", "holders")
+    assert ["bookstore/bookstore", lines[1][2], 1, 1, [NODE]] == [certificate[key] for key in keys]
+    assert NODE == wide.stdout.splitlines()[1].split()[-1]
     assert "bookstore/bookstore\n" == names.stdout
 
 

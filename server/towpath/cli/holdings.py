@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 COLUMNS = (
     *(Column("ACCOUNT"), Column("VALID FROM"), Column("VALID UNTIL")),
-    *(Column("SIDECARS"), Column("ACCEPTED")),
+    *(Column("SIDECARS"), Column("ACCEPTED"), Column("HOLDERS", wide=True)),
 )
 
 
@@ -61,8 +61,8 @@ def holdings(channel: grpc.Channel) -> list[Holding]:
 def list_certificates(place: Place, output: str) -> None:
     """List the certificates that sidecars show each other, and how many hold them.
 
-    "ACCEPTED" are the sidecars that have acknowledged what they were sent last. In a cluster these
-    are the sidecars of every replica; --server asks one server.
+    "ACCEPTED" are the sidecars that have acknowledged what they were sent last; "HOLDERS" are all.
+    In a cluster these are the sidecars of every replica; --server asks one server.
     """
     with replicas_of(place) as replicas:
         show(lambda: _listing(replicas), output)
@@ -71,23 +71,24 @@ def list_certificates(place: Place, output: str) -> None:
 def _listing(replicas: Replicas) -> Listing:
     answers = replicas.each(holdings)
     answers.warn()
-    counts: dict[tuple[str, str, str], list[int]] = {}
+    by_leaf: dict[tuple[str, str, str], list[Holding]] = {}
     for holding in chain.from_iterable(answers.messages.values()):
         for name, leaves in holding.chains.items():
             leaf = leaves[0]
             times = (leaf.not_valid_before_utc, leaf.not_valid_after_utc)
             begin, end = (f"{time:%Y-%m-%dT%H:%M:%SZ}" for time in times)
-            count = counts.setdefault((name, begin, end), [0, 0])
-            count[0] += 1
-            count[1] += holding.accepted
-    rows = sorted(counts.items())
-    fields = ("serviceAccount", "validFrom", "validUntil", "sidecars", "accepted")
+            by_leaf.setdefault((name, begin, end), []).append(holding)
+    rows = [
+        (*leaf, len(copies), sum(one.accepted for one in copies), [one.node_id for one in copies])
+        for leaf, copies in sorted(by_leaf.items())
+    ]
+    fields = ("serviceAccount", "validFrom", "validUntil", "sidecars", "accepted", "holders")
     return Listing(
         COLUMNS,
-        [(*row, *map(str, count)) for row, count in rows],
-        list(dict.fromkeys(account for (account, _, _), _ in rows)),
+        [(*map(str, counts), ", ".join(nodes)) for *counts, nodes in rows],
+        list(dict.fromkeys(account for account, *_ in rows)),
         {
-            "certificates": [dict(zip(fields, (*row, *count), strict=True)) for row, count in rows],
+            "certificates": [dict(zip(fields, row, strict=True)) for row in rows],
             "unanswered": dict(answers.faults),
         },
         summary=summary_of(len(rows), "certificate", {}),
