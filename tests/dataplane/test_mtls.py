@@ -326,7 +326,7 @@ def test_sidecars_speak_tls_as_the_mesh_config_says(permissive: Encrypted) -> No
     expected = {"versions.TLSv1.2", f"ciphers.{cipher}", "curves.P-384"}
 
     def differs() -> set[str]:
-        echoed(permissive.rig.client, ECHO)  # one that is opened while they change may be lost
+        assert echoed(permissive.rig.client, ECHO)
         return {name for name, count in counted().items() if count > before.get(name, 0)}
 
     until(differs, expected.issubset, what="connections are as the MeshConfig says")
@@ -347,6 +347,33 @@ async def test_no_connection_is_lost_when_leaves_are_renewed(permissive: Encrypt
     print(f"5 renewals: {calls.lost} lost of {calls.opened}")
     assert 0 == calls.lost, f"of {calls.opened}: {calls.outcomes}"
     assert calls.opened > 5
+
+
+async def test_no_connection_is_lost_when_what_sidecars_offer_of_tls_changes(
+    permissive: Encrypted,
+) -> None:
+    """Each change leaves versions, ciphers and curves that both the old and the new have."""
+    ciphers = ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"]
+    changes: list[dict[str, object]] = [
+        {"ecdhCurves": ["P-384", "P-256"]},
+        {"tlsMaxProtocolVersion": "TLSv1_2"},
+        {"cipherSuites": ciphers},
+        {"ecdhCurves": None, "tlsMaxProtocolVersion": None, "cipherSuites": None},
+    ]
+    updated = "listener_manager.listener_in_place_updated", "cluster_manager.cluster_modified"
+    sidecars = permissive.rig.sidecars[SERVER], permissive.rig.sidecar
+    async with steady_calls(permissive.rig.client, WEB) as calls:
+        for change in changes:
+            before = [s.admin.stat(name) for s, name in zip(sidecars, updated, strict=True)]
+            spec = {"spec": {"sidecar": change}}
+            permissive.rig.manifests.patch("MeshConfig", "osm-mesh-config", spec)
+            for sidecar, name, count in zip(sidecars, updated, before, strict=True):
+                asked = partial(sidecar.admin.stat, name)
+                await asyncio.to_thread(until, asked, (count + 1).__le__, what=name)
+
+    print(f"{len(changes)} changes of TLS: {calls.lost} lost of {calls.opened}")
+    assert 0 == calls.lost, f"of {calls.opened}: {calls.outcomes}"
+    assert calls.opened > len(changes)
 
 
 async def test_check_49_no_connection_is_lost_when_the_mode_changes(permissive: Encrypted) -> None:

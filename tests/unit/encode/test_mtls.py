@@ -22,7 +22,7 @@ from towpath.encode import envoy
 from towpath.encode.endpoints import load_assignment
 from towpath.encode.envoy.inspection import inspected
 from towpath.encode.pack import unpack
-from towpath.model.identity import TLS_DEFAULTS, Roots
+from towpath.model.identity import TLS_DEFAULTS, Roots, TlsParameters
 from towpath.model.names import Account, Protocol
 from towpath.model.plan import (
     Destination,
@@ -278,6 +278,43 @@ def test_a_switch_to_strict_only_narrows_what_a_listener_lets_in() -> None:
 
     assert strict == envoy.EnvoyVocabulary().intersection(permissive, strict)
     assert strict == envoy.EnvoyVocabulary().intersection(strict, permissive)
+
+
+def test_what_is_offered_of_tls_changes_at_once_and_closes_no_chain_meanwhile() -> None:
+    ports = (HTTP, TCP, SERVER_FIRST)
+    modern = TlsParameters(minimum="TLSv1_3", curves=("P-256",))
+    before, after = (
+        envoy.inbound_listener(Inbound(ports, replace(PERMISSIVE, parameters=parameters)))[
+            "inbound-listener"
+        ]
+        for parameters in (TLS_DEFAULTS, modern)
+    )
+
+    assert before != after
+    assert after == envoy.EnvoyVocabulary().intersection(before, after)
+    assert before == envoy.EnvoyVocabulary().intersection(after, before)
+
+
+def test_beside_another_change_what_is_offered_of_tls_is_the_new_and_a_new_port_waits() -> None:
+    modern = replace(PERMISSIVE, parameters=TlsParameters(minimum="TLSv1_3"))
+    before = envoy.inbound_listener(Inbound((HTTP,), PERMISSIVE))["inbound-listener"]
+    after = envoy.inbound_listener(Inbound((HTTP, TCP), modern))["inbound-listener"]
+    between = envoy.EnvoyVocabulary().intersection(before, after)
+    expected = envoy.inbound_listener(Inbound((HTTP,), modern))["inbound-listener"]
+
+    assert expected == between
+
+
+def test_who_takes_mutual_tls_as_another_account_is_closed_meanwhile() -> None:
+    before, after = (
+        envoy.inbound_listener(Inbound((TCP,), ServerMtls(account)))["inbound-listener"]
+        for account in (CURL, WEB)
+    )
+    between = envoy.EnvoyVocabulary().intersection(before, after)
+
+    assert between is not None
+    (closed,) = (one for one in _read(between, Listener()).filter_chains if not one.filters)
+    assert "inbound-mesh.9000" == closed.name
 
 
 def test_a_pod_marked_while_it_runs_goes_on_in_plaintext_until_that_has_been_tried() -> None:

@@ -39,6 +39,7 @@ from towpath.encode.envoy.names import (
     RBAC_FILTER,
 )
 from towpath.encode.envoy.rbac import common
+from towpath.encode.envoy.tls import only_parameters_differ
 from towpath.encode.pack import resource, unpack
 from towpath.model.snapshot import Resource
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
@@ -85,7 +86,8 @@ def _listener(
     In the mesh a chain is named for the service it leads to, and the previous one leads there too,
     if otherwise; without one it is left out, so that its connections go on as they did. Any other
     chain would restrict what it catches, so it is there, and closed; as it may ask for the
-    first bytes, they are then read where the new listener reads them.
+    first bytes, they are then read where the new listener reads them. What the new chain offers of
+    TLS is in force at once.
     """
     same_service = partial(_same_service, asks_nothing=asks_nothing)
     old = {_key(chain.filter_chain_match): chain for chain in previous.filter_chains}
@@ -93,6 +95,8 @@ def _listener(
     chains = []
     for chain in new.filter_chains:
         before = old.get(_key(chain.filter_chain_match))
+        if before is not None and only_parameters_differ(before, chain):
+            before = _with_socket_of(before, chain)
         if before is not None and (same_service(before, chain) or _same_way(before, chain)):
             chains.append(before)
         elif before is None and (common := _of_common_addresses(by_name.get(chain.name), chain)):
@@ -111,6 +115,14 @@ def _listener(
     ):
         result.ClearField("default_filter_chain")
     return result if chains or result.HasField("default_filter_chain") else None
+
+
+def _with_socket_of(before: FilterChain, chain: FilterChain) -> FilterChain:
+    """The previous chain behind the TLS of the new one."""
+    result = FilterChain()
+    result.CopyFrom(before)
+    result.transport_socket.CopyFrom(chain.transport_socket)
+    return result
 
 
 def _of_common_addresses(before: FilterChain | None, chain: FilterChain) -> FilterChain | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 from envoy.config.core.v3.base_pb2 import TransportSocket
+from envoy.config.listener.v3.listener_components_pb2 import FilterChain
 from envoy.extensions.transport_sockets.raw_buffer.v3.raw_buffer_pb2 import RawBuffer
 from envoy.extensions.transport_sockets.tls.v3 import common_pb2 as common
 from envoy.extensions.transport_sockets.tls.v3.secret_pb2 import SdsSecretConfig
@@ -68,6 +69,24 @@ def where_marked(socket: TransportSocket) -> list[Cluster.TransportSocketMatch]:
         match(name="mtls", match=mark(), transport_socket=socket),
         match(name="plaintext", match=Struct(), transport_socket=plain),
     ]
+
+
+def only_parameters_differ(one: FilterChain, other: FilterChain) -> bool:
+    """True if the chains take mutual TLS as one account from the same callers, and differ in the
+    versions, ciphers or curves that they offer.
+    """
+    if one.transport_socket == other.transport_socket:
+        return False
+    contexts = []
+    for chain in (one, other):
+        context = DownstreamTlsContext()
+        if not chain.transport_socket.typed_config.Unpack(context):
+            return False
+        context.common_tls_context.ClearField("tls_params")
+        contexts.append(context)
+    first, second = contexts
+    same: bool = first == second
+    return same
 
 
 def _context(certificate: str, parameters: TlsParameters, *, trust: str) -> CommonTlsContext:
