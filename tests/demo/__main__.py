@@ -29,6 +29,7 @@ from support.kube.injecting import installed, kubelet_of
 PAGES: dict[str, Callable[[Hands], Iterator[Step]]] = {
     "The manual's page on egress passthrough": passthrough,
     "The manual's demo of egress policies": policy,
+    "docs/observe.md: an open mesh is closed": closing,
 }
 
 
@@ -53,11 +54,6 @@ def main() -> int:
             with ExitStack() as own:
                 hands = opened or _folder(own, network, hosts, folder / str(number))
                 passed += [run(n, step) for n, step in enumerate(page(hands), 1)]
-        if not kube:
-            print("docs/observe.md: an open mesh is closed, on a real Envoy\n")
-            with ExitStack() as own:
-                steps = closing(_folder(own, network, hosts, folder / "closing"))
-                passed += [run(n, step) for n, step in enumerate(steps, 1)]
     print(f"{sum(passed)} of {len(passed)} steps passed")
     print("A mesh on a web page: make run; in a cluster, towpath dashboard (docs/dashboard.md)")
     return 0 if all(passed) else 1

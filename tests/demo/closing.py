@@ -8,7 +8,7 @@ from functools import partial
 
 import yaml
 
-from demo.folder import FolderHands
+from demo.hands import Hands
 from demo.steps import Seen, Step, milliseconds_since, patch
 from support.dataplane.wait import until
 
@@ -30,7 +30,7 @@ _OPEN = {
 _CLOSED = {"spec": {"traffic": {"enableEgress": False}}}
 
 
-def closing(hands: FolderHands) -> Iterator[Step]:
+def closing(hands: Hands) -> Iterator[Step]:
     """docs/observe.md, on a mesh that has nothing but the client."""
     accepted = "accepted"
     yield Step("C0 Open, and observed", patch(_OPEN), accepted, partial(hands.patch, _OPEN))
@@ -64,7 +64,7 @@ def _timed(act: Callable[[], tuple[bool, str, str]]) -> Seen:
     return Seen(passed, done, outcome, milliseconds_since(started))
 
 
-def _work(hands: FolderHands) -> Seen:
+def _work(hands: Hands) -> Seen:
     def act() -> tuple[bool, str, str]:
         answered = sum(hands.answered(url) for url in IN_USE * TIMES)
         return answered == ALL, "the same, in the pod", f"{answered} of {ALL} answered"
@@ -72,12 +72,12 @@ def _work(hands: FolderHands) -> Seen:
     return _timed(act)
 
 
-def _observed(hands: FolderHands) -> Seen:
+def _observed(hands: Hands) -> Seen:
     """Sidecars report every five seconds."""
 
     def act() -> tuple[bool, str, str]:
         counts = until(
-            lambda: _counts(hands.towpath("observe").stdout),
+            lambda: _counts(hands.ask("observe").text),
             lambda counts: sum(counts) >= ALL,
             what="all of it is reported",
         )
@@ -91,24 +91,24 @@ def _counts(table: str) -> list[int]:
     return [int(line.split()[-3]) for line in table.splitlines()[1:]]
 
 
-def _audited(hands: FolderHands, exit_code: int) -> Seen:
+def _audited(hands: Hands, exit_code: int) -> Seen:
     def act() -> tuple[bool, str, str]:
-        done = until(
-            lambda: hands.towpath("audit"),
-            lambda done: done.returncode == exit_code,
+        answer = until(
+            lambda: hands.ask("audit"),
+            lambda answer: answer.exit_code == exit_code,
             what=f"exit code {exit_code}",
         )
-        return True, "$ towpath audit", done.stdout.strip().splitlines()[-1]
+        return True, f"$ {answer.typed}", answer.lines[-1]
 
     return _timed(act)
 
 
-def _suggested(hands: FolderHands) -> Seen:
+def _suggested(hands: Hands) -> Seen:
     def act() -> tuple[bool, str, str]:
-        done = hands.towpath("suggest")
-        documents = list(yaml.safe_load_all(done.stdout))
-        hands.apply(*documents)
+        answer = hands.ask("suggest")
+        documents = list(yaml.safe_load_all(answer.text))
+        applied = hands.apply(*documents)
         kinds = ", ".join(f"{d['kind']} {d['metadata']['name']}" for d in documents)
-        return done.returncode == 0, "$ towpath suggest", kinds
+        return answer.exit_code == 0 and applied.passed, f"$ {answer.typed}", kinds
 
     return _timed(act)

@@ -13,7 +13,7 @@ import yaml
 from demo.hands import Answer, called
 from demo.steps import Seen, Step, milliseconds_since
 from demo.steps import patch as patch_command
-from support.dataplane.clients import curl_until
+from support.dataplane.clients import curl, curl_until
 from support.dataplane.hosts import Hosts
 from support.dataplane.mesh import CURL_ALONE, Document
 from support.kube.command import towpath
@@ -58,6 +58,9 @@ class KubeHands:
             self._pod, url, *options, exits=exits, status=status, context=self._context
         )
         return called(url, seen)
+
+    def answered(self, url: str) -> bool:
+        return curl(self._pod, url, "--head", "--cacert", str(self._hosts.ca)).status == 200
 
     def ask(self, *words: str) -> Answer:
         """In the control plane's pod, as by `kubectl exec`: no kubelet here forwards ports."""

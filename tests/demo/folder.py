@@ -74,16 +74,11 @@ class FolderHands:
         )
 
     def answered(self, url: str) -> bool:
-        """Call once from the pod: is it answered?"""
         return curl(self._pod, url, "--head", "--cacert", str(self._hosts.ca)).status == 200
 
-    def towpath(self, *words: str) -> subprocess.CompletedProcess[str]:
-        """A command of ours, asked of the running server."""
-        host, port = self._towpath.ads
-        return self._typed(*words, "--server", f"{host}:{port}")
-
     def ask(self, *words: str) -> Answer:
-        done = self.towpath(*words)
+        host, port = self._towpath.ads
+        done = self._typed(*words, "--server", f"{host}:{port}")
         return Answer(f"towpath {' '.join(words)}", done.returncode, done.stdout)
 
     def diff(self, *documents: Document) -> Answer:

@@ -42,6 +42,9 @@ class Hands(Protocol):
     def call(self, url: str, *, exits: int = 0, status: int = 0) -> Seen:
         """Call from the pod until it ends as it should."""
 
+    def answered(self, url: str) -> bool:
+        """Call once from the pod: is it answered?"""
+
     def ask(self, *words: str) -> Answer:
         """Ask the running control plane by a command of ours."""
 

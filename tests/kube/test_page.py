@@ -1,5 +1,5 @@
-"""The manual's pages from `install` on, with kubectl on a real API server that injects the client:
-a real Envoy runs as the stored pod says.
+"""The manual's pages from `install` on, with kubectl on a real API server that injects the client,
+and docs/observe.md to its end: a real Envoy runs as the stored pod says.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from demo.closing import closing
 from demo.cluster import KubeHands
 from demo.hands import Hands
 from demo.passthrough import passthrough
@@ -47,3 +48,7 @@ def test_p1_to_p5_passthrough(hands: Hands) -> None:
 
 def test_e0_to_e18_policies(hands: Hands) -> None:
     assert 34 == follow(policy(hands))
+
+
+def test_c0_to_c9_an_open_mesh_is_closed(hands: Hands) -> None:
+    assert 14 == follow(closing(hands))
