@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help image setup run pictures demo demo-kube test unit check fmt golden compare-bytes tables chart protos docs lock bench-toggle bench-toggle-kube bench-kube bench bench-policy bench-push bench-mesh walks \
+.PHONY: help image setup run pictures demo demo-kube test unit check fmt golden compare-bytes tables chart protos docs lock bench-toggle bench-toggle-kube bench-injection bench-kube bench bench-policy bench-push bench-mesh walks \
 	bench-hostile bench-mtls bench-observe clients fuzz-egress fuzz-targets fuzz-xds prove search-properties conformance-adapter clean
 
 help:
@@ -98,6 +98,10 @@ bench-toggle: setup ## time from a changed file to changed behaviour on a real E
 bench-toggle-kube: setup ## time from `kubectl patch` returning to changed behaviour on a real Envoy (needs root)
 	@tests/system.sh dataplane kube
 	@PYTHONPATH=tests $(BIN)/python tests/bench/toggle_kube.py
+
+bench-injection: setup ## time for an API server to create 100 pods at once, injected and not (needs root)
+	@tests/system.sh dataplane kube
+	@PYTHONPATH=tests $(BIN)/python tests/bench/injection.py $(ARGS)
 
 bench-policy: setup ## time from a new policy's file to the first allowed request (needs root)
 	@tests/system.sh dataplane

@@ -8,12 +8,11 @@ import asyncio
 import base64
 import json
 import shlex
-import ssl
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 import yaml
 
@@ -22,9 +21,18 @@ from support.dataplane.clients import curl
 from support.dataplane.hosts import Hosts
 from support.dataplane.network import POD_ADDRESSES, Network
 from support.deploy import DEPLOY
-from support.kube.cluster import ADMIN, Cluster
+from support.kube.cluster import Cluster
 from support.kube.command import towpath
-from support.kube.injecting import WEBHOOK, Injecting, account, installed, kubelet_of, pod
+from support.kube.creation import create_at_once
+from support.kube.injecting import (
+    BROKEN,
+    WEBHOOK,
+    Injecting,
+    account,
+    installed,
+    kubelet_of,
+    pod,
+)
 from support.kube.kubelet import Kubelet
 from support.pages import Typed, commands
 from towpath.planning.identity import MARK
@@ -170,6 +178,33 @@ def test_an_application_that_listens_on_the_pods_address_alone(
     what = "the application, the sidecar's statistics and both probes are answered"
     expected = (200, 200, 200, 200)
     wait.until(answers, lambda seen: seen == expected, what=what, context=kubelet.sidecar.tail)
+
+
+def test_an_image_that_cannot_start_lets_nothing_of_the_pod_run(
+    injecting: Injecting, kubelet: Kubelet, tmp_path: Path
+) -> None:
+    injecting.join("curl")
+    trace = tmp_path / "ran"
+    escaping = pod("escaping", "curl")
+    escaping["spec"]["containers"][0]["command"] = ["touch", str(trace)]
+
+    def use(image: str, *, broken: bool) -> None:
+        injecting.patch({"spec": {"sidecar": {"sidecarImage": image}}})
+        create = ("create", "--dry-run=server", "-o", "json", "-f", "-")
+        wait.until(
+            lambda: injecting.cluster.kubectl(*create, stdin=yaml.safe_dump(pod("a", "curl"))).out,
+            lambda shown: bool(shown) and (BROKEN in shown) is broken,
+            what="the MeshConfig has arrived",
+        )
+
+    use(f"{BROKEN}:v1.40.0", broken=True)
+    applied = injecting.cluster.apply(account("default", "curl"), escaping)
+    use("", broken=False)
+    assert applied.exit_code == 0, applied.error
+    with pytest.raises(RuntimeError, match="envoy"):
+        kubelet.run("curl", "escaping")
+
+    assert not trace.exists()
 
 
 def of_template(owner: Mapping[str, Any]) -> dict[str, Any]:
@@ -458,25 +493,10 @@ def test_a_rotation_as_the_page_has_it_waits_for_the_pods_that_trust_the_old_roo
 def test_many_pods_at_once(injecting: Injecting) -> None:
     injecting.join("many")
     injecting.cluster.apply(account("default", "many"))
-    answers = asyncio.run(create_at_once(injecting.cluster, "many", MANY))
+    answers = asyncio.run(create_at_once(injecting.cluster, "many", MANY)).answers
 
     assert [201] * MANY == [status for status, _ in answers]
     assert all(len(one["spec"]["initContainers"]) == 2 for _, one in answers)
-
-
-async def create_at_once(cluster: Cluster, namespace: str, count: int) -> list[tuple[int, Any]]:
-    """Each pod by a connection of its own."""
-    trusted = ssl.create_default_context(cafile=str(cluster.authority))
-    headers = {"Authorization": f"Bearer token-of-{ADMIN}"}
-    connector = aiohttp.TCPConnector(limit=count, ssl=trusted)
-    async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
-
-        async def create(number: int) -> tuple[int, Any]:
-            url = f"{cluster.url}/api/v1/namespaces/{namespace}/pods"
-            async with session.post(url, json=pod(f"web-{number}", namespace)) as answer:
-                return answer.status, await answer.json()
-
-        return await asyncio.gather(*map(create, range(count)))
 
 
 def test_without_the_control_plane_only_pods_of_the_mesh_are_refused(injecting: Injecting) -> None:

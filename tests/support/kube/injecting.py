@@ -22,6 +22,8 @@ from support.kube.passage import passage
 from support.kube.routed import FLAGS, endpoints, way_in
 
 WEBHOOK = ("mutatingwebhookconfiguration", "towpath")
+BROKEN = "broken/envoy"
+"""An image whose program ends at once."""
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "runAsNonRoot": True,
@@ -114,7 +116,7 @@ def kubelet_of(injecting: Injecting, name: str = "curl") -> Iterator[Kubelet]:
             pod=network.pods[name],
             address=POD_ADDRESSES[name],
             folder=Path(folder),
-            programs={"envoyproxy/envoy": str(binary())},
+            programs={"envoyproxy/envoy": str(binary()), BROKEN: "false"},
         )
         try:
             yield kubelet
