@@ -16,7 +16,7 @@ from towpath.install.values import Values
 from towpath.kubeapi.client import KubeApi, NoRightError
 from towpath.kubeapi.paths import LEASES, SECRETS, Collection
 
-_LEASES = ("towpath-status", "towpath-replica-")
+_LEASES = ("towpath-status", "towpath-replica-", "towpath-page-")
 _INHABITANTS = (
     *(Collection("apps/v1", plural) for plural in ("deployments", "statefulsets", "daemonsets")),
     *(Collection("batch/v1", plural) for plural in ("jobs", "cronjobs")),

@@ -157,17 +157,64 @@ def test_a_report_that_cannot_be_read_counts_as_not_heard(text: str) -> None:
     scenario(test)
 
 
-def test_too_many_policies_for_one_report_are_not_heard_of(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def _many(count: int, acknowledged: int = 1) -> list[PolicyStatus]:
+    return [_status(Counts(1, acknowledged), number=number) for number in range(count)]
+
+
+def test_what_does_not_fit_into_one_lease_goes_on_in_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reports, "LARGEST", 100)
+
+    async def test(it: Replicas) -> None:
+        a, b, c = (it.reports(name) for name in ("a", "b", "2-b"))
+        await b.tell(_many(50))
+        await c.tell(_many(1))
+        await a.listen()
+        pages = len(it.api.leases) - 1
+        assert pages > 3
+        assert 1 + pages == len({*it.api.leases})
+        for status in _many(50)[1:]:
+            assert (Counts(2, 2), ("2-b",)) == a.total(status)
+        assert (Counts(3, 3), ()) == a.total(_many(1)[0])
+
+        await asyncio.sleep(1)
+        # The rest stays as it is: one page that says something new, and the first.
+        before = len(it.api.writes)
+        await b.tell([*_many(49), _status(Counts(1, 0), number=49)])
+        assert 2 == len(it.api.writes) - before
+        assert await a.listen()
+
+        await asyncio.sleep(10)
+        before = len(it.api.writes)
+        await b.tell([*_many(49), _status(Counts(1, 0), number=49)])
+        assert 1 == len(it.api.writes) - before
+
+        await b.tell(_many(1))
+        assert {"towpath-replica-b", "towpath-replica-2-b"} == {*it.api.leases}
+
+    scenario(test)
+
+
+def test_the_pages_of_a_dead_replica_do_not_count_and_go_with_it(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(reports, "LARGEST", 100)
 
     async def test(it: Replicas) -> None:
         a, b = it.reports("a"), it.reports("b")
-        await b.tell([_status(Counts(1, 1), number=number) for number in range(50)])
-        await a.listen()
+        await b.tell(_many(50))
+        # As long as the first is renewed the others count, though they say nothing new.
+        for _ in range(100):
+            await asyncio.sleep(10)
+            await b.tell(_many(50))
+            await a.listen()
+        assert all(a.total(status) == (Counts(2, 2), ()) for status in _many(50))
+        for _ in range(400):
+            await asyncio.sleep(2)
+            await a.listen()
 
-        assert ("b",) == a.total(_status(Counts(1, 1)))[1]
+        assert {} == it.api.leases
+        assert (Counts(1, 1), ()) == a.total(_many(1)[0])
 
     scenario(test)
-    assert "report too large" in caplog.text
