@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -249,6 +250,27 @@ def test_helm_upgrades_no_definition_and_the_documented_command_does(
 
     assert f"{name}: it is not that of this version: written by helm" in outdated
     assert f"{len(CRDS)} are established, and of this version" in checked
+
+
+def test_the_documented_upgrade_keeps_values_and_has_those_that_are_new(
+    bare: Cluster, tmp_path: Path
+) -> None:
+    """From a release of an older chart, which had no osm.sidecarImage."""
+    helm = Helm(tmp_path, bare)
+    older = shutil.copytree(CHART, tmp_path / "older")
+    values = yaml.safe_load((older / "values.yaml").read_text())
+    del values["osm"]["sidecarImage"]
+    (older / "values.yaml").write_text(yaml.safe_dump(values))
+    (older / "values.schema.json").unlink()
+    kept = ("--set", "osm.osmController.replicaCount=3")
+    helm.succeed("upgrade", "--install", RELEASE, str(older), *INTO, "--create-namespace", *kept)
+    refused = helm("upgrade", RELEASE, str(CHART), *INTO, "--reuse-values")
+    helm.succeed("upgrade", RELEASE, str(CHART), *INTO, "--reset-then-reuse-values")
+    deployment = bare.kubectl("get", "deployment", "towpath", *INTO, "-o", "json").json()
+    helm.succeed("uninstall", RELEASE, *INTO)
+
+    assert "missing property 'sidecarImage'" in refused.error
+    assert 3 == deployment["spec"]["replicas"]
 
 
 def test_helm_takes_over_nothing_that_install_made(bare: Cluster, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LONGEST_LIST = 100
+MOST_STEPS = 32
 _STEP = re.compile(r"((?:[^.\\\[\]]|\\.)+)|\[([0-9]{1,6})\]|\.")
 _ESCAPE = re.compile(r"\\(.)")
 
@@ -37,6 +38,8 @@ def pairs_of(text: str) -> Iterator[Pair]:
         path = _path(name.strip()) if equals else ()
         if not path:
             raise PairError(f"{part!r} is not KEY=VALUE")
+        if len(path) > MOST_STEPS:
+            raise PairError(f"{part[:60]!r}… has {len(path)} steps: allowed are {MOST_STEPS}")
         yield Pair(path, _value(value.strip()))
 
 
