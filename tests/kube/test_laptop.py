@@ -8,9 +8,10 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 import yaml
@@ -22,6 +23,7 @@ from support.kube.following import following, until_name
 from support.kube.node import Node
 from support.kube.replica import Replica
 from support.kube.shared import apply_demo_mesh
+from support.page.dashboard import text_of
 from support.pages import commands
 from towpath.cli import main
 
@@ -90,6 +92,20 @@ class Installed:
         command = [sys.executable, "-m", "towpath", *arguments]
         done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
         return done.returncode, done.stderr
+
+    @contextmanager
+    def dashboard(self) -> Iterator[subprocess.Popen[str]]:
+        """The dashboard of who has these rights, until it is told to end."""
+        environment = {
+            "PATH": "/usr/bin:/bin",
+            "KUBECONFIG": str(self.cluster.kubeconfig("stranger")),
+        }
+        command = [sys.executable, "-m", "towpath", "dashboard", "--no-open", "--port", "0"]
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env=environment
+        ) as running:
+            yield running
+            running.terminate()
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +196,27 @@ async def test_whatever_asks_a_control_plane_asks_all_of_it(installed: Installed
     assert {"certificates": [], "unanswered": {}} == certificates
     assert {"flows": [], "streams": 0, "shed": 0, "leftOut": 0} == observed
     assert [] == judged["flows"]
+
+
+async def test_the_dashboard_shows_the_sidecars_of_every_replica(installed: Installed) -> None:
+    first, second = installed.replicas.values()
+    async with (
+        following(first.socket, "curl.curl", "delta", first),
+        following(second.socket, "curl-2.curl", "sotw", second),
+    ):
+        await asyncio.to_thread(first.wait_accepted, "curl.curl")
+        await asyncio.to_thread(second.wait_accepted, "curl-2.curl")
+        with installed.dashboard() as command:
+            assert command.stdout is not None
+            line = await asyncio.to_thread(command.stdout.readline)
+            url = line.removeprefix("Dashboard: ").strip()
+            html = await asyncio.to_thread(lambda: urlopen(f"{url}sidecars").read().decode())
+
+    text = text_of(html)
+    assert "Replicas 2 Sidecars 2 ok" in text
+    assert [name in text for name in ("curl.curl", "curl-2.curl", *installed.replicas)] == [
+        True
+    ] * 4
 
 
 async def test_what_the_page_has_typed_does_what_it_says(

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from towpath.cli.listing import age
 from towpath.cli.page.control_plane import ControlPlane, Reading
-from towpath.cli.page.view import Query, View
+from towpath.cli.page.view import Query, View, silence_of
 from towpath.cli.together import problems_together, sidecars_together
 from towpath.model.codes import Severity
 from towpath_api.v1 import inspector_pb2 as pb
@@ -71,7 +71,8 @@ async def overview(control_plane: ControlPlane, _: Query) -> View:
         "problems": [one for one in wrong if one.severity != Severity.INFO][:WORST],
         "severities": severities,
     }
-    return View("Overview", "overview.html", values)
+    silence = silence_of(overview, sidecars, problems)
+    return View("Overview", "overview.html", values, silence=silence)
 
 
 def counts_of(reading: Reading[pb.GetOverviewResponse]) -> pb.SidecarCounts:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from towpath.cli.page.control_plane import ControlPlane
 from towpath.cli.page.reports import Items
-from towpath.cli.page.view import Part, Query, View, page_number
+from towpath.cli.page.view import Part, Query, View, page_number, silence_of
 from towpath.observe.flow import Verdict
 from towpath_api.v1 import inspector_pb2 as pb
 
@@ -122,7 +122,7 @@ async def picture(control_plane: ControlPlane, query: Query) -> View:
         "passthrough": answer.passthrough,
         "observed": bool(reported.streams or reported.flows),
     }
-    return View("Map", "map.html", values)
+    return View("Map", "map.html", values, silence=silence_of(reading))
 
 
 def draw(answer: pb.ListReachResponse, flows: Items) -> Picture:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from towpath.cli.messages import line_of
 from towpath.cli.page.control_plane import ControlPlane
 from towpath.cli.page.reports import Items
-from towpath.cli.page.view import Query, View, part
+from towpath.cli.page.view import Query, View, part, silence_of
 from towpath.cli.together import policies_together, problems_together
 from towpath.model.codes import Severity
 from towpath.observe.flow import Verdict
@@ -46,7 +46,7 @@ async def policies(control_plane: ControlPlane, query: Query) -> View:
         "observed": bool(reported.streams or reported.flows),
         "state": state_of,
     }
-    return View("Policies", "policies.html", values)
+    return View("Policies", "policies.html", values, silence=silence_of(reading))
 
 
 async def policy(control_plane: ControlPlane, query: Query) -> View:
@@ -68,7 +68,7 @@ async def policy(control_plane: ControlPlane, query: Query) -> View:
         "observed": bool(reported.streams or reported.flows),
         "state": state_of,
     }
-    return View(name, "policy.html", values)
+    return View(name, "policy.html", values, silence=silence_of(reading))
 
 
 async def problems(control_plane: ControlPlane, query: Query) -> View:
@@ -90,7 +90,7 @@ async def problems(control_plane: ControlPlane, query: Query) -> View:
         "q": text,
         "severity": severity if severity in order else "",
     }
-    return View("Problems", "problems.html", values)
+    return View("Problems", "problems.html", values, silence=silence_of(reading))
 
 
 def uses_of(flows: Items) -> dict[str, Use]:

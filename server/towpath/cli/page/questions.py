@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from towpath.cli.page.control_plane import ControlPlane, QuestionError
-from towpath.cli.page.view import Query, View
+from towpath.cli.page.view import Query, View, silence_of
 from towpath_api.v1 import inspector_pb2 as pb
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT")
@@ -41,4 +41,4 @@ async def explain(control_plane: ControlPlane, query: Query) -> View:
         "differing": differing,
         "fault": fault,
     }
-    return View("Explain", "explain.html", values, live=False)
+    return View("Explain", "explain.html", values, live=False, silence=silence_of(reach))

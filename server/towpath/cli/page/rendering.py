@@ -75,7 +75,14 @@ class Renderer:
 
     def html(self, view: View, health: Health, at: str) -> str:
         """The whole page, for the address *at* below the root."""
-        values = {"title": view.title, "is_live": view.live, "health": health, "at": at}
+        values = {
+            "title": view.title,
+            "is_live": view.live,
+            "silence": "" if health.fault else view.silence,
+            "unanswered": bool(health.fault or view.silence),
+            "health": health,
+            "at": at,
+        }
         return self._environment.get_template(view.template).render(values | dict(view.values))
 
     def _link(self, path: str, /, **query: str | int) -> str:

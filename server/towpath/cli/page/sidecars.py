@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from towpath.cli.entries import Entry, ResourceStatus, entries
 from towpath.cli.page.control_plane import ControlPlane
 from towpath.cli.page.health import sum_of, worst_first
-from towpath.cli.page.view import Part, Query, View, page_number
+from towpath.cli.page.view import Part, Query, View, page_number, silence_of
 from towpath.model.types import SHORT_NAMES, short_name
 from towpath.summary import summarize
 from towpath_api.v1 import inspector_pb2 as pb
@@ -67,7 +67,7 @@ async def sidecars(control_plane: ControlPlane, query: Query) -> View:
         "many_replicas": len(reading.messages) > 1,
         "faults": reading.faults,
     }
-    return View("Sidecars", "sidecars.html", values)
+    return View("Sidecars", "sidecars.html", values, silence=silence_of(reading))
 
 
 async def sidecar(control_plane: ControlPlane, query: Query) -> View:
@@ -84,7 +84,8 @@ async def sidecar(control_plane: ControlPlane, query: Query) -> View:
         for config in answer.config
     ]
     values = {"id": node_id, "view": view, "streams": streams, "offers": sections}
-    return View(node_id or "Sidecar", "sidecar.html", values)
+    silence = silence_of(reading, resources)
+    return View(node_id or "Sidecar", "sidecar.html", values, silence=silence)
 
 
 def _sections(resources: Sequence[Entry], view: str) -> Iterator[TypeSection]:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 from urllib.parse import urlencode
 
+from towpath.cli.page.control_plane import Reading
+
 T = TypeVar("T")
 
 Query = Mapping[str, str]
@@ -15,12 +17,17 @@ Query = Mapping[str, str]
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A title, the template that shows it, and its values; *live*: it is shown again and again."""
+    """A title, the template that shows it, and its values; *live*: it is shown again and again.
+
+    `silence` is why nobody has answered one of its questions, so that it is of an earlier time, or
+    empty; "" if all are answered.
+    """
 
     title: str
     template: str
     values: Mapping[str, Any] = field(default_factory=dict)
     live: bool = True
+    silence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,11 @@ class Part(Generic[T]):
     def last(self) -> int:
         """The number of the last item shown."""
         return self.first + len(self.items) - 1 if self.items else 0
+
+
+def silence_of(*readings: Reading[Any]) -> str:
+    """The first reason why a question is not answered; "" if all are."""
+    return next((one.fault for one in readings if one.fault), "")
 
 
 def page_number(query: Query) -> int:
