@@ -17,7 +17,15 @@ import pytest
 
 from support.control_plane import ControlPlane
 from support.page.dashboard import TOKEN, Dashboard, dashboard, text_of
-from support.page.shop import COMPLAINT, REJECTING, WAITING, connected, report, shop
+from support.page.shop import (
+    COMPLAINT,
+    REJECTING,
+    WAITING,
+    connected,
+    report,
+    report_refusal,
+    shop,
+)
 from support.xds.client import sotw
 from support.xds.process import ServerProcess
 from support.xds.types import CLUSTER
@@ -29,7 +37,14 @@ ESCAPES = "red\x1b[31m.example\u202e"
 INLINE = re.compile(r"<script(?![^>]*\bsrc=)|<style|\bstyle=|\son\w+=", re.IGNORECASE)
 VIEWS = (
     *("", "sidecars", f"sidecar?id={REJECTING}", "policies", "problems", "explain"),
-    *("policy?kind=Egress&namespace=payments&name=banks", "traffic", "audit", "suggest", "map"),
+    *(
+        "policy?kind=Egress&namespace=payments&name=banks",
+        "traffic",
+        "inside",
+        "audit",
+        "suggest",
+        "map",
+    ),
 )
 
 
@@ -130,6 +145,20 @@ async def test_traffic_shows_who_talked_to_what_and_by_which_policy(page: Dashbo
     assert "shop/cart metrics.vendor.example :443 https passthrough \u2013 2,104" in everything
     assert "search/query telemetry.example :443 https refused \u2013 12" in refused
     assert "metrics.vendor.example" not in refused
+
+
+async def test_what_is_refused_inside_the_mesh_is_told_apart(
+    plane: ControlPlane, page: Dashboard
+) -> None:
+    await report_refusal(plane, "search/indexer", "shop/cart")
+    async with asyncio.timeout(60):
+        while "GET" not in (text := await page.text("inside")):
+            await asyncio.sleep(0.05)
+    picture = await page.text("map")
+
+    assert "search/indexer shop/cart :8080 http GET refused" in text
+    assert "search/indexer → shop/cart: 1 refused" in picture
+    assert "shop/cart :8080" not in await page.text("traffic")
 
 
 async def test_the_audit_counts_what_would_be_lost_and_policies_are_suggested(

@@ -30,6 +30,14 @@ SERVICES = {
 }
 """In each namespace: services, each with a service account of that name."""
 
+ADDRESSES = {
+    f"{namespace}/{name}": f"10.10.0.{number}"
+    for number, (namespace, name) in enumerate(
+        ((namespace, name) for namespace, names in SERVICES.items() for name in names), start=2
+    )
+}
+"""Of the pod of each account."""
+
 CALLS = (
     ("shop/frontend", "shop/catalog"),
     ("shop/frontend", "shop/checkout"),
@@ -128,18 +136,39 @@ async def report(plane: ControlPlane, *entries: Seen) -> None:
 
 async def _send(channel: grpc.aio.Channel, seen: Seen) -> None:
     account, host, port, count, outcome = seen
+    await _send_entries(channel, account, [_entry(host, port, outcome)] * count)
+
+
+async def _send_entries(
+    channel: grpc.aio.Channel, account: str, entries: list[TCPAccessLogEntry]
+) -> None:
     namespace, _, name = account.partition("/")
-    node = f"{name}-0.{namespace}"
     messages = []
-    for size in (*[MOST_ENTRIES] * (count // MOST_ENTRIES), count % MOST_ENTRIES):
+    for begin in range(0, len(entries), MOST_ENTRIES):
         message = StreamAccessLogsMessage()
-        message.identifier.node.id = node
-        message.tcp_logs.log_entry.extend([_entry(host, port, outcome)] * size)
+        message.identifier.node.id = f"{name}-0.{namespace}"
+        message.tcp_logs.log_entry.extend(entries[begin : begin + MOST_ENTRIES])
         messages.append(message.SerializeToString())
     stream: Any = channel.stream_unary(f"/{REPORTS_SERVICE}/StreamAccessLogs")
     calling = stream(iter(messages))
     async with asyncio.timeout(60):
         assert grpc.StatusCode.OK is await calling.code()
+
+
+async def report_refusal(plane: ControlPlane, caller: str, called: str) -> None:
+    """Report that a pod of one account has refused a request of another's."""
+    entry = TCPAccessLogEntry()
+    common = entry.common_properties
+    common.custom_tags.update({"log": "refusal", "method": "GET", "enforced": "denied"})
+    common.start_time.FromSeconds(int(time.time()))
+    for address, account, port in (
+        (common.downstream_direct_remote_address, caller, 40_000),
+        (common.downstream_local_address, called, 8080),
+    ):
+        address.socket_address.address = ADDRESSES[account]
+        address.socket_address.port_value = port
+    async with plane.channel() as channel:
+        await _send_entries(channel, called, [entry])
 
 
 def _entry(host: str, port: int, outcome: str) -> TCPAccessLogEntry:
@@ -213,7 +242,7 @@ def _object(version: str, kind: str, namespace: str, name: str) -> dict[str, Any
 
 def _workload(namespace: str, name: str, number: int) -> Iterator[dict[str, Any]]:
     labels = {"app": name}
-    address, ip = f"10.10.0.{number + 1}", f"10.96.0.{number + 1}"
+    address, ip = ADDRESSES[f"{namespace}/{name}"], f"10.96.0.{number + 1}"
     yield _object("v1", "ServiceAccount", namespace, name)
     service = _object("v1", "Service", namespace, name)
     port = {"name": "http", "port": 80, "targetPort": 8080, "protocol": "TCP"}

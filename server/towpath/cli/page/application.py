@@ -20,7 +20,7 @@ from towpath.cli.page.policies import policies, policy, problems
 from towpath.cli.page.questions import explain
 from towpath.cli.page.rendering import Renderer
 from towpath.cli.page.sidecars import sidecar, sidecars
-from towpath.cli.page.traffic import audit, suggest, traffic
+from towpath.cli.page.traffic import audit, inside, suggest, traffic
 from towpath.cli.page.view import Query, View
 
 log = logging.getLogger(__name__)
@@ -36,6 +36,7 @@ VIEWS: Mapping[str, MakeView] = {
     "problems": problems,
     "explain": explain,
     "traffic": traffic,
+    "inside": inside,
     "audit": audit,
     "suggest": suggest,
     "map": picture,

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from towpath.cli.page.control_plane import ControlPlane
 from towpath.cli.page.reports import Items
 from towpath.cli.page.view import Part, Query, View, page_number, silence_of
-from towpath.observe.flow import Verdict
+from towpath.observe.flow import Flow, Verdict
+from towpath.observe.flows import Tally
 from towpath_api.v1 import inspector_pb2 as pb
 
 SIZE = 15
@@ -32,7 +33,8 @@ ANYWHERE = "anywhere"
 @dataclass(slots=True)
 class Edge:
     """A line from an account to a place: whether policies or a switch allow it, which policies, and
-    how many reports there are of what was let out and what was refused.
+    how many reports there are of what was let out, what was refused, and what would be refused
+    `without` a switch.
     """
 
     account: str
@@ -43,6 +45,7 @@ class Edge:
     ports: tuple[int, ...] = ()
     passed: int = 0
     refused: int = 0
+    without: int = 0
     switch: str = ""
     curve: str = ""
     middle: tuple[float, float] = (0, 0)
@@ -52,6 +55,8 @@ class Edge:
         """What it is drawn as."""
         if self.refused and not self.passed:
             return "refused"
+        if self.without:
+            return "through"
         if self.passed:
             return "passed" if self.allowed else "through"
         return "switch" if self.switch else "allowed"
@@ -68,6 +73,8 @@ class Edge:
             parts.append("allowed")
         if self.passed:
             parts.append(f"{self.passed:,} let out")
+        if self.without:
+            parts.append(f"{self.without:,} would be refused without permissive mode")
         if self.refused:
             parts.append(f"{self.refused:,} refused")
         return "; ".join(parts) or "not allowed"
@@ -113,21 +120,21 @@ async def picture(control_plane: ControlPlane, query: Query) -> View:
     await control_plane.follow_reports()
     reported = await control_plane.in_thread(control_plane.reports.read)
     answer = reading.one or pb.ListReachResponse()
-    drawing = draw(answer, reported.flows)
+    drawing = draw(answer, reported.flows, reported.refusals)
     values = {
         "part": Part(list(answer.reach), answer.total, number, SIZE),
         "picture": drawing,
         "q": text,
         "permissive": answer.permissive,
         "passthrough": answer.passthrough,
-        "observed": bool(reported.streams or reported.flows),
+        "observed": bool(reported.streams or reported.flows or reported.refusals),
     }
     return View("Map", "map.html", values, silence=silence_of(reading))
 
 
-def draw(answer: pb.ListReachResponse, flows: Items) -> Picture:
-    """The picture of these accounts."""
-    edges = _edges(answer, flows)
+def draw(answer: pb.ListReachResponse, flows: Items, refusals: Items = ()) -> Picture:
+    """The picture of these accounts; *refusals* are of what they asked of others in the mesh."""
+    edges = _edges(answer, flows, refusals)
     accounts = {
         one.service_account: Node(one.service_account, "account", _pods(one))
         for one in answer.reach
@@ -160,43 +167,68 @@ def draw(answer: pb.ListReachResponse, flows: Items) -> Picture:
     return Picture(columns, edges, TOP + max(rows, 1) * ROW + 8, omitted)
 
 
-def _edges(answer: pb.ListReachResponse, flows: Items) -> list[Edge]:
-    edges: dict[tuple[str, bool, str], Edge] = {}
+Edges = dict[tuple[str, bool, str], Edge]
+"""By the account, whether the place is outside, and its name."""
+
+
+def _edges(answer: pb.ListReachResponse, flows: Items, refusals: Items) -> list[Edge]:
+    edges: Edges = {}
     for one in answer.reach:
-        for outside, places in ((False, one.services), (True, one.outside)):
-            for place in places:
-                edges[one.service_account, outside, place.name] = Edge(
-                    one.service_account,
-                    place.name,
-                    outside,
-                    allowed=True,
-                    policies=tuple(place.policies),
-                    ports=tuple(place.ports),
-                )
-        for outside, is_open, name, switch in (
-            (False, answer.permissive, EVERY_SERVICE, "permissive mode"),
-            (True, answer.passthrough, ANYWHERE, "passthrough"),
-        ):
-            if is_open and one.pods:
-                key = one.service_account, outside, name
-                edges[key] = Edge(one.service_account, name, outside, switch=switch)
-    names = {one.service_account for one in answer.reach}
+        for edge in (*_opened(one), *_switched(one, answer)):
+            edges[edge.account, edge.outside, edge.place] = edge
+    offers = {one.service_account: one.offers for one in answer.reach}
     for flow, tally in flows:
-        account = flow.source
-        if account not in names:
-            continue
-        key = account, True, flow.target
-        edge = edges.setdefault(key, Edge(account, flow.target, outside=True))
-        if flow.port not in edge.ports:
-            edge.ports = tuple(sorted((*edge.ports, flow.port)))
-        if flow.verdict is Verdict.ALLOW:
-            edge.passed += tally.count
-            edge.policies = tuple(sorted({*edge.policies, *flow.policies}))
-            edge.allowed = edge.allowed or not flow.passthrough
-            edge.switch = edge.switch or ("passthrough" if flow.passthrough else "")
-        else:
-            edge.refused += tally.count
+        if flow.source in offers:
+            key = flow.source, True, flow.target
+            _add_flow(
+                edges.setdefault(key, Edge(flow.source, flow.target, outside=True)), flow, tally
+            )
+    for flow, tally in refusals:
+        if flow.source in offers:
+            # A pod refuses, whose account stands behind these services; else it is named itself.
+            for service in offers.get(flow.host) or (flow.target,):
+                key = flow.source, False, service
+                edge = edges.setdefault(key, Edge(flow.source, service, outside=False))
+                if flow.verdict is Verdict.DENY:
+                    edge.refused += tally.count
+                else:
+                    edge.without += tally.count
     return list(edges.values())
+
+
+def _opened(reach: pb.AccountReach) -> Iterator[Edge]:
+    """What policies open to an account."""
+    for outside, places in ((False, reach.services), (True, reach.outside)):
+        for place in places:
+            yield Edge(
+                reach.service_account,
+                place.name,
+                outside,
+                allowed=True,
+                policies=tuple(place.policies),
+                ports=tuple(place.ports),
+            )
+
+
+def _switched(reach: pb.AccountReach, answer: pb.ListReachResponse) -> Iterator[Edge]:
+    """What switches open to it, if any pod runs as it."""
+    if answer.permissive and reach.pods:
+        yield Edge(reach.service_account, EVERY_SERVICE, outside=False, switch="permissive mode")
+    if answer.passthrough and reach.pods:
+        yield Edge(reach.service_account, ANYWHERE, outside=True, switch="passthrough")
+
+
+def _add_flow(edge: Edge, flow: Flow, tally: Tally) -> None:
+    """Count what was seen."""
+    if flow.port not in edge.ports:
+        edge.ports = tuple(sorted((*edge.ports, flow.port)))
+    if flow.verdict is Verdict.ALLOW:
+        edge.passed += tally.count
+        edge.policies = tuple(sorted({*edge.policies, *flow.policies}))
+        edge.allowed = edge.allowed or not flow.passthrough
+        edge.switch = edge.switch or ("passthrough" if flow.passthrough else "")
+    else:
+        edge.refused += tally.count
 
 
 def _place(
@@ -237,7 +269,7 @@ def _pods(reach: pb.AccountReach) -> str:
 
 def _weight(node: Node) -> int:
     """What is open to all, and what was seen, comes first."""
-    seen = sum(bool(edge.passed or edge.refused) for edge in node.edges)
+    seen = sum(bool(edge.passed or edge.refused or edge.without) for edge in node.edges)
     switch = any(edge.switch for edge in node.edges)
     return 1_000_000 * switch + 1_000 * seen + len(node.edges)
 

@@ -35,15 +35,15 @@ async def policies(control_plane: ControlPlane, query: Query) -> View:
     kinds = sorted({one.kind for one in statuses})
     chosen = [one for one in statuses if kind in ("", one.kind) and text in _name(one)]
     chosen.sort(key=_grade)
-    uses = uses_of(reported.flows)
+    uses = {"Egress": uses_of(reported.flows), "TrafficTarget": uses_of(reported.refusals)}
     page = part(chosen, query, SIZE)
     values = {
         "part": page,
         "kinds": kinds,
         "kind": kind,
         "q": text,
-        "uses": {_name(one): uses[_name(one)] for one in page.items if _name(one) in uses},
-        "observed": bool(reported.streams or reported.flows),
+        "use_of": lambda one: uses.get(one.kind, {}).get(_name(one)),
+        "observed": bool(reported.streams or reported.flows or reported.refusals),
         "state": state_of,
     }
     return View("Policies", "policies.html", values, silence=silence_of(reading))
@@ -58,14 +58,15 @@ async def policy(control_plane: ControlPlane, query: Query) -> View:
     statuses = policies_together(reading.messages.values())
     status = next((one for one in statuses if (one.kind, one.namespace, one.name) == key), None)
     name = f"{key[1]}/{key[2]}"
-    flows = [item for item in reported.flows if key[0] == "Egress" and name in item[0].policies]
+    of_kind = {"Egress": reported.flows, "TrafficTarget": reported.refusals}.get(key[0], ())
+    flows = [item for item in of_kind if name in item[0].policies]
     flows.sort(key=lambda item: -item[1].count)
     values = {
         "status": status,
         "kind": key[0],
         "name": name,
         "flows": part(flows, query, SIZE),
-        "observed": bool(reported.streams or reported.flows),
+        "observed": bool(reported.streams or reported.flows or reported.refusals),
         "state": state_of,
     }
     return View(name, "policy.html", values, silence=silence_of(reading))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 import grpc
 
@@ -22,7 +23,7 @@ Items = tuple[tuple[Flow, Tally], ...]
 
 @dataclass(slots=True)
 class _Replica:
-    """What one replica has been told of, until its stream ends."""
+    """What one replica has been told of on one stream, until that ends."""
 
     call: grpc.Call | None = None
     flows: dict[tuple[Flow, float], tuple[Flow, Tally]] = field(default_factory=dict)
@@ -35,33 +36,38 @@ class _Replica:
 
 @dataclass(frozen=True, slots=True)
 class Reported:
-    """All flows, those of one kind from all replicas in one; and what is missing of them."""
+    """All flows that leave the mesh and all `refusals` inside it, those of one kind from all
+    replicas in one; and what is missing of them.
+    """
 
     flows: Items = ()
+    refusals: Items = ()
     streams: int = 0
     shed: int = 0
     left_out: int = 0
 
 
 class Reports:
-    """Follows replicas, each in a thread, until their streams end."""
+    """Follows replicas, two streams of each in threads, until these end."""
 
     def __init__(self) -> None:
         self._lock = threading.Condition()
-        self._replicas: dict[str, _Replica] = {}
+        self._streams: dict[tuple[str, bool], _Replica] = {}
         self._revision = 0
         self._merged: tuple[int, Reported] = -1, Reported()
 
     def follow(self, channels: Mapping[str, grpc.Channel]) -> None:
         """Follow these replicas, and forget all others: what they had is gone with them."""
         with self._lock:
-            for name in [*self._replicas]:
-                if name not in channels or self._replicas[name].ended:
-                    self._end(self._replicas.pop(name))
-            for name, channel in channels.items():
-                if name not in self._replicas:
-                    self._replicas[name] = one = _Replica()
-                    threading.Thread(target=self._read, args=(one, channel), daemon=True).start()
+            for key in [*self._streams]:
+                if key[0] not in channels or self._streams[key].ended:
+                    self._end(self._streams.pop(key))
+            for key in product(channels, (False, True)):
+                if key not in self._streams:
+                    self._streams[key] = one = _Replica()
+                    request = pb.WatchFlowsRequest(follow=True, inside=key[1])
+                    args = one, channels[key[0]], request
+                    threading.Thread(target=self._read, args=args, daemon=True).start()
 
     def close(self) -> None:
         """Follow nobody any more."""
@@ -78,12 +84,12 @@ class Reports:
             self._lock.wait_for(self._is_complete, FIRST_S)
             revision, merged = self._merged
             if revision != self._revision:
-                merged = _together([*self._replicas.values()])
+                merged = _together(self._streams)
                 self._merged = self._revision, merged
             return merged
 
     def _is_complete(self) -> bool:
-        return all(one.complete or one.ended for one in self._replicas.values())
+        return all(one.complete or one.ended for one in self._streams.values())
 
     def _end(self, replica: _Replica) -> None:
         self._revision += 1
@@ -91,9 +97,10 @@ class Reports:
         if replica.call is not None:
             replica.call.cancel()
 
-    def _read(self, replica: _Replica, channel: grpc.Channel) -> None:
+    def _read(
+        self, replica: _Replica, channel: grpc.Channel, request: pb.WatchFlowsRequest
+    ) -> None:
         try:
-            request = pb.WatchFlowsRequest(follow=True)
             call = pb_grpc.InspectorStub(channel).WatchFlows(request)
             with self._lock:
                 replica.call = call
@@ -124,7 +131,18 @@ class Reports:
             self._lock.notify_all()
 
 
-def _together(replicas: list[_Replica]) -> Reported:
+def _together(streams: Mapping[tuple[str, bool], _Replica]) -> Reported:
+    outside = [one for (_, inside), one in streams.items() if not inside]
+    return Reported(
+        _merged(outside),
+        _merged(one for (_, inside), one in streams.items() if inside),
+        sum(one.streams for one in outside),
+        sum(one.shed for one in outside),
+        sum(one.left_out for one in streams.values()),
+    )
+
+
+def _merged(replicas: Iterable[_Replica]) -> Items:
     tallies: dict[Flow, Tally] = {}
     for replica in replicas:
         for flow, tally in replica.flows.values():
@@ -132,9 +150,4 @@ def _together(replicas: list[_Replica]) -> Reported:
                 tallies[flow].merge(tally)
             else:
                 tallies[flow] = replace(tally, addresses=dict(tally.addresses))
-    return Reported(
-        tuple(tallies.items()),
-        sum(one.streams for one in replicas),
-        sum(one.shed for one in replicas),
-        sum(one.left_out for one in replicas),
-    )
+    return tuple(tallies.items())

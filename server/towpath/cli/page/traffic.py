@@ -40,6 +40,20 @@ async def traffic(control_plane: ControlPlane, query: Query) -> View:
     return View("Traffic", "traffic.html", values)
 
 
+async def inside(control_plane: ControlPlane, query: Query) -> View:
+    """A page of what was refused inside the mesh, or would be without permissive mode."""
+    reported = await _reported(control_plane)
+    text = query.get("q", "")
+    chosen = [item for item in reported.refusals if _contains(item[0], text)]
+    chosen.sort(key=lambda item: -item[1].last)
+    values = {
+        "part": part(chosen, query, SIZE),
+        "q": text,
+        **await _observed(control_plane, reported),
+    }
+    return View("Inside", "inside.html", values)
+
+
 async def audit(control_plane: ControlPlane, query: Query) -> View:
     """What would be refused if egress passthrough were switched off now."""
     reported = await _reported(control_plane)

@@ -49,6 +49,23 @@ def test_lines_show_what_is_allowed_and_what_was_seen() -> None:
     )
 
 
+def refused(by: str, verdict: Verdict) -> Items:
+    flow = Flow(CURL, "", by, "", 8080, Protocol.HTTP, verdict)
+    return ((flow, Tally(0.0, 0.0, 4)),)
+
+
+def test_refusals_inside_lead_to_the_services_of_the_pod_that_refused() -> None:
+    web = pb.AccountReach(service_account="shop/web", pods=1, offers=["shop/www"])
+    answer = pb.ListReachResponse(reach=[reach(), web])
+    refusals = (*refused("shop/web", Verdict.DENY), *refused("bank/db", Verdict.WOULD_DENY))
+    picture = draw(answer, (), refusals)
+
+    assert {"shop/www": "refused", "bank/db": "through"} == looks(picture)
+    assert {"4 refused", "4 would be refused without permissive mode"} == {
+        edge.words for edge in picture.edges
+    }
+
+
 def test_what_others_did_is_not_drawn() -> None:
     answer = pb.ListReachResponse(reach=[reach("shop/web")])
 
