@@ -28,6 +28,7 @@ APP_PORT, APP_BANNER_PORT = 8080, 9100
 APP_TLS_PORT = 8443
 MIRROR_PORT = 9200
 FLAKY_PORT = 9300
+BOOKS_PORT, MYSQL_PORT = 14001, 3306
 FUZZ_PORTS = (7001, 7002)
 IN_MESH_FUZZ_PORTS = (7011, 7012, 7013, 7014)
 FUZZ_NAMES = {
@@ -213,6 +214,8 @@ class Hosts:
             self._listen(pod, APP_TLS_PORT, partial(_Http, self._served, name), tls=self._tls)
             self._listen(pod, ECHO_PORT, partial(_Echo, self._served))
             self._listen(pod, MIRROR_PORT, partial(_Mirror, self._served))
+            self._listen(pod, BOOKS_PORT, partial(_Http, self._served, name))
+            self._listen(pod, MYSQL_PORT, partial(_Banner, self._served))
             self._listen(pod, FLAKY_PORT, partial(_Flaky, self._served, self.attempts))
             for port in IN_MESH_FUZZ_PORTS:
                 self._listen(pod, port, Sink)

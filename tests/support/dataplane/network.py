@@ -41,8 +41,9 @@ class Network:
 
 
 @contextmanager
-def open_network() -> Iterator[Network]:
-    """Make the network, with every pod redirected, and delete it at the end.
+def open_network(addresses: Mapping[str, str] = POD_ADDRESSES) -> Iterator[Network]:
+    """Make the network, with a pod at each of the *addresses*, all of them redirected, and delete
+    it at the end.
 
     What earlier processes left behind because they were killed is swept first.
     """
@@ -61,7 +62,7 @@ def open_network() -> Iterator[Network]:
         control.call(_forward)
 
         pods = {}
-        for name, address in POD_ADDRESSES.items():
+        for name, address in addresses.items():
             pod = pods[name] = namespace(name)
             _cable(control, name, pod)
             control.ip("link", "set", name, "master", "pods")
