@@ -284,8 +284,8 @@ class DeltaModel(Model[DeltaRequest]):
                 type_url,
                 node=self._node(),
                 nonce=nonce,
-                subscribe=tuple(sorted(subscribe)),
-                unsubscribe=tuple(sorted(unsubscribe)),
+                subscribe=frozenset(subscribe),
+                unsubscribe=frozenset(unsubscribe),
                 initial_versions=dict(state.versions) if state else {},
                 error=error,
             )

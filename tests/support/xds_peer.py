@@ -154,8 +154,8 @@ class DeltaPeer(_Peer):
                 type_url=type_url,
                 node=self._node(),
                 nonce=nonce,
-                subscribe=subscribe,
-                unsubscribe=unsubscribe,
+                subscribe=frozenset(subscribe),
+                unsubscribe=frozenset(unsubscribe),
                 initial_versions=initial or {},
                 error=error or None,
             )

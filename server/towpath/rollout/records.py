@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -30,6 +31,10 @@ class Outcome(StrEnum):
 
 
 WORST_FIRST = tuple(Outcome)
+
+
+REMEMBERED_NAMES = 64
+"""Of the latest responses, by type and version."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +170,7 @@ class StreamRecords:
         self._on_change = on_change
         self._numbers = itertools.count(1)
         self._open: dict[int, StreamRecord] = {}
+        self._names: OrderedDict[tuple[str, str], tuple[str, ...]] = OrderedDict()
 
     def open(
         self,
@@ -198,6 +204,11 @@ class StreamRecords:
         self, record: StreamRecord, type_url: str, *, version: str, names: tuple[str, ...]
     ) -> None:
         delivery = record.of(type_url)
+        # Of one version many streams are sent the same names, and each record keeps them.
+        same = self._names.setdefault((type_url, version), names)
+        names = same if same == names else names
+        if len(self._names) > REMEMBERED_NAMES:
+            self._names.popitem(last=False)
         delivery.sent = Response(version, self._clock(), names)
         delivery.responses += 1
 

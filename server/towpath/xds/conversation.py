@@ -132,13 +132,15 @@ class Conversation:
         pairs = self._session.pairs(snapshot, request)
         await self._ahead.compare(self._stream.client, snapshot.vocabulary, pairs)
 
-    def begin(self, snapshot: Snapshot, first: Request) -> list[Event]:
-        """Take the first request with the first snapshot: what comes of it, to be carried out."""
-        self._rate.take(first.name_count)
-        self._stream.record.step_to(snapshot.version)
-        events = [*self._session.on_snapshot(snapshot), *self._session.on_request(first)]
-        self._note_names(first.type_url)
-        return events
+    async def begin(self, snapshot: Snapshot, first: Request) -> None:
+        """Take the first request with the first snapshot, and answer it."""
+        await self.prepare(snapshot, first)
+        with self._spending():
+            self._rate.take(first.name_count)
+            self._stream.record.step_to(snapshot.version)
+            events = [*self._session.on_snapshot(snapshot), *self._session.on_request(first)]
+            self._note_names(first.type_url)
+        await self.carry_out(events)
 
     async def go_on(self, reader: AsyncIterator[bytes], variant: Variant) -> None:
         """Answer requests and push snapshots until the client ends the stream."""

@@ -233,7 +233,7 @@ class DeltaSubstream(Substream[DeltaRequest]):
                 other.forget(name, sent)
 
     def _change_subscription(self, request: DeltaRequest) -> None:
-        subscribe, unsubscribe = frozenset(request.subscribe), frozenset(request.unsubscribe)
+        subscribe, unsubscribe = request.subscribe, request.unsubscribe
         before = self.subscription
         self.subscription = before.changed(subscribe, unsubscribe)
         if self.subscription is before and not subscribe:

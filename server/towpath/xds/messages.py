@@ -46,13 +46,16 @@ class SotwRequest:
 
 @dataclass(frozen=True, slots=True)
 class DeltaRequest:
-    """A DeltaDiscoveryRequest; `initial_versions` is what the client holds from before."""
+    """A DeltaDiscoveryRequest; `initial_versions` is what the client holds from before.
+
+    Streams that say the same share one, and keep what they ask for as it is here.
+    """
 
     type_url: str
     node: Node | None = None
     nonce: str = ""
-    subscribe: tuple[str, ...] = ()
-    unsubscribe: tuple[str, ...] = ()
+    subscribe: frozenset[str] = frozenset()
+    unsubscribe: frozenset[str] = frozenset()
     initial_versions: Mapping[str, str] = field(default_factory=dict)
     error: str | None = None
 

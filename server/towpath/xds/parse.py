@@ -132,8 +132,8 @@ def parse_delta(data: bytes, limits: StreamLimits) -> DeltaRequest:
         type_url=text(values.get(_DELTA_TYPE_URL, b"")),
         nonce=text(values.get(DELTA_NONCE, b"")),
         node=_node(node),
-        subscribe=tuple(subscribe.taken),
-        unsubscribe=tuple(unsubscribe.taken),
+        subscribe=frozenset(subscribe.taken),
+        unsubscribe=frozenset(unsubscribe.taken),
         initial_versions=versions,
         error=_error(error),
     )

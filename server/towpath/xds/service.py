@@ -134,9 +134,11 @@ class AdsService:
                 if first is not None:
                     node = shorten(first.node.id, SHOWN_NODE_ID) if first.node else ""
                     with self._admission.stream(context.peer()):
-                        await self._serve_stream(
+                        serving = self._serve_stream(
                             first, reader, context, variant=variant, only_type=only_type
                         )
+                        del first  # it may be large, and is of no use as long as the stream lasts
+                        await serving
             except LimitExceeded as error:
                 self._metrics.limited.labels(error.limit).inc()
                 raise Refused(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error)) from error
@@ -236,11 +238,10 @@ class AdsService:
                     ahead=self._ahead,
                     spending=partial(self._budget.spending, payer),
                 )
-                await conversation.prepare(snapshot, first)
-                with self._budget.spending(payer):
-                    events = conversation.begin(snapshot, first)
                 try:
-                    await conversation.carry_out(events)
+                    begun = conversation.begin(snapshot, first)
+                    del snapshot, first  # others come, and these would be kept beside them
+                    await begun
                     await conversation.go_on(reader, variant)
                 finally:
                     session.close()

@@ -85,7 +85,7 @@ def _absent(variant: str, user_agent: str, type_url: str) -> Row:
     while replies:
         nonce, version = replies[0].nonce, replies[0].version
         request: Request = DeltaRequest(
-            type_url, node=node, nonce=nonce, subscribe=() if nonce else tuple(names)
+            type_url, node=node, nonce=nonce, subscribe=frozenset(() if nonce else names)
         )
         if variant == "sotw":
             request = SotwRequest(

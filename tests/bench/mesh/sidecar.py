@@ -153,7 +153,8 @@ class Sidecar:
         """Those whose endpoints it wants, by what it holds after that response."""
         body = message[: len(message) - len(nonce) - 2]
         new, gone, whole = _clusters(body, self._delta)
-        names = new if whole else (self._names | new) - gone
+        # The first set is everybody's, so that it does not count as memory of each.
+        names = new if whole or not self._names else (self._names | new) - gone
         return names if self._wants is None else names & self._wants
 
     def _ask(self, type_url: str, names: frozenset[str] = frozenset()) -> None:

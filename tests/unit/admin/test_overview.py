@@ -49,8 +49,10 @@ async def _four_sidecars(running: RunningHub) -> Inspector:
     """One that has accepted all, one that has not answered, one that rejects, one without a pod."""
     await running.holds(*MESH)
     records = running.hub.records
-    good, _, poor = (running.attach(name) for name in ("good", "mute", "poor"))
+    good, mute, poor = (running.attach(name) for name in ("good", "mute", "poor"))
     running.attach("absent")
+    for stream in (good, mute, poor):
+        await stream.next()
     records.settled(good.record, now=True)
     records.sent(poor.record, CLUSTER, version="2", names=("b",))
     records.rejected(poor.record, CLUSTER, version="2", names=("b",), message="no")

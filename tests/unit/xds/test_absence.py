@@ -40,7 +40,7 @@ def _sotw(node: Node, type_url: str, *names: str, snapshot: Snapshot) -> list[An
 def _delta(node: Node, type_url: str, *names: str, snapshot: Snapshot) -> list[Any]:
     session = delta_session()
     session.on_snapshot(snapshot)
-    events = session.on_request(DeltaRequest(type_url, node=node, subscribe=names))
+    events = session.on_request(DeltaRequest(type_url, node=node, subscribe=frozenset(names)))
     return [DeltaDiscoveryResponse.FromString(_bytes(e)) for e in events if isinstance(e, Reply)]
 
 
@@ -159,7 +159,7 @@ def test_of_very_many_absent_names_each_is_told_once_some_with_each_answer(
         else:
             subscribe = () if nonce else names
             events = session.on_request(
-                DeltaRequest(type_url, node=GRPC, nonce=nonce, subscribe=subscribe)
+                DeltaRequest(type_url, node=GRPC, nonce=nonce, subscribe=frozenset(subscribe))
             )
         replies = [event for event in events if isinstance(event, Reply)]
         if not replies:

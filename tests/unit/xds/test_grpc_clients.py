@@ -253,7 +253,7 @@ def test_a_client_of_the_delta_variant_is_sent_closed_ones_of_what_it_brought() 
     for type_url in CLOSED_TYPES:
         (name,) = HERE[type_url]
         request = DeltaRequest(
-            type_url, node=node, subscribe=(name,), initial_versions={name: "v1"}
+            type_url, node=node, subscribe=frozenset((name,)), initial_versions={name: "v1"}
         )
         (response,) = told(session.on_request(request))
         assert {name: "closed"} == response.contents

@@ -84,8 +84,7 @@ async def _conversation() -> AsyncIterator[tuple[Stream, FakeContext, asyncio.Qu
         while True:
             yield await requests.get()
 
-    events = conversation.begin(first, SotwRequest(CLUSTER, node=NODE))
-    await conversation.carry_out(events)
+    await conversation.begin(first, SotwRequest(CLUSTER, node=NODE))
     going_on = asyncio.create_task(conversation.go_on(said(), SOTW))
     try:
         yield stream, context, requests

@@ -56,8 +56,8 @@ def test_a_delta_request_is_what_protobuf_reads(
     assert parse_delta(message.SerializeToString(), StreamLimits()) == DeltaRequest(
         type_url,
         nonce=nonce,
-        subscribe=tuple(asked),
-        unsubscribe=tuple(dropped),
+        subscribe=frozenset(asked),
+        unsubscribe=frozenset(dropped),
         initial_versions=held,
     )
 

@@ -46,7 +46,7 @@ def _sotw() -> Session:
 def _delta() -> Session:
     session = delta_session()
     session.on_snapshot(_snapshot(ALLOWED))
-    session.on_request(DeltaRequest(ROUTES, node=NODE, subscribe=(NAME,)))
+    session.on_request(DeltaRequest(ROUTES, node=NODE, subscribe=frozenset((NAME,))))
     return session
 
 
@@ -118,4 +118,4 @@ def test_a_client_that_never_held_them_is_told_nothing() -> None:
     session = delta_session()
     session.on_snapshot(_snapshot(Layer()))
 
-    assert session.on_request(DeltaRequest(ROUTES, node=NODE, subscribe=(NAME,))) == []
+    assert session.on_request(DeltaRequest(ROUTES, node=NODE, subscribe=frozenset((NAME,)))) == []

@@ -84,7 +84,9 @@ class _Stream:
         if self._variant is SOTW:
             return self.say(SotwRequest(type_url, names=frozenset(names)))
         gone = tuple(name for name in before if name not in names)
-        return self.say(DeltaRequest(type_url, subscribe=names, unsubscribe=gone))
+        return self.say(
+            DeltaRequest(type_url, subscribe=frozenset(names), unsubscribe=frozenset(gone))
+        )
 
     def answer(self, error: str | None) -> list[Event]:
         if not self.unanswered:

@@ -27,7 +27,7 @@ def _session(variant: str, type_url: str) -> Session:
     if variant == "sotw":
         made.on_request(SotwRequest(type_url, node=NODE, names=frozenset("a")))
     else:
-        made.on_request(DeltaRequest(type_url, node=NODE, subscribe=("a",)))
+        made.on_request(DeltaRequest(type_url, node=NODE, subscribe=frozenset(("a",))))
     return made
 
 

@@ -173,8 +173,8 @@ def test_a_delta_request_is_parsed_field_by_field() -> None:
         LISTENER,
         node=Node("curl.shop", "envoy"),
         nonce="n",
-        subscribe=("a", "b"),
-        unsubscribe=("c",),
+        subscribe=frozenset(("a", "b")),
+        unsubscribe=frozenset(("c",)),
         initial_versions={"a": "1"},
         error="no",
     )
