@@ -1535,6 +1535,116 @@ class GetOverviewResponse(_message.Message):
 Global___GetOverviewResponse: _TypeAlias = GetOverviewResponse  # noqa: Y015
 
 @_typing.final
+class ListReplacedRequest(_message.Message):
+    """Whose resources."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NODE_ID_FIELD_NUMBER: _builtins.int
+    node_id: _builtins.str
+    """`<pod>.<namespace>`."""
+    def __init__(
+        self,
+        *,
+        node_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["node_id", b"node_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReplacedRequest: _TypeAlias = ListReplacedRequest  # noqa: Y015
+
+@_typing.final
+class ListReplacedResponse(_message.Message):
+    """What is to be replaced by what is offered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def streams(self) -> _containers.RepeatedCompositeFieldContainer[Global___StreamReplaced]:
+        """Its streams, in the order in which the CSDS of this server lists them."""
+
+    def __init__(
+        self,
+        *,
+        streams: _abc.Iterable[Global___StreamReplaced] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["streams", b"streams"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListReplacedResponse: _TypeAlias = ListReplacedResponse  # noqa: Y015
+
+@_typing.final
+class StreamReplaced(_message.Message):
+    """What one stream holds in place of what it is offered."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_ID_FIELD_NUMBER: _builtins.int
+    RESOURCES_FIELD_NUMBER: _builtins.int
+    stream_id: _builtins.int
+    """As `Sidecar.stream_id`."""
+    @_builtins.property
+    def resources(self) -> _containers.RepeatedCompositeFieldContainer[Global___AcceptedResource]:
+        """By type and name; none of what it holds as it is offered."""
+
+    def __init__(
+        self,
+        *,
+        stream_id: _builtins.int = ...,
+        resources: _abc.Iterable[Global___AcceptedResource] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["resources", b"resources", "stream_id", b"stream_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StreamReplaced: _TypeAlias = StreamReplaced  # noqa: Y015
+
+@_typing.final
+class AcceptedResource(_message.Message):
+    """A resource that a client has accepted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TYPE_URL_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    type_url: _builtins.str
+    """The URL of its type."""
+    name: _builtins.str
+    """Its name."""
+    version: _builtins.str
+    """Its version, a hash of its content."""
+    @_builtins.property
+    def resource(self) -> _any_pb2.Any:
+        """Its content, without private keys."""
+
+    def __init__(
+        self,
+        *,
+        type_url: _builtins.str = ...,
+        name: _builtins.str = ...,
+        version: _builtins.str = ...,
+        resource: _any_pb2.Any | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["resource", b"resource"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "resource", b"resource", "type_url", b"type_url", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AcceptedResource: _TypeAlias = AcceptedResource  # noqa: Y015
+
+@_typing.final
 class ListReachRequest(_message.Message):
     """Whose reach."""
 

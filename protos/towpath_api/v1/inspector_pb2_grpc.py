@@ -82,6 +82,11 @@ class InspectorStub:
                 request_serializer=towpath__api_dot_v1_dot_inspector__pb2.GetOverviewRequest.SerializeToString,
                 response_deserializer=towpath__api_dot_v1_dot_inspector__pb2.GetOverviewResponse.FromString,
                 _registered_method=True)
+        self.ListReplaced = channel.unary_unary(
+                '/towpath.v1.Inspector/ListReplaced',
+                request_serializer=towpath__api_dot_v1_dot_inspector__pb2.ListReplacedRequest.SerializeToString,
+                response_deserializer=towpath__api_dot_v1_dot_inspector__pb2.ListReplacedResponse.FromString,
+                _registered_method=True)
         self.ListReach = channel.unary_unary(
                 '/towpath.v1.Inspector/ListReach',
                 request_serializer=towpath__api_dot_v1_dot_inspector__pb2.ListReachRequest.SerializeToString,
@@ -177,6 +182,16 @@ class InspectorServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListReplaced(self, request, context):
+        """Lists what the streams of a sidecar hold in place of what they are offered now: the contents
+        that the sidecar has accepted, as far as its answers say.
+
+        Errors: INVALID_ARGUMENT if `node_id` is empty.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListReach(self, request, context):
         """Lists what service accounts may reach inside the mesh and outside, by the plans that Explain
         judges by.
@@ -234,6 +249,11 @@ def add_InspectorServicer_to_server(servicer, server):
                     servicer.GetOverview,
                     request_deserializer=towpath__api_dot_v1_dot_inspector__pb2.GetOverviewRequest.FromString,
                     response_serializer=towpath__api_dot_v1_dot_inspector__pb2.GetOverviewResponse.SerializeToString,
+            ),
+            'ListReplaced': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReplaced,
+                    request_deserializer=towpath__api_dot_v1_dot_inspector__pb2.ListReplacedRequest.FromString,
+                    response_serializer=towpath__api_dot_v1_dot_inspector__pb2.ListReplacedResponse.SerializeToString,
             ),
             'ListReach': grpc.unary_unary_rpc_method_handler(
                     servicer.ListReach,
@@ -487,6 +507,33 @@ class Inspector:
             '/towpath.v1.Inspector/GetOverview',
             towpath__api_dot_v1_dot_inspector__pb2.GetOverviewRequest.SerializeToString,
             towpath__api_dot_v1_dot_inspector__pb2.GetOverviewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReplaced(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/towpath.v1.Inspector/ListReplaced',
+            towpath__api_dot_v1_dot_inspector__pb2.ListReplacedRequest.SerializeToString,
+            towpath__api_dot_v1_dot_inspector__pb2.ListReplacedResponse.FromString,
             options,
             channel_credentials,
             insecure,

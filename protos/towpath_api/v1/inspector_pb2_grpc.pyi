@@ -83,6 +83,12 @@ class InspectorStub:
     """Says how this server and its mesh stand: the switches, how many sidecars accept what they are
     sent, how old the picture of the cluster is, and until when certificates are valid.
     """
+    ListReplaced: _grpc.UnaryUnaryMultiCallable[_inspector_pb2.ListReplacedRequest, _inspector_pb2.ListReplacedResponse]
+    """Lists what the streams of a sidecar hold in place of what they are offered now: the contents
+    that the sidecar has accepted, as far as its answers say.
+
+    Errors: INVALID_ARGUMENT if `node_id` is empty.
+    """
     ListReach: _grpc.UnaryUnaryMultiCallable[_inspector_pb2.ListReachRequest, _inspector_pb2.ListReachResponse]
     """Lists what service accounts may reach inside the mesh and outside, by the plans that Explain
     judges by.
@@ -140,6 +146,12 @@ class InspectorAsyncStub(InspectorStub):
     GetOverview: _aio.UnaryUnaryMultiCallable[_inspector_pb2.GetOverviewRequest, _inspector_pb2.GetOverviewResponse]  # type: ignore[assignment]
     """Says how this server and its mesh stand: the switches, how many sidecars accept what they are
     sent, how old the picture of the cluster is, and until when certificates are valid.
+    """
+    ListReplaced: _aio.UnaryUnaryMultiCallable[_inspector_pb2.ListReplacedRequest, _inspector_pb2.ListReplacedResponse]  # type: ignore[assignment]
+    """Lists what the streams of a sidecar hold in place of what they are offered now: the contents
+    that the sidecar has accepted, as far as its answers say.
+
+    Errors: INVALID_ARGUMENT if `node_id` is empty.
     """
     ListReach: _aio.UnaryUnaryMultiCallable[_inspector_pb2.ListReachRequest, _inspector_pb2.ListReachResponse]  # type: ignore[assignment]
     """Lists what service accounts may reach inside the mesh and outside, by the plans that Explain
@@ -249,6 +261,18 @@ class InspectorServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_inspector_pb2.GetOverviewResponse, _abc.Awaitable[_inspector_pb2.GetOverviewResponse]]:
         """Says how this server and its mesh stand: the switches, how many sidecars accept what they are
         sent, how old the picture of the cluster is, and until when certificates are valid.
+        """
+
+    @_abc_1.abstractmethod
+    def ListReplaced(
+        self,
+        request: _inspector_pb2.ListReplacedRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_inspector_pb2.ListReplacedResponse, _abc.Awaitable[_inspector_pb2.ListReplacedResponse]]:
+        """Lists what the streams of a sidecar hold in place of what they are offered now: the contents
+        that the sidecar has accepted, as far as its answers say.
+
+        Errors: INVALID_ARGUMENT if `node_id` is empty.
         """
 
     @_abc_1.abstractmethod
