@@ -11,6 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
+from click.testing import CliRunner, Result
 
 from support.dataplane import editions
 from support.dataplane.clients import curl, curl_until
@@ -24,7 +25,9 @@ from support.dataplane.rig import Rig, open_rig
 from support.dataplane.sidecar import sidecar_config
 from support.dataplane.wait import equals, until
 from support.xds.client import SotwClient, sotw
+from towpath.cli import main
 from towpath.encode.envoy.bootstrap import Transport
+from towpath.model.ports import ADMIN_PORT
 from towpath.model.types import CLUSTER, LISTENER, ROUTES
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
@@ -98,6 +101,37 @@ def test_one_bad_route_configuration_among_a_hundred(shops: Rig, bad: str) -> No
     assert "four" == answered_by(shops, BAD)
     until(partial(rejected, shops), lambda found: not found, what="nothing is rejected any more")
     assert nacks(shops) == known
+
+
+async def test_config_shows_what_envoy_has_beside_what_it_has_rejected(shops: Rig) -> None:
+    async with (
+        relay(shops.network.control, *shops.towpath.ads) as server,
+        relay(shops.client, "127.0.0.1", ADMIN_PORT) as admin,
+    ):
+
+        async def config(*options: str) -> Result:
+            words = ("config", "curl.curl", "--server", server, *options)
+            return await asyncio.to_thread(CliRunner().invoke, main, words)
+
+        envoy = ("--envoy", "--envoy-address", admin)
+        await asyncio.to_thread(everybody_has, shops, dict.fromkeys(SHOPS, "one"))
+        same = await config(*envoy)
+        publish(shops.manifests, dict.fromkeys(SHOPS, "two") | {BAD: SAME_DOMAIN_TWICE})
+        wanted = dict.fromkeys(SHOPS, "two") | {BAD: "one"}
+        await asyncio.to_thread(everybody_has, shops, wanted)
+        await asyncio.to_thread(told_of_both, shops)
+        by_answers, by_envoy = await config("--diff"), await config(*envoy)
+
+    assert (0, "") == (same.exit_code, same.output)
+    for done in (by_answers, by_envoy):
+        assert (1, "") == (done.exit_code, done.stderr), done.output
+        lines = done.stdout.splitlines()
+        (heading,) = [line for line in lines if not line.startswith("  ")]
+        assert heading.startswith("rds "), heading
+        assert BAD in heading
+        assert ["  +  host *"] == [line for line in lines if line.startswith("  +  host ")], lines
+    assert "]: rejected: Only a single wildcard domain is permitted" in by_answers.stdout
+    assert "]: Envoy has another: Only a single wildcard domain is perm" in by_envoy.stdout
 
 
 def test_what_would_be_refused_by_what_was_rejected_is_not_let_through(shops: Rig) -> None:

@@ -13,19 +13,23 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import grpc
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
 from support.dataplane.policy import egress
+from support.dataplane.wait import until
+from support.envoy_admin import dump, envoy_admin
 from support.kube.cluster import Cluster, free_ports
-from support.kube.following import following, until_name
+from support.kube.following import following, snapshot, until_name
 from support.kube.node import Node
 from support.kube.replica import Replica
 from support.kube.shared import apply_demo_mesh
 from support.page.dashboard import text_of
 from support.pages import commands
 from towpath.cli import main
+from towpath.model.ports import ADMIN_PORT
 
 pytestmark = pytest.mark.kube
 
@@ -241,6 +245,57 @@ async def test_what_the_page_has_typed_does_what_it_says(
     names = {one.command.split()[1] for one in typed}
     assert "kubectl towpath sidecars -o name" in {one.command for one in typed}
     assert {"sidecars", "status", "config", "diff", "completion"} <= names
+
+
+async def test_the_envoy_of_a_pod_is_asked_by_a_port_forward(installed: Installed) -> None:
+    replica = installed.replicas["towpath-a"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "envoy", "namespace": "curl"},
+        "spec": {"serviceAccountName": "curl", "containers": [{"name": "app", "image": "app"}]},
+    }
+    await asyncio.to_thread(installed.node.run, pod)
+
+    async def config(*options: str, identity: str = "admin") -> Result:
+        command = ("config", "envoy.curl", *options)
+        return await asyncio.to_thread(installed.towpath, *command, identity=identity)
+
+    await asyncio.to_thread(
+        until, lambda: _known(replica, "envoy.curl"), lambda known: known, what="the pod is known"
+    )
+    async with following(replica.socket, "envoy.curl", "delta", replica):
+        await asyncio.to_thread(replica.wait_accepted, "envoy.curl")
+        document = json.loads((await config("-o", "json")).stdout)
+        closed = await config("--envoy")
+        with envoy_admin(ADMIN_PORT) as admin:
+            admin.text = dump(
+                {
+                    short: {name: one["offered"] for name, one in entries.items()}
+                    for short, entries in document.items()
+                }
+            )
+            same = await config("--envoy")
+            admin.text = dump({})
+            empty = await config("--envoy")
+        words = ("config", "envoy.curl", "--envoy")
+        code, error = await asyncio.to_thread(installed.refused, *words)
+    installed.node.remove(pod)
+
+    assert (0, "") == (same.exit_code, same.output)
+    assert (1, True) == (empty.exit_code, "Envoy has none" in empty.stdout), empty.output
+    assert 2 == closed.exit_code
+    assert "the port-forward to Pod curl/envoy failed" in closed.stderr
+    assert "or forward its port 15000 yourself" in closed.stderr
+    assert 2 == code
+    assert 'resources: ["pods/portforward"], verbs: [get, create]' in error
+
+
+def _known(replica: Replica, node: str) -> bool:
+    try:
+        return bool(snapshot(replica, node).version)
+    except grpc.RpcError:
+        return False
 
 
 def test_problems_and_explanations_come_the_same_way(installed: Installed) -> None:

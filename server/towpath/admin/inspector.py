@@ -17,6 +17,7 @@ from towpath.access.caller import Context
 from towpath.admin.flows import flow_message, flow_of, judgement_message
 from towpath.admin.leaves import LeafEnds
 from towpath.admin.overview import Surroundings, counts_of, overview, reach_of_accounts
+from towpath.admin.replaced import replaced
 from towpath.admin.times import timestamp
 from towpath.answers.audit import policies_enabled
 from towpath.answers.explain import Explanation, read_question
@@ -209,6 +210,13 @@ class Inspector(pb_grpc.InspectorServicer):
         self, request: pb.GetOverviewRequest, context: Context
     ) -> pb.GetOverviewResponse:
         return await overview(self._hub, self._surroundings)
+
+    async def ListReplaced(
+        self, request: pb.ListReplacedRequest, context: Context
+    ) -> pb.ListReplacedResponse:
+        if not request.node_id:
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "node_id is empty")
+        return await replaced(self._hub, request.node_id)
 
     async def ListReach(
         self, request: pb.ListReachRequest, context: Context

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import tempfile
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -82,6 +82,31 @@ class Forwards:
 @contextlib.contextmanager
 def forwards(cluster: Cluster) -> Iterator[Forwards]:
     """Port-forwards to that control plane, until the end; NoAnswer if it cannot be looked for."""
+    with _connected(cluster) as (api, loop, stack, folder):
+        yield Forwards(cluster, api, loop, stack, folder)
+
+
+@contextlib.contextmanager
+def forwarded(
+    cluster: Cluster, namespace: str, pod: str, port: int
+) -> Iterator[tuple[Path, Callable[[], str]]]:
+    """A unix socket that leads to a port of a pod, until the end, and why it does not, "" if it
+    does; NoAnswer if the cluster cannot be reached.
+    """
+    with _connected(cluster) as (api, loop, stack, folder):
+        from towpath.kubeapi.port_forward import PortForward
+
+        forward = PortForward(api, namespace, pod, port)
+        socket = folder / "pod.sock"
+        loop.run(stack.enter_async_context(forward.listening(socket)))
+        yield socket, lambda: forward.trouble
+
+
+@contextlib.contextmanager
+def _connected(cluster: Cluster) -> Iterator[tuple[KubeApi, _Loop, AsyncExitStack, Path]]:
+    """The API of the cluster, the loop that it lives in, what ends with it, and a folder of this
+    user's own.
+    """
     # A second of imports that only this needs.
     from towpath.kubeapi.client import KubeApiError
     from towpath.kubeapi.configuration import connect
@@ -91,7 +116,7 @@ def forwards(cluster: Cluster) -> Iterator[Forwards]:
         try:
             api = loop.run(connect(cluster.kubeconfig, cluster.context))
             stack.push_async_callback(api.close)
-            yield Forwards(cluster, api, loop, stack, Path(folder))
+            yield api, loop, stack, Path(folder)
         except KubeApiError as error:
             raise NoAnswer(str(error)) from error
         except TimeoutError as error:
