@@ -7,8 +7,9 @@ everything.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import TypeVar, cast
 
 from towpath.model.ingress import IngressBackend
 from towpath.model.mesh import Mesh
@@ -19,6 +20,8 @@ from towpath.planning.destinations import directory, is_of, serving
 from towpath.planning.inbound import protocols, selecting, target_port
 from towpath.planning.inmesh.grants import callable_accounts, grants_something
 from towpath.planning.inmesh.ingress import principals_of
+
+K = TypeVar("K")
 
 
 def reachable(mesh: Mesh, account: Account) -> Destinations:
@@ -32,14 +35,14 @@ def reachable(mesh: Mesh, account: Account) -> Destinations:
     # An IngressBackend is about all pods of a service.
     by_ingress = mesh.query(_as_ingress, account)
     whole = mesh.query(directory).reachable
-    names = {
-        one.name
-        for one in whole
-        if one.name in granting or (one.namespace, one.service) in by_ingress
+    index = mesh.query(_positions)
+    granted = {at for name in granting for at in index.by_name.get(name, ())}
+    opened = {at for service in by_ingress for at in index.by_service.get(service, ())}
+    direct = granted | opened
+    dialled = direct | {at for one in direct for at in index.sharing.get(whole[one].name, ())}
+    shared = {
+        at for one in dialled for name in _shares(whole[one]) for at in index.by_name.get(name, ())
     }
-    chosen = [one for one in whole if one.name in names or _shares(one) & names]
-    dialled = {one.name for one in chosen}
-    shared = {name for one in chosen for name in _shares(one)} - dialled
 
     def called(one: Destination) -> tuple[Account, ...]:
         """Of the accounts behind it those whose pods are called; none are named if all are."""
@@ -49,10 +52,38 @@ def reachable(mesh: Mesh, account: Account) -> Destinations:
         return _alone(mesh.query(serving, *service), granting[one.name])
 
     return Destinations(
-        _narrowed(mesh, one, called(one)) if one.name in dialled else replace(one, addresses=())
-        for one in whole
-        if one.name in dialled or one.name in shared
+        _narrowed(mesh, whole[at], called(whole[at]))
+        if at in dialled
+        else replace(whole[at], addresses=())
+        for at in sorted(dialled | shared)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """Where in the directory each destination stands: by its service, its name, and the names that
+    it shares what it is sent with. Accounts are many, and each calls a few.
+    """
+
+    by_service: Mapping[tuple[str, str], tuple[int, ...]]
+    by_name: Mapping[str, tuple[int, ...]]
+    sharing: Mapping[str, tuple[int, ...]]
+
+
+def _positions(mesh: Mesh) -> Positions:
+    by_service: dict[tuple[str, str], list[int]] = defaultdict(list)
+    by_name: dict[str, list[int]] = defaultdict(list)
+    sharing: dict[str, list[int]] = defaultdict(list)
+    for at, one in enumerate(mesh.query(directory).reachable):
+        by_service[one.namespace, one.service].append(at)
+        by_name[one.name].append(at)
+        for name in _shares(one):
+            sharing[name].append(at)
+    return Positions(_fixed(by_service), _fixed(by_name), _fixed(sharing))
+
+
+def _fixed(lists: Mapping[K, list[int]]) -> dict[K, tuple[int, ...]]:
+    return {key: tuple(positions) for key, positions in lists.items()}
 
 
 def _granting(mesh: Mesh, account: Account) -> dict[str, set[Account]]:
@@ -132,17 +163,26 @@ def _as_ingress(mesh: Mesh, account: Account) -> frozenset[tuple[str, str]]:
 
 def refused(mesh: Mesh, account: Account) -> tuple[Refused, ...]:
     """The addresses in the mesh that the account may not call, by port and what is spoken there."""
-    mine = {
-        (one.port, address) for one in mesh.query(reachable, account) for address in one.addresses
-    }
-    others: dict[tuple[int, bool], set[str]] = defaultdict(set)
-    for one in mesh.query(directory).reachable:
-        closed = [address for address in one.addresses if (one.port, address) not in mine]
-        if closed:
-            others[one.port, one.protocol is Protocol.HTTP].update(closed)
-    return tuple(
-        Refused(port, http, tuple(sorted(others[port, http]))) for port, http in sorted(others)
+    mine: dict[int, set[str]] = defaultdict(set)
+    for one in mesh.query(reachable, account):
+        mine[one.port].update(one.addresses)
+    closed = (
+        Refused(port, http, _without(addresses, mine[port]))
+        for port, http, addresses in mesh.query(_addresses)
     )
+    return tuple(one for one in closed if one.addresses)
+
+
+def _addresses(mesh: Mesh) -> tuple[tuple[int, bool, tuple[str, ...]], ...]:
+    """All addresses in the mesh, sorted, by port and whether HTTP is spoken there."""
+    by_port: dict[tuple[int, bool], set[str]] = defaultdict(set)
+    for one in mesh.query(directory).reachable:
+        by_port[one.port, one.protocol is Protocol.HTTP].update(one.addresses)
+    return tuple((*key, tuple(sorted(by_port[key]))) for key in sorted(by_port))
+
+
+def _without(addresses: tuple[str, ...], some: set[str]) -> tuple[str, ...]:
+    return tuple(one for one in addresses if one not in some) if some else addresses
 
 
 def services_of(mesh: Mesh, account: Account) -> frozenset[tuple[str, str]]:
