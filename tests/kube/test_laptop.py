@@ -326,7 +326,17 @@ def test_a_folder_is_compared_with_what_the_cluster_would_be_with_it(
     wider = installed.towpath("diff", "cluster:", str(tmp_path), identity="reader")
     back = installed.towpath("diff", str(tmp_path), "cluster:", identity="reader")
     refused = installed.towpath("diff", "cluster:", str(tmp_path))
+    policy.unlink()
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "curl"}}
+    (tmp_path / "namespace.yaml").write_text(yaml.safe_dump(namespace))
+    kept = installed.towpath("diff", "cluster:", str(tmp_path), identity="reader")
+    pruned = installed.towpath("diff", "cluster:", str(tmp_path), "--prune", identity="reader")
 
+    assert 0 == kept.exit_code, kept.output
+    assert (1, True) == (
+        pruned.exit_code,
+        "curl/curl loses any request to http://httpbin.org:80" in pruned.stdout,
+    ), pruned.output
     assert (0, True) == (same.exit_code, " 0 changed, " in same.stdout), same.output
     assert 1 == wider.exit_code, wider.output
     assert "curl/curl gains any request to http://example.org:80" in wider.stdout

@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from towpath.kubeapi.client import KubeApi, KubeApiError, needing
+from towpath.kubeapi.paths import COLLECTIONS
+from towpath.model.names import Kind
 from towpath.sources.files.manifest import read_objects
 from towpath.sources.files.walk import walk
 from towpath.sources.kube.kinds import ApiResource, resources
 
 Object = dict[str, Any]
+Key = tuple[str, str, str, str]
 
 PAGE = 500
 """Objects that an API server is asked for at once."""
@@ -26,9 +29,11 @@ async def read_cluster(api: KubeApi, osm_namespace: str) -> list[Object]:
     return [item for one in resources(osm_namespace) for item in await _items(api, one)]
 
 
-def applied(objects: Iterable[Object], folder: Path, osm_namespace: str) -> list[Object]:
-    """The cluster's objects after those of the folder were applied; what the folder does not have
-    stays as it is.
+def applied(
+    objects: Iterable[Object], folder: Path, osm_namespace: str, *, prune: bool = False
+) -> list[Object]:
+    """The cluster's objects after those of the folder were applied. What the folder does not have
+    stays as it is; with *prune* policies of the namespaces that it speaks of go away.
 
     Of an object of Kubernetes' own the fields that a manifest does not state stay, such as the
     address of a Service; any other object is what the manifest says, in whole. What cannot be read
@@ -43,7 +48,14 @@ def applied(objects: Iterable[Object], folder: Path, osm_namespace: str) -> list
         whole = before is None or _group(manifest) in custom
         changed.append(manifest if whole or before is None else _merged(before, manifest))
     keys = {_key(one) for one in manifests}
-    return [*(one for key, one in present.items() if key not in keys), *changed]
+    gone = set[Key]()
+    if prune:
+        namespaces = {_speaks_of(one) for one in manifests}
+        policies = {
+            (one.collection.group, one.kind.value) for one in resources(osm_namespace) if one.custom
+        } - {(COLLECTIONS[Kind.MESH_CONFIG].group, Kind.MESH_CONFIG.value)}
+        gone = {key for key in present if key[:2] in policies and key[2] in namespaces}
+    return [*(one for key, one in present.items() if key not in keys | gone), *changed]
 
 
 def write_manifests(objects: Iterable[Object], folder: Path) -> None:
@@ -90,7 +102,13 @@ def _manifests(folder: Path) -> list[object]:
     return [raw for name in files for raw, _ in read_objects(name, (folder / name).read_bytes())]
 
 
-def _key(one: Object) -> tuple[str, str, str, str]:
+def _speaks_of(manifest: Object) -> str:
+    """The namespace that an object is in, or is."""
+    _, kind, namespace, name = _key(manifest)
+    return name if kind == "Namespace" else namespace
+
+
+def _key(one: Object) -> Key:
     """Group, kind, namespace and name. The version is none of it: it is the same object."""
     metadata = one.get("metadata")
     fields: Mapping[str, Any] = metadata if isinstance(metadata, dict) else {}

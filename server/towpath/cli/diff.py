@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from towpath.cli.access_words import because, sentence, summary_line, who
 from towpath.cli.cluster import cluster_options, on_cluster
 from towpath.cli.folder import MESH, as_served_option, read_folder, remark_assumptions
 from towpath.cli.options import refuse_beside
+from towpath.cli.progress import progress, stage
 from towpath.cli.revision import folder_of
 from towpath.cli.server import NoAnswer
 from towpath.cli.settings import SettingsCommand, setting_options
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
 CLUSTER = "cluster:"
 """What stands for the cluster of the kubeconfig; a folder of that name is `./cluster:`."""
 
-MANY = 500
-"""From so many service accounts on, people are shown how far the comparison is."""
-
 
 @click.command(cls=SettingsCommand)
 @click.argument("old", metavar="OLD")
@@ -42,6 +39,12 @@ MANY = 500
 @setting_options(*(name for name in MESH if name != "manifests"))
 @cluster_options
 @as_served_option
+@click.option(
+    "--prune",
+    is_flag=True,
+    help=f"With {CLUSTER}: policies that the folder lacks go away, in the namespaces that it has "
+    "objects of. Without it they stay.",
+)
 @click.option(
     "-o",
     "--output",
@@ -58,13 +61,15 @@ def diff(
     kubeconfig: Path,
     context: str,
     as_served: bool,
+    prune: bool,
     **mesh: str,
 ) -> None:
     """Say what each service account could reach only before, or only after, a change.
 
     OLD and NEW are folders of manifests, or REVISION:FOLDER of the git repository around the
     current folder; one of them may be `cluster:`, the cluster of the kubeconfig. The other is then
-    what that would hold with the folder applied to it; what the folder lacks stays.
+    what that would hold with the folder applied to it; what the folder lacks stays, or, with
+    --prune, goes away if it is a policy.
 
     What is compared is access, not lines of YAML: whole plans, by the same rules that sidecars
     receive, with the objects that make the difference. What only a cluster makes is assumed, as by
@@ -75,12 +80,12 @@ def diff(
         raise click.UsageError("OLD and NEW are the same cluster at the same moment")
     if CLUSTER not in (old, new):
         reason = f"neither OLD nor NEW is {CLUSTER}"
-        refuse_beside("two folders", "kubeconfig", "context", reason=reason)
+        refuse_beside("two folders", "kubeconfig", "context", "prune", reason=reason)
     with ExitStack() as stack:
         present = None
         if CLUSTER in (old, new):
             present = _cluster(kubeconfig, context, mesh["osm_namespace"])
-        sides = Sides(stack, mesh, present, as_served=as_served)
+        sides = Sides(stack, mesh, present, as_served=as_served, prune=prune)
         before, after = sides.read(old), sides.read(new)
         changes = _compared(before, after)
     click.echo(_OUTPUTS[output](changes))
@@ -101,7 +106,8 @@ def _cluster(kubeconfig: Path, context: str, osm_namespace: str) -> list[Object]
     from towpath.cli.cluster_manifests import read_cluster
 
     try:
-        return on_cluster(kubeconfig, context, lambda api: read_cluster(api, osm_namespace))
+        with stage("reading the cluster"):
+            return on_cluster(kubeconfig, context, lambda api: read_cluster(api, osm_namespace))
     except click.ClickException as error:
         raise NoAnswer(f"{CLUSTER} {error.message}") from error
 
@@ -116,11 +122,13 @@ class Sides:
         present: list[Object] | None,
         *,
         as_served: bool,
+        prune: bool,
     ) -> None:
         self._stack = stack
         self._mesh = mesh
         self._present = present
         self._as_served = as_served
+        self._prune = prune
 
     def read(self, name: str) -> Offline:
         """One side; UsageError if it cannot be read."""
@@ -132,7 +140,7 @@ class Sides:
         if name != CLUSTER:
             folder = self._stack.enter_context(folder_of(name))
             self._read_folder(folder, name)
-            objects = applied(objects, folder, self._mesh["osm_namespace"])
+            objects = applied(objects, folder, self._mesh["osm_namespace"], prune=self._prune)
         whole = tempfile.TemporaryDirectory(prefix="towpath-diff-")
         folder = Path(self._stack.enter_context(whole))
         write_manifests(objects, folder)
@@ -142,8 +150,9 @@ class Sides:
         """A folder; a file of it that cannot be read might say anything, so that nothing is
         compared without it.
         """
-        side = read_folder(folder, as_served=self._as_served, **self._mesh)
-        unreadable = [one for one in side.problems() if one.reason is Reason.UNREADABLE]
+        with stage(f"reading {name}"):
+            side = read_folder(folder, as_served=self._as_served, **self._mesh)
+            unreadable = [one for one in side.problems() if one.reason is Reason.UNREADABLE]
         if unreadable:
             lines = "".join(f"\n  {problem}" for problem in unreadable)
             raise click.UsageError(
@@ -152,16 +161,9 @@ class Sides:
         return side
 
 
-def progress(accounts: list[Account]) -> AbstractContextManager[Iterable[Account]]:
-    """The accounts, with a bar on a terminal if there are many."""
-    if len(accounts) < MANY or not sys.stderr.isatty():
-        return nullcontext(accounts)
-    return click.progressbar(accounts, label="service accounts", file=sys.stderr)
-
-
 def _compared(before: Offline, after: Offline) -> Changes:
     comparison = Comparison(before.mesh, after.mesh)
-    with progress(comparison.accounts) as accounts:
+    with progress(comparison.accounts, "service accounts") as accounts:
         for account in accounts:
             comparison.add(account, before.access(account), after.access(account))
     places = before.entrances | after.entrances

@@ -14,6 +14,7 @@ from towpath.cli.listing import OUTPUTS, Cell, Column, Listing, show, summary_of
 from towpath.cli.messages import line_of
 from towpath.cli.options import ClientKindType, refuse_beside
 from towpath.cli.place import Place, folder_or_place_options
+from towpath.cli.progress import stage
 from towpath.cli.replicas import replicas_of
 from towpath.cli.sarif import sarif
 from towpath.cli.server import NoAnswer, Server
@@ -93,8 +94,9 @@ def problems(
         refuse_beside(chosen, "as_served", reason="a server assumes nothing")
         answer, faults = _of(place)
     else:
-        side = read_folder(manifests, as_served=as_served, or_else=OR_ELSE, **mesh)
-        answer, folder = side.list_problems(client), manifests
+        with stage(f"reading {manifests}"):
+            side = read_folder(manifests, as_served=as_served, or_else=OR_ELSE, **mesh)
+            answer, folder = side.list_problems(client), manifests
     listed = sorted(
         (one for one in answer.problems if one.code not in ignore),
         key=lambda one: Severity(one.severity).rank,

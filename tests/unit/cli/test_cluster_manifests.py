@@ -38,6 +38,27 @@ def test_what_the_folder_does_not_have_stays(tmp_path: Path) -> None:
     assert [present[0], _egress("b", hosts=["c.test"])] == applied(present, folder, "osm-system")
 
 
+def test_pruning_takes_policies_of_the_folders_namespaces_and_nothing_else(tmp_path: Path) -> None:
+    config = {
+        "apiVersion": "config.openservicemesh.io/v1alpha2",
+        "kind": "MeshConfig",
+        "metadata": {"name": "osm-mesh-config", "namespace": "shop"},
+    }
+    elsewhere = _egress("a")
+    elsewhere["metadata"]["namespace"] = "other"
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "other"}}
+    present = [_egress("a"), _egress("b"), SERVICE, config, elsewhere]
+    folder = _folder(tmp_path, _egress("b"))
+
+    assert [SERVICE, config, elsewhere, _egress("b")] == applied(
+        present, folder, "shop", prune=True
+    )
+
+    folder = _folder(tmp_path, namespace)
+    kept = [*present[:4], namespace]
+    assert kept == applied(present, folder, "shop", prune=True)
+
+
 def test_a_policy_is_what_its_manifest_says_in_whole(tmp_path: Path) -> None:
     present = [_egress("a", hosts=["a.test"], matches=[{"name": "get"}])]
     folder = _folder(tmp_path, _egress("a", hosts=["a.test"]))
