@@ -51,7 +51,7 @@ def check(*, kubeconfig: Path, context: str, osm_namespace: str, server: Server 
     for finding in findings:
         # click leaves colours out where output is no terminal.
         verdict = click.style(f"{finding.verdict:4}", fg=_COLOURS[finding.verdict])
-        click.echo(f"{verdict}  {finding.subject:13}  {finding.text}")
+        click.echo(f"{verdict}  {finding.subject:13}  {printable(finding.text)}")
         for detail in finding.details:
             click.echo(printable(f"        {detail}"))
     raise SystemExit(any(finding.verdict is Verdict.BAD for finding in findings))

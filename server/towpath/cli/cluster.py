@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from towpath.cli.settings import setting_options
+from towpath.model.text import printable_lines
 from towpath.settings import MeshSettings
 
 if TYPE_CHECKING:
@@ -73,6 +74,6 @@ def on_cluster(
     try:
         return asyncio.run(run())
     except KubeApiError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.ClickException(printable_lines(str(error))) from error
     except TimeoutError as error:
         raise click.ClickException(f"no answer within {within_s:g} s") from error

@@ -32,7 +32,8 @@ def account_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
 
 
 def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
-    return sorted(name for name in names if name.startswith(incomplete))
+    # What others call themselves may hold what a terminal obeys: such a name is typed by hand.
+    return sorted(name for name in names if name.startswith(incomplete) and name.isprintable())
 
 
 def _sidecars(ctx: click.Context) -> list[pb.Sidecar]:

@@ -22,6 +22,7 @@ from towpath.cli.revision import folder_of
 from towpath.cli.server import NoAnswer
 from towpath.cli.settings import SettingsCommand, setting_options
 from towpath.model.codes import Reason
+from towpath.model.text import printable
 
 if TYPE_CHECKING:
     from towpath.answers.access_change import Change
@@ -200,7 +201,7 @@ def _markdown(changes: Changes) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return printable(text).replace("|", "\\|")
 
 
 def _json(changes: Changes) -> str:

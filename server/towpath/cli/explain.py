@@ -16,6 +16,7 @@ from towpath.cli.place import Place, folder_or_place_options
 from towpath.cli.replicas import replicas_of
 from towpath.cli.server import NoAnswer, Server
 from towpath.cli.settings import SettingsCommand, setting_options
+from towpath.model.text import printable
 from towpath_api.v1 import inspector_pb2 as pb
 
 
@@ -128,5 +129,5 @@ def _text(answer: pb.ExplainResponse) -> str:
         lines.append("Problems of these policies:")
     lines += [f"  {line_of(problem)}" for problem in answer.problems]
     if answer.suggestion:
-        lines += ["This would allow it:", "---", answer.suggestion.rstrip()]
-    return "\n".join(lines)
+        lines += ["This would allow it:", "---", *answer.suggestion.rstrip().split("\n")]
+    return "\n".join(map(printable, lines))

@@ -13,6 +13,7 @@ import click
 import grpc
 
 from towpath.cli.options import refuse_beside
+from towpath.model.text import printable_lines
 from towpath.settings import AccessSettings
 from towpath_client import TlsFiles
 
@@ -103,9 +104,12 @@ def server_option(
 
 
 class NoAnswer(click.ClickException):
-    """The error of a command whose exit code 1 is an answer."""
+    """The error of a command whose exit code 1 is an answer; it may quote others."""
 
     exit_code = 2
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable_lines(message))
 
 
 def in_words(server: Server, error: grpc.RpcError) -> str:

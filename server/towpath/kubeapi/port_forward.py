@@ -66,7 +66,7 @@ class PortForward:
         except KubeApiError as error:
             self.trouble = await self._in_words(error)
         except (aiohttp.ClientError, OSError) as error:
-            self.trouble = f"the port-forward to {self._pod} broke off: {error}"
+            self.trouble = self._broken(str(error))
         finally:
             writer.close()
 
@@ -86,6 +86,7 @@ class PortForward:
                 await inward
             elif inward.done():
                 inward.result()
+                self.trouble = self.trouble or self._broken("it was closed at the other end")
         finally:
             for one in (inward, outward):
                 one.cancel()
@@ -108,14 +109,23 @@ class PortForward:
                 await writer.drain()
             elif channel == ERROR and data:
                 text = data.decode(errors="replace").strip()
-                self.trouble = f"the port-forward to {self._pod} failed: {text}"
+                self.trouble = (
+                    f"the port-forward to {self._pod} failed: {text}: see that the pod runs, and "
+                    "ask again"
+                )
+
+    def _broken(self, why: str) -> str:
+        return (
+            f"the port-forward to {self._pod} broke off: {why}: ask again; if it goes on, see "
+            "that the pod runs and what its log says"
+        )
 
     async def _in_words(self, error: KubeApiError) -> str:
         """Why the API server refused; a WebSocket is refused by a number alone."""
         if error.status == HTTPStatus.FORBIDDEN:
             return str(await self._missing_right())
         if error.not_found:
-            return f"{self._pod} is gone"
+            return f"{self._pod} is gone: ask again"
         if error.unanswered:
             return str(error)
         return (

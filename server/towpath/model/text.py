@@ -18,6 +18,11 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def printable_lines(text: str) -> str:
+    """The same line by line: a text of several lines keeps them."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
 def shorten(text: str, longest: int) -> str:
     """*text* in at most *longest* characters: what is too long loses its middle."""
     if len(text) <= longest:
