@@ -48,14 +48,14 @@ def applied(
         whole = before is None or _group(manifest) in custom
         changed.append(manifest if whole or before is None else _merged(before, manifest))
     keys = {_key(one) for one in manifests}
-    gone = set[Key]()
+    absences = set[Key]()
     if prune:
         namespaces = {_speaks_of(one) for one in manifests}
         policies = {
             (one.collection.group, one.kind.value) for one in resources(osm_namespace) if one.custom
         } - {(COLLECTIONS[Kind.MESH_CONFIG].group, Kind.MESH_CONFIG.value)}
-        gone = {key for key in present if key[:2] in policies and key[2] in namespaces}
-    return [*(one for key, one in present.items() if key not in keys | gone), *changed]
+        absences = {key for key in present if key[:2] in policies and key[2] in namespaces}
+    return [*(one for key, one in present.items() if key not in keys | absences), *changed]
 
 
 def write_manifests(objects: Iterable[Object], folder: Path) -> None:
