@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 CASES = sorted(path.parent for path in (Path(__file__).parent / "injection").glob("*/in.yaml"))
 INSTALLATION = Installation(
+    version="1.2.3",
     image="envoyproxy/envoy:distroless-v1.40.0",
     init_image="towpath:0.1.0",
     bootstrap={"node": {}, "static_resources": {"clusters": [{"name": "control-plane"}]}},

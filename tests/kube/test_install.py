@@ -197,6 +197,8 @@ def test_namespaces_join_and_leave(empty: Cluster) -> None:
     listed = towpath(empty, "namespace", "list").out.splitlines()
     names = towpath(empty, "namespace", "list", "-o", "name").out.split()
     as_json = towpath(empty, "namespace", "list", "-o", "json").json()
+    disabled = towpath(empty, "namespace", "add", "stock", "--disable-sidecar-injection")
+    relisted = towpath(empty, "namespace", "list").out.splitlines()
     removed = towpath(empty, "namespace", "remove", "stock")
     left = towpath(empty, "namespace", "list", "--mesh-name", "osm").out.splitlines()
     twice = towpath(empty, "namespace", "remove", "stock")
@@ -208,6 +210,8 @@ def test_namespaces_join_and_leave(empty: Cluster) -> None:
     assert ["shop", "stock"] == names
     enabled = {"mesh": "osm", "sidecarInjection": "enabled"}
     assert {"namespaces": [{"name": name, **enabled} for name in names]} == as_json
+    assert disabled.exit_code == 0, disabled.error
+    assert "stock osm disabled" == " ".join(relisted[-1].split())
     assert removed.exit_code == 0, removed.error
     assert ["shop osm enabled"] == [" ".join(x.split()) for x in left[1:]]
     assert "namespace stock is in no mesh, not in osm" in twice.error

@@ -15,6 +15,7 @@ from towpath.inject.names import (
     PROBES,
     REDIRECT,
     SIDECAR_CONTAINER,
+    VERSION,
     VOLUME,
 )
 from towpath.inject.probes import KINDS, restored
@@ -22,7 +23,7 @@ from towpath.inject.refusal import Refused
 from towpath.inject.shape import checked
 from towpath.sources.decode.quantity import quantity
 
-_ADDED = (BOOTSTRAP, CREDENTIAL, REDIRECT, PROBES)
+_ADDED = (BOOTSTRAP, CREDENTIAL, REDIRECT, PROBES, VERSION)
 _NAMES = (INIT_CONTAINER, POD_IP_CONTAINER, SIDECAR_CONTAINER)
 Part = Mapping[str, Any]
 

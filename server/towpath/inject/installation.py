@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
+from towpath import __version__
 from towpath.encode.envoy.token_login import TokenFiles, credential, token_bootstrap
 from towpath.inject.containers import FILES, FOLDER, TOKEN
 from towpath.inject.names import CREDENTIAL
@@ -20,6 +21,7 @@ def installation(osm_namespace: str, roots: bytes, images: InjectionSettings) ->
     """*roots* (PEM) are public: every pod has them in its bootstrap."""
     server = (f"towpath.{osm_namespace}.svc.cluster.local", TOKEN_PORT)
     return Installation(
+        __version__,
         images.sidecar_image,
         images.init_container_image,
         token_bootstrap(server, roots, _FILES),

@@ -13,7 +13,10 @@ BOOTSTRAP = f"{PREFIX}bootstrap"
 CREDENTIAL = f"{PREFIX}credential"
 REDIRECT = f"{PREFIX}redirect"
 PROBES = f"{PREFIX}original-probes"
-"""Annotations of an injected pod: three files of its sidecar, and what its probes were."""
+VERSION = f"{PREFIX}injected-by"
+"""Annotations of an injected pod: three files of its sidecar, what its probes were, and the version
+of Towpath that injected it.
+"""
 
 INIT_CONTAINER, POD_IP_CONTAINER = "osm-init", "osm-init-pod-ip"
 SIDECAR_CONTAINER, VOLUME = "envoy", "towpath"

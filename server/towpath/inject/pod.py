@@ -15,7 +15,16 @@ from towpath.encode.envoy.probe_listeners import probe_resources
 from towpath.inject.containers import init_container, pod_ip_container, sidecar, volume
 from towpath.inject.former import Former
 from towpath.inject.lists import annotated_lists
-from towpath.inject.names import BOOTSTRAP, CREDENTIAL, MARK, METRICS, PROBES, REDIRECT, switch
+from towpath.inject.names import (
+    BOOTSTRAP,
+    CREDENTIAL,
+    MARK,
+    METRICS,
+    PROBES,
+    REDIRECT,
+    VERSION,
+    switch,
+)
 from towpath.inject.probes import ProbeRewrite
 from towpath.inject.redirect import redirect
 from towpath.inject.refusal import Refused
@@ -34,10 +43,11 @@ _SCRAPE = {
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What is the same for all pods: the images unless a MeshConfig names others, and the files
-    with which a sidecar begins, as Envoy's JSON.
+    """What is the same for all pods: the version that injects them, the images unless a MeshConfig
+    names others, and the files with which a sidecar begins, as Envoy's JSON.
     """
 
+    version: str
     image: str
     init_image: str
     bootstrap: Mapping[str, Any]
@@ -91,7 +101,13 @@ def inject(
         "metadata": {
             **metadata,
             "labels": {**(metadata.get("labels") or {}), MARK: "1"},
-            "annotations": {**annotations, **scraped, **files, **originals},
+            "annotations": {
+                **annotations,
+                **scraped,
+                **files,
+                **originals,
+                VERSION: installation.version,
+            },
         },
         "spec": {
             **spec,

@@ -7,7 +7,7 @@ from typing import Any
 
 from towpath import __version__
 from towpath.inject.decide import decide
-from towpath.inject.names import BOOTSTRAP, INIT_CONTAINER, MARK
+from towpath.inject.names import BOOTSTRAP, MARK, VERSION
 from towpath.inject.refusal import Refused
 from towpath.inject.shape import checked
 from towpath.install.check import Finding, Verdict
@@ -62,13 +62,8 @@ def _fault(
     if not decision.injects:
         return None
     metadata = pod["metadata"]
-    if MARK not in (metadata.get("labels") or {}) or BOOTSTRAP not in (
-        metadata.get("annotations") or {}
-    ):
+    annotations = metadata.get("annotations") or {}
+    if MARK not in (metadata.get("labels") or {}) or BOOTSTRAP not in annotations:
         return "has no sidecar"
-    for container in pod["spec"].get("initContainers") or ():
-        repository, _, tag = container["image"].rpartition(":")
-        ours = container["name"] == INIT_CONTAINER and repository.rpartition("/")[2] == "towpath"
-        if ours and tag != __version__:
-            return f"was injected by version {tag}"
-    return ""
+    version = annotations.get(VERSION, "")
+    return "" if version == __version__ else f"was injected by version {version or 'unknown'}"

@@ -15,7 +15,7 @@ from towpath.model.meshconfig import MeshConfig
 from towpath.model.workloads import Namespace
 
 PREFIX = "openservicemesh.io/"
-INSTALLATION = Installation("envoy", "init", {"static_resources": {}}, {})
+INSTALLATION = Installation("1.2.3", "envoy", "init", {"static_resources": {}}, {})
 DEFAULTS = SidecarDefaults()
 RESOURCE = f"{PREFIX}sidecar-resource-"
 

@@ -26,7 +26,7 @@ from towpath.telemetry.metrics import Metrics
 INJECTION = "openservicemesh.io/sidecar-injection"
 ENABLED = Namespace("shop", "osm", annotations=((INJECTION, "enabled"),))
 TOTAL = "towpath_injections_total"
-INSTALLATION = Installation("envoy", "init", {"static_resources": {}}, {})
+INSTALLATION = Installation("1.2.3", "envoy", "init", {"static_resources": {}}, {})
 
 
 class Door:
@@ -207,9 +207,10 @@ async def test_a_pod_that_is_none_is_refused(one: Any) -> None:
     assert not response["allowed"]
 
 
-async def test_a_body_that_is_too_large_is_not_read() -> None:
+@pytest.mark.parametrize("size", [LARGEST + 1, 10 * 1024 * 1024])
+async def test_a_body_that_is_too_large_is_not_read(size: int) -> None:
     async with serving() as door:
-        status, text = await door.post(io.BytesIO(b" " * (LARGEST + 1)))
+        status, text = await door.post(io.BytesIO(b" " * size))
 
     assert (413, f"towpath: the request is larger than {LARGEST:,} bytes\n") == (status, text)
 
