@@ -54,7 +54,6 @@ async def test_what_changes_is_shown_without_loading_the_page_again(
 
 async def test_a_server_that_restarts_is_missed_and_found_again(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path, services=3)
-    server.listen_on_tcp()
     await asyncio.to_thread(server.start)
     try:
         async with dashboard(server.address) as page, browser_tab() as tab:

@@ -290,7 +290,6 @@ async def test_a_page_that_there_is_not_is_another(page: Dashboard, number: str)
 
 async def test_a_server_that_restarts_is_missed_and_found_again(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path, services=3)
-    server.listen_on_tcp()
     await asyncio.to_thread(server.start)
     try:
         async with dashboard(server.address) as page:
