@@ -30,6 +30,9 @@ FRESH_S = 1.5
 SHARE = 0.2
 """Which part of the time, at the most, is spent on one question that is asked again and again."""
 
+AGAIN_S = 5.0
+"""After so long a question that nobody has answered is asked again, however long that took."""
+
 MOST_ANSWERS = 200
 THREADS = 8
 
@@ -192,7 +195,10 @@ class ControlPlane:
         finally:
             entry.asking = None
         took = min(self._clock() - begun, TIMEOUT_S)
-        entry.value, entry.until = value, self._clock() + max(fresh_s, took / SHARE - took)
+        pause = max(fresh_s, took / SHARE - took)
+        if isinstance(value, Reading) and value.fault:
+            pause = min(pause, AGAIN_S)
+        entry.value, entry.until = value, self._clock() + pause
         return value
 
 

@@ -5,13 +5,19 @@ anything.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import click
 import pytest
 
-from towpath.cli.page.control_plane import FRESH_S, MOST_ANSWERS, ControlPlane, QuestionError
+from towpath.cli.page.control_plane import (
+    AGAIN_S,
+    FRESH_S,
+    MOST_ANSWERS,
+    ControlPlane,
+    QuestionError,
+)
 from towpath.cli.replicas import Answers
 from towpath.cli.server import NoAnswer
 from towpath_api.v1 import inspector_pb2 as pb
@@ -23,9 +29,11 @@ class Replicas:
     def __init__(self) -> None:
         self.questions = 0
         self.error: Exception | None = None
+        self.before: Callable[[], None] = lambda: None
 
     def ask_by_channel(self, _method: object, _ask: object) -> Answers[Any]:
         self.questions += 1
+        self.before()
         if self.error is not None:
             raise self.error
         return Answers({"one": pb.GetOverviewResponse(version=str(self.questions))}, {})
@@ -83,6 +91,26 @@ async def test_the_last_answer_stays_while_nobody_answers(
 
     assert reading.one is not None
     assert ("1", "gone", 1_100.0) == (reading.one.version, reading.fault, reading.at)
+
+
+async def test_a_slow_question_is_asked_less_often_and_a_failed_one_again_soon(
+    control_plane: ControlPlane, replicas: Replicas, time: list[float]
+) -> None:
+    def slowly() -> None:
+        time[0] += 8
+
+    replicas.before = slowly
+    await control_plane.overview()
+    time[0] += 20
+    await control_plane.overview()
+    of_slow = replicas.questions
+    replicas.error = NoAnswer("too slow")
+    time[0] += 20
+    await control_plane.overview()
+    time[0] += AGAIN_S + 0.1
+    await control_plane.overview()
+
+    assert (1, 3) == (of_slow, replicas.questions)
 
 
 async def test_a_question_that_cannot_be_read_is_no_silence(
