@@ -9,7 +9,7 @@ longer to compare than the event loop may be held.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from towpath.model.snapshot import Resource, Vocabulary
 from towpath.rollout.clients import ClientRecord
@@ -28,10 +28,10 @@ class Ahead:
         self._bench = asyncio.Lock()
 
     async def compare(
-        self, client: ClientRecord, vocabulary: Vocabulary, pairs: Iterable[Pair]
+        self, client: ClientRecord, vocabulary: Vocabulary, pairs: Collection[Pair]
     ) -> None:
         """Have it known what each of these pairs has in common, unless that is little work."""
-        if _size(client.uncompared(vocabulary, pairs := tuple(pairs))) < LARGE:
+        if _size(client.uncompared(vocabulary, pairs)) < LARGE:
             return
         # One at a time: two would only take turns. Others may have brought the same pairs.
         async with self._bench:

@@ -129,8 +129,8 @@ class Conversation:
             return  # nor is a pair of such large
         if snapshot is None:
             snapshot = self._session.snapshot
-        pairs = self._session.pairs(snapshot, request)
-        await self._ahead.compare(self._stream.client, snapshot.vocabulary, pairs)
+        if pairs := self._session.pairs(snapshot, request):
+            await self._ahead.compare(self._stream.client, snapshot.vocabulary, pairs)
 
     async def begin(self, snapshot: Snapshot, first: Request) -> None:
         """Take the first request with the first snapshot, and answer it."""

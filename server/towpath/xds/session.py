@@ -7,7 +7,7 @@ https://www.envoyproxy.io/docs/envoy/latest/api-docs/xds_protocol (called XP in 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Hashable, Iterable, Iterator, Set
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Set
 from copy import copy
 from dataclasses import dataclass, replace
 from itertools import count
@@ -216,25 +216,25 @@ class Session:
 
     def pairs(
         self, snapshot: Snapshot, request: Request | None = None
-    ) -> Iterator[tuple[Resource, Resource]]:
+    ) -> Collection[tuple[Resource, Resource]]:
         """What a step to that snapshot, or with that request, may compare; see `Ahead`."""
         if isinstance(request, SotwRequest) and request.version and not request.nonce:
             # The client comes back, and holds another version.
-            yield from self.fork().pairs_of_returned(snapshot, request)
-        elif request is None or request.error is not None or self._keeps_from_client:
-            for type_url, substream in self._substreams.items():
-                if type_url != SECRET:
-                    yield from substream.pairs(snapshot.of(type_url))
+            return self.fork().pairs_of_returned(snapshot, request)
+        if request is None or request.error is not None or self._keeps_from_client:
+            substreams = (one for t, one in self._substreams.items() if t != SECRET)
+            return [pair for one in substreams for pair in one.pairs(snapshot.of(one.type_url))]
+        return ()
 
     def pairs_of_returned(
         self, snapshot: Snapshot, request: Request
-    ) -> Iterator[tuple[Resource, Resource]]:
+    ) -> Collection[tuple[Resource, Resource]]:
         """As `pairs`, after a request that may be the first of its type; of a fork alone."""
         self._view.take(snapshot)
         request = replace(request, type_url=self._only_type or request.type_url)
         if request.type_url in SHORT_NAMES and request.type_url not in self._substreams:
             self._begin(request)
-        yield from self.pairs(snapshot)
+        return self.pairs(snapshot)
 
     @property
     def _keeps_from_client(self) -> bool:

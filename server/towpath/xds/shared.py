@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from itertools import count
 from weakref import WeakValueDictionary
@@ -155,7 +155,7 @@ class SharedSession:
 
     def pairs(
         self, snapshot: Snapshot, request: Request | None = None
-    ) -> Iterable[tuple[Resource, Resource]]:
+    ) -> Collection[tuple[Resource, Resource]]:
         """As `Session.pairs`; none if others have taken the step."""
         if request is None and self._shared and self._to(snapshot) in self._state.steps:
             return ()
