@@ -1,0 +1,130 @@
+//! Call: one gRPC call, as Python has it; its words go to the stream's task.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+use pyo3::pybacked::PyBackedBytes;
+use pyo3::types::PyBytes;
+use tokio::sync::{Notify, mpsc};
+
+use crate::limits::{AHEAD, SMALL};
+
+/// How its other end is connected.
+pub struct Connected {
+    pub peer: String,
+    /// As gRPC calls it: `ssl`, `local` or `insecure`.
+    pub security: &'static str,
+    /// The client's own certificate (DER).
+    pub certificate: Option<Vec<u8>>,
+}
+
+/// What Python has a call's task do.
+pub enum Command {
+    Send(Bytes),
+    Finish { code: i32, details: String, trailers: Vec<(String, Vec<u8>)> },
+}
+
+/// What the task and Python have in common.
+pub struct Shared {
+    pub id: u64,
+    pub method: String,
+    pub metadata: Vec<(String, Vec<u8>)>,
+    pub connected: Arc<Connected>,
+    pub commands: mpsc::UnboundedSender<Command>,
+    /// Responses that are not handed to HTTP/2 yet, and whether Python waits for that.
+    pub pending: AtomicUsize,
+    pub awaited: AtomicBool,
+    /// Requests that Python has not taken yet, and whether it waits for one.
+    pub untaken: AtomicUsize,
+    pub wanted: AtomicBool,
+    pub credit: Notify,
+    /// True once a status was said: what was not read by then is not waited for.
+    pub finished: Notify,
+}
+
+impl Shared {
+    /// True if a request of so many bytes may be read.
+    pub fn may_read(&self, length: usize) -> bool {
+        self.wanted.load(Ordering::SeqCst)
+            || (length <= SMALL && self.untaken.load(Ordering::SeqCst) < AHEAD)
+    }
+}
+
+#[pyclass(frozen, module = "towpath_transport")]
+pub struct Call(pub Arc<Shared>);
+
+#[pymethods]
+impl Call {
+    #[getter]
+    fn id(&self) -> u64 {
+        self.0.id
+    }
+
+    #[getter]
+    fn method(&self) -> &str {
+        &self.0.method
+    }
+
+    /// Pairs of name and value, in the order in which they came.
+    #[getter]
+    fn metadata<'py>(&self, py: Python<'py>) -> Vec<(String, Bound<'py, PyBytes>)> {
+        let pairs = self.0.metadata.iter();
+        pairs.map(|(name, value)| (name.clone(), PyBytes::new(py, value))).collect()
+    }
+
+    #[getter]
+    fn peer(&self) -> &str {
+        &self.0.connected.peer
+    }
+
+    #[getter]
+    fn security(&self) -> &str {
+        self.0.connected.security
+    }
+
+    /// The client's certificate (DER); None if it has shown none.
+    #[getter]
+    fn certificate<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyBytes>> {
+        self.0.connected.certificate.as_ref().map(|der| PyBytes::new(py, der))
+    }
+
+    /// Send a response; gives how many were before it that are not on their way yet.
+    fn send(&self, message: PyBackedBytes) -> PyResult<usize> {
+        if u32::try_from(message.len()).is_err() {
+            return Err(PyValueError::new_err("a message has at most 4 GiB"));
+        }
+        let before = self.0.pending.fetch_add(1, Ordering::SeqCst);
+        // Nobody takes it once the call is over, which Python is told as an event.
+        let _ = self.0.commands.send(Command::Send(Bytes::from_owner(message)));
+        Ok(before)
+    }
+
+    /// True if all responses are on their way; else FLUSHED will say so.
+    fn flushed(&self) -> bool {
+        self.0.awaited.store(true, Ordering::SeqCst);
+        self.0.pending.load(Ordering::SeqCst) == 0
+    }
+
+    /// A request has been taken from those that came as events.
+    fn taken(&self) {
+        if self.0.untaken.fetch_sub(1, Ordering::SeqCst) >= AHEAD {
+            self.0.credit.notify_one();
+        }
+    }
+
+    /// One is waited for, of any size that is allowed.
+    fn want(&self) {
+        self.0.wanted.store(true, Ordering::SeqCst);
+        self.0.credit.notify_one();
+    }
+
+    /// End the call with this status.
+    #[pyo3(signature = (code, details, trailers=Vec::new()))]
+    fn finish(&self, code: i32, details: String, trailers: Vec<(String, Vec<u8>)>) {
+        let _ = self.0.commands.send(Command::Finish { code, details, trailers });
+        self.0.finished.notify_one();
+    }
+}
