@@ -24,7 +24,7 @@ LOOK_EVERY_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Contents:
+class Contents:
     """What the files held at one moment (PEM)."""
 
     certificate: bytes
@@ -61,6 +61,7 @@ class ServerTls:
         self._failure = LogOnce(log, logging.ERROR)
         self._news = self._for_a_port()
         self._contexts: list[ssl.SSLContext] = []
+        self._takers: list[Callable[[Contents], None]] = []
 
     @property
     def expires_at(self) -> datetime:
@@ -79,6 +80,17 @@ class ServerTls:
         context.load_cert_chain(self._certificate, self._key)
         self._contexts.append(context)
         return context
+
+    def hand_out(self, take: Callable[[Contents], None]) -> None:
+        """Have *take* called with what the files hold, now and when they hold something new.
+
+        It raises ValueError for what it cannot use.
+        """
+        try:
+            take(self._used)
+        except ValueError as error:
+            raise SettingsError(f"--tls-cert {self._certificate}: {error}") from error
+        self._takers.append(take)
 
     def credentials(self) -> grpc.ServerCredentials:
         """What a port needs: every client must have a certificate of the client authorities."""
@@ -109,6 +121,8 @@ class ServerTls:
             self._configuration = self._checked(contents)
             for context in self._contexts:
                 context.load_cert_chain(self._certificate, self._key)
+            for take in self._takers:
+                take(contents)
         except (ValueError, OSError) as error:
             self._failed(str(error))
         else:
@@ -136,15 +150,15 @@ class ServerTls:
 
         return news
 
-    def _read(self) -> _Contents:
+    def _read(self) -> Contents:
         """The files' contents; ValueError if one cannot be read."""
-        return _Contents(
+        return Contents(
             certificate=_read("--tls-cert", self._certificate),
             key=_read("--tls-key", self._key),
             client_ca=_read("--tls-client-ca", self._client_ca),
         )
 
-    def _checked(self, contents: _Contents) -> grpc.ServerCertificateConfiguration:
+    def _checked(self, contents: Contents) -> grpc.ServerCertificateConfiguration:
         """The contents as gRPC takes them; ValueError says which file is wrong, and how."""
         now = self._clock()
         leaf = check_pair(

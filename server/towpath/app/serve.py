@@ -24,8 +24,9 @@ from towpath.admin.http import HttpEndpoints
 from towpath.admin.http_port import http_port
 from towpath.admin.inspector import Inspector
 from towpath.admin.overview import Surroundings
-from towpath.app.grpc_server import LARGEST, RULES, Ports, start_grpc
+from towpath.app.grpc_server import LARGEST, RULES, start_grpc
 from towpath.app.injection import injection_port, roots_to_trust
+from towpath.app.ports import Ports
 from towpath.clock import utc_now
 from towpath.garbage import GarbageCollection
 from towpath.hub.debounce import Debounce
@@ -178,10 +179,9 @@ async def serve(
             await served.enter_async_context(injection_port(settings, hub, tls, metrics=metrics))
             ports = Ports(
                 settings.access.ads_address,
-                tls.credentials() if tls else None,
+                tls,
                 settings.access.local_socket,
                 settings.access.ads_token_address,
-                tls.token_credentials() if tls and settings.access.ads_token_address else None,
                 settings.access.local_address,
             )
             surroundings = _surroundings(source, tls, issuance)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from towpath.settings.declaration import HOUR_S, Group, setting
 
@@ -79,10 +79,15 @@ class StreamLimits(Group):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConnectionLimits(Group):
-    """How many connections there may be, how old they become, and how large a message may be."""
+    """What serves connections, how many there may be, and how large a message may be."""
 
     title: ClassVar[str] = "Connections"
 
+    transport: Literal["auto", "grpc", "fast"] = setting(
+        "auto",
+        "What serves gRPC: `grpc` is gRPC's own server, `fast` the extra of this name; `auto` is "
+        "`fast` where it is installed, else `grpc`.",
+    )
     max_connections: int = setting(
         10_000,
         "How many connections to the ADS port may be open, at most a quarter of them without a "

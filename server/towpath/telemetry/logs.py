@@ -19,7 +19,7 @@ from towpath.telemetry.recent import RecentLines
 log = logging.getLogger(__name__)
 
 LEVELS = ("debug", "info", "warning", "error")
-OURS = ("towpath", "towpath_client")
+OURS = ("towpath", "towpath_client", "towpath_transport")
 """The loggers that the level is for; of other libraries only warnings are of interest."""
 
 _FIELDS = ("asctime", "levelname", "name", "message")

@@ -1,0 +1,114 @@
+"""towpath-transport as the transport: HTTP/2 and TLS in Rust, in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from towpath.access import Gate
+from towpath.access.doorkeeper import Room
+from towpath.app.grpc_aio import GrpcAio
+from towpath.app.ports import UNIX, Ports, check_free, unbound
+from towpath.settings import ConnectionLimits
+from towpath_transport import Identity, Server, TransportLimits
+
+if TYPE_CHECKING:
+    from towpath.access.tls import Contents, ServerTls
+
+STREAMS_PER_CONNECTION = 2_000
+IDLE_S = 60.0
+AGE_GRACE_S = 10.0
+"""How long the streams of a connection that is too old may finish."""
+
+
+def limits(connections: ConnectionLimits, room: Room) -> Any:
+    """What the transport must know of the limits of connections."""
+    return TransportLimits(
+        connections=room.connections,
+        streams_per_connection=STREAMS_PER_CONNECTION,
+        message_bytes=connections.max_message_mib << 20,
+        handshake_s=room.first_call_s,
+        keepalive_time_s=connections.keepalive_time,
+        keepalive_timeout_s=connections.keepalive_timeout,
+        age_s=connections.max_connection_age,
+        age_grace_s=AGE_GRACE_S,
+        idle_s=IDLE_S,
+    )
+
+
+class Fast:
+    """A server of towpath-transport, with our limits.
+
+    Unix sockets are served by grpc.aio: on these, gRPC's core names a path as the authority, which
+    h2 takes for nonsense.
+    """
+
+    def __init__(self, gate: Gate, connections: ConnectionLimits, room: Room) -> None:
+        self.name = f"towpath-transport {version('towpath-transport')}"
+        self._server = Server(limits=limits(connections, room), interceptors=(gate,))
+        self._on_sockets = GrpcAio(gate, connections, room)
+
+    def add_generic_rpc_handlers(self, handlers: Iterable[grpc.GenericRpcHandler]) -> None:
+        """As of grpc.aio."""
+        for server in (self._server, self._on_sockets):
+            server.add_generic_rpc_handlers(tuple(handlers))
+
+    def add_registered_method_handlers(
+        self, service_name: str, method_handlers: Mapping[str, grpc.RpcMethodHandler[Any, Any]]
+    ) -> None:
+        """As of grpc.aio."""
+        for server in (self._server, self._on_sockets):
+            server.add_registered_method_handlers(service_name, method_handlers)
+
+    def bind(self, ports: Ports) -> tuple[int, ...]:
+        """The TCP ports of these addresses. Raises OSError if one cannot be bound."""
+        tls = ports.tls
+        security = "insecure" if tls is None else _identity(tls, clients=True)
+        numbers = [self._listen("--ads-address", ports.address, security)]
+        if tls is not None and ports.token_address:
+            by_token = _identity(tls, clients=False)
+            numbers.append(self._listen("--ads-token-address", ports.token_address, by_token))
+        if ports.local_socket is not None:
+            self._on_sockets.listen_locally(ports.local_socket)
+        if ports.local_address:
+            numbers.append(self._listen("--local-address", ports.local_address, "local"))
+        return tuple(filter(None, numbers))
+
+    async def start(self) -> None:
+        """Serve."""
+        await self._server.start()
+        await self._on_sockets.start()
+
+    async def stop(self, grace: float) -> None:
+        """Take nothing more; calls that are open get *grace* seconds."""
+        await asyncio.gather(self._server.stop(grace), self._on_sockets.stop(grace))
+
+    def _listen(self, flag: str, address: str, security: Any) -> int:
+        """The port of the address that the flag gives, 0 if it has none."""
+        if address.startswith(UNIX):
+            return self._on_sockets.listen(flag, address)
+        check_free(flag, address)
+        try:
+            return int(self._server.listen(address, security))
+        except OSError as error:
+            raise unbound(flag, address, error.strerror or error) from error
+
+
+def _identity(tls: ServerTls, *, clients: bool) -> Any:
+    """What a port shows, as the files change; with *clients* each must have a certificate."""
+    identity: Any = None
+
+    def take(contents: Contents) -> None:
+        nonlocal identity
+        authorities = contents.client_ca if clients else None
+        if identity is None:
+            identity = Identity(contents.certificate, contents.key, authorities)
+        else:
+            identity.replace(contents.certificate, contents.key, authorities)
+
+    tls.hand_out(take)
+    return identity
