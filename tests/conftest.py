@@ -17,6 +17,7 @@ from support.cpu_limit import cpu_limit
 from support.dataplane import needs as dataplane
 from support.dataplane.hosts import Hosts
 from support.dataplane.network import Network, open_network
+from support.fast import needs as fast
 from support.kube import needs as kube
 from support.longest_first import sort_longest_first
 from support.page import needs as browser
@@ -67,7 +68,12 @@ NEEDS = (
     Need("browser", "TOWPATH_REQUIRE_BROWSER", browser.unmet),
     Need("pipy", "TOWPATH_REQUIRE_PIPY", pipy.unmet),
     Need("clients", "TOWPATH_REQUIRE_CLIENTS", clients.unmet),
+    Need("fast", "TOWPATH_REQUIRE_FAST", fast.unmet),
 )
+
+TRANSPORT = "TOWPATH_TRANSPORT"
+os.environ.setdefault(TRANSPORT, "grpc")
+"""What is not run on both transports is run on this one, whatever is installed."""
 
 
 LIMITS_S = {"hypothesis": 300, "dataplane": 300, "kube": 300}
@@ -122,6 +128,13 @@ def golden(request: pytest.FixtureRequest, case: Path) -> Iterator[Golden]:
     yield fixture
     if request.node.stash.get(PASSED, False):
         fixture.finish()
+
+
+@pytest.fixture(params=["grpc", pytest.param("fast", marks=pytest.mark.fast)])
+def transport(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A test that uses it is run on each transport, in this process and in those that it starts."""
+    monkeypatch.setenv(TRANSPORT, request.param)
+    return str(request.param)
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what is missing of the named parts: `alerts` (promtool, into the cache of the tests: the
 # whole package would start a Prometheus), `browser` (Chromium, for the tests of the dashboard), `venv` (Python's own virtual environments),
-# `dataplane` (the programs that the data-plane tests run) and `kube` (etcd, for the tests on a
-# real API server). It can install as root on Debian;
+# `dataplane` (the programs that the data-plane tests run), `kube` (etcd, for the tests on a
+# real API server) and `rust` (a compiler for the transport). It can install as root on Debian;
 # elsewhere it says what is missing, and fails only if that is indispensable, as `venv` is.
 set -euo pipefail
 
@@ -48,8 +48,14 @@ for part in "$@"; do
       want etcd etcd-server
       want etcdctl etcd-client
       want setpriv util-linux ;;
+    rust) # Debian's plain packages of Rust are older than the crates allow
+      PATH=$PATH:$HOME/.cargo/bin
+      want cargo cargo-web
+      want rustc rustc-web
+      want cc gcc
+      want cc libc6-dev ;;
     *)
-      echo "system.sh: unknown part '$part'; allowed: alerts, browser, venv, dataplane, kube" >&2
+      echo "system.sh: unknown part '$part'; allowed: alerts, browser, venv, dataplane, kube, rust" >&2
       exit 2 ;;
   esac
 done

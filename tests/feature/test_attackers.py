@@ -23,6 +23,8 @@ from towpath.model.types import CLUSTER
 from towpath.xds.service import SERVICE
 from towpath_client import TlsFiles
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 WITHIN_S = 30.0
 STREAM = f"/{SERVICE}/StreamAggregatedResources"
 SUBSCRIPTION = DiscoveryRequest(node=Node(id="curl.curl"), type_url=CLUSTER).SerializeToString()

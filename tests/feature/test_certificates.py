@@ -46,6 +46,8 @@ from towpath.xds.service import SERVICE
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 EGRESS = """\
 apiVersion: policy.openservicemesh.io/v1alpha1
 kind: Egress

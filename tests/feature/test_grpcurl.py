@@ -29,7 +29,7 @@ async def _start(
 ) -> asyncio.subprocess.Process:
     flags = ["-max-time", str(seconds)]
     if tls is None:
-        flags += ["-plaintext", "-unix"]
+        flags += ["-plaintext", *(["-unix"] if "/" in address else [])]
     else:
         flags += ["-cacert", str(tls.ca), "-cert", str(tls.certificate), "-key", str(tls.key)]
     said = ["-d", data] if data is not None else []

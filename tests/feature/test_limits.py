@@ -6,6 +6,7 @@ import contextlib
 from pathlib import Path
 
 import grpc
+import pytest
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 
 from support.control_plane import control_plane
@@ -15,6 +16,8 @@ from towpath.model.names import ClientKind, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS
 from towpath.settings import StreamLimits
+
+pytestmark = pytest.mark.usefixtures("transport")
 
 
 async def test_an_endless_name_ends_the_stream_in_plain_words(tmp_path: Path) -> None:

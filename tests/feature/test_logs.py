@@ -145,6 +145,26 @@ async def test_what_grpc_itself_says_of_a_failed_handshake_is_an_object_too(
     assert [] == [event for event in _events(process) if event["logger"] == "stderr"]
 
 
+@pytest.mark.fast
+async def test_the_transport_in_rust_says_with_whom_a_handshake_failed_and_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOWPATH_TRANSPORT", "fast")
+    server = Certificates(tmp_path).issue("server", dns=("localhost",), addresses=("127.0.0.1",))
+    files = {"cert": server.certificate, "key": server.key, "client-ca": server.ca}
+    options = [text for name, path in files.items() for text in (f"--tls-{name}", str(path))]
+    with (
+        _serving(tmp_path, *options, tcp=True) as process,
+        socket.create_connection(("127.0.0.1", process.tcp_port)) as plain,
+    ):
+        plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        port = plain.getsockname()[1]
+        event = await _event(process, lambda one: "handshake failed" in one["message"])
+
+    assert f"TLS handshake failed with ipv4:127.0.0.1:{port}" in event["message"]
+    assert "corrupt message" in event["message"]
+
+
 async def test_the_level_changes_while_it_runs_and_back(tmp_path: Path) -> None:
     with _serving(tmp_path, "--log-level", "warning") as process:
         process.send(signal.SIGUSR1)

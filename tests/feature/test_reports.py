@@ -27,6 +27,8 @@ from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 from towpath_client import TlsFiles
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 METHOD = f"/{REPORTS_SERVICE}/StreamAccessLogs"
 DENIED = grpc.StatusCode.PERMISSION_DENIED
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -90,9 +92,13 @@ def message(*entries: TCPAccessLogEntry, node: str = "curl.curl") -> bytes:
 async def ending(
     channel: grpc.aio.Channel, messages: Iterable[bytes], *, shown: Any = ()
 ) -> grpc.StatusCode:
-    """What a stream of these messages ends with."""
-    stream: Any = channel.stream_unary(METHOD)
-    calling = stream(iter(messages), metadata=shown)
+    """What a stream of these messages ends with.
+
+    A single one as one write: see `support.calls`.
+    """
+    whole = list(messages)
+    method: Any = channel.unary_unary(METHOD) if len(whole) == 1 else channel.stream_unary(METHOD)
+    calling = method(whole[0] if len(whole) == 1 else iter(whole), metadata=shown)
     async with asyncio.timeout(60):
         status: grpc.StatusCode = await calling.code()
         return status

@@ -12,6 +12,8 @@ from support.control_plane import ControlPlane, control_plane
 from support.xds.stream import RawStream
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 SERVICES = {
     CLUSTER: ("envoy.service.cluster.v3.ClusterDiscoveryService", "Clusters"),
     ENDPOINTS: ("envoy.service.endpoint.v3.EndpointDiscoveryService", "Endpoints"),

@@ -6,10 +6,13 @@ import asyncio
 from pathlib import Path
 
 import grpc
+import pytest
 
 from support.control_plane import control_plane
 from towpath.model.types import CLUSTER, LISTENER
 from towpath.settings import StreamLimits
+
+pytestmark = pytest.mark.usefixtures("transport")
 
 
 async def test_a_first_request_is_answered_with_the_pods_resources(tmp_path: Path) -> None:

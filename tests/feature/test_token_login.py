@@ -32,6 +32,8 @@ from towpath.settings import StreamLimits
 from towpath.xds.service import SERVICE
 from towpath_client import TlsFiles
 
+pytestmark = pytest.mark.usefixtures("transport")
+
 UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 PERMISSION_DENIED = grpc.StatusCode.PERMISSION_DENIED
 UNAVAILABLE = grpc.StatusCode.UNAVAILABLE

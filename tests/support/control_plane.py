@@ -17,13 +17,13 @@ import yaml
 
 from support.kube.cluster import free_ports
 from support.running_hub import Compose, hub_that
-from support.serving import DEFAULTS, serving
+from support.serving import DEFAULTS, dialed, plaintext_address, serving
 from support.tokens import AUDIENCE, Issuer
 from support.xds.stream import RawStream
 from towpath.access.keys import KeyRing
 from towpath.access.login import TokenLogin
 from towpath.access.tls import ServerTls
-from towpath.app.grpc_server import Ports
+from towpath.app.ports import Ports
 from towpath.clock import utc_now
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
@@ -129,7 +129,7 @@ async def control_plane(
     server_tls = None if tls is None else _server_tls(tls, metrics)
     source = FilesSource(folder, store)
     address = (
-        f"unix:{socket or tmp_path / 'ads.sock'}"
+        (f"unix:{socket}" if socket else plaintext_address(tmp_path))
         if tls is None
         else f"localhost:{free_ports(1)[0]}"
     )
@@ -138,10 +138,9 @@ async def control_plane(
     local_address = f"127.0.0.1:{free_ports(1)[0]}"
     ports = Ports(
         address,
-        server_tls.credentials() if server_tls else None,
+        server_tls,
         local_socket,
         token_address,
-        server_tls.token_credentials() if server_tls else None,
         local_address,
     )
     ring = _ring(issuer)
@@ -158,13 +157,13 @@ async def control_plane(
             people=people,
             limits=limits,
             login=login,
-        ):
+        ) as numbers:
             if follow:
                 async with asyncio.timeout(30):
                     while not hub.ready:
                         await asyncio.sleep(0.005)
             yield ControlPlane(
-                address,
+                dialed(address, numbers),
                 folder,
                 hub,
                 metrics,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
 
 from support.certificates import TRUST_DOMAIN
 from towpath.access import Gate
@@ -13,7 +16,8 @@ from towpath.access.login import TokenLogin
 from towpath.admin.csds import ClientStatus
 from towpath.admin.debug import Debug
 from towpath.admin.inspector import Inspector
-from towpath.app.grpc_server import LARGEST, RULES, Ports, start_grpc
+from towpath.app.grpc_server import LARGEST, RULES, start_grpc
+from towpath.app.ports import Ports
 from towpath.hub.hub import Hub
 from towpath.observe.recent import RecentFlows
 from towpath.reports import ReportService
@@ -22,6 +26,26 @@ from towpath.telemetry.metrics import Metrics
 from towpath.xds.service import AdsService
 
 DEFAULTS = StreamLimits()
+
+
+def transport() -> Any:
+    """What `towpath serve` reads too: one variable runs a whole suite on either transport."""
+    return os.environ.get("TOWPATH_TRANSPORT", "grpc")
+
+
+ANY_PORT = "127.0.0.1:0"
+
+
+def plaintext_address(folder: Path | None) -> str:
+    """Where a test is served by the transport that it is run on: on unix sockets it is always
+    grpc.aio.
+    """
+    return ANY_PORT if transport() == "fast" else f"unix:{folder}/ads.sock"
+
+
+def dialed(address: str, numbers: tuple[int, ...]) -> str:
+    """The address with the port that was given to it."""
+    return address.replace(":0", f":{numbers[0]}") if address == ANY_PORT else address
 
 
 @contextlib.asynccontextmanager
@@ -33,13 +57,13 @@ async def serving(
     people: frozenset[str] = frozenset(),
     limits: StreamLimits = DEFAULTS,
     login: TokenLogin | None = None,
-) -> AsyncIterator[None]:
+) -> AsyncIterator[tuple[int, ...]]:
     """Serve *hub* on *ports*; with credentials, *people* may call the Inspector, and *login* takes
-    tokens.
+    tokens. Gives the TCP ports.
     """
     gate = Gate(
         RULES,
-        plaintext=ports.credentials is None,
+        plaintext=ports.tls is None,
         trust_domain=TRUST_DOMAIN,
         people=people,
         metrics=metrics,
@@ -75,7 +99,7 @@ async def serving(
         debug=Debug(metrics=metrics, version="test", settings={}, level="info", started_at=0.0),
         gate=gate,
         grace=0.1,
-        connections=ConnectionLimits(),
+        connections=ConnectionLimits(transport=transport()),
         room=Room(connections=10_000, per_peer=1_000, first_call_s=limits.first_request_wait),
-    ):
-        yield
+    ) as numbers:
+        yield numbers

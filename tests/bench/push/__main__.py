@@ -16,13 +16,14 @@ from pathlib import Path
 
 from bench.peers.build import program
 from bench.push.capture import capture
-from bench.push.contenders import BARE, IN_GO, TOWPATH, Case
+from bench.push.contenders import BARE, FAST, IN_GO, TOWPATH, Case
 from bench.push.measure import Figures, measure
 from bench.push.mesh import Mesh
+from support.fast.needs import unmet
 
 SIZES = (7, 141, 1418)
 VARIANTS = ("sotw", "delta")
-CONTENDERS = (TOWPATH, BARE, *IN_GO)
+CONTENDERS = (TOWPATH, *(() if unmet() else (FAST,)), BARE, *IN_GO)
 
 
 def main() -> None:
@@ -35,6 +36,8 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", choices=VARIANTS, default=VARIANTS)
     parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=CONTENDERS)
     asked = parser.parse_args()
+    if why := unmet():
+        print(f"without Towpath on its transport in Rust: {why}")
     peers = program()
     print(f"{asked.streams} streams, median of {asked.times} x {asked.pushes} pushes", flush=True)
     for variant in asked.variants:

@@ -13,7 +13,8 @@ from bench.push.mesh import Mesh
 from bench.push.process import SERVERS, Program
 from support.xds.process import free_port
 
-TOWPATH, BARE = "Towpath", "grpc.aio bytes"
+TOWPATH, FAST, BARE = "Towpath", "Towpath, fast", "grpc.aio bytes"
+TRANSPORTS = {TOWPATH: "grpc", FAST: "fast"}
 IN_GO = {"grpc-go bytes": "bytes", "LinearCache": "linear", "SnapshotCache": "snapshot"}
 """Contenders that the peers' program plays, and its word for them."""
 
@@ -70,9 +71,10 @@ def serving(name: str, case: Case) -> Iterator[Contender]:
     """The contender of that name, until the block ends."""
     address = f"127.0.0.1:{free_port()}"
     log = case.folder / f"{name}.log"
-    if name == TOWPATH:
+    if name in TRANSPORTS:
         command = [sys.executable, "-m", "towpath", "serve", f"--ads-address={address}"]
         command += [f"--manifests={case.mesh.folder}", "--http-address=127.0.0.1:0"]
+        command.append(f"--transport={TRANSPORTS[name]}")
         command += [
             "--max-streams-per-peer=20000",
             "--max-connections-per-peer=20000",
@@ -88,4 +90,5 @@ def serving(name: str, case: Case) -> Iterator[Contender]:
         ready = "ready"
     with Program(command, place=SERVERS, log=log) as program:
         program.hear(ready)
-        yield (Towpath(program, address, case.mesh) if name == TOWPATH else Peer(program, address))
+        ours = name in TRANSPORTS
+        yield Towpath(program, address, case.mesh) if ours else Peer(program, address)

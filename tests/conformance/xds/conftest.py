@@ -1,4 +1,4 @@
-"""The server under test, Towpath unless the environment names another, and a node of its own."""
+"""The server under test, Towpath on each transport unless the environment names another; a node."""
 
 from __future__ import annotations
 
@@ -20,11 +20,13 @@ _NUMBERS = itertools.count(1)
 
 
 @pytest.fixture
-async def target(tmp_path: Path) -> AsyncIterator[Target]:
+async def target(tmp_path: Path, transport: str) -> AsyncIterator[Target]:
     """XDS_SERVER and XDS_ADAPTER are addresses of another server to test."""
     server, adapter = os.environ.get("XDS_SERVER"), os.environ.get("XDS_ADAPTER")
     async with contextlib.AsyncExitStack() as held:
         if server and adapter:
+            if transport != "grpc":
+                pytest.skip("the transports are Towpath's, and another server is tested")
             channel = await held.enter_async_context(grpc.aio.insecure_channel(adapter))
             yield Target(server, RemoteAdapter(channel))
         else:

@@ -14,10 +14,10 @@ from google.protobuf.message import Message
 
 from support.resources import FakeVocabulary, old
 from support.running_hub import hub_that
-from support.serving import DEFAULTS, serving
+from support.serving import DEFAULTS, dialed, plaintext_address, serving
 from support.xds import contents
 from support.xds.target import Target
-from towpath.app.grpc_server import Ports
+from towpath.app.ports import Ports
 from towpath.encode import envoy
 from towpath.encode.pack import resource
 from towpath.hub.debounce import Debounce
@@ -155,8 +155,8 @@ class TowpathTarget(Target):
 async def towpath_target(
     folder: Path | None = None, *, address: str = "", limits: StreamLimits = DEFAULTS
 ) -> AsyncIterator[TowpathTarget]:
-    """Serve on *address*, by default a unix socket in *folder*."""
-    address = address or f"unix:{folder}/ads.sock"
+    """Serve on *address*, by default one of this process alone (a unix socket in *folder*)."""
+    address = address or plaintext_address(folder)
     states, metrics = States(), Metrics()
     states.hub = _everybody_proved(hub_that(states.compose))(
         states.store,
@@ -170,8 +170,8 @@ async def towpath_target(
     ports = Ports(address)
     running = asyncio.create_task(states.hub.run())
     try:
-        async with serving(states.hub, ports, metrics=metrics, limits=limits):
-            yield TowpathTarget(address, states, states, metrics)
+        async with serving(states.hub, ports, metrics=metrics, limits=limits) as numbers:
+            yield TowpathTarget(dialed(address, numbers), states, states, metrics)
     finally:
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)

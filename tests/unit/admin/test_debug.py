@@ -16,7 +16,7 @@ import pytest
 
 from support.running_hub import RunningHub
 from support.serving import serving
-from towpath.app.grpc_server import Ports
+from towpath.app.ports import Ports
 from towpath.settings import Settings, all_settings
 from towpath.telemetry import logs
 from towpath_api.v1 import debug_pb2 as pb

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from towpath.access.doorkeeper import Room
-from towpath.app.grpc_server import NEVER_MS, connection_options
+from towpath.app.grpc_aio import NEVER_MS, connection_options
 from towpath.settings import ConnectionLimits
 
 

@@ -25,7 +25,9 @@ def _given(*arguments: str, **environment: str) -> dict[str, Any]:
     return seen
 
 
-def test_without_a_word_every_setting_has_its_default() -> None:
+def test_without_a_word_every_setting_has_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TOWPATH_TRANSPORT")  # which the whole suite has
+
     assert Settings() == Settings.of(**_given())
 
 
