@@ -6,10 +6,10 @@ those streams alone that ask for it: the others take the newest when something e
 
 from __future__ import annotations
 
-import weakref
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Hashable, Iterator
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from towpath.model.snapshot import ResourceSet, Snapshot
 
@@ -43,7 +43,7 @@ class Subscriptions:
         self._endpoints: dict[Hashable, ResourceSet] = {}
         self._users: Counter[Hashable] = Counter()
         self._unused: OrderedDict[Hashable, None] = OrderedDict()
-        self._alive: dict[int, weakref.ref[ResourceSet]] = {}
+        self._alive: WeakValueDictionary[int, ResourceSet] = WeakValueDictionary()
         self.revision = 0
         """How often endpoints have come that may be new to a stream."""
 
@@ -59,7 +59,7 @@ class Subscriptions:
             return []
         self._endpoints[destinations] = endpoints
         self.revision += 1
-        self._alive[id(endpoints)] = weakref.ref(endpoints, self._died(id(endpoints)))
+        self._alive[id(endpoints)] = endpoints
         if before is None:
             return []
         names = endpoints.changed_since(before)
@@ -149,9 +149,3 @@ class Subscriptions:
             stream = next(iter(self._streams))
             self._streams.move_to_end(stream)
             yield stream
-
-    def _died(self, key: int) -> Callable[[object], None]:
-        def forget(_: object) -> None:
-            self._alive.pop(key, None)
-
-        return forget
