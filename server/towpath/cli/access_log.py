@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, TypeVar
 import click
 
 from towpath.app import Offline
+from towpath.cli.complete import account_names
 from towpath.cli.live import LiveReading, read_live
 from towpath.cli.options import refuse_beside
 from towpath.cli.place import Place
@@ -109,11 +110,16 @@ def log_options(command: F) -> F:
         click.option(
             "--account",
             type=AccountType(),
+            shell_complete=account_names,
             help="Service account of the sidecar that wrote the log; needed where no pod among "
             "the manifests has the address that a line names.",
         ),
         click.option(
-            "--from", "source", type=AccountType(), help="Only what this service account sends."
+            "--from",
+            "source",
+            type=AccountType(),
+            shell_complete=account_names,
+            help="Only what this service account sends.",
         ),
         click.option(
             "--since",

@@ -24,7 +24,10 @@ T = TypeVar("T")
 def cluster_options(command: F) -> F:
     """Add `--kubeconfig` and `--context`, as kubectl understands them."""
     command = click.option(
-        "--context", default="", help="Context of the kubeconfig; without it, the current one."
+        "--context",
+        default="",
+        shell_complete=_contexts,
+        help="Context of the kubeconfig; without it, the current one.",
     )(command)
     return click.option(
         "--kubeconfig",
@@ -33,6 +36,13 @@ def cluster_options(command: F) -> F:
         show_default="$KUBECONFIG, else ~/.kube/config",
         help="Kubeconfig of the cluster; $KUBECONFIG may name several, separated by colons.",
     )(command)
+
+
+def _contexts(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    # That module needs this one.
+    from towpath.cli.complete import context_names
+
+    return context_names(ctx, param, incomplete)
 
 
 namespace_option = setting_options("osm_namespace")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,9 +13,13 @@ from towpath.cli.cluster import default_kubeconfig
 from towpath.cli.folder import MESH, offline
 from towpath.cli.place import Cluster, Place
 from towpath.cli.server import Server
-from towpath.model.names import Account
+from towpath.kubeapi.kubeconfig import kubeconfig_files
+from towpath.model.names import Account, Kind
 from towpath.settings import MeshSettings
 from towpath_api.v1 import inspector_pb2 as pb
+
+ANSWERS_WITHIN_S = 2.0
+"""Nobody waits longer at a shell."""
 
 
 def sidecar_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
@@ -29,6 +34,38 @@ def account_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> li
         streams = (one for one in _sidecars(ctx) if one.service_account)
         return _beginning({f"{one.namespace}/{one.service_account}" for one in streams}, incomplete)
     return _beginning(map(str, _accounts(ctx, Path(manifests))), incomplete)
+
+
+def namespace_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The namespaces of the kubeconfig's cluster that begin so."""
+    from towpath.cli.cluster import on_cluster
+    from towpath.install.objects import listed
+    from towpath.kubeapi.paths import COLLECTIONS
+
+    cluster = _cluster(ctx)
+    try:
+        records = on_cluster(
+            cluster.kubeconfig,
+            cluster.context,
+            lambda api: listed(api, COLLECTIONS[Kind.NAMESPACE], {}),
+            within_s=ANSWERS_WITHIN_S,
+        )
+    except click.ClickException:
+        return []
+    return _beginning((record["metadata"]["name"] for record in records), incomplete)
+
+
+def context_names(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[str]:
+    """The contexts of the kubeconfig that begin so."""
+    # A dozen milliseconds of imports that only this needs.
+    import yaml
+
+    names = set[str]()
+    for file in kubeconfig_files(_cluster(ctx).kubeconfig):
+        with contextlib.suppress(yaml.YAMLError, OSError, ValueError, TypeError, LookupError):
+            text = yaml.safe_load(file.read_text())
+            names |= {str(one["name"]) for one in text["contexts"]}
+    return _beginning(names, incomplete)
 
 
 def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
@@ -60,6 +97,10 @@ def _place(ctx: click.Context) -> Place:
     """What is typed so far says; defaults are not known while a shell completes."""
     if server := ctx.params.get("server"):
         return Server(server, None)
+    return _cluster(ctx)
+
+
+def _cluster(ctx: click.Context) -> Cluster:
     kubeconfig = ctx.params.get("kubeconfig") or default_kubeconfig()
     namespace = ctx.params.get("osm_namespace") or MeshSettings().osm_namespace
     return Cluster(Path(kubeconfig), ctx.params.get("context") or "", namespace)

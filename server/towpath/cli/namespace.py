@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from towpath.cli.cluster import cluster_options, mesh_name_option, namespace_option, on_cluster
+from towpath.cli.complete import namespace_names
 from towpath.cli.listing import Column, Listing, output_option, show, summary_of
 from towpath.kubeapi.paths import COLLECTIONS
 from towpath.model.names import Kind
@@ -23,7 +24,9 @@ _NAMESPACES = COLLECTIONS[Kind.NAMESPACE]
 
 COLUMNS = (Column("NAMESPACE"), Column("MESH"), Column("SIDECAR-INJECTION"))
 
-names_argument = click.argument("names", nargs=-1, required=True, metavar="NAMESPACE...")
+names_argument = click.argument(
+    "names", nargs=-1, required=True, metavar="NAMESPACE...", shell_complete=namespace_names
+)
 
 
 @click.group()
