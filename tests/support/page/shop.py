@@ -22,6 +22,7 @@ from support.xds.client import SotwClient, sotw
 from support.xds.types import CLUSTER, LISTENER
 from towpath.reports import REPORTS_SERVICE
 from towpath.rollout.records import Outcome
+from towpath.settings import StreamLimits
 
 SERVICES = {
     "shop": ("frontend", "catalog", "checkout", "cart"),
@@ -79,7 +80,9 @@ COMPLAINT = "Error adding/updating listener(s) outbound-listener: no such cluste
 @contextlib.asynccontextmanager
 async def shop(tmp_path: Path, **options: Any) -> AsyncIterator[ControlPlane]:
     """Serve the mesh; nobody is connected yet."""
-    async with control_plane(tmp_path, edit=write_shop, **options) as plane:
+    # A busy machine takes its time until the sidecar without a pod is looked at.
+    limits = StreamLimits(unknown_pod_wait=3_600)
+    async with control_plane(tmp_path, edit=write_shop, limits=limits, **options) as plane:
         yield plane
 
 
