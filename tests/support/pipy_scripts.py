@@ -1,8 +1,9 @@
 """What osm-edge's Pipy scripts do with a config.json, in a few lines of Python.
 
-Written from what those scripts were seen to do: a port's first match whose ranges hold the
-address, else its first without ranges; by its protocol either requests by Host header, method,
-path with query and headers, or bytes.
+Written from what those scripts were seen to do. Outwards: a port's first match whose ranges hold
+the address, else its first without ranges; by its protocol either requests by Host header, method,
+path with query and headers, or bytes. Inwards: who may connect is one of the port's own addresses
+that stand in the list of all as well, letter by letter, or of that list where the port has none.
 """
 
 from __future__ import annotations
@@ -31,6 +32,27 @@ def lets_out(config: dict[str, Any], attempt: Attempt) -> str | None:
     rules = match["TcpServiceRouteRules"]
     endpoint = _endpoint(outbound, rules["TargetClusters"])
     return endpoint or ("original" if through or rules["AllowedEgressTraffic"] else None)
+
+
+def lets_in(config: dict[str, Any], caller: str, attempt: Attempt) -> bool:
+    """True if what somebody at *caller* asks of the attempt's port reaches the application."""
+    inbound = config["Inbound"] or {"TrafficMatches": None}
+    match = (inbound["TrafficMatches"] or {}).get(str(attempt.port))
+    if match is None:
+        return False
+    of_all, own = config["AllowedEndpoints"], match.get("AllowedEndpoints")
+    allowed = of_all if own is None else [one for one in own if one in of_all]
+    if not any(IPv4Address(caller) in IPv4Network(one) for one in allowed):
+        return False
+    if match["Protocol"] != "http":
+        return bool(match["TcpServiceRouteRules"]["TargetClusters"])
+    if attempt.protocol is not Protocol.HTTP:
+        return False
+    by_host = {**match, "HttpHostPort2Service": match["HttpHostPort2Service"] or {}}
+    ranges = match["SourceIPRanges"] or {}
+    if any(IPv4Address(caller) in IPv4Network(one) for one in ranges):
+        by_host["HttpHostPort2Service"] = {attempt.host: by_host["HttpHostPort2Service"].get("*")}
+    return bool(_targets_of_request(by_host, attempt))
 
 
 def _match(matches: list[dict[str, Any]], attempt: Attempt) -> dict[str, Any] | None:

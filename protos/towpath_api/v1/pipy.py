@@ -53,6 +53,7 @@ _ALL_LEFT_OUT = frozenset(
 _LEFT_OUT = frozenset(
     {
         "SidecarConfig.chains",
+        "InboundMatch.allowed_endpoints",
         "SidecarConfig.dns_resolve_db",
         "SidecarSpec.local_dns_proxy",
         "SidecarCertificate.osm_issued",

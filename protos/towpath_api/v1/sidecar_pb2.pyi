@@ -651,6 +651,26 @@ class InboundMatch(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class AllowedEndpointsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PORT_FIELD_NUMBER: _builtins.int
     PROTOCOL_FIELD_NUMBER: _builtins.int
     SOURCE_IP_RANGES_FIELD_NUMBER: _builtins.int
@@ -658,6 +678,7 @@ class InboundMatch(_message.Message):
     HTTP_SERVICE_ROUTE_RULES_FIELD_NUMBER: _builtins.int
     TCP_SERVICE_ROUTE_RULES_FIELD_NUMBER: _builtins.int
     RATE_LIMIT_FIELD_NUMBER: _builtins.int
+    ALLOWED_ENDPOINTS_FIELD_NUMBER: _builtins.int
     port: _builtins.int
     """The port."""
     protocol: _builtins.str
@@ -682,6 +703,12 @@ class InboundMatch(_message.Message):
     def rate_limit(self) -> Global___TcpRateLimit:
         """A limit on connections."""
 
+    @_builtins.property
+    def allowed_endpoints(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Who may connect to this port, by address or CIDR, each with a word for people; of those of the
+        sidecar. Left out if empty: all of those.
+        """
+
     def __init__(
         self,
         *,
@@ -692,10 +719,11 @@ class InboundMatch(_message.Message):
         http_service_route_rules: _abc.Mapping[_builtins.str, Global___InboundHttpRules] | None = ...,
         tcp_service_route_rules: Global___InboundTcpRules | None = ...,
         rate_limit: Global___TcpRateLimit | None = ...,
+        allowed_endpoints: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["rate_limit", b"rate_limit", "tcp_service_route_rules", b"tcp_service_route_rules"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["http_host_port2_service", b"http_host_port2_service", "http_service_route_rules", b"http_service_route_rules", "port", b"port", "protocol", b"protocol", "rate_limit", b"rate_limit", "source_ip_ranges", b"source_ip_ranges", "tcp_service_route_rules", b"tcp_service_route_rules"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_endpoints", b"allowed_endpoints", "http_host_port2_service", b"http_host_port2_service", "http_service_route_rules", b"http_service_route_rules", "port", b"port", "protocol", b"protocol", "rate_limit", b"rate_limit", "source_ip_ranges", b"source_ip_ranges", "tcp_service_route_rules", b"tcp_service_route_rules"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

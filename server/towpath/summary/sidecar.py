@@ -64,10 +64,12 @@ def _inbound(policy: InboundPolicy) -> Iterator[str]:
             " ".join((source, *_others(security)))
             for source, security in sorted(match.source_ip_ranges.items())
         )
+        only = ", ".join(sorted(match.allowed_endpoints))
+        sources += only and f"; for {only} alone"
         yield f"inbound port {match.port}, {match.protocol}{sources and f', from {sources}'}"
         yield from indented(_tcp(match, match.tcp_service_route_rules.target_clusters))
         yield from indented(_http(match))
-        yield from indented(_others(match, f"{_MATCH} source_ip_ranges"))
+        yield from indented(_others(match, f"{_MATCH} source_ip_ranges allowed_endpoints"))
     for name, endpoints in sorted(policy.clusters_configs.items()):
         yield f"inbound cluster {name}{ARROW}{_weighted(endpoints.weights)}"
 

@@ -109,7 +109,7 @@ def test_where_nobody_may_come_in_pipy_takes_the_kubelets_requests_alone() -> No
     assert {"/health": True, "/health?a": True, "/a": False} == found
 
 
-def test_what_policies_let_in_pipy_does_not_and_a_problem_says_so_for_each() -> None:
+def test_where_the_kubelet_probes_pipy_lets_in_nothing_else_and_a_problem_says_so() -> None:
     """Check 61."""
     probed = replace(pod("web-1", account="web"), probes=(Probe(8080, "GET", "/health"),))
     mesh = mesh_of(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
+from towpath.encode.pipy.admission import admitted_to
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.plan import Inbound
 from towpath.model.snapshot import Resource
@@ -86,12 +87,17 @@ def access_and_chains(let_in: Inbound) -> bytes:
     """Who may connect, and the modules that a connection goes through.
 
     Whoever reaches an open port may use it, as with an Envoy sidecar: a list of all pods would
-    change every sidecar with each of them.
+    change every sidecar with each of them. Where policies decide, a port has addresses of its own,
+    of which the scripts use those that stand here too.
     """
-    return (
-        part(SidecarConfig(allowed_endpoints={ANYWHERE: "any client"} if let_in.ports else {}))
-        + chains()
-    )
+    allowed: dict[str, str] = {}
+    for port in let_in.ports:
+        admitted = admitted_to(port)
+        if admitted is None or port.health:
+            allowed[ANYWHERE] = "any client"
+        else:
+            allowed |= admitted
+    return part(SidecarConfig(allowed_endpoints=allowed)) + chains()
 
 
 def chains() -> bytes:
