@@ -42,7 +42,7 @@ def test_a_mesh_config_says_the_mode(mode: MtlsMode) -> None:
     assert (expected, ()) == (decoded.value, decoded.problems)
 
 
-@pytest.mark.parametrize("mtls", ["Strict", "on", "", 1, True, ["strict"], {"mode": "strict"}])
+@pytest.mark.parametrize("mtls", ["Permissive", "on", "", 1, True, ["strict"], {"mode": "strict"}])
 def test_what_is_no_mode_is_the_default_and_a_problem_and_loses_nothing_else(mtls: object) -> None:
     decoded = _config(mtls)
 
@@ -50,6 +50,16 @@ def test_what_is_no_mode_is_the_default_and_a_problem_and_loses_nothing_else(mtl
     assert MeshConfig("osm-system", permissive=True) == decoded.value
     assert (Reason.INVALID, "spec.traffic.mtls") == (problem.reason, problem.field)
     assert 'allowed: "permissive", "strict", "disabled"' in problem.message
+
+
+@pytest.mark.parametrize("mtls", ["Strict", "STRICT", "strcit"])
+def test_what_looks_like_strict_is_strict_and_a_problem(mtls: str) -> None:
+    decoded = _config(mtls)
+
+    (problem,) = decoded.problems
+    assert MeshConfig("osm-system", permissive=True, mtls=MtlsMode.STRICT) == decoded.value
+    assert (Reason.INVALID, "spec.traffic.mtls") == (problem.reason, problem.field)
+    assert "strict" in problem.message.partition("; ")[2].partition("; ")[2]
 
 
 @pytest.mark.parametrize("mtls", [None, *MODES])

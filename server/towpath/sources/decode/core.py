@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from towpath.model import workloads
 from towpath.model.codes import Code
-from towpath.model.identity import MODES, MtlsMode
-from towpath.model.nearest import nearest
+from towpath.model.identity import MtlsMode
 from towpath.model.observation import EgressObservation
 from towpath.sources.decode import structs
 from towpath.sources.decode.findings import Findings, show
+from towpath.sources.decode.modes import seems_strict
 from towpath.sources.decode.names import PORTS, NameRule, is_dialable, is_port
 from towpath.sources.decode.probes import probes
 
@@ -60,8 +60,7 @@ def _mtls(annotations: Mapping[str, str], findings: Findings) -> MtlsMode | None
     """What a namespace says of mutual TLS. A slip must not weaken what was meant: what looks like
     `strict` is strict. None for anything else that cannot be understood.
     """
-    meant = nearest(annotations.get(MTLS, "").strip().lower(), MODES)
-    if meant == MtlsMode.STRICT:
+    if seems_strict(annotations.get(MTLS)):
         unclear = MtlsMode.STRICT, "strict holds here, as that seems to be meant"
         return _choice(annotations, MTLS, MtlsMode, findings, unclear)
     text = "what the MeshConfig says holds here too, or permissive if that is stricter"

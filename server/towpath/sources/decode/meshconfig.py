@@ -16,6 +16,7 @@ from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.injection import sidecar_defaults
 from towpath.sources.decode.meshconfig_table import report_unsupported, schema
+from towpath.sources.decode.modes import seems_strict
 from towpath.sources.decode.schema import Schema, shortened
 from towpath.sources.decode.tls import tls_parameters
 
@@ -61,7 +62,7 @@ def mesh_config(raw: Mapping[str, object], findings: Findings) -> MeshConfig | N
         enable_ingress_backend_policy=flags.flag("enableIngressBackendPolicy"),
         permissive=traffic.flag(_PERMISSIVE) and _PERMISSIVE not in unclear,
         external_authorization=_asks_elsewhere(traffic) or _AUTHORIZATION in unclear,
-        mtls=MtlsMode(traffic.choice("mtls", MODES, default=MtlsMode.PERMISSIVE)),
+        mtls=_mtls(traffic),
         observe_egress=EgressObservation(
             spec.section("observability").choice(
                 "observeEgress", OBSERVATIONS, default=EgressObservation.DISABLED
@@ -79,6 +80,11 @@ def mesh_config(raw: Mapping[str, object], findings: Findings) -> MeshConfig | N
     given = raw.get("spec")
     report_unsupported(given if isinstance(given, dict) else {}, findings)
     return value
+
+
+def _mtls(traffic: Reader) -> MtlsMode:
+    unclear = MtlsMode.STRICT if seems_strict(traffic.value("mtls")) else MtlsMode.PERMISSIVE
+    return MtlsMode(traffic.choice("mtls", MODES, default=unclear))
 
 
 def _unclear(unknown: tuple[str, ...], findings: Findings) -> set[str]:
