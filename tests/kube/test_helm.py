@@ -74,6 +74,7 @@ def buildable() -> None:
             "osm.outboundIPRangeInclusionList={172.16.0.0/12,192.168.0.0/16}",
             "osm.networkInterfaceExclusionList={eth1},osm.enablePrivilegedInitContainer=true",
             "osm.sidecarImage=here/envoy:v1.40.1",
+            "osm.certificateProvider.serviceCertValidityDuration=1h30m",
         ),
     ],
     ids=" ".join,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ LOG_LEVELS = all_settings()["log_level"].choices
 SIDECAR_LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 LOCAL_PROXY_MODES = ("Localhost", "PodIP")
+_DURATION = "^([0-9]+[hms])+$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,12 @@ def _one_of(allowed: tuple[str, ...]) -> Callable[[str], str]:
 
 def _text(text: str) -> str:
     if not text:
+        raise ValueError(text)
+    return text
+
+
+def _duration(text: str) -> str:
+    if not re.fullmatch(_DURATION, text):
         raise ValueError(text)
     return text
 
@@ -154,6 +162,13 @@ KEYS: Mapping[str, Key] = {
         "names of interfaces, as {eth1,net1}",
         "Network interfaces that pass by the sidecar.",
     ),
+    "osm.certificateProvider.serviceCertValidityDuration": Key(
+        "certificate.serviceCertValidityDuration",
+        _duration,
+        {"type": "string", "pattern": _DURATION},
+        "10m to 720h",
+        "How long a service account's certificate is valid.",
+    ),
     "osm.meshName": _name("mesh_name", "a name", "As --mesh-name."),
     "osm.osmNamespace": _name("osm_namespace", "a name", "As --osm-namespace."),
     "osm.image.registry": _name(
@@ -222,7 +237,8 @@ ELSEWHERE: Mapping[str, str] = {
     "osm.image.name": "there is one image: see osm.image.registry and osm.image.tag",
     "osm.image.digest": "there is one image: see osm.image.registry and osm.image.tag",
     "osm.enforceSingleMesh": "another mesh is refused, but for --allow-other-meshes",
-    "osm.certificateProvider": "the authority is the Secret towpath-ca",
+    "osm.certificateProvider.kind": "the authority is the Secret towpath-ca",
+    "osm.certificateProvider.certKeyBitSize": "keys are on the curve P-256",
     "osm.vault": "the authority is the Secret towpath-ca",
     "osm.certmanager": "the authority is the Secret towpath-ca",
     "osm.caBundleSecretName": "the authority is the Secret towpath-ca",

@@ -69,6 +69,7 @@ STRUCTURES = {
 
 def test_every_key_has_an_effect_on_the_manifests() -> None:
     values = {"true or false": "true", "a name": "other", "a tag": "9.9", "1 to 100": "7"}
+    values["10m to 720h"] = "90m"
     plain = manifests(Values())
     unchanged = []
     for name, key in KEYS.items():
@@ -164,12 +165,16 @@ def test_another_namespace_takes_everything_with_it() -> None:
         ("osm.enableEgres=true", "osm.enableEgres is not a key; did you mean osm.enableEgress?"),
         ("enableEgress=true", "did you mean osm.enableEgress?"),
         ("osm.enableegresspolicy=true", "osm.featureFlags.enableEgressPolicy?"),
-        ("xyz=1", "xyz is not a key; keys are osm.controllerLogLevel, "),
+        ("xyz=1", "xyz is not a key; keys are osm.certificateProvider.service"),
         ("osm.enableEgress=yes", "osm.enableEgress is 'yes': allowed is true or false"),
         ("osm.osmController.replicaCount=0", "allowed is 1 to 100"),
         ("osm.sidecarLogLevel=loud", "allowed is one of trace, debug, "),
         ("osm.meshName=", "osm.meshName is '': allowed is a name"),
         ("osm.enableEgress", "'osm.enableEgress' is not KEY=VALUE"),
+        (
+            "osm.certificateProvider.serviceCertValidityDuration=a day",
+            "serviceCertValidityDuration is 'a day': allowed is 10m to 720h",
+        ),
         ("osm.enableEgress={true}", "osm.enableEgress is ['true']: allowed is true or false"),
         ("osm.enableEgress.x=true", "osm.enableEgress.x is not a key"),
         ("osm[=1", "'osm[=1' is not KEY=VALUE"),
