@@ -19,7 +19,11 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import ClientKind, SidecarId
 from towpath.model.snapshot import Resource, Snapshot
 from towpath.model.types import CLUSTER, LISTENER
+from towpath.settings import StreamLimits
 from towpath.xds.ahead import LARGE
+
+PATIENT = StreamLimits(answer_wait=600)
+"""However busy the machine is, what waits for a client's answer goes on waiting."""
 
 Seen = tuple[str, str, bool]
 """Of a pair that was compared: what was first, what was second, and whether others waited."""
@@ -100,7 +104,7 @@ async def test_what_a_client_that_comes_back_holds_is_compared_in_a_thread_if_it
     tmp_path: Path, size: int, *, waiting: bool
 ) -> None:
     versions = Versions(size)
-    async with control_plane(tmp_path, compose=versions.compose) as plane:
+    async with control_plane(tmp_path, compose=versions.compose, limits=PATIENT) as plane:
         await _publish(plane, "a")
         async with plane.stream() as stream:
             earlier = await _settle(stream)
@@ -119,7 +123,7 @@ async def test_what_a_client_was_given_meanwhile_is_compared_in_a_thread_too(
     tmp_path: Path,
 ) -> None:
     versions = Versions(LARGE)
-    async with control_plane(tmp_path, compose=versions.compose) as plane:
+    async with control_plane(tmp_path, compose=versions.compose, limits=PATIENT) as plane:
         await _publish(plane, "a")
         async with plane.stream() as stream:
             await _settle(stream)
