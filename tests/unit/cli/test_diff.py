@@ -343,6 +343,7 @@ def test_a_file_that_cannot_be_read_is_named_and_nothing_is_compared(sides: Side
     result = sides.diff()
 
     assert (2, "") == (result.exit_code, result.stdout)
+    assert "cannot be compared without what cannot be read: mend it first:" in result.stderr
     assert "broken.yaml" in result.stderr
 
 
