@@ -126,7 +126,7 @@ bench: bench-push bench-hostile ## all benchmarks that need no root; rewrites th
 bench-mesh: setup ## CPU, time and memory of changes in meshes of several sizes, and how they grow
 	@PYTHONPATH=tests $(BIN)/python -m bench.mesh $(ARGS)
 
-bench-changes: setup ## seconds that diff and problems take on folders of up to 10,000 sidecars and 2,000 policies
+bench-changes: setup ## CPU seconds that diff and problems take on folders of up to 10,000 sidecars and 2,000 policies
 	@$(BIN)/python tests/bench/changes.py $(ARGS)
 
 bench-observe: setup ## what the reports of 1,000 sidecars cost, and what pushes lose meanwhile (minutes)
