@@ -170,8 +170,11 @@ def test_a_server_that_speaks_first_greets_whom_it_may_alone(shop: Rig) -> None:
         lambda: greeting(shop.client, (SERVICE, BANNERS)), equals(BANNER), what="it greets"
     )
 
+    before = connections(shop)
     assert b"" == greeting(shop.network.pods[THIEF], (POD, APP_BANNER_PORT))
     assert b"" == greeting(shop.network.control, (POD, APP_BANNER_PORT))
+    # The application does not know that they called.
+    assert before == connections(shop) > 0
     assert 403 == called(shop.client, "/").status
 
 
@@ -287,6 +290,12 @@ def test_of_pods_of_several_accounts_a_client_is_sent_those_that_grant_it_someth
         shop.manifests.remove("other-account.yaml")
 
     assert {200} == statuses
+
+
+def connections(rig: Rig) -> int:
+    """How many the server's sidecar has made to the application that speaks first."""
+    name = f"cluster.inbound|{APP_BANNER_PORT}|local.upstream_cx_total"
+    return rig.sidecars["bookstore-0"].admin.stat(name)
 
 
 def called(pod: Namespace, path: str, *options: str) -> Curl:

@@ -10,7 +10,12 @@ from urllib.parse import SplitResult, urlsplit
 from towpath.answers.dialled import address_of
 from towpath.answers.effect import Policy, references
 from towpath.answers.encryption import Passage, passage
-from towpath.answers.inmesh import at_servers, divided, in_mesh_but_refused
+from towpath.answers.inmesh import (
+    at_servers,
+    divided,
+    in_mesh_but_refused,
+    without_permissive_mode,
+)
 from towpath.answers.suggest import suggestion
 from towpath.answers.suggest_inside import suggestion_inside
 from towpath.model.addresses import is_ipv4
@@ -174,8 +179,11 @@ def _inside(
 ) -> Decision:
     """What becomes of an attempt that the client's sidecar lets out to a destination."""
     decision = at_servers(mesh, account, dialled, destination) or let_out
-    if shares := divided(mesh, account, dialled, destination):
-        decision = replace(decision, reasons=(*decision.reasons, shares))
+    remarks = (
+        divided(mesh, account, dialled, destination),
+        without_permissive_mode(mesh, account, dialled, destination),
+    )
+    decision = replace(decision, reasons=(*decision.reasons, *filter(None, remarks)))
     if not decision.allowed:
         return decision
     return _passing(decision, passage(mesh, account, dialled, destination))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 from typing import cast
 
@@ -30,6 +30,7 @@ from towpath.planning.inbound import lets_in
 from towpath.planning.inmesh.grants import (
     addresses_of,
     by_policies,
+    counts_refusals,
     granted_requests,
     targets_of,
 )
@@ -154,6 +155,37 @@ def _becomes(mesh: Mesh, account: Account, attempt: Attempt, place: str) -> str:
 def _service_of(place: str) -> str:
     namespace, service, _ = destination_of(place) or ("", "", 0)
     return f"{namespace}/{service}"
+
+
+def without_permissive_mode(
+    mesh: Mesh, account: Account, attempt: Attempt, destination: Destination
+) -> str:
+    """What policies would say of a request that permissive mode lets in; "" where nobody counts it.
+
+    As then, of pods of several accounts those are asked that grant the caller something.
+    """
+    if attempt.protocol is not Protocol.HTTP or not mesh.query(counts_refusals):
+        return ""
+    granting: dict[Account, set[str]] = {}
+    others: set[Account] = set()
+    _, to = places(attempt, destination)
+    for one in pods_behind(mesh, account, to, attempt if destination.direct else None):
+        shadow = one.port.shadow if one.port else None
+        if one.port is None or shadow is None:
+            continue
+        decided = replace(one, port=replace(one.port, permits=shadow))
+        by = {f"TrafficTarget {name}" for name in _granted(mesh, account, attempt, decided)}
+        by |= {f"IngressBackend {name}" for name in let_in_beside(mesh, account, one)}
+        if by or any(means(mesh, permit, account, decided) for permit in shadow):
+            granting.setdefault(one.pod.account, set()).update(by)
+        else:
+            others.add(one.pod.account)
+    refusing = {callee for callee, by in granting.items() if not by} if granting else others
+    if refusing:
+        pods = ", ".join(map(str, sorted(refusing)))
+        return f"without permissive mode the pods of {pods} would refuse it"
+    names = sorted({name for by in granting.values() for name in by})
+    return f"without permissive mode it would be let in by {', '.join(names)}" if names else ""
 
 
 def _nearly(mesh: Mesh, account: Account, answers: Iterable[Called]) -> Iterator[str]:

@@ -160,6 +160,32 @@ def test_in_permissive_mode_targets_decide_nothing() -> None:
     assert _explain(mesh, "http://web.shop/x", account=OTHER).decision.allowed
 
 
+def test_in_permissive_mode_it_is_said_what_targets_would_do() -> None:
+    old = (
+        endpoint_slice("web", "10.0.0.4", name="web-2"),
+        pod("web-2", account="old", addresses=("10.0.0.4",)),
+    )
+    mesh = _mesh(*TARGET, *old, permissive=True)
+    reasons = {
+        (account.name, path): _explain(mesh, f"http://web.shop{path}", account=account)
+        for account in (CURL, OTHER)
+        for path in ("/get", "/x")
+    }
+    would = {
+        key: [line for line in one.decision.reasons if line.startswith("without permissive")]
+        for key, one in reasons.items()
+    }
+
+    refuse = "without permissive mode the pods of {} would refuse it"
+    assert {
+        ("curl", "/get"): ["without permissive mode it would be let in by TrafficTarget shop/may"],
+        ("curl", "/x"): [refuse.format("shop/web")],
+        ("other", "/get"): [refuse.format("shop/old, shop/web")],
+        ("other", "/x"): [refuse.format("shop/old, shop/web")],
+    } == would
+    assert all(one.decision.allowed for one in reasons.values())
+
+
 def test_bytes_are_granted_by_port() -> None:
     rule = RouteReference(Kind.TCP_ROUTE, "ports")
 
