@@ -223,6 +223,27 @@ async def test_the_dashboard_shows_the_sidecars_of_every_replica(installed: Inst
     ] * 4
 
 
+def test_a_rotation_asks_every_replica(installed: Installed) -> None:
+    sign = ("certificates", "rotate", "sign")
+    early = installed.towpath(*sign, identity="admin")
+    further = installed.towpath(*sign, "--further", "127.0.0.1:1", identity="admin")
+    stranger = installed.towpath(*sign)
+    second = installed.pods["towpath-b"]
+    installed.node.set_ready(second, ready=False)
+    silent = installed.towpath(*sign, identity="admin")
+    installed.node.set_ready(second, ready=True)
+
+    # Who comes so far has been answered by both; there is no authority here.
+    assert (1, True) == (
+        early.exit_code,
+        "there is no Secret osm-system/towpath-ca" in early.output,
+    )
+    assert (2, True) == (further.exit_code, "every replica is asked already" in further.output)
+    assert (1, True) == (stranger.exit_code, "verbs: [list]" in stranger.output)
+    assert (1, True) == (silent.exit_code, "the pod is not ready yet" in silent.output)
+    assert "towpath-b: no answer, so what its sidecars hold is not known" in silent.output
+
+
 async def test_what_the_page_has_typed_does_what_it_says(
     installed: Installed, tmp_path: Path
 ) -> None:
