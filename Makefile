@@ -118,6 +118,7 @@ walks: setup ## calls, files and switches between files of four changes, for a r
 	@t=$${TREE:-.}; PYTHONPATH=$$t/server:$$t/protos:$$t/client_stub:$$t/tests $(BIN)/python tests/bench/walks.py $$t
 
 bench-push: setup ## CPU, time and memory of pushes to 1,000 sidecars, beside bare servers and go-control-plane (needs go)
+	@tests/transport.sh || [ $$? = 3 ]
 	@PYTHONPATH=tests $(BIN)/python -m bench.push $(ARGS)
 
 bench: bench-push bench-hostile ## all benchmarks that need no root; rewrites the table of docs/performance.md (minutes)
@@ -137,6 +138,7 @@ bench-mtls: setup ## CPU of mutual TLS between real sidecars, beside plaintext (
 	@PYTHONPATH=tests $(BIN)/python -m bench.mtls $(ARGS)
 
 bench-hostile: setup ## what an adversary can cost the server (one attack: ARGS=NAME)
+	@tests/transport.sh || [ $$? = 3 ]
 	@PYTHONPATH=tests $(BIN)/python -m bench.hostile $(ARGS)
 
 fuzz-egress: setup ## many generated policies: a real Envoy, explain and the plain union agree (needs root)

@@ -12,7 +12,7 @@ set -uo pipefail
 cd "$(dirname "$0")/.."
 
 BIN=$PWD/.venv/bin
-ALL=(properties searches egress targets switch silence mtls controllers xds clients pipy)
+ALL=(properties searches egress targets switch silence mtls controllers transport xds clients pipy)
 left_out=()
 failed=()
 
@@ -43,6 +43,12 @@ controllers() { # Kubernetes' own controllers make the pods that are injected
     TOWPATH_REQUIRE_KUBE=1 TOWPATH_REQUIRE_DATAPLANE=1 \
       "$BIN/python" -m pytest --quiet tests/kube/prove_controllers.py
 }
+transport() { # what the gate runs on grpc.aio alone, on the transport in Rust, if there can be one here
+  tests/system.sh dataplane
+  tests/transport.sh || return
+  TOWPATH_TRANSPORT=fast TOWPATH_REQUIRE_DATAPLANE=1 \
+    "$BIN/python" -m pytest --quiet tests/dataplane tests/feature
+}
 xds() { make --no-print-directory fuzz-xds TIME="${TIME:-3600}"; }
 clients() { make --no-print-directory clients; }
 pipy() { TOWPATH_REQUIRE_PIPY=1 "$BIN/python" -m pytest --quiet tests/pipy; }
@@ -50,7 +56,7 @@ pipy() { TOWPATH_REQUIRE_PIPY=1 "$BIN/python" -m pytest --quiet tests/pipy; }
 missing() { # missing PHASE: what this machine lacks for it, in words; nothing if it lacks nothing
   local tool
   case $1 in
-    egress | targets | switch | silence | mtls | controllers) [ "$(id -u)" = 0 ] || echo "it needs root" ;;
+    egress | targets | switch | silence | mtls | controllers | transport) [ "$(id -u)" = 0 ] || echo "it needs root" ;;
     clients)
       for tool in go mvn npm cargo; do
         command -v "$tool" >/dev/null || { echo "there is no $tool"; return; }

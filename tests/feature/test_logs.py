@@ -120,8 +120,9 @@ async def test_a_rejection_and_a_broken_client_are_objects_with_fields(tmp_path:
 
 
 async def test_what_grpc_itself_says_of_a_failed_handshake_is_an_object_too(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("TOWPATH_TRANSPORT", "grpc")
     server = Certificates(tmp_path).issue("server", dns=("localhost",), addresses=("127.0.0.1",))
     files = {"cert": server.certificate, "key": server.key, "client-ca": server.ca}
     options = [text for name, path in files.items() for text in (f"--tls-{name}", str(path))]
