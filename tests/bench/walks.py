@@ -122,6 +122,7 @@ class Sidecar:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._introduced = False
+        self._left: asyncio.Task[DeltaDiscoveryResponse] | None = None
 
     async def asks(self, type_url: str, *names: str) -> None:
         await self._say(type_url, resource_names_subscribe=names)
@@ -135,7 +136,7 @@ class Sidecar:
 
     async def settles(self) -> None:
         """Accept whatever comes until nothing does."""
-        pending: asyncio.Task[DeltaDiscoveryResponse] | None = None
+        pending = self._left
         while True:
             pending = pending or asyncio.ensure_future(self.hears(within=3600))
             done, _ = await asyncio.wait([pending], timeout=2 * QUIET_S)
@@ -147,7 +148,10 @@ class Sidecar:
 
     async def next(self) -> DeltaDiscoveryResponse:
         """The next response, for which `settles` waited already."""
-        return await asyncio.wait_for(self._left, 30)
+        assert self._left is not None
+        response = await asyncio.wait_for(self._left, 30)
+        self._left = None
+        return response
 
     async def _say(self, type_url: str, **fields: Any) -> None:
         request = DeltaDiscoveryRequest(type_url=type_url, **fields)
@@ -158,7 +162,9 @@ class Sidecar:
 
 
 async def measure(tracer: Tracer, folder: Path) -> None:
-    """Each walk on a server of its own, with one sidecar that has all it asked for."""
+    """Each walk on a server of its own, with one sidecar that has all it asked for, and has taken a
+    change before.
+    """
     for name, walk in WALKS.items():
         here = folder / name
         here.mkdir()
@@ -176,18 +182,26 @@ async def measure(tracer: Tracer, folder: Path) -> None:
 
 
 async def _toggle(tracer: Tracer, plane: ControlPlane, sidecar: Sidecar) -> None:
+    _move_endpoint(plane)
+    await sidecar.settles()
     async with tracer.walk("toggle"):
         plane.switch_egress(on=True)
         await sidecar.next()
 
 
 async def _endpoint(tracer: Tracer, plane: ControlPlane, sidecar: Sidecar) -> None:
+    plane.switch_egress(on=True)
+    await sidecar.settles()
+    async with tracer.walk("endpoint"):
+        _move_endpoint(plane)
+        await sidecar.next()
+
+
+def _move_endpoint(plane: ControlPlane) -> None:
     path = plane.folder / "bookstore.yaml"
     fresh = path.with_suffix(".new")
     fresh.write_text(path.read_text().replace("ready: true", "ready: false"))
-    async with tracer.walk("endpoint"):
-        fresh.replace(path)
-        await sidecar.next()
+    fresh.replace(path)
 
 
 async def _ack(tracer: Tracer, plane: ControlPlane, sidecar: Sidecar) -> None:

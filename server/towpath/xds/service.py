@@ -294,7 +294,8 @@ class AdsService:
         self, variant: Variant, client: ClientRecord, *, only_type: str | None
     ) -> SharedSession:
         waits = Waits(clock=self._clock, longest=self._limits.answer_wait)
-        session = Session(
+        new = partial(
+            Session,
             variant,
             composer=self._composer,
             client=client,
@@ -302,7 +303,8 @@ class AdsService:
             only_type=only_type,
             nonce=self._sessions.nonce,
         )
-        return SharedSession(session, self._sessions, client=client, waits=waits)
+        state = self._sessions.begin((variant.name, only_type), client, new)
+        return SharedSession(state, self._sessions, client=client, waits=waits)
 
     def _not_its_pod(self, subscriber: Account, sidecar: SidecarId) -> Refused:
         self._gate.count_refusal(Audience.SIDECARS, "other-account")

@@ -9,13 +9,14 @@ has settled, it is shared with those that have come to the same state.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from itertools import count
 from weakref import WeakValueDictionary
 
 from towpath.model.snapshot import Resource, Snapshot
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 from towpath.rollout.clients import ClientRecord, Conditions
 from towpath.rollout.records import Holding
 from towpath.xds.absence import absence_policy
@@ -26,6 +27,15 @@ from towpath.xds.subscription import Subscription
 from towpath.xds.view import Effect
 from towpath.xds.waits import Waits
 
+MOST_KINDS = 64
+"""Of sessions that have not begun: variants, and cohorts of clients."""
+
+OPENING_STEPS = 24
+"""How many steps a stream takes at most, about, until its client has all that it asks for …"""
+
+OPENED = frozenset({CLUSTER, ENDPOINTS, LISTENER, ROUTES})
+"""… and of what it has something by then."""
+
 REMEMBERED_STEPS = 512
 """The latest ones; what they led to is kept with them."""
 
@@ -34,13 +44,15 @@ class State:
     """A session, and the steps from it that are remembered.
 
     `streams` counts those that are in it, if others may find it by its *signature*. It is *fixed*
-    if steps lead to it: whoever leaves it leaves it as it is.
+    if steps lead to it: whoever leaves it leaves it as it is. `opening` is how many more steps are
+    remembered because others begin likewise, though nobody else is there at the moment.
     """
 
-    __slots__ = ("__weakref__", "fixed", "session", "signature", "steps", "streams")
+    __slots__ = ("__weakref__", "fixed", "opening", "session", "signature", "steps", "streams")
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, opening: int = 0) -> None:
         self.session = session
+        self.opening = opening
         self.signature: Hashable | None = None
         self.streams = 0
         self.fixed = False
@@ -67,6 +79,21 @@ class SharedSessions:
         self.nonce = map(str, count(1)).__next__
         self._settled: WeakValueDictionary[Hashable, State] = WeakValueDictionary()
         self._latest: deque[Step] = deque(maxlen=REMEMBERED_STEPS)
+        self._first: OrderedDict[Hashable, State] = OrderedDict()
+
+    def begin(self, kind: Hashable, client: ClientRecord, new: Callable[[], Session]) -> State:
+        """The state of a stream that has said nothing yet, for all clients of the cohort whose
+        sessions are made by *new*; *kind* tells them from others.
+        """
+        key = kind, id(client.revisions)
+        state = self._first.get(key)
+        if state is None:
+            # The session has a client of the cohort, so that no other takes its place meanwhile.
+            state = self._first[key] = State(new(), OPENING_STEPS)
+            state.fixed = True
+            if len(self._first) > MOST_KINDS:
+                self._first.popitem(last=False)
+        return state
 
     def remember(self, state: State, key: Hashable, step: Step) -> None:
         """The latest steps are kept; a state has those of its own that are."""
@@ -97,10 +124,10 @@ class SharedSession:
     """
 
     def __init__(
-        self, session: Session, sessions: SharedSessions, *, client: ClientRecord, waits: Waits
+        self, state: State, sessions: SharedSessions, *, client: ClientRecord, waits: Waits
     ) -> None:
-        self._state = State(session)
-        self._shared = False
+        self._state = state
+        self._shared = state.fixed
         self._sessions = sessions
         self._client = client
         self._waits = waits
@@ -215,9 +242,12 @@ class SharedSession:
         return events
 
     def _first_step(self, key: Hashable, call: Callable[[Session], list[Event]]) -> list[Event]:
-        before, state = self._state, State(self._state.session.fork())
+        before = self._state
+        state = State(before.session.fork(), max(before.opening - 1, 0))
         self._state = state
         events, effects = self._session.note(call)
+        if OPENED <= state.session.types and state.session.progress.at_rest:
+            state.opening = 0
         given = tuple(event for event in events if not isinstance(event, Waited))
         end = self._sessions.settle(state) if self._settles else state
         step = Step(given, tuple(effects), state.session.waiting, end, end is not state)
@@ -262,8 +292,8 @@ class SharedSession:
         if self._counted is None:
             return
         self.close()
-        if state.streams > 0 or len(state.steps):
-            return  # others are there, or were just now
+        if state.streams > 0 or state.opening or len(state.steps):
+            return  # others are there, were just now, or will come
         if state.fixed:
             self._state = State(state.session.fork())
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -56,16 +57,20 @@ class _Stream:
         self._variant = world.variant
         waits = Waits(clock=world.clock, longest=WAIT_S)
         shared = world.shared
-        plain = Session(
+        new = partial(
+            Session,
             world.variant,
             composer=world.composer,
             client=self.client,
             waits=waits,
             nonce=shared.nonce if shared else None,
         )
-        self.session: Session | SharedSession = plain
-        if shared is not None:
-            self.session = SharedSession(plain, shared, client=self.client, waits=waits)
+        self.session: Session | SharedSession
+        if shared is None:
+            self.session = new()
+        else:
+            state = shared.begin(world.variant.name, self.client, new)
+            self.session = SharedSession(state, shared, client=self.client, waits=waits)
 
     def nudge(self) -> None:
         self.nudged = True
