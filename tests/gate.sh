@@ -39,6 +39,7 @@ transport() {
 types() {
   "$BIN/mypy"
   [ ! -d transport ] || (cd transport/python && "$BIN/mypy" --config-file ../../pyproject.toml \
+    --cache-dir ../../.mypy_cache \
     --no-namespace-packages --no-explicit-package-bases -p towpath_transport)
 }
 

@@ -25,7 +25,8 @@ version=$(rustc --version | cut -d ' ' -f 2)
 [ "$(printf '%s\n' "$least" "$version" | sort -V | head -n 1)" = "$least" ] ||
   absent "rustc is $version, and it needs $least"
 
-sum=$({ find transport -name target -prune -o -type f -not -name '*.so' -not -name '*.pyc' -print0 |
+sum=$({ find transport \( -name target -o -name '.*_cache' -o -name __pycache__ \) -prune -o \
+  -type f -not -name '*.so' -print0 |
   sort -z | xargs -0 sha256sum; rustc --version; } | sha256sum)
 if [ "$(cat "$BUILT" 2>/dev/null)" = "$sum" ]; then exit 0; fi
 if cargo fmt --version >/dev/null 2>&1; then cargo fmt --check --manifest-path transport/Cargo.toml; fi

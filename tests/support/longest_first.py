@@ -14,12 +14,12 @@ TESTS = Path(__file__).parents[1]
 SECONDS = {
     "kube": 150,
     "dataplane": 100,
+    "conformance/xds/test_delta_contents.py": 180,
     "feature/test_logs.py": 170,
     "unit/sources/test_decode_misspelt.py": 170,
     "unit/xds/test_convergence.py": 150,
     "unit/sources/kube/test_faults.py": 150,
     "feature/test_agent.py": 110,
-    "conformance/xds/test_delta_contents.py": 95,
     "unit/planning/egress/test_limits.py": 85,
     "unit/deploy/test_manifests.py": 80,
     "feature/test_agent_revocation.py": 80,
