@@ -63,7 +63,6 @@ class DeltaSubstream(Substream[DeltaRequest]):
         self._change_subscription(request)
         if self._compared is None and not self._batch:
             self.look_at_more()
-        self.look()
         return events
 
     def overtaken(self, request: DeltaRequest) -> bool:

@@ -161,9 +161,12 @@ class Session:
         substream = self._substreams.get(request.type_url)
         if substream is None:
             self._begin(request)
+            self._look()
             return self._advance()
         overtaken = substream.overtaken(request)
         events = substream.on_request(request)
+        # What others were sent or have rejected since counts for all types.
+        self._look()
         for event in events:
             if isinstance(event, Ack) and event.type_url == CLUSTER and not self._only_type:
                 self._new_clusters |= event.added
@@ -257,7 +260,7 @@ class Session:
         self._returned |= substream.returned and request.type_url == CLUSTER and not self._only_type
 
     def _look(self) -> None:
-        """At the beginning of a step: from here on nothing changes but by the step itself."""
+        """Before anything is sent: from here on nothing changes but by the step itself."""
         for substream in self._substreams.values():
             if not self._rests(substream):
                 substream.look()

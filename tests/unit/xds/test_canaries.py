@@ -9,7 +9,8 @@ import pytest
 from support.fake_time import Clock
 from support.objects import mesh_of
 from support.resources import snapshot
-from support.xds_peer import DeltaPeer, SotwPeer
+from support.xds.told import Told
+from support.xds_peer import DeltaPeer, SotwPeer, told
 from towpath.hub.comparison import Comparisons
 from towpath.hub.queries import Queries
 from towpath.model.names import Account, ClientKind
@@ -59,6 +60,49 @@ def test_whoever_is_sent_it_takes_the_slot(peer: Peer) -> None:
 
 
 @PEERS
+def test_who_waits_for_an_answer_is_no_second_canary_meanwhile(peer: Peer) -> None:
+    quarantine = _quarantine(OLD, NEW)
+    first, second = (_opened(peer, quarantine, name) for name in "ab")
+    after = {CLUSTER: {"c": "2"}, ROUTES: {"r": "2"}}
+    awaited = [one.publish(after) for one in (first, second)]
+    assert [[CLUSTER], [CLUSTER]] == [[r.type_url for r in one] for one in awaited]
+
+    told_first, told_second = (
+        _ack(one, answered) for one, (answered,) in zip((first, second), awaited, strict=True)
+    )
+    assert {"r": "2"} in [response.contents for response in told_first]
+    assert {"r": "2"} not in [response.contents for response in told_second]
+
+
+@PEERS
+def test_what_others_reject_while_one_waits_for_an_answer_does_not_reach_it(peer: Peer) -> None:
+    quarantine = Quarantine(RolloutSettings(), clock=Clock())
+    waiting, *others = (_opened(peer, quarantine, name) for name in "abc")
+    [awaited] = waiting.publish({CLUSTER: {"c": "2"}, ROUTES: {"r": "2"}})
+    assert awaited.type_url == CLUSTER
+    for one in others:
+        [routes] = one.publish(NEW)
+        one.nack(routes, "r: no", *(("r",) if peer is SotwPeer else ()))
+
+    assert {"r": "2"} not in [response.contents for response in _ack(waiting, awaited)]
+
+
+def _opened(peer: Peer, quarantine: Quarantine, name: str) -> SotwPeer | DeltaPeer:
+    """A client that holds what was there before, and has said so."""
+    one = peer(OLD, _client(quarantine, name))
+    for type_url, names in ((CLUSTER, ()), (ROUTES, ("r",))):
+        _ack(one, one.ask_one(type_url, *names))
+    assert one.session.settled
+    return one
+
+
+def _ack(one: SotwPeer | DeltaPeer, response: Told[str]) -> list[Told[str]]:
+    if isinstance(one, DeltaPeer):
+        return told(one.ack(response))
+    return told(one.ack(response, *(("r",) if response.type_url == ROUTES else ())))
+
+
+@PEERS
 def test_what_is_blocked_is_asked_at_most_once_for_each_type_in_one_step(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,8 +122,8 @@ def test_what_is_blocked_is_asked_at_most_once_for_each_type_in_one_step(
     }
     client = peer(contents)
     for type_url, wanted in names.items():
-        for told in client.ask(type_url, *wanted):
-            client.ack(told, *wanted) if isinstance(client, SotwPeer) else client.ack(told)
+        for response in client.ask(type_url, *wanted):
+            client.ack(response, *wanted) if isinstance(client, SotwPeer) else client.ack(response)
     monkeypatch.setattr(ClientRecord, "blocked", counted)
 
     responses = client.publish(contents | {LISTENER: {"l": "2"}, ROUTES: {"r": "2"}})
