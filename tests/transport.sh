@@ -25,10 +25,17 @@ version=$(rustc --version | cut -d ' ' -f 2)
 [ "$(printf '%s\n' "$least" "$version" | sort -V | head -n 1)" = "$least" ] ||
   absent "rustc is $version, and it needs $least"
 
+# Two clones share what is built, and one of them would take away what the other is about to install.
+mkdir -p "$CARGO_TARGET_DIR"
+exec 9>"$CARGO_TARGET_DIR/.lock"
+flock 9
+
 sum=$({ find transport \( -name target -o -name '.*_cache' -o -name __pycache__ \) -prune -o \
   -type f -not -name '*.so' -print0 |
   sort -z | xargs -0 sha256sum; rustc --version; } | sha256sum)
 if [ "$(cat "$BUILT" 2>/dev/null)" = "$sum" ]; then exit 0; fi
+cargo fetch --quiet --locked --manifest-path transport/Cargo.toml ||
+  absent "its crates are not here, and cannot be fetched"
 if cargo fmt --version >/dev/null 2>&1; then cargo fmt --check --manifest-path transport/Cargo.toml; fi
 PYO3_PYTHON=$BIN/python cargo test --quiet --release --locked --manifest-path transport/Cargo.toml
 "$BIN/python" -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall \
