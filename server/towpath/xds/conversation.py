@@ -27,6 +27,7 @@ from towpath.xds.ahead import LARGE, Ahead
 from towpath.xds.limits import LimitExceeded, RequestRate
 from towpath.xds.messages import (
     Ack,
+    DeltaRequest,
     Event,
     Nack,
     Reply,
@@ -207,7 +208,10 @@ class Conversation:
             await self._step_to(newer, changed_at=None)
         await self.prepare(request=request)
         await self.carry_out(self._session.on_request(request))
-        self._note_names(request.type_url)
+        if not (isinstance(request, DeltaRequest) and request.nonce) or (
+            request.subscribe or request.unsubscribe
+        ):
+            self._note_names(request.type_url)
 
     def _note_names(self, type_url: str) -> None:
         subscription = self._session.subscription(type_url)
