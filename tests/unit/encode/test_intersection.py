@@ -197,6 +197,18 @@ def test_a_narrower_route_behind_another_target_stays_out() -> None:
     assert [] == list(met.virtual_hosts[0].routes)
 
 
+def test_a_tunnel_stays_only_where_the_new_routes_let_one_through() -> None:
+    held, new = _inbound(OPEN), routes(_inbound(OPEN))
+    tunnel, everything = new.virtual_hosts[0].routes
+    tunnel.ClearField("route")
+    tunnel.direct_response.status = 403
+    del new.virtual_hosts[0].routes[0]
+    new.virtual_hosts[0].routes.add().CopyFrom(tunnel)
+
+    met = routes(_met(held, resource(new.name, new)))
+    assert [everything] == list(met.virtual_hosts[0].routes)
+
+
 def test_a_narrower_route_that_a_client_may_reject_is_not_used_yet() -> None:
     met = routes(_met(_routes(HTTP), _routes(_matching("/a"))))
 

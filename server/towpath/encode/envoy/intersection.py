@@ -310,7 +310,8 @@ def _inside(previous: Iterable[Route], new: Iterable[Route], everything: Route) 
     """The previous routes, where the new ones send every request to one target: those that lead
     there as well, and those that refuse.
     """
-    connect = {_key(route.match) for route in new if route.match.HasField("connect_matcher")}
+    tunnels = (route for route in new if route.match.HasField("connect_matcher"))
+    connect = {_key(route.match) for route in tunnels if _leads_on(route, everything)}
     for route in previous:
         tunnel = route.match.HasField("connect_matcher")
         if route.HasField("direct_response") or (
