@@ -9,7 +9,7 @@ has settled, it is shared with those that have come to the same state.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from itertools import count
@@ -20,7 +20,7 @@ from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
 from towpath.rollout.clients import ClientRecord, Conditions
 from towpath.rollout.records import Holding
 from towpath.xds.absence import absence_policy
-from towpath.xds.messages import Event, Node, Request, SotwRequest, Waited
+from towpath.xds.messages import Event, Node, Reply, Request, SotwRequest, Waited
 from towpath.xds.nonces import Nonces
 from towpath.xds.session import Progress, Session
 from towpath.xds.subscription import Subscription
@@ -37,7 +37,10 @@ OPENED = frozenset({CLUSTER, ENDPOINTS, LISTENER, ROUTES})
 """… and of what it has something by then."""
 
 REMEMBERED_STEPS = 512
-"""The latest ones; what they led to is kept with them."""
+"""The latest ones; what they led to is kept with them …"""
+
+REMEMBERED_BYTES = 64 << 20
+"""… and what was said, of which fewer are remembered if that is more."""
 
 
 class State:
@@ -71,6 +74,11 @@ class Step:
     state: State
     elsewhere: bool
 
+    @property
+    def bodies(self) -> list[bytes]:
+        """What it said."""
+        return [event.body for event in self.events if isinstance(event, Reply)]
+
 
 class SharedSessions:
     """The sessions of all streams of a server."""
@@ -78,7 +86,9 @@ class SharedSessions:
     def __init__(self) -> None:
         self.nonce = map(str, count(1)).__next__
         self._settled: WeakValueDictionary[Hashable, State] = WeakValueDictionary()
-        self._latest: deque[Step] = deque(maxlen=REMEMBERED_STEPS)
+        self._latest: deque[Step] = deque()
+        self._said: Counter[int] = Counter()  # in how many of them a body is, by its identity
+        self._bytes = 0  # of these bodies
         self._first: OrderedDict[Hashable, State] = OrderedDict()
 
     def begin(self, kind: Hashable, client: ClientRecord, new: Callable[[], Session]) -> State:
@@ -100,6 +110,21 @@ class SharedSessions:
         step.state.fixed = True
         state.steps[key] = step
         self._latest.append(step)
+        self._bytes += sum(len(body) for body in step.bodies if self._is_first(body))
+        while len(self._latest) > REMEMBERED_STEPS or self._bytes > REMEMBERED_BYTES:
+            oldest = self._latest.popleft()
+            self._bytes -= sum(len(body) for body in oldest.bodies if self._was_last(body))
+
+    def _is_first(self, body: bytes) -> bool:
+        self._said[id(body)] += 1
+        return self._said[id(body)] == 1
+
+    def _was_last(self, body: bytes) -> bool:
+        self._said[id(body)] -= 1
+        if self._said[id(body)]:
+            return False
+        del self._said[id(body)]
+        return True
 
     def settle(self, state: State) -> State:
         """The state that is just this one, if it has settled and there is such, else itself."""

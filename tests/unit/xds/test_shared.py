@@ -25,6 +25,7 @@ from towpath.model.types import CLUSTER, ENDPOINTS
 from towpath.rollout.content import ClientBuild
 from towpath.rollout.quarantine import Quarantine
 from towpath.settings import RolloutSettings
+from towpath.xds import shared
 from towpath.xds.messages import DeltaRequest, Event, Node, Reply, Request, SotwRequest
 from towpath.xds.session import Session
 from towpath.xds.shared import SharedSession, SharedSessions
@@ -221,6 +222,27 @@ def test_streams_in_the_same_state_take_each_step_once(
     assert STREAMS == sum(isinstance(event, Reply) for event in told)
     assert ["on_snapshot", "on_request"] == calls
     assert all(stream.session.progress.at_rest for stream in world.streams)
+
+
+@VARIANTS
+@pytest.mark.parametrize(
+    ("most", "expected"), [(6_000, []), (3_000, ["on_snapshot", "on_request"])]
+)
+def test_of_the_steps_that_are_remembered_as_many_bytes_are_kept_as_allowed(
+    variant: Variant, most: int, expected: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shared, "REMEMBERED_BYTES", most)
+    world, calls = World(variant, shared=True), list[str]()
+    for stream, content in enumerate("12"):
+        world.do(("publish", stream, {CLUSTER: {"a": content * 2_000}}))
+        world.do(("ask", stream, CLUSTER, ("*",)))
+    for name in ("on_request", "on_snapshot"):
+        _count(calls, name, monkeypatch)
+
+    world.do(("publish", 2, {CLUSTER: {"a": "1" * 2_000}}))
+    world.do(("ask", 2, CLUSTER, ("*",)))
+
+    assert expected == calls
 
 
 def _count(calls: list[str], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
