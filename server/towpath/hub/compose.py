@@ -95,7 +95,8 @@ def without_endpoints(mesh: Mesh, clients: Group) -> Snapshot:
     their_plan = plan(mesh, basis)
     if clients.sidecar is not None:
         return mesh.query(_pipy, clients.sidecar, their_plan)
-    return mesh.query(_envoy, their_plan)
+    let_in = mesh.query(_unnamed, their_plan.inbound)
+    return mesh.query(_envoy, Plan(their_plan.outbound, let_in))
 
 
 def assignments(mesh: Mesh, destinations: Hashable) -> ResourceSet:
@@ -126,6 +127,16 @@ def _envoy(mesh: Mesh, sidecar_plan: Plan) -> Snapshot:
         layers[SECRET] = _secrets(mesh, let_out.mtls, let_in.mtls)
     vocabulary = envoy.EnvoyVocabulary(open=let_in.open)
     return Snapshot(_sets(mesh, layers), vocabulary, let_out.destinations)
+
+
+def _unnamed(_: Mesh, let_in: Inbound) -> Inbound:
+    """Which services lead to a port is nothing to an Envoy: pods of all of them share the rest."""
+    ports = tuple(replace(port, services=()) for port in let_in.ports)
+    mtls = let_in.mtls
+    if mtls is not None:
+        probes = tuple(replace(port, services=()) for port in mtls.probes)
+        mtls = replace(mtls, probes=probes)
+    return replace(let_in, ports=ports, mtls=mtls)
 
 
 def _outward(mesh: Mesh, let_out: Outbound) -> Layers:

@@ -20,6 +20,7 @@ from bench.mesh.picture import Picture, Size
 from bench.mesh.sidecar import TYPES, Fleet, Sidecar
 from towpath.access import Gate
 from towpath.app.grpc_server import LARGEST, RULES
+from towpath.garbage import GarbageCollection
 from towpath.hub.debounce import Debounce
 from towpath.hub.hub import Hub
 from towpath.model.names import Kind
@@ -127,6 +128,8 @@ class Server:
         for kind in Kind:
             self.store.listed(kind)
         self._tasks.append(asyncio.create_task(self.hub.run()))
+        garbage = GarbageCollection(streams=self.hub.records.__len__)
+        self._tasks.append(asyncio.create_task(garbage.run()))
         while not self.hub.ready:
             await asyncio.sleep(0.01)
 

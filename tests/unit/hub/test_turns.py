@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from functools import partial
 from itertools import count, pairwise
 
 import pytest
@@ -77,6 +78,25 @@ async def test_others_have_their_turn_while_a_long_question_is_answered(
     assert total == sum(range(PARTS))
     assert made.parts == list(range(PARTS)), "each part once, in order"
     assert max(after - before for before, after in pairwise(seen)) == 1
+
+
+async def test_many_short_questions_share_the_event_loop_with_others(
+    queries: Queries, made: Made
+) -> None:
+    """Each second of this clock is a whole slice, so that one is answered in a turn."""
+    seen: list[int] = []
+
+    async def other() -> None:
+        while len(seen) < PARTS:
+            seen.append(len(made.parts))
+            await asyncio.sleep(0)
+
+    taking = turns(queries)
+    calls = [taking.finish(partial(queries.get, made.part, number)) for number in range(PARTS)]
+    await asyncio.gather(other(), *calls)
+
+    assert made.parts == list(range(PARTS))
+    assert max(after - before for before, after in pairwise(seen)) <= 2
 
 
 async def test_two_who_take_turns_do_nothing_twice(queries: Queries, made: Made) -> None:
