@@ -75,7 +75,7 @@ wheel() (
   done
   "${install[@]}" "${built}[server,tracing]"
   "$work/venv/bin/python" -m pip check
-  "${import[@]}" towpath towpath_api towpath_client
+  "${import[@]}" --optional towpath_transport towpath towpath_api towpath_client
   "$work/venv/bin/towpath" --help >/dev/null
   "$work/venv/bin/towpath" version --client-only
   "$work/venv/bin/osm" install --dry-run --set osm.enableEgress=true >"$work/manifests"
