@@ -28,7 +28,7 @@ from towpath.xds.view import Effect
 from towpath.xds.waits import Waits
 
 MOST_KINDS = 64
-"""Of sessions that have not begun: variants, and cohorts of clients."""
+"""Of sessions that have not begun: variants, and cohorts of clients; those that began last."""
 
 OPENING_STEPS = 24
 """How many steps a stream takes at most, about, until its client has all that it asks for …"""
@@ -103,6 +103,7 @@ class SharedSessions:
             state.fixed = True
             if len(self._first) > MOST_KINDS:
                 self._first.popitem(last=False)
+        self._first.move_to_end(key)
         return state
 
     def remember(self, state: State, key: Hashable, step: Step) -> None:

@@ -245,6 +245,22 @@ def test_of_the_steps_that_are_remembered_as_many_bytes_are_kept_as_allowed(
     assert expected == calls
 
 
+def test_a_kind_that_many_streams_begin_in_is_not_forgotten_for_others() -> None:
+    world = World(SOTW, shared=True)
+    sessions, client = SharedSessions(), world.streams[0].client
+    new = partial(
+        Session,
+        SOTW,
+        composer=world.composer,
+        client=client,
+        waits=Waits(clock=world.clock, longest=WAIT_S),
+    )
+    usual = sessions.begin("usual", client, new)
+    for number in range(shared.MOST_KINDS):
+        sessions.begin(f"other {number}", client, new)
+        assert usual is sessions.begin("usual", client, new)
+
+
 def _count(calls: list[str], name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     method: Callable[..., list[Event]] = getattr(Session, name)
 
