@@ -266,14 +266,12 @@ class DeltaSubstream(Substream[DeltaRequest]):
         candidates = self._candidates(target, names)
         if not candidates:
             return NOTHING
-        blocked = candidates & names
-        unknown, revoked = set[str](), set[str]()
+        blocked, revoked = candidates & names, set[str]()
         new, removed = list[Resource](), list[str]()
-        for name in sorted(candidates):
+        # A client may ask for many thousands that are not there: of those nothing is looked up.
+        unknown = self.resources.missing(target.missing(candidates))
+        for name in sorted(candidates - unknown):
             before, there = self.resources.find(name), target.find(name)
-            if there is None and before is None:
-                unknown.add(name)
-                continue
             resource = self._given(name, before, there, blocked)
             changed = resource is not before and resource != before
             if resource is not None:

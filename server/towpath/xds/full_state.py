@@ -115,7 +115,7 @@ class FullState(SotwSubstream):
         return None if rejected else version
 
     def _differs(self, visible: Holdings) -> bool:
-        if any(name in visible for name in self._owed):
+        if visible.among(self._owed):
             return True
         if self._latest_nonce and self._view.client.distrusts(self.type_url):
             # What stands in for rejected content may be what the client holds anyhow.

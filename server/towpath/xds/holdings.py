@@ -6,7 +6,7 @@ nothing but a reference to that; and what may differ is found without looking at
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Set
+from collections.abc import Collection, Iterator, Mapping
 
 from towpath.model.snapshot import Resource, ResourceSet
 
@@ -46,14 +46,18 @@ class Holdings(Mapping[str, Resource]):
 
     def missing(self, names: frozenset[str]) -> frozenset[str]:
         """Those of *names* under which there is nothing."""
-        if not self.own:
-            missing = self.base.missing(names)
-            return missing if self.limited_to is None else missing | (names - self.limited_to)
-        return frozenset([name for name in names if self.find(name) is None])
+        missing = self.base.missing(names)
+        if self.limited_to is not None:
+            missing |= names - self.limited_to
+        if self.own:
+            differing = names & self.own.keys()
+            gone = frozenset([name for name in differing if self.own[name] is None])
+            missing = (missing - differing) | gone
+        return missing
 
-    def among(self, names: Set[str]) -> frozenset[str]:
+    def among(self, names: frozenset[str]) -> frozenset[str]:
         """Those of *names* under which there is something."""
-        return frozenset([name for name in names if self.find(name) is not None])
+        return names - self.missing(names)
 
     def changed(self, changes: Changes) -> Holdings:
         """After these changes."""
@@ -117,7 +121,7 @@ class Holdings(Mapping[str, Resource]):
         """Every name; those of the base in its order, if this is all that it has."""
         if self.limited_to is None and not self.own:
             return self.base.names
-        return tuple(sorted(self.among({*self._candidates, *self.own})))
+        return tuple(sorted(self.among(frozenset([*self._candidates, *self.own]))))
 
     @property
     def _candidates(self) -> Collection[str]:
