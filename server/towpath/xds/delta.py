@@ -23,6 +23,11 @@ AT_ONCE = 1_000
 step: it may bring any, and everybody else waits meanwhile.
 """
 
+MANY = 100
+"""Of more names, those that are not there are told from the others at once: a client may ask for
+many thousands.
+"""
+
 
 class DeltaSubstream(Substream[DeltaRequest]):
     """One type on a stream of the delta variant."""
@@ -268,10 +273,14 @@ class DeltaSubstream(Substream[DeltaRequest]):
             return NOTHING
         blocked, revoked = candidates & names, set[str]()
         new, removed = list[Resource](), list[str]()
-        # A client may ask for many thousands that are not there: of those nothing is looked up.
-        unknown = self.resources.missing(target.missing(candidates))
+        unknown = set[str]()
+        if len(candidates) > MANY:
+            unknown |= self.resources.missing(target.missing(candidates))
         for name in sorted(candidates - unknown):
             before, there = self.resources.find(name), target.find(name)
+            if there is None and before is None:
+                unknown.add(name)
+                continue
             resource = self._given(name, before, there, blocked)
             changed = resource is not before and resource != before
             if resource is not None:
