@@ -75,12 +75,14 @@ def policy_statuses(
     by_object: dict[ObjectRef, list[Problem]] = {}
     for problem in problems:
         by_object.setdefault(problem.object, []).append(problem)
-    fleets = _fleets(records, current)
+    effects = {policy.ref: effect_of(policy) for policy in (*_policies(mesh), *_settings(mesh))}
+    serving = [record for record in records if _counts(record)]
     callers: dict[ObjectRef, list[Account]] = {}
-    for account in fleets:
+    for account in {cast("Account", record.account): None for record in serving}:
         for ref in policies_before(account):
             callers.setdefault(ref, []).append(account)
-    effects = {policy.ref: effect_of(policy) for policy in (*_policies(mesh), *_settings(mesh))}
+    # Last: it goes through all sidecars, and whoever asks in slices begins again with each.
+    fleets = _fleets(serving, current)
 
     def status(one: Policy | Part, users: Iterable[Policy], *, accepted: bool) -> PolicyStatus:
         since: dict[Account, int] = {}
@@ -179,18 +181,20 @@ class _Fleet:
         return Counts(affected, affected - behind, bisect_left(self._rejecting, since))
 
 
+def _counts(record: StreamRecord) -> bool:
+    """True for a stream of a sidecar that enforces policies, and has had a snapshot."""
+    return record.kind.enforces and record.state is State.SERVING and record.account is not None
+
+
 def _fleets(
     records: Iterable[StreamRecord], current: Callable[[StreamRecord], str]
 ) -> dict[Account, _Fleet]:
     """Every account's sidecars; one with several streams has accepted what all of them have."""
     by_account: dict[Account, dict[SidecarId, tuple[int, bool]]] = {}
     for record in records:
-        if not record.kind.enforces:
-            continue
-        if record.state is State.SERVING and record.account is not None:
-            everything = record.acknowledged(current(record))
-            through = _ALL if everything else record.acknowledged_through
-            others = by_account.setdefault(record.account, {})
-            at, rejects = others.get(record.sidecar, (_ALL, False))
-            others[record.sidecar] = min(at, through), rejects or record.rejects
+        everything = record.acknowledged(current(record))
+        through = _ALL if everything else record.acknowledged_through
+        others = by_account.setdefault(cast("Account", record.account), {})
+        at, rejects = others.get(record.sidecar, (_ALL, False))
+        others[record.sidecar] = min(at, through), rejects or record.rejects
     return {account: _Fleet(sidecars.values()) for account, sidecars in by_account.items()}

@@ -26,7 +26,7 @@ from towpath.answers.effect import Effect, Policy, effect, on_the_way
 from towpath.answers.status import Counts, PolicyStatus, policy_statuses
 from towpath.model.inmesh import RouteReference, TCPRoute
 from towpath.model.mesh import Mesh, Object
-from towpath.model.names import Account, ClientKind, Kind, SidecarId
+from towpath.model.names import Account, ClientKind, Kind, ObjectRef, SidecarId
 from towpath.planning import problems
 from towpath.rollout.records import State, StreamRecord
 
@@ -299,3 +299,33 @@ def _calling(*objects: Object, permissive: bool = True) -> Mesh:
         pod("caller", app="caller", addresses=("10.0.0.2",)),
         *objects,
     )
+
+
+def test_sidecars_are_gone_through_only_when_everything_else_is_known() -> None:
+    class NotYetError(Exception):
+        """A slice is over: whoever asks will ask again from the beginning."""
+
+    mesh = _mesh(egress())
+    current: list[StreamRecord] = []
+
+    def unfinished(_: object) -> tuple[Effect, int]:
+        raise NotYetError
+
+    def before(_: Account) -> frozenset[ObjectRef]:
+        raise NotYetError
+
+    for effect_of, policies_before in (
+        (unfinished, lambda _: frozenset[ObjectRef]()),
+        (lambda _: (Effect(), 0), before),
+    ):
+        with pytest.raises(NotYetError):
+            policy_statuses(
+                mesh,
+                (),
+                (_stream("a"),),
+                effect_of,
+                lambda record: current.append(record) or "now",  # type: ignore[func-returns-value]
+                policies_before=policies_before,
+            )
+
+    assert [] == current
