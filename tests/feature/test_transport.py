@@ -14,6 +14,7 @@ import grpc
 import grpc.aio
 import pytest
 
+from support.attacks import heard, request, reset, speaking
 from support.certificates import Certificates
 from support.control_plane import control_plane
 from support.xds.process import ServerProcess
@@ -59,6 +60,21 @@ class Echo:
     async def fail(self, _: bytes, __: Any) -> bytes:
         raise RuntimeError("by intent")
 
+    async def fail_oddly(self, _: bytes, __: Any) -> bytes:
+        raise RuntimeError("by intent: \udc80")
+
+    async def stubborn(self, _: AsyncIterator[bytes], context: Any) -> None:
+        """Goes on to write when its call is over."""
+        self.begun.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            try:
+                for _number in range(3):
+                    await context.write(bytes(100_000))
+            finally:
+                self.ended.set()
+
     async def told(self, _: bytes, context: Any) -> bytes:
         context.set_trailing_metadata((("a", "text"), ("b-bin", b"\0\xff")))
         pairs = sorted((k, v) for k, v in context.invocation_metadata() if k.startswith("x-"))
@@ -68,6 +84,8 @@ class Echo:
         methods: Any = {
             "Each": grpc.stream_stream_rpc_method_handler(self.each),
             "Flood": grpc.unary_stream_rpc_method_handler(self.flood),
+            "FailOddly": grpc.unary_unary_rpc_method_handler(self.fail_oddly),
+            "Stubborn": grpc.stream_stream_rpc_method_handler(self.stubborn),
             "Fail": grpc.unary_unary_rpc_method_handler(self.fail),
             "Told": grpc.unary_unary_rpc_method_handler(self.told),
         }
@@ -174,6 +192,78 @@ async def test_who_is_not_read_has_to_wait(transport: str) -> None:
         await writing
 
 
+async def test_many_small_requests_wait_as_a_few_large_ones_do(transport: str) -> None:
+    echo = Echo()
+    echo.reading.clear()
+    async with serving(transport, echo) as (address, _), calling(address) as channel:
+        stream = channel.stream_stream(f"/{SERVICE}/Each")()
+        await stream.write(b"first")
+        await stream.read()
+
+        async def write_all() -> None:
+            for number in range(3000):
+                await stream.write(b"%d" % number)
+
+        writing = asyncio.create_task(write_all())
+        await asyncio.wait({writing}, timeout=1)
+        echo.reading.set()
+        async with asyncio.timeout(WITHIN_S):
+            for number in range(3000):
+                assert b"%d" % number == await stream.read()
+        await writing
+        await stream.done_writing()
+        assert grpc.StatusCode.OK is await stream.code()
+
+
+async def test_a_method_that_writes_on_when_its_call_is_over_ends_all_the_same(
+    transport: str,
+) -> None:
+    echo = Echo()
+    async with serving(transport, echo) as (address, _), calling(address) as channel:
+        stream = channel.stream_stream(f"/{SERVICE}/Stubborn")()
+        async with asyncio.timeout(WITHIN_S):
+            await echo.begun.wait()
+            stream.cancel()
+            await echo.ended.wait()
+
+
+async def test_a_call_that_comes_as_the_server_stops_does_not_outlive_it(transport: str) -> None:
+    echo = Echo()
+    async with serving(transport, echo) as (address, server):
+        # The event loop hears nothing of it before the server stops.
+        with speaking(int(address.split(":")[1])) as one:
+            if transport == "fast":
+                one.sendall(request(1, f"/{SERVICE}/Each"))
+                assert heard(one)
+            await server.stop(0)
+        assert echo.begun.is_set() == echo.ended.is_set()
+
+
+async def test_calls_that_are_reset_sooner_than_served_end_their_connection(
+    transport: str,
+) -> None:
+    """What is forsaken while the event loop is busy does not pile up."""
+    echo = Echo()
+    async with serving(transport, echo) as (address, _):
+        with speaking(int(address.split(":")[1])) as one:
+            answered = 0
+            for first in range(1, 4001, 20):
+                if transport == "grpc":
+                    await asyncio.sleep(0)
+                pairs = (
+                    request(n, f"/{SERVICE}/Each") + reset(n) for n in range(first, first + 20, 2)
+                )
+                with contextlib.suppress(OSError):
+                    one.sendall(b"".join(pairs))
+                if not heard(one):
+                    break
+                answered += 1
+        if transport == "fast":
+            assert answered < 50
+        async with calling(address) as channel:
+            assert b"[]" == await channel.unary_unary(f"/{SERVICE}/Told")(b"", timeout=WITHIN_S)
+
+
 async def test_a_call_that_its_client_ends_is_over(transport: str) -> None:
     echo = Echo()
     async with serving(transport, echo) as (address, _), calling(address) as channel:
@@ -205,6 +295,14 @@ async def test_a_method_that_fails_is_unknown_and_one_that_is_not_there_unimplem
             ends.append((await call.code(), "by intent" in await call.details()))
 
     assert [(grpc.StatusCode.UNKNOWN, True), (grpc.StatusCode.UNIMPLEMENTED, False)] == ends
+
+
+async def test_a_failure_that_is_no_text_ends_its_call_too(transport: str) -> None:
+    if transport == "grpc":
+        return  # there it does not, and its client waits
+    async with serving(transport, Echo()) as (address, _), calling(address) as channel:
+        call = channel.unary_unary(f"/{SERVICE}/FailOddly")(b"", timeout=WITHIN_S)
+        assert grpc.StatusCode.UNKNOWN is await call.code()
 
 
 async def test_metadata_come_and_go(transport: str) -> None:

@@ -10,12 +10,61 @@ from collections import Counter
 from collections.abc import Iterator
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_SETTINGS, _PING, _ACK = 4, 6, 1
+_HEADERS, _RESET, _SETTINGS, _PING, _CONTINUATION, _ACK = 1, 3, 4, 6, 9, 1
+_END_STREAM, _END_HEADERS = 1, 4
 
 
-def frame(kind: int, flags: int, body: bytes = b"") -> bytes:
-    """An HTTP/2 frame of the connection itself."""
-    return struct.pack(">I", len(body))[1:] + bytes((kind, flags)) + struct.pack(">I", 0) + body
+def frame(kind: int, flags: int, body: bytes = b"", stream: int = 0) -> bytes:
+    """An HTTP/2 frame of a stream, or of the connection itself."""
+    head = struct.pack(">I", len(body))[1:] + bytes((kind, flags))
+    return head + struct.pack(">I", stream) + body
+
+
+def headers(path: str) -> bytes:
+    """A gRPC request's headers for HPACK, that need no table."""
+    pairs = (
+        *((b":method", b"POST"), (b":scheme", b"http"), (b":path", path.encode())),
+        *((b":authority", b"localhost"), (b"content-type", b"application/grpc")),
+        (b"te", b"trailers"),
+    )
+    return b"".join(b"\0" + bytes((len(k),)) + k + bytes((len(v),)) + v for k, v in pairs)
+
+
+def request(stream: int, path: str, *, ended: bool = False) -> bytes:
+    """Frames that open a gRPC call."""
+    flags = _END_HEADERS | (_END_STREAM if ended else 0)
+    return frame(_HEADERS, flags, headers(path), stream)
+
+
+def reset(stream: int) -> bytes:
+    """A frame that ends a call of ours."""
+    return frame(_RESET, 0, struct.pack(">I", 8), stream)
+
+
+def ping() -> bytes:
+    return frame(_PING, 0, bytes(8))
+
+
+@contextlib.contextmanager
+def speaking(port: int) -> Iterator[socket.socket]:
+    """A connection that has begun to speak HTTP/2."""
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as one:
+        one.sendall(PREFACE + frame(_SETTINGS, 0) + frame(_SETTINGS, _ACK))
+        yield one
+
+
+def heard(one: socket.socket) -> bool:
+    """Wait until what was said so far is taken in; false if the server ends the connection."""
+    data = b""
+    with contextlib.suppress(OSError):
+        one.sendall(ping())
+        while more := one.recv(65536):
+            data += more
+            while len(data) >= 9 and len(data) >= (end := 9 + int.from_bytes(data[:3], "big")):
+                if data[3] == _PING and data[4] & _ACK:
+                    return True
+                data = data[end:]
+    return False
 
 
 @contextlib.contextmanager

@@ -19,6 +19,14 @@ pub struct Connected {
     pub security: &'static str,
     /// The client's own certificate (DER).
     pub certificate: Option<Vec<u8>>,
+    /// Calls that Python has not finished, those included that are over for the client.
+    pub calls: AtomicUsize,
+}
+
+impl Connected {
+    pub fn new(peer: String, security: &'static str, certificate: Option<Vec<u8>>) -> Self {
+        Self { peer, security, certificate, calls: AtomicUsize::new(0) }
+    }
 }
 
 /// What Python has a call's task do.
@@ -41,7 +49,9 @@ pub struct Shared {
     pub untaken: AtomicUsize,
     pub wanted: AtomicBool,
     pub credit: Notify,
-    /// True once a status was said: what was not read by then is not waited for.
+    /// True until Python has finished it: see `Connected.calls`.
+    pub counted: AtomicBool,
+    /// Woken once a status was said: what was not read by then is not waited for.
     pub finished: Notify,
 }
 
@@ -125,6 +135,9 @@ impl Call {
     #[pyo3(signature = (code, details, trailers=Vec::new()))]
     fn finish(&self, code: i32, details: String, trailers: Vec<(String, Vec<u8>)>) {
         let _ = self.0.commands.send(Command::Finish { code, details, trailers });
+        if self.0.counted.swap(false, Ordering::SeqCst) {
+            self.0.connected.calls.fetch_sub(1, Ordering::SeqCst);
+        }
         self.0.finished.notify_one();
     }
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use h2::{Ping, PingPong};
+use h2::{Ping, PingPong, Reason};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::call::Connected;
 use crate::events::{Event, Queue};
 use crate::framing::Chunk;
-use crate::limits::{CONNECTION_WINDOW, LINGER, Limits, STREAM_WINDOW};
+use crate::limits::{CONNECTION_WINDOW, FORSAKEN, LINGER, Limits, STREAM_WINDOW};
 use crate::stream;
 
 const REFUSAL_EVERY: Duration = Duration::from_secs(1);
@@ -123,6 +123,13 @@ where
         tokio::select! {
             accepted = http.accept() => {
                 let Some(Ok((request, respond))) = accepted else { return };
+                let open = Arc::strong_count(&streams) - 1;
+                if connected.calls.load(Ordering::SeqCst) > open + FORSAKEN {
+                    http.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
+                    let closed = poll_fn(|context| http.poll_closed(context));
+                    let _ = timeout(LINGER, closed).await;
+                    return;
+                }
                 let work = stream::serve(server.clone(), connected.clone(), request, respond);
                 let counted = streams.clone();
                 tokio::spawn(async move {
@@ -196,7 +203,11 @@ impl Keeper {
             match self.pinged {
                 Some(until) if until <= now => return Step::Cut,
                 Some(_) => {}
-                None => self.ping(now),
+                None => {
+                    if !self.ping(now) {
+                        return Step::Cut;
+                    }
+                }
             }
             let wake = [
                 self.cut,
@@ -244,13 +255,14 @@ impl Keeper {
         Some(self.begun + Duration::from_millis(self.heard.load(Ordering::Relaxed)) + time)
     }
 
-    fn ping(&mut self, now: Instant) {
-        let Some((_, longest)) = self.keepalive else { return };
-        if self.ping_at().is_some_and(|at| at <= now)
-            && self.pings.send_ping(Ping::opaque()).is_ok()
-        {
-            self.pinged = Some(now + longest);
+    /// Ping if it is time for it; false if that cannot be, as the connection is over.
+    fn ping(&mut self, now: Instant) -> bool {
+        let (Some((_, longest)), Some(at)) = (self.keepalive, self.ping_at()) else { return true };
+        if at > now {
+            return true;
         }
+        self.pinged = Some(now + longest);
+        self.pings.send_ping(Ping::opaque()).is_ok()
     }
 }
 

@@ -14,6 +14,10 @@ pub const CONNECTION_WINDOW: u32 = 256 << 10;
 pub const AHEAD: usize = 2;
 pub const SMALL: usize = 16 << 10;
 
+/// Calls of one connection that are over for its client, and of which Python does not know yet: who
+/// has more of them opens and resets streams faster than anybody could serve them.
+pub const FORSAKEN: usize = 100;
+
 /// How long a status may take behind responses that the client does not read.
 pub const LINGER: Duration = Duration::from_secs(5);
 

@@ -53,12 +53,12 @@ async fn one(
     let peer = peer(address);
     match security {
         Security::Plaintext => {
-            let connected = Connected { peer, security: "insecure", certificate: None };
+            let connected = Connected::new(peer, "insecure", None);
             connection::serve(server, stream, connected).await;
         }
         Security::Local if !address.ip().to_canonical().is_loopback() => {}
         Security::Local => {
-            let connected = Connected { peer, security: "local", certificate: None };
+            let connected = Connected::new(peer, "local", None);
             connection::serve(server, stream, connected).await;
         }
         Security::Tls(current) => {
@@ -74,7 +74,7 @@ async fn one(
             }
             let own = session.peer_certificates().and_then(<[_]>::first);
             let certificate = own.map(|certificate| certificate.to_vec());
-            let connected = Connected { peer, security: "ssl", certificate };
+            let connected = Connected::new(peer, "ssl", certificate);
             connection::serve(server, stream, connected).await;
         }
     }

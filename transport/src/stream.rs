@@ -66,8 +66,10 @@ pub async fn serve(
         untaken: Default::default(),
         wanted: Default::default(),
         credit: Default::default(),
+        counted: true.into(),
         finished: Default::default(),
     });
+    call.connected.calls.fetch_add(1, Ordering::SeqCst);
     let longest = head.headers.get("grpc-timeout").and_then(timeout_of);
     server.queue.push(Event::Call(call.clone()));
     let mut writer = Writer {
@@ -143,8 +145,13 @@ async fn after(longest: Option<Duration>) {
 }
 
 /// Read requests for as long as Python has room for them; returns only if the call has to end.
+///
+/// Bytes are taken from h2 as they come, as each small frame that lies there costs it far more than
+/// its bytes; what bounds them is that the window opens again only once Python has room.
 async fn read(body: &mut RecvStream, call: &Shared, server: &Server) -> Fault {
     let mut messages = Messages::default();
+    let mut unreleased = 0;
+    let mut ended = false;
     loop {
         match messages.progress() {
             Progress::More => {}
@@ -161,7 +168,17 @@ async fn read(body: &mut RecvStream, call: &Shared, server: &Server) -> Fault {
                     return Fault(RESOURCE_EXHAUSTED, text);
                 }
                 while !call.may_read(length) {
-                    call.credit.notified().await;
+                    tokio::select! {
+                        () = call.credit.notified() => {}
+                        data = body.data(), if !ended => match data {
+                            Some(Ok(data)) => {
+                                unreleased += data.len();
+                                messages.add(data);
+                            }
+                            Some(Err(_)) => return pending().await, // the writer sees it too
+                            None => ended = true,
+                        },
+                    }
                 }
                 if let Some(message) = messages.message() {
                     call.wanted.store(false, Ordering::SeqCst);
@@ -171,17 +188,23 @@ async fn read(body: &mut RecvStream, call: &Shared, server: &Server) -> Fault {
                 }
             }
         }
+        if unreleased > 0 {
+            let _ = body.flow_control().release_capacity(std::mem::take(&mut unreleased));
+        }
+        if ended && messages.is_empty() {
+            server.queue.push(Event::RequestsEnded(call.id));
+            return pending().await;
+        }
+        if ended {
+            return Fault(INTERNAL, "the last request is not whole".to_owned());
+        }
         match body.data().await {
             Some(Ok(data)) => {
                 let _ = body.flow_control().release_capacity(data.len());
                 messages.add(data);
             }
             Some(Err(_)) => return pending().await, // the writer sees it too
-            None if messages.is_empty() => {
-                server.queue.push(Event::RequestsEnded(call.id));
-                return pending().await;
-            }
-            None => return Fault(INTERNAL, "the last request is not whole".to_owned()),
+            None => ended = true,
         }
     }
 }

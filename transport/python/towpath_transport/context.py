@@ -32,6 +32,7 @@ class Context(grpc.aio.ServicerContext[Any, Any]):
         "_flush",
         "_loop",
         "_metadata",
+        "_over",
         "_reader",
         "_requests",
         "_trailers",
@@ -46,6 +47,7 @@ class Context(grpc.aio.ServicerContext[Any, Any]):
         self._encode: Callable[[Any], bytes] | None = None
         self._requests: deque[bytes] = deque()
         self._ended = False
+        self._over = False
         self._reader: asyncio.Future[None] | None = None
         self._flush: asyncio.Future[None] | None = None
         self._trailers: Pairs = ()
@@ -67,6 +69,11 @@ class Context(grpc.aio.ServicerContext[Any, Any]):
         self._ended = True
         _wake(self._reader)
 
+    def on_cancelled(self) -> None:
+        self._over = True
+        if self.task is not None:
+            self.task.cancel()
+
     def on_flushed(self) -> None:
         _wake(self._flush)
 
@@ -75,11 +82,16 @@ class Context(grpc.aio.ServicerContext[Any, Any]):
         code, details = self.status
         pairs = [(k, v.encode() if isinstance(v, str) else _armoured(v)) for k, v in self._trailers]
         number: int = code.value[0]
-        self._call.finish(number, details, pairs)
+        # A text may quote what is no text, as lone surrogates.
+        self._call.finish(number, details.encode(errors="replace").decode(), pairs)
 
     async def read(self) -> Any:
-        """The next request; `grpc.aio.EOF` if the client says no more."""
+        """The next request; `grpc.aio.EOF` if the client says no more.
+
+        Raises CancelledError if the call is over: nothing would come any more.
+        """
         while not self._requests:
+            self._check()
             if self._ended:
                 return grpc.aio.EOF
             self._reader = self._loop.create_future()
@@ -102,10 +114,18 @@ class Context(grpc.aio.ServicerContext[Any, Any]):
         return request
 
     async def write(self, message: Any) -> None:
-        """Send a response; returns once those before it are on their way, and it too if large."""
+        """Send a response; returns once those before it are on their way, and it too if large.
+
+        Raises CancelledError if the call is over: nobody takes it any more.
+        """
+        self._check()
         data = message if self._encode is None else self._encode(message)
         if self._call.send(data) or len(data) > AT_ONCE:
             await self._until_flushed()
+
+    def _check(self) -> None:
+        if self._over:
+            raise asyncio.CancelledError
 
     async def _until_flushed(self) -> None:
         while not self._call.flushed():

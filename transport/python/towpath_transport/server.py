@@ -107,15 +107,22 @@ class Server:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace or 0):
                 await self._empty.wait()
-        for context in list(self._contexts.values()):
-            if context.task is not None:
-                context.task.cancel()
+        self._end_calls()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LAST_WORDS_S):
                 await self._empty.wait()
                 await self._drained.wait()
         self._loop.remove_reader(self._core.fileno())
         await asyncio.to_thread(self._core.stop)
+        self._end_calls()  # those that came meanwhile
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_S):
+                await self._empty.wait()
+
+    def _end_calls(self) -> None:
+        for context in list(self._contexts.values()):
+            if context.task is not None:
+                context.task.cancel()
 
     def _take(self) -> None:
         for number, kind, value in self._core.take(AT_ONCE):
@@ -140,9 +147,8 @@ class Server:
             context.on_flushed()
 
     def _on_cancelled(self, number: int, _: None) -> None:
-        context = self._contexts.get(number)
-        if context is not None and context.task is not None:
-            context.task.cancel()
+        if (context := self._contexts.get(number)) is not None:
+            context.on_cancelled()
 
     def _on_drained(self, _: int, __: None) -> None:
         self._drained.set()
@@ -158,10 +164,10 @@ class Server:
         elif (error := task.exception()) is not None:
             log.error("a call has failed", exc_info=error)
             context.status = grpc.StatusCode.INTERNAL, "the call has failed"
-        context.finish()
         context.task = None
         if not self._contexts:
             self._empty.set()
+        context.finish()
 
     async def _serve(self, method: str, context: Context) -> None:
         try:
