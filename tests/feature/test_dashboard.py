@@ -288,6 +288,15 @@ async def test_a_page_that_there_is_not_is_another(page: Dashboard, number: str)
     assert "shop/fonts" in await page.text("policies", page=number)
 
 
+@pytest.mark.parametrize("at", ["nosuch", "//[", "http://[::1", "\0?q=x"])
+async def test_events_of_a_page_that_there_is_not_are_refused(page: Dashboard, at: str) -> None:
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{page.url}events", params={"at": at}) as answer,
+    ):
+        assert (404, "there is no such page\n") == (answer.status, await answer.text())
+
+
 async def test_a_server_that_restarts_is_missed_and_found_again(tmp_path: Path) -> None:
     server = ServerProcess(tmp_path, services=3)
     await asyncio.to_thread(server.start)
