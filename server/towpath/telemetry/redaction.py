@@ -10,7 +10,10 @@ import re2
 PLACE = "[redacted]"
 """What stands in its place."""
 
-_NAMES = r"(?:password|passwd|secret|token|api[-_]?key|private[-_]?key|client-key-data|credential)"
+_NAMES = (
+    r"(?:password|passwd|secret|token|(?:api|private|access|secret)[-_]?key|client-key-data"
+    r"|credential)"
+)
 _RULES = tuple(
     re2.compile(pattern)
     for pattern in (
@@ -24,12 +27,12 @@ _RULES = tuple(
         # A token of three parts, as Kubernetes gives to pods, or its beginning.
         r"()\beyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*){0,2}()",
         r"(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9+/=._~-]{8,}()",
-        # The user's part of a URL.
-        r"(?i)(\b[a-z][a-z0-9+.-]*://)[^\s/@\"']+(@)",
+        # The user's part of a URL, which ends at the last @ before the path.
+        r"(?i)(\b[a-z][a-z0-9+.-]*://)[^\s/\"']+(@)",
         # NAME=value and "name": "value", where the name ends with a word for a secret: in quotes
         # of either kind, in those of JSON within JSON, or without.
         rf"(?is)({_NAMES}\"?\s*[=:]\s*\")(?:[^\"\\]|\\.)+()",
-        rf"(?is)({_NAMES}'?\s*[=:]\s*')(?:[^'\\]|\\.)+()",
+        rf"(?is)({_NAMES}'?\s*[=:]\s*')(?:[^'\\]|\\.|'')+()",
         rf"(?i)({_NAMES}(?:\\+\")?\s*[=:]\s*\\+\")[^\"\\]+()",
         rf"(?i)({_NAMES}\s*=\s*)[^\s,;&\"'\\]+()",
         # As in YAML; behind other names stands what is wrong with them more often than a secret.
