@@ -8,7 +8,7 @@ export PY
 
 .DEFAULT_GOAL := help
 .PHONY: help image setup transport run pictures demo demo-kube test unit check fmt golden compare-bytes tables chart protos docs lock bench-toggle bench-toggle-kube bench-injection bench-kube bench bench-policy bench-push bench-mesh walks \
-	bench-hostile bench-mtls bench-observe clients fuzz-egress fuzz-targets fuzz-xds prove search-properties conformance-adapter clean
+	bench-hostile bench-mtls bench-observe clients fuzz-egress fuzz-targets fuzz-xds prove soak search-properties conformance-adapter clean
 
 help:
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-19s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -154,6 +154,12 @@ fuzz-targets: setup ## many generated TrafficTargets: a real Envoy, explain and 
 fuzz-xds: setup ## many generated requests: no client can break its stream but by the protocol, nor another's
 	@TOWPATH_FUZZ_SECONDS=$${TIME:-600} TOWPATH_FUZZ_SEED=$${SEED:-} \
 		$(BIN)/python -m pytest -q -s --timeout 0 tests/conformance/xds/test_fuzz.py
+
+soak: setup ## a fleet of real Envoys: changes, restarts, new certificates; no update lost or repeated (TIME=3600 seconds, TRANSPORT=grpc or fast; needs root)
+	@tests/system.sh dataplane
+	@tests/transport.sh || [ $$? = 3 ]
+	@TOWPATH_TEST_SECONDS=$${TIME:-3600} TOWPATH_TRANSPORT=$${TRANSPORT:-auto} TOWPATH_REQUIRE_DATAPLANE=1 \
+		$(BIN)/python -m pytest -q -s --timeout 0 tests/dataplane/prove_soak.py
 
 search-properties: setup ## try other examples of the property tests than the gate does, again and again
 	@for ((run = 1; run <= $${TIMES:-10}; run++)); do \

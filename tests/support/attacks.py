@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_HEADERS, _RESET, _SETTINGS, _PING, _CONTINUATION, _ACK = 1, 3, 4, 6, 9, 1
+_DATA, _HEADERS, _RESET, _SETTINGS, _PING, _CONTINUATION = 0, 1, 3, 4, 6, 9
+_ACK = 1
 _END_STREAM, _END_HEADERS = 1, 4
 
 
@@ -130,6 +131,53 @@ def reopening(port: int, *, addresses: int, each: int) -> Iterator[Counter[str]]
         ended.set()
         for thread in threads:
             thread.join(10)
+
+
+def rapid_reset(one: socket.socket, path: str) -> None:
+    """Open and reset calls, a few at a time, as fast as they are taken in."""
+    for first in range(1, 20_001, 20):
+        numbers = range(first, first + 20, 2)
+        one.sendall(b"".join(request(n, path) + reset(n) for n in numbers))
+
+
+def endless_headers(one: socket.socket, path: str) -> None:
+    """Headers of one call that do not end: 20 MB of them."""
+    more = b"\0\x03abc\x7d" + bytes(125)
+    one.sendall(frame(_HEADERS, 0, headers(path), 1))
+    for _ in range(150):
+        one.sendall(frame(_CONTINUATION, 0, more, 1) * 1000)
+
+
+def settings(one: socket.socket, _: str) -> None:
+    """Settings again and again, whose acknowledgements are not read."""
+    for _number in range(500):
+        one.sendall(frame(_SETTINGS, 0, struct.pack(">HI", 4, 65_535)) * 1000)
+
+
+def pings(one: socket.socket, _: str) -> None:
+    """Pings whose answers are not read."""
+    for _number in range(500):
+        one.sendall(ping() * 1000)
+
+
+def empty_data(one: socket.socket, path: str) -> None:
+    """Parts of a request that hold nothing."""
+    one.sendall(request(1, path))
+    for _ in range(500):
+        one.sendall(frame(_DATA, 0, b"", 1) * 1000)
+
+
+def half_a_call(one: socket.socket, path: str) -> None:
+    """Headers that are said in part."""
+    one.sendall(request(1, path)[:20])
+
+
+def slow_reader(one: socket.socket, path: str) -> None:
+    """Calls whose responses have no room: the client opens no window."""
+    one.sendall(frame(_SETTINGS, 0, struct.pack(">HI", 4, 0)))
+    for number in range(1, 4001, 2):
+        body = frame(_DATA, _END_STREAM, bytes(5), number)
+        one.sendall(request(number, path) + body)
 
 
 @contextlib.contextmanager
