@@ -86,18 +86,19 @@ def _listener(
     In the mesh a chain is named for the service it leads to, and the previous one leads there too,
     if otherwise; without one it is left out, so that its connections go on as they did. Any other
     chain would restrict what it catches, so it is there, and closed; as it may ask for the
-    first bytes, they are then read where the new listener reads them. What the new chain offers of
-    TLS is in force at once.
+    first bytes, they are then read where the new listener reads them. Versions and ciphers of TLS
+    say nothing of who may come in: a chain that offers others stays meanwhile, so that they are
+    tried on a few first.
     """
     same_service = partial(_same_service, asks_nothing=asks_nothing)
     old = {_key(chain.filter_chain_match): chain for chain in previous.filter_chains}
     by_name = {str(chain.name): chain for chain in previous.filter_chains}
     chains = []
     for chain in new.filter_chains:
-        before = old.get(_key(chain.filter_chain_match))
+        before = alike = old.get(_key(chain.filter_chain_match))
         if before is not None and only_parameters_differ(before, chain):
-            before = _with_socket_of(before, chain)
-        if before is not None and (same_service(before, chain) or _same_way(before, chain)):
+            alike = _with_socket_of(before, chain)
+        if before is not None and alike is not None and _leads_alike(alike, chain, same_service):
             chains.append(before)
         elif before is None and (common := _of_common_addresses(by_name.get(chain.name), chain)):
             chains.append(common)
@@ -115,6 +116,12 @@ def _listener(
     ):
         result.ClearField("default_filter_chain")
     return result if chains or result.HasField("default_filter_chain") else None
+
+
+def _leads_alike(
+    one: FilterChain, other: FilterChain, same_service: Callable[[FilterChain, FilterChain], bool]
+) -> bool:
+    return same_service(one, other) or _same_way(one, other)
 
 
 def _with_socket_of(before: FilterChain, chain: FilterChain) -> FilterChain:
