@@ -17,6 +17,7 @@ from towpath.install.pod_values import (
     SecretName,
     Toleration,
 )
+from towpath.model.meshconfig import LONGEST_VALIDITY_S, SHORTEST_VALIDITY_S
 from towpath.settings import all_settings
 
 LOG_LEVELS = all_settings()["log_level"].choices
@@ -24,6 +25,8 @@ SIDECAR_LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "cri
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 LOCAL_PROXY_MODES = ("Localhost", "PodIP")
 _DURATION = "^([0-9]+[hms])+$"
+_PART = re.compile("([0-9]+)([hms])")
+_UNITS = {"h": 3600, "m": 60, "s": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,9 @@ def _text(text: str) -> str:
 
 def _duration(text: str) -> str:
     if not re.fullmatch(_DURATION, text):
+        raise ValueError(text)
+    seconds = sum(int(number) * _UNITS[unit] for number, unit in _PART.findall(text))
+    if not SHORTEST_VALIDITY_S <= seconds <= LONGEST_VALIDITY_S:
         raise ValueError(text)
     return text
 

@@ -12,6 +12,9 @@ from towpath.model.observation import EgressObservation
 
 MESH_CONFIG_NAME = "osm-mesh-config"
 
+SHORTEST_VALIDITY_S, LONGEST_VALIDITY_S = 600, 30 * 86_400
+"""How long a service account's certificate may be valid, in seconds."""
+
 
 @dataclass(frozen=True, slots=True)
 class MeshConfig:

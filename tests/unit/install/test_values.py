@@ -175,6 +175,13 @@ def test_another_namespace_takes_everything_with_it() -> None:
             "osm.certificateProvider.serviceCertValidityDuration=a day",
             "serviceCertValidityDuration is 'a day': allowed is 10m to 720h",
         ),
+        *(
+            (
+                f"osm.certificateProvider.serviceCertValidityDuration={one}",
+                f"serviceCertValidityDuration is '{one}': allowed is 10m to 720h",
+            )
+            for one in ("9m59s", "720h1s", "9" * 4000 + "h")
+        ),
         ("osm.enableEgress={true}", "osm.enableEgress is ['true']: allowed is true or false"),
         ("osm.enableEgress.x=true", "osm.enableEgress.x is not a key"),
         ("osm[=1", "'osm[=1' is not KEY=VALUE"),

@@ -9,7 +9,12 @@ import difflib
 from collections.abc import Mapping
 
 from towpath.model.identity import MODES, MtlsMode
-from towpath.model.meshconfig import MESH_CONFIG_NAME, MeshConfig
+from towpath.model.meshconfig import (
+    LONGEST_VALIDITY_S,
+    MESH_CONFIG_NAME,
+    SHORTEST_VALIDITY_S,
+    MeshConfig,
+)
 from towpath.model.observation import OBSERVATIONS, EgressObservation
 from towpath.sources.decode import durations
 from towpath.sources.decode.fields import Reader, report_unknown
@@ -24,7 +29,6 @@ LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", 
 
 DEFAULT_TIMEOUT_S = 60
 
-SHORTEST_VALIDITY_S, LONGEST_VALIDITY_S = 600, 30 * 86_400
 DEFAULT_VALIDITY_S = 86_400
 
 _PERMISSIVE = "enablePermissiveTrafficPolicyMode"
