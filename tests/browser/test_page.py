@@ -166,3 +166,14 @@ async def test_no_page_is_wider_than_a_narrow_screen(page: Dashboard, scheme: st
     assert {} == {view: width for view, width in widths.items() if width > 360}
     assert (scheme == "dark") == (sum(map(int, ground[4:-1].split(","))) < 200)
     assert [] == tab.complaints
+
+
+async def test_a_narrow_screen_shows_which_section_is_open(page: Dashboard) -> None:
+    async with browser_tab(viewport={"width": 360, "height": 740}) as tab:
+        await tab.open(f"{page.url}map")
+        await tab.until_live()
+        section = await tab.page.evaluate(
+            "document.querySelector('nav [aria-current=page]').getBoundingClientRect().toJSON()"
+        )
+
+    assert (True, True) == (section["left"] >= 0, section["right"] <= 360)

@@ -8,6 +8,12 @@
   const state = document.getElementById("stream");
   page.classList.remove("plain");
 
+  // On a narrow screen the sections stand in a line that scrolls: the present one is to be seen.
+  const section = document.querySelector("nav [aria-current=page]");
+  if (section) {
+    section.scrollIntoView({ block: "nearest", inline: "nearest" });
+  }
+
   // Live: the server sends the page again whenever it is another, and the parts that have an id
   // are changed where they differ, so that focus, selection and scrolling stay.
   let events = null;
