@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help image setup transport run pictures demo demo-kube test unit check fmt golden compare-bytes tables chart protos docs lock bench-toggle bench-toggle-kube bench-injection bench-kube bench bench-policy bench-push bench-mesh walks \
+.PHONY: help image setup transport run pictures demo demo-kube test unit check fmt golden compare-bytes tables chart protos docs lock bench-toggle bench-toggle-kube bench-injection bench-kube bench bench-policy bench-push bench-mesh bench-changes walks \
 	bench-hostile bench-mtls bench-observe clients fuzz-egress fuzz-targets fuzz-xds prove soak search-properties conformance-adapter clean
 
 help:
