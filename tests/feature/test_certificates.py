@@ -83,7 +83,10 @@ class Forms:
         # The lines of PEM and other base64 begin at any of three bits of the number.
         shifted = (base64.b64encode(b"\0" * shift + number)[4:-4] for shift in range(3))
         written = [number, number.hex().encode(), der, sec1, *shifted, base64.b64encode(pem)]
-        written += [line for line in pem.splitlines() if not line.startswith(b"-")]
+        # The last line is of the public key alone, as a line of the certificate may be.
+        lines = [line for line in pem.splitlines() if not line.startswith(b"-")]
+        parts = [number[at : at + 8] for at in range(25)]
+        written += [one for one in lines if any(p in base64.b64decode(one) for p in parts)]
         written += [base64.b64encode(one) for one in (der, sec1)]
         written.append(textwrap.fill(pem.decode(), 10_000).encode())
         written.append(repr(number)[2:-1].encode())

@@ -77,7 +77,7 @@ def run(
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-q", *options],
         cwd=project,
-        env=os.environ
+        env={name: v for name, v in os.environ.items() if "_REQUIRE_" not in name}
         | {
             "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
             "PYTHONPATH": str(TESTS),

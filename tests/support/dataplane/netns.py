@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import itertools
 import os
 import re
 import shutil
@@ -24,6 +25,7 @@ R = TypeVar("R")
 FOLDER = Path("/run/netns")
 RESOLVERS = Path("/etc/netns")
 PREFIX = "towpath"
+_numbers = itertools.count()
 _CLONE_NEWNET = 0x40000000
 _IPV6_SWITCHES = ("all", "default", "lo")
 
@@ -145,8 +147,8 @@ class Namespace:
 
 
 def unique_name(role: str) -> str:
-    """A namespace name that only this process uses, and that tells whose it is."""
-    return f"{PREFIX}-{os.getpid()}-{role}"
+    """A namespace name that nobody else uses, and that tells which process's it is."""
+    return f"{PREFIX}-{os.getpid()}-{next(_numbers)}-{role}"
 
 
 def sweep() -> list[str]:
