@@ -68,11 +68,10 @@ class View:
     def enrol(self, resources: Iterable[Resource]) -> None:
         """The client is about to be sent these."""
         resources = tuple(resources)
-        revisions = self.client.revisions
         # To be a canary blocks nothing else for the client itself.
-        valid = [(t, names) for t, (at, names) in self._blocked.items() if at == revisions[t]]
+        valid = self._valid(self._blocked)
         self.client.enrol(resources)
-        self._remember(valid)
+        self._remember(valid.items())
         if self.effects is not None:
             self.effects.append(lambda client: client.enrol(resources))
 
@@ -103,6 +102,11 @@ class View:
         self._blocked.clear()
         self._remember(blocked)
 
+    def _valid(self, types: Iterable[str]) -> dict[str, frozenset[str]]:
+        """What the client has answered of these types, as far as it would answer the same now."""
+        revisions, answers = self.client.revisions, self._blocked
+        return {t: answers[t][1] for t in types if t in answers and answers[t][0] == revisions[t]}
+
     def _remember(self, blocked: Iterable[tuple[str, frozenset[str]]]) -> None:
         revisions = self.client.revisions
         self._blocked.update({t: (revisions[t], names) for t, names in blocked})
@@ -112,19 +116,17 @@ class View:
 
         Equal answers are the same object: the client is asked once for each of its revisions.
         """
-        revision = self.client.revisions[type_url]
-        before = self._blocked.get(type_url)
-        if before is not None and before[0] == revision:
-            return before[1]
-        names = self.client.blocked(self.sets[type_url])
-        self._blocked[type_url] = revision, names
+        names = self._valid((type_url,)).get(type_url)
+        if names is None:
+            names = self.client.blocked(self.sets[type_url])
+            self._blocked[type_url] = self.client.revisions[type_url], names
         return names
 
     def lacking(self, types: Iterable[str]) -> frozenset[str]:
         """Of *types*, those of which something must not be sent to the client now."""
-        revisions, before = self.client.revisions, self._blocked
-        valid = {t for t in types if t in before and before[t][0] == revisions[t]}
-        return frozenset([t for t in types if (before[t][1] if t in valid else self.blocked(t))])
+        types = tuple(types)
+        valid = self._valid(types)
+        return frozenset([t for t in types if (valid[t] if t in valid else self.blocked(t))])
 
     def left(self, before: Resource | None, type_url: str, name: str) -> Resource | None:
         """What the client is to hold of a resource that is gone: see `Snapshot.left`."""
