@@ -79,9 +79,8 @@ class Composer:
             for fault in faults:
                 yield field(_SOTW_ERRORS, _resource_error(fault))
 
-        some = () if whole else resources.values()
-        content = None if whole else tuple([(one.name, one.version) for one in some])
-        return self._shared(("sotw", type_url, version, content, faults), type_url, compose)
+        content = () if whole else resources.values()  # the version says the rest
+        return self._shared(compose, type_url, version, content, "sotw", whole, faults)
 
     def recall(self, type_url: str, version: str) -> Mapping[str, Resource] | None:
         """What a full-state version stood for, if it was composed not long ago."""
@@ -112,15 +111,23 @@ class Composer:
             for fault in faults:
                 yield field(_DELTA_ERRORS, _resource_error(fault))
 
-        content = tuple([(resource.name, resource.version) for resource in resources])
-        key = "delta", type_url, version, content, removed, faults
-        return self._shared(key, type_url, compose)
+        return self._shared(compose, type_url, version, resources, "delta", removed, faults)
 
     def _shared(
-        self, key: Hashable, type_url: str, compose: Callable[[], Iterable[bytes]]
+        self,
+        compose: Callable[[], Iterable[bytes]],
+        type_url: str,
+        version: str,
+        resources: Iterable[Resource],
+        *others: Hashable,
     ) -> bytes:
+        """What *compose* gives: the same object as before for what says the same, of which the
+        version, the resources' names and versions, and all *others* are equal.
+        """
         if type_url in UNSHARED:
             return b"".join(compose())
+        content = tuple([(resource.name, resource.version) for resource in resources])
+        key = type_url, version, content, *others
         body = self._bodies.get(key)
         if body is None:
             body = self._bodies[key] = b"".join(compose())
