@@ -40,14 +40,22 @@ def fields(data: bytes, *, most: int) -> Iterator[tuple[int, bytes]]:
             start, at = at, at + length
             if at <= len(data):
                 yield tag >> 3, data[start:at]
-        elif wire_type == _VARINT:
-            _, at = number_at(data, at)
-        elif wire_type in (_FIXED64, _FIXED32):
-            at += 8 if wire_type == _FIXED64 else 4
         else:
-            raise MalformedError(f"no wire type {wire_type}")
+            at = end_of(data, at, wire_type)
     if at > len(data):
         raise MalformedError("a field that is longer than the message")
+
+
+def end_of(data: bytes, at: int, wire_type: int) -> int:
+    """Where the content at *at*, of a field of that type, ends; the type is one without a length.
+
+    Raises MalformedError for a type that there is not.
+    """
+    if wire_type == _VARINT:
+        return number_at(data, at)[1]
+    if wire_type in (_FIXED64, _FIXED32):
+        return at + (8 if wire_type == _FIXED64 else 4)
+    raise MalformedError(f"no wire type {wire_type}")
 
 
 def number_at(data: bytes, at: int) -> tuple[int, int]:

@@ -16,7 +16,6 @@ BLANK = "\0blank\0"
 """What stands where the text is left blank; no name of anything has it."""
 
 _BLANK = BLANK.encode()
-_VARINT, _FIXED64, _LENGTH, _FIXED32 = 0, 1, 2, 5
 
 
 class Form(Resource):
@@ -76,7 +75,7 @@ def _around(data: bytes, target: int) -> Iterator[tuple[int, int, int]]:
     position = 0
     while True:
         tag, at = wire_format.number_at(data, position)
-        if tag & 7 == _LENGTH:
+        if tag & 7 == wire_format.BYTES:
             length, content = wire_format.number_at(data, at)
             if content <= target < content + length:
                 yield at, content, length
@@ -85,9 +84,5 @@ def _around(data: bytes, target: int) -> Iterator[tuple[int, int, int]]:
                 position = content + length
             if content == target:
                 return
-        elif tag & 7 == _VARINT:
-            _, position = wire_format.number_at(data, at)
-        elif tag & 7 in (_FIXED32, _FIXED64):
-            position = at + (4 if tag & 7 == _FIXED32 else 8)
         else:
-            raise ValueError(f"wire type {tag & 7} at {position}")
+            position = wire_format.end_of(data, at, tag & 7)
