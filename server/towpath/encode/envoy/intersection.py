@@ -11,6 +11,7 @@ to nothing that *after* does not refer to.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from functools import partial
 
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
@@ -18,7 +19,6 @@ from envoy.config.endpoint.v3.endpoint_pb2 import ClusterLoadAssignment
 from envoy.config.listener.v3.listener_components_pb2 import (
     Filter,
     FilterChain,
-    FilterChainMatch,
 )
 from envoy.config.listener.v3.listener_pb2 import Listener
 from envoy.config.route.v3.route_components_pb2 import Route, RouteMatch, VirtualHost
@@ -95,17 +95,14 @@ def _listener(
     by_name = {str(chain.name): chain for chain in previous.filter_chains}
     chains = []
     for chain in new.filter_chains:
-        before = alike = old.get(_key(chain.filter_chain_match))
-        if before is not None and only_parameters_differ(before, chain):
-            alike = _with_socket_of(before, chain)
-        if before is not None and alike is not None and _leads_alike(alike, chain, same_service):
+        before = old.get(_key(chain.filter_chain_match))
+        if before is not None and _leads_alike(before, chain, same_service):
             chains.append(before)
         elif before is None and (common := _of_common_addresses(by_name.get(chain.name), chain)):
             chains.append(common)
         elif before is not None or (_catches(previous, chain) and not _in_mesh(chain)):
             chains.append(FilterChain(name=chain.name, filter_chain_match=chain.filter_chain_match))
-    result = Listener()
-    result.CopyFrom(previous)
+    result = deepcopy(previous)
     if not {port_of(chain) for chain in chains if asks(chain)} <= inspected(previous):
         inspect_as(result, new)
     del result.filter_chains[:]
@@ -121,15 +118,11 @@ def _listener(
 def _leads_alike(
     one: FilterChain, other: FilterChain, same_service: Callable[[FilterChain, FilterChain], bool]
 ) -> bool:
+    """True if both lead to one service, or the same way, whatever they offer of TLS."""
+    if only_parameters_differ(one, other):
+        one = deepcopy(one)
+        one.transport_socket.CopyFrom(other.transport_socket)
     return same_service(one, other) or _same_way(one, other)
-
-
-def _with_socket_of(before: FilterChain, chain: FilterChain) -> FilterChain:
-    """The previous chain behind the TLS of the new one."""
-    result = FilterChain()
-    result.CopyFrom(before)
-    result.transport_socket.CopyFrom(chain.transport_socket)
-    return result
 
 
 def _of_common_addresses(before: FilterChain | None, chain: FilterChain) -> FilterChain | None:
@@ -141,14 +134,12 @@ def _of_common_addresses(before: FilterChain | None, chain: FilterChain) -> Filt
         return None
     old, new = before.filter_chain_match, chain.filter_chain_match
     ranges = {_key(one) for one in new.prefix_ranges}
-    match = FilterChainMatch()
-    match.CopyFrom(new)
+    match = deepcopy(new)
     del match.prefix_ranges[:]
     match.prefix_ranges.extend(one for one in old.prefix_ranges if _key(one) in ranges)
     if not match.prefix_ranges or old.destination_port != new.destination_port:
         return None
-    common = FilterChain()
-    common.CopyFrom(before)
+    common = deepcopy(before)
     common.filter_chain_match.CopyFrom(match)
     return common
 
@@ -226,16 +217,14 @@ def _routes(previous: RouteConfiguration, new: RouteConfiguration) -> RouteConfi
         return previous
     old = {host.name: host for host in previous.virtual_hosts}
     wide = any(domain.startswith("*") for host in previous.virtual_hosts for domain in host.domains)
-    result = RouteConfiguration()
-    result.CopyFrom(previous)
+    result = deepcopy(previous)
     del result.virtual_hosts[:]
     for host in _each_domain_once(new.virtual_hosts):
         before = old.get(host.name)
         if before == host:
             result.virtual_hosts.append(before)
         elif before is not None and before.domains == host.domains:
-            kept = VirtualHost()
-            kept.CopyFrom(before)
+            kept = deepcopy(before)
             del kept.routes[:]
             if _keep_common_access(kept, host):
                 kept.routes.extend(_common(before.routes, host.routes))
@@ -373,8 +362,7 @@ def _cluster(previous: Cluster, new: Cluster) -> Cluster | None:
 
 
 def _destination(cluster: Cluster) -> bytes:
-    only = Cluster()
-    only.CopyFrom(cluster)
+    only = deepcopy(cluster)
     for field in (
         "alt_stat_name",
         "circuit_breakers",
@@ -395,8 +383,7 @@ def _assignment(
     addresses = {
         _key(one.endpoint.address) for group in new.endpoints for one in group.lb_endpoints
     }
-    result = ClusterLoadAssignment()
-    result.CopyFrom(previous)
+    result = deepcopy(previous)
     for group in result.endpoints:
         kept = [one for one in group.lb_endpoints if _key(one.endpoint.address) in addresses]
         del group.lb_endpoints[:]

@@ -8,11 +8,10 @@ that too, what lets nothing through.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import deepcopy
 
-from google.protobuf.any_pb2 import Any as AnyMessage
-
-from towpath.encode.pack import unpack
-from towpath.encode.pipy.config import chains, config, part, spec
+from towpath.encode.pack import resource, unpack
+from towpath.encode.pipy.config import chains, config, spec
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.names import Protocol
 from towpath.model.snapshot import Resource
@@ -43,8 +42,7 @@ def intersection(before: Resource, after: Resource) -> Resource | None:
         return None
     if old.chains != new.chains or old.forward != new.forward:
         return None
-    result = SidecarConfig()
-    result.CopyFrom(old)
+    result = deepcopy(old)
     traffic = result.spec.traffic
     traffic.enable_egress = traffic.enable_egress and new.spec.traffic.enable_egress
     for address in [key for key in result.allowed_endpoints if key not in new.allowed_endpoints]:
@@ -57,8 +55,7 @@ def intersection(before: Resource, after: Resource) -> Resource | None:
         result.ClearField("outbound")
     if result == old:
         return before
-    packed = AnyMessage(type_url=SIDECAR, value=part(result))
-    return Resource.of(SIDECAR, after.name, packed.SerializeToString(deterministic=True))
+    return resource(after.name, result)
 
 
 def _intersect_inbound(result: InboundPolicy, new: InboundPolicy) -> None:
@@ -95,8 +92,7 @@ def _clusters(old: OutboundPolicy, new: OutboundPolicy) -> Iterable[tuple[str, C
         if name not in new.clusters_configs:
             continue
         wanted = new.clusters_configs[name].endpoints
-        both = ClusterConfig()
-        both.CopyFrom(cluster)
+        both = deepcopy(cluster)
         for endpoint in [key for key in both.endpoints if key not in wanted]:
             del both.endpoints[endpoint]
         if both.endpoints:
