@@ -12,6 +12,12 @@ from google.protobuf.message import Message
 from towpath.model.snapshot import Resource
 
 
+def serialized(message: Message) -> bytes:
+    """Deterministic bytes: the same for messages that are equal."""
+    data: bytes = message.SerializeToString(deterministic=True)
+    return data
+
+
 def pack(message: Message) -> AnyMessage:
     """Wrap a message in an Any, with deterministic bytes."""
     packed = AnyMessage()
@@ -22,7 +28,7 @@ def pack(message: Message) -> AnyMessage:
 def resource(name: str, message: Message) -> Resource:
     """Encode a message as the resource *name* of the message's own type."""
     packed = pack(message)
-    return Resource.of(packed.type_url, name, packed.SerializeToString(deterministic=True))
+    return Resource.of(packed.type_url, name, serialized(packed))
 
 
 def unpack(resource: Resource) -> AnyMessage:

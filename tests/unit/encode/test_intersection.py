@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +22,7 @@ from towpath.encode.envoy import (
     inbound_routes,
     intersection,
     outbound_listener,
+    routes_intersection,
 )
 from towpath.encode.envoy.inspection import inspected
 from towpath.encode.pack import resource
@@ -300,14 +300,13 @@ def test_closed_resources_let_nothing_through() -> None:
 def test_of_many_hosts_only_those_that_differ_are_compared_route_by_route(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    module = sys.modules[intersection.__module__]
-    compare, compared = module._common, []
+    compare, compared = routes_intersection._common, []
 
     def count(*routes: Any) -> Any:
         compared.append(routes)
         return compare(*routes)
 
-    monkeypatch.setattr(module, "_common", count)
+    monkeypatch.setattr(routes_intersection, "_common", count)
     names = [f"h{n}.test" for n in range(50)]
     rules = [replace(_matching("/a", "/b"), hosts=(name,)) for name in names]
     changed = [*rules[:-1], replace(_matching("/a"), hosts=(names[-1],))]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 
+from towpath.encode.pack import serialized
 from towpath.encode.pipy.admission import admitted_to
 from towpath.model.meshconfig import MeshConfig
 from towpath.model.plan import Inbound
@@ -54,14 +55,14 @@ CHAINS = {
 
 def config(name: str, *parts: bytes) -> Resource:
     """The whole configuration of the sidecar with that node id; *parts* in the order of fields."""
-    value = SidecarConfig(name=name).SerializeToString(deterministic=True) + b"".join(parts)
+    value = part(SidecarConfig(name=name)) + b"".join(parts)
     packed = AnyMessage(type_url=SIDECAR, value=value)
-    return Resource.of(SIDECAR, name, packed.SerializeToString(deterministic=True))
+    return Resource.of(SIDECAR, name, serialized(packed))
 
 
 def part(message: SidecarConfig) -> bytes:
     """Some fields of a configuration."""
-    return message.SerializeToString(deterministic=True)
+    return serialized(message)
 
 
 def spec(switches: MeshConfig, *, passthrough: bool) -> bytes:
