@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from towpath.answers.access import ANYTHING, Access
-from towpath.answers.inmesh import let_in_beside, means, pods_behind
+from towpath.answers.answering import let_in_beside, means, pods_behind
 from towpath.model.egress import RequestMatch
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Protocol

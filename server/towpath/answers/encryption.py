@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from towpath.answers.inmesh import let_in_beside, places, pods_behind
+from towpath.answers.answering import let_in_beside, places, pods_behind
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account
 from towpath.model.plan import Destination

@@ -3,32 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Network
-from typing import cast
+from dataclasses import replace
 
-from towpath.model.identity import server_name
+from towpath.answers.answering import (
+    Called,
+    branch_for,
+    called,
+    called_at,
+    certified,
+    leads_to,
+    let_in_beside,
+    means,
+    places,
+    pods_behind,
+    targets_granting,
+    told_apart,
+)
 from towpath.model.inmesh import TrafficTarget
 from towpath.model.mesh import Mesh
-from towpath.model.names import Account, Kind, Protocol
-from towpath.model.plan import (
-    Branch,
-    Destination,
-    Destinations,
-    Endpoint,
-    InboundPort,
-    Ingress,
-    Permit,
-    destination_of,
-)
-from towpath.model.workloads import Pod
-from towpath.planning import inbound, outbound
-from towpath.planning.destinations import directory, encrypted, endpoints
-from towpath.planning.egress.decide import Attempt, Decision, matches, words
-from towpath.planning.identity import identity_of
+from towpath.model.names import Account, Protocol
+from towpath.model.plan import Destination, Ingress, destination_of
+from towpath.planning.egress.decide import Attempt, Decision, words
 from towpath.planning.inbound import lets_in
 from towpath.planning.inmesh.grants import (
-    addresses_of,
     by_policies,
     counts_refusals,
     granted_requests,
@@ -36,25 +33,6 @@ from towpath.planning.inmesh.grants import (
 )
 
 _SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Called:
-    """A port of pods of one account that may answer, and the TrafficTargets and IngressBackends
-    that let a request in; `open` is false for a port that nothing is let in by, whatever they say.
-    """
-
-    account: Account
-    port: int
-    protocol: Protocol
-    open: bool
-    targets: tuple[str, ...]
-    backends: tuple[str, ...] = ()
-
-    @property
-    def lets_in(self) -> bool:
-        """True if the request is let in."""
-        return bool(self.targets or self.backends)
 
 
 def at_servers(
@@ -98,37 +76,11 @@ def _granting(answers: Iterable[Called]) -> str:
     return " and ".join(f"{kind} {', '.join(names)}" for kind, names in kinds if names)
 
 
-def called(
-    mesh: Mesh, account: Account, attempt: Attempt, destination: Destination
-) -> tuple[Called, ...]:
-    """Every port that may answer an attempt, by the account of its pods."""
-    _, to = places(attempt, destination)
-    return _called_at(mesh, account, attempt, to, direct=destination.direct)
-
-
-def _called_at(
-    mesh: Mesh, account: Account, attempt: Attempt, to: tuple[str, ...], *, direct: bool = False
-) -> tuple[Called, ...]:
-    """The same, of what is sent to some destinations."""
-    answers = {
-        Called(
-            account=one.pod.account,
-            port=one.number,
-            protocol=one.port.protocol if one.port else Protocol.TCP,
-            open=one.port is not None and one.port.permits is not None,
-            targets=_granted(mesh, account, attempt, one),
-            backends=let_in_beside(mesh, account, one),
-        )
-        for one in pods_behind(mesh, account, to, attempt if direct else None)
-    }
-    return tuple(sorted(answers, key=lambda one: (one.account, one.port)))
-
-
 def divided(mesh: Mesh, account: Account, attempt: Attempt, destination: Destination) -> str:
     """Which TrafficSplit divides what is sent to a destination, and which share each backend has;
     where policies decide, with what becomes of it there. "" if none does.
     """
-    branch = _branch(attempt, destination)
+    branch = branch_for(attempt, destination)
     if branch is None or not branch.policy or not branch.shares:
         return ""
     whole = sum(weight for _, weight in branch.shares)
@@ -143,7 +95,7 @@ def divided(mesh: Mesh, account: Account, attempt: Attempt, destination: Destina
 def _becomes(mesh: Mesh, account: Account, attempt: Attempt, place: str) -> str:
     if not by_policies(mesh):
         return ""
-    answers = _called_at(mesh, account, attempt, (place,))
+    answers = called_at(mesh, account, attempt, (place,))
     if not answers:
         return " (no pod is there)"
     let_in = {one.lets_in for one in answers}
@@ -174,7 +126,7 @@ def without_permissive_mode(
         if one.port is None or shadow is None:
             continue
         decided = replace(one, port=replace(one.port, permits=shadow))
-        by = {f"TrafficTarget {name}" for name in _granted(mesh, account, attempt, decided)}
+        by = {f"TrafficTarget {name}" for name in targets_granting(mesh, account, attempt, decided)}
         by |= {f"IngressBackend {name}" for name in let_in_beside(mesh, account, one)}
         if by or any(means(mesh, permit, account, decided) for permit in shadow):
             granting.setdefault(one.pod.account, set()).update(by)
@@ -200,7 +152,7 @@ def _extent(mesh: Mesh, target: TrafficTarget, account: Account, at: Called) -> 
     requests = mesh.query(granted_requests, target, at.port, at.protocol)
     if requests is None:
         return f"grants it nothing on port {at.port} of {at.account}, which is {at.protocol}"
-    if not (told_apart(mesh, account) or _certified(mesh, account)):
+    if not (told_apart(mesh, account) or certified(mesh, account)):
         return f"cannot tell its pods: none of their addresses is those of {account} alone"
     shown = "; ".join(words(match) for match in requests[:_SHOWN]) or "connections"
     more = " and more" if len(requests) > _SHOWN else ""
@@ -218,14 +170,6 @@ def in_mesh_but_refused(mesh: Mesh, account: Account, attempt: Attempt) -> tuple
         return (reason,)
     nearly = _nearly(mesh, account, called(mesh, account, attempt, destination))
     return (reason, *_beside(mesh, account, attempt, destination), *nearly)
-
-
-def leads_to(mesh: Mesh, attempt: Attempt) -> Destination | None:
-    """What the dialled address leads to in the mesh, whoever may call it."""
-    for one in mesh.query(directory).reachable:
-        if attempt.port == one.port and attempt.address in one.addresses:
-            return one
-    return None
 
 
 def _beside(
@@ -250,162 +194,6 @@ def _outside(entry: Ingress) -> str:
 
 def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(names[:_SHOWN]) + (" and more" if len(names) > _SHOWN else "")
-
-
-def places(attempt: Attempt, destination: Destination) -> tuple[str, tuple[str, ...]]:
-    """The destinations that may get the attempt, and the split that says so ("" for none)."""
-    branch = _branch(attempt, destination)
-    if branch is None:
-        return "", (destination.name,)
-    return branch.policy, tuple(name for name, _ in branch.shares)
-
-
-def _branch(attempt: Attempt, destination: Destination) -> Branch | None:
-    """The first that is about the attempt; None for a destination without any."""
-    for branch in destination.branches:
-        if not branch.matches or any(matches(match, attempt) for match in branch.matches):
-            return branch
-    return None
-
-
-def endpoints_for(mesh: Mesh, account: Account, place: str) -> tuple[Endpoint, ...]:
-    """The endpoints of a destination that the account's sidecars are sent; all of them, if it is
-    none of theirs.
-    """
-    of = destination_of(place)
-    accounts = mesh.query(_called_alone, mesh.query(outbound, account).destinations)
-    return mesh.query(endpoints, *of, accounts.get(place, ())) if of else ()
-
-
-def _called_alone(_: Mesh, destinations: Destinations) -> dict[str, tuple[Account, ...]]:
-    """Of destinations of which only the pods of some accounts are called: these. Where clients
-    dial the endpoints themselves, the address says which.
-    """
-    return {one.name: one.accounts for one in destinations if one.accounts and not one.direct}
-
-
-@dataclass(frozen=True, slots=True)
-class Answering:
-    """A pod that may answer, the number of its port, and what that lets in (None: it is closed).
-
-    `server_name` is what clients that call by mutual TLS ask for there; "" where it is called in
-    plaintext.
-    """
-
-    pod: Pod
-    number: int
-    port: InboundPort | None
-    server_name: str
-
-
-def pods_behind(
-    mesh: Mesh, account: Account, to: tuple[str, ...], dialled: Attempt | None = None
-) -> Iterator[Answering]:
-    """The pods that may answer behind some destinations; of those with the address that was
-    *dialled* alone, where clients dial the endpoints themselves.
-    """
-    by_tls = mesh.query(_encrypted_names)
-    for place in to:
-        for endpoint in endpoints_for(mesh, account, place):
-            if dialled is not None and endpoint.address != dialled.address:
-                continue
-            name = _server_name(place) if endpoint.mtls and place in by_tls else ""
-            for pod in mesh.pods_at(endpoint.address):
-                ports = {port.port: port for port in mesh.query(inbound, pod).ports}
-                yield Answering(pod, endpoint.port, ports.get(endpoint.port), name)
-
-
-def _encrypted_names(mesh: Mesh) -> frozenset[str]:
-    return frozenset(one.name for one in mesh.query(encrypted))
-
-
-def _server_name(place: str) -> str:
-    namespace, service, _ = destination_of(place) or ("", "", 0)
-    return server_name(namespace, service)
-
-
-def let_in_beside(mesh: Mesh, account: Account, at: Answering) -> tuple[str, ...]:
-    """The IngressBackends that let in whatever the account's pods ask at a port.
-
-    Where some of its pods call by mutual TLS and others do not, or some from elsewhere, nothing
-    says which of them calls: none.
-    """
-    entries = at.port.ingress if at.port else ()
-    pods, roots = mesh.pods_of(account) if entries else (), mesh.roots()
-    if not pods:
-        return ()
-    marked = {identity_of(mesh, pod) is not None for pod in pods}
-    if at.server_name and len(marked) > 1:
-        return ()
-    by_tls = bool(at.server_name) and True in marked
-    name = roots.name(account) if roots else ""
-    return tuple(
-        sorted(
-            {
-                entry.policy
-                for entry in entries
-                if bool(entry.names) is by_tls
-                and (not by_tls or name in entry.names)
-                and (not entry.hosts or at.server_name in entry.hosts)
-                and (not entry.ranges or all(_within(pod, entry.ranges) for pod in pods))
-            }
-        )
-    )
-
-
-def _within(pod: Pod, ranges: tuple[str, ...]) -> bool:
-    blocks = [IPv4Network(one) for one in ranges]
-    return any(IPv4Address(address) in block for address in pod.addresses for block in blocks)
-
-
-def _granted(mesh: Mesh, account: Account, attempt: Attempt, at: Answering) -> tuple[str, ...]:
-    """The TrafficTargets that let the attempt in at a port."""
-    port = at.port
-    permits = port.permits or () if port else ()
-    grants = [permit for permit in permits if means(mesh, permit, account, at)]
-    if port is None or port.protocol is not Protocol.HTTP:
-        return tuple(permit.policy for permit in grants)
-    if grants and attempt.protocol is not Protocol.HTTP:
-        if let_in_beside(mesh, account, at):
-            return ()  # any request is let in
-        raise ValueError(
-            f"{attempt.address}:{attempt.port} depends on the request: say it as http://HOST/PATH"
-        )
-    return tuple(
-        permit.policy
-        for permit in grants
-        if any(matches(match, attempt) for match in permit.requests)
-    )
-
-
-def means(mesh: Mesh, permit: Permit, account: Account, at: Answering) -> bool:
-    """True if the permit is for that account, and its pods can be told by what they show: by
-    certificates where all of them call by mutual TLS and requests are seen, else by addresses.
-    """
-    namespace, _, name = permit.policy.partition("/")
-    target = cast("TrafficTarget | None", mesh.get(Kind.TRAFFIC_TARGET, namespace, name))
-    if target is None or account not in target.sources:
-        return False
-    sees = at.port is not None and at.port.protocol is Protocol.HTTP
-    if sees and at.server_name and _certified(mesh, account):
-        return True
-    addresses = mesh.query(addresses_of, account)
-    return not addresses or bool({*addresses} & {*permit.addresses})
-
-
-def _certified(mesh: Mesh, account: Account) -> bool:
-    """True if the account has pods, and all of them call by mutual TLS."""
-    pods = mesh.pods_of(account)
-    return bool(pods) and all(identity_of(mesh, pod) is not None for pod in pods)
-
-
-def told_apart(mesh: Mesh, account: Account) -> bool:
-    """True unless the account has pods, all of them at addresses that are not its own alone."""
-    addresses = mesh.query(addresses_of, account)
-    return not addresses or any(
-        all(pod.account == account and not pod.host_network for pod in mesh.pods_at(address))
-        for address in addresses
-    )
 
 
 def _service(destination: Destination) -> str:

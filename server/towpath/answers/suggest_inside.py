@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from towpath.answers.answering import Called, called, leads_to, told_apart
 from towpath.answers.encryption import passage
-from towpath.answers.inmesh import Called, called, leads_to, told_apart
 from towpath.answers.suggest import name_for, route_group, text
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Protocol
