@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import yaml
 
 from support.objects import fill
@@ -23,12 +25,15 @@ def explain_and_apply(
     """What `explain` says, once what it suggests has been tried."""
     explanation = EXPLAIN(mesh, account, attempt, problems)
     if explanation.suggestion:
-        again = EXPLAIN(_with(mesh, explanation.suggestion), account, explanation.attempt, ())
+        again = EXPLAIN(
+            with_manifests(mesh, explanation.suggestion), account, explanation.attempt, ()
+        )
         assert again.decision.allowed, (attempt, explanation.suggestion, again.decision.reasons)
     return explanation
 
 
-def _with(mesh: Mesh, manifests: str) -> Mesh:
+def with_manifests(mesh: Mesh, manifests: str) -> Mesh:
+    """The mesh after `kubectl apply` of these manifests, of which nothing may be wrong."""
     store = Store(
         MeshScope(
             mesh_name=mesh.mesh_name,
@@ -43,4 +48,4 @@ def _with(mesh: Mesh, manifests: str) -> Mesh:
     assert not [problem for one in decoded for problem in one.problems], manifests
     applied = {(o.kind, o.namespace, o.name): o for one in decoded if (o := one.value)}
     fill(store, *{**mesh.objects, **applied}.values())
-    return store.drain()[0]
+    return replace(store.drain()[0], identity=mesh.identity)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import cast
@@ -22,7 +22,7 @@ from towpath.model.plan import (
 )
 from towpath.model.workloads import Pod
 from towpath.planning import inbound, outbound
-from towpath.planning.destinations import directory, encrypted, endpoints
+from towpath.planning.destinations import direct_endpoints, directory, encrypted, endpoints
 from towpath.planning.egress.decide import Attempt, matches
 from towpath.planning.identity import identity_of
 from towpath.planning.inmesh.grants import addresses_of
@@ -102,8 +102,13 @@ def endpoints_for(mesh: Mesh, account: Account, place: str) -> tuple[Endpoint, .
     none of theirs.
     """
     of = destination_of(place)
+    if of is None:
+        return ()
+    record = mesh.service(*of[:2])
+    if record is not None and record.headless:
+        return mesh.query(direct_endpoints, *of)
     accounts = mesh.query(_called_alone, mesh.query(outbound, account).destinations)
-    return mesh.query(endpoints, *of, accounts.get(place, ())) if of else ()
+    return mesh.query(endpoints, *of, accounts.get(place, ()))
 
 
 def _called_alone(_: Mesh, destinations: Destinations) -> dict[str, tuple[Account, ...]]:
@@ -228,6 +233,18 @@ def certified(mesh: Mesh, account: Account) -> bool:
     """True if the account has pods, and all of them call by mutual TLS."""
     pods = mesh.pods_of(account)
     return bool(pods) and all(identity_of(mesh, pod) is not None for pod in pods)
+
+
+def recognised(mesh: Mesh, account: Account, answering: Iterable[Answering]) -> bool:
+    """True unless those who may answer can tell the account's pods neither by an address nor, where
+    requests are seen, by a certificate.
+    """
+    if told_apart(mesh, account):
+        return True
+    return certified(mesh, account) and all(
+        one.server_name and one.port is not None and one.port.protocol is Protocol.HTTP
+        for one in answering
+    )
 
 
 def told_apart(mesh: Mesh, account: Account) -> bool:

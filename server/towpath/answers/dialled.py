@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, SidecarId
+from towpath.model.plan import Destinations
 from towpath.model.workloads import Service
 from towpath.planning import outbound
+from towpath.planning.destinations import directory
 from towpath.planning.egress.decide import Attempt, bare
 
 _DOMAIN = "cluster.local"
@@ -38,15 +40,20 @@ def _address(mesh: Mesh, account: Account, host: str, port: int, aliases: int) -
 
 
 def _endpoint(mesh: Mesh, account: Account, service: Service, port: int) -> str | None:
-    """Of a headless Service: any of its addresses, for all are one destination."""
+    """Of a headless Service: any of its addresses, if there is one where the account may call."""
     wanted = (service.namespace, service.name, port)
     addresses = (
         address
-        for destination in mesh.query(outbound, account).destinations
-        if (destination.namespace, destination.service, destination.port) == wanted
-        for address in destination.addresses
+        for destinations in (mesh.query(outbound, account).destinations, _everybodys(mesh))
+        for one in destinations
+        if (one.namespace, one.service, one.port) == wanted
+        for address in one.addresses
     )
     return next(addresses, None)
+
+
+def _everybodys(mesh: Mesh) -> Destinations:
+    return mesh.query(directory).reachable
 
 
 def _pod(mesh: Mesh, pod: str, service: str, namespace: str) -> str | None:

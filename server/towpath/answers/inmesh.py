@@ -16,6 +16,7 @@ from towpath.answers.answering import (
     means,
     places,
     pods_behind,
+    recognised,
     targets_granting,
     told_apart,
 )
@@ -64,6 +65,7 @@ def at_servers(
         return Decision(destination.name, (), tuple(reasons))
     reasons += _beside(mesh, account, attempt, destination)
     reasons.append(f"no TrafficTarget lets {account} call pods of {', '.join(closed)} with this")
+    reasons += _nobody(mesh, account, attempt, destination)
     reasons += _nearly(mesh, account, answers)
     return Decision(None, (), tuple(reasons))
 
@@ -169,7 +171,29 @@ def in_mesh_but_refused(mesh: Mesh, account: Account, attempt: Attempt) -> tuple
     if destination is None:
         return (reason,)
     nearly = _nearly(mesh, account, called(mesh, account, attempt, destination))
-    return (reason, *_beside(mesh, account, attempt, destination), *nearly)
+    nobody = _nobody(mesh, account, attempt, destination)
+    return (reason, *_beside(mesh, account, attempt, destination), *nobody, *nearly)
+
+
+def _nobody(
+    mesh: Mesh, account: Account, attempt: Attempt, destination: Destination
+) -> Iterator[str]:
+    """Why no TrafficTarget could help, where the account's pods cannot be told."""
+    _, to = places(attempt, destination)
+    answering = pods_behind(mesh, account, to, attempt if destination.direct else None)
+    if recognised(mesh, account, answering):
+        return
+    if any(pod.host_network for pod in mesh.pods_of(account)):
+        yield (
+            f"pods of {account} are in the network of their node (hostNetwork), and its address is "
+            "everybody's who runs there: a TrafficTarget tells them by mutual TLS alone, and an "
+            "IngressBackend with the range of the node lets in all who run there"
+        )
+    else:
+        yield (
+            f"pods of other service accounts have the addresses of those of {account}: a "
+            "TrafficTarget tells them by mutual TLS alone"
+        )
 
 
 def _beside(

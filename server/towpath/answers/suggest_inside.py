@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from towpath.answers.answering import Called, called, leads_to, told_apart
+from towpath.answers.answering import (
+    Called,
+    called,
+    leads_to,
+    places,
+    pods_behind,
+    recognised,
+)
 from towpath.answers.encryption import passage
 from towpath.answers.suggest import name_for, route_group, text
 from towpath.model.mesh import Mesh
@@ -49,7 +56,11 @@ def suggestion_inside(mesh: Mesh, account: Account, attempt: Attempt) -> str:
     destination = leads_to(mesh, attempt)
     if destination is None or not by_policies(mesh) or not mesh.monitored(account.namespace):
         return ""
-    if passage(mesh, account, attempt, destination).refused or not told_apart(mesh, account):
+    _, to = places(attempt, destination)
+    answering = pods_behind(mesh, account, to, attempt if destination.direct else None)
+    if passage(mesh, account, attempt, destination).refused:
+        return ""
+    if not recognised(mesh, account, answering):
         return ""
     try:
         answers = called(mesh, account, attempt, destination)

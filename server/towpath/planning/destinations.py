@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from towpath.model.codes import Code
@@ -101,6 +101,19 @@ def endpoints(
     return tuple(sorted(ready or ending))
 
 
+def direct_endpoints(mesh: Mesh, namespace: str, service: str, number: int) -> tuple[Endpoint, ...]:
+    """Where a headless service is dialled on that number, which is one of its endpoints' ports and
+    not of its own; once for each of its ports that leads there.
+    """
+    record = mesh.service(namespace, service)
+    return tuple(
+        endpoint
+        for port in (record.ports if record else ())
+        for endpoint in mesh.query(endpoints, namespace, service, port.port)
+        if endpoint.port == number
+    )
+
+
 def is_of(mesh: Mesh, address: str, accounts: Collection[Account]) -> bool:
     """True if a pod of one of these accounts has the address."""
     return any(pod.account in accounts for pod in mesh.pods_at(address))
@@ -133,7 +146,7 @@ def encrypted(mesh: Mesh) -> Destinations:
 def _takes_mtls(mesh: Mesh, namespace: str, service: str, port: int, direct: bool) -> bool:  # noqa: FBT001 (a question's argument)
     if not direct:
         return any(one.mtls for one in mesh.query(endpoints, namespace, service, port))
-    marks = tuple(_marks_of_direct(mesh, namespace, service, port))
+    marks = [one.mtls for one in mesh.query(direct_endpoints, namespace, service, port)]
     return all(marks) and bool(marks)
 
 
@@ -143,9 +156,9 @@ def mixed(mesh: Mesh, service: Service) -> tuple[Problem, ...]:
         return ()
     numbers = {one.port for one in mesh.query(destinations_of, service)}
     marks = [
-        mark
+        one.mtls
         for number in sorted(numbers)
-        for mark in _marks_of_direct(mesh, service.namespace, service.name, number)
+        for one in mesh.query(direct_endpoints, service.namespace, service.name, number)
     ]
     if all(marks) or not any(marks):
         return ()
@@ -154,15 +167,6 @@ def mixed(mesh: Mesh, service: Service) -> tuple[Problem, ...]:
         "dial the endpoints themselves, all of them are called in plaintext; mark all of them"
     )
     return (Problem(service.ref, "spec.clusterIP", Code.PARTLY_MARKED, text),)
-
-
-def _marks_of_direct(mesh: Mesh, namespace: str, service: str, number: int) -> Iterator[bool]:
-    """Of each endpoint of a headless service that is dialled on that port, whether it is marked."""
-    record = mesh.service(namespace, service)
-    for port in record.ports if record else ():
-        for endpoint in mesh.query(endpoints, namespace, service, port.port):
-            if endpoint.port == number:
-                yield endpoint.mtls
 
 
 def _direct(mesh: Mesh, service: Service) -> tuple[Destination, ...]:

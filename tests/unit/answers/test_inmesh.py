@@ -12,6 +12,7 @@ from support.marked import marked_pod, with_authority
 from support.objects import (
     egress,
     endpoint_slice,
+    headless,
     ingress_backend,
     mesh_config,
     mesh_of,
@@ -317,3 +318,38 @@ def test_a_split_without_a_backend_lets_nothing_through(permissive: bool) -> Non
 
     assert not decision.allowed
     assert "TrafficSplit shop/split leaves none of its backends" == decision.reasons[-1]
+
+
+def test_behind_a_headless_service_the_pods_are_asked_on_the_port_that_is_dialled() -> None:
+    """Of theirs, which may be another than the Service's own."""
+    db = (
+        headless("db", port(80, Protocol.HTTP, target=8080)),
+        endpoint_slice("db", "10.0.0.6"),
+        pod("db-1", account="web", app="db", addresses=("10.0.0.6",)),
+    )
+    mesh = _mesh(*TARGET, *db)
+    granted = _explain(mesh, "http://db.shop:8080/get")
+    refused = _explain(mesh, "http://db.shop:8080/x")
+    stranger = _explain(mesh, "http://db.shop:8080/get", account=OTHER)
+
+    assert granted.decision.allowed
+    assert "TrafficTarget shop/may" in granted.decision.reasons[1]
+    for answer in (refused, stranger):
+        assert not answer.decision.allowed
+        assert ["TrafficTarget", "HTTPRouteGroup"] == [one["kind"] for one in _suggested(answer)]
+
+
+@pytest.mark.parametrize("marked", [True, False])
+def test_a_target_is_suggested_for_a_pod_on_its_node_if_a_certificate_tells_it(
+    *, marked: bool
+) -> None:
+    on_node = replace(
+        marked_pod("curl", account="curl", app="curl", addresses=("10.0.0.9",), marked=marked),
+        host_network=True,
+    )
+    web = marked_pod("web-1", account="web", addresses=("10.0.0.1",))
+    answer = _explain(with_authority(_mesh(web, on_node)))
+    why = [one for one in answer.decision.reasons if "in the network of their node" in one]
+
+    assert not answer.decision.allowed
+    assert (marked, not marked) == (bool(answer.suggestion), bool(why))
