@@ -35,6 +35,7 @@ from support.dataplane.target_rig import (
     close_and_open_ports,
     dialled,
     explained,
+    explained_by_address,
     mesh_with,
 )
 from support.grants import World, comes_in
@@ -91,9 +92,11 @@ async def _compare(rig: Rig, tried: Case) -> list[bool]:
     mesh = mesh_with(rig, tried)
     wanted = [comes_in(world, call.address, call.port, call.attempt) for call in tried.calls]
     for call, union in zip(tried.calls, wanted, strict=True):
-        if call.caller is not None:
+        if call.caller is None:
+            answer = explained_by_address(mesh, call)
+        else:
             answer = explained(mesh, call.caller, call)
-            assert union == answer, _report(tried, call, f"explain: {answer}, union: {union}")
+        assert union == answer, _report(tried, call, f"explain: {answer}, union: {union}")
     pairs = zip(tried.calls, wanted, strict=True)
     await asyncio.gather(*(_agrees(rig, tried, call, union) for call, union in pairs))
     return wanted

@@ -954,7 +954,9 @@ class ExplainRequest(_message.Message):
     HEADERS_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     service_account: _builtins.str
-    """Whose request: `<namespace>/<service account>`."""
+    """Whose request: `<namespace>/<service account>`, or an IPv4 address. That of a pod is its service
+    account's; of any other it is said what pods of the mesh let in of callers without a sidecar.
+    """
     to: _builtins.str
     """Where to: `http://host[:port]/path`, `https://host[:port]`, `host:port` or `address:port`."""
     method: _builtins.str

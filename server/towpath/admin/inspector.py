@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from datetime import datetime
+from ipaddress import IPv4Address
 from itertools import islice
 from typing import NoReturn
 
@@ -249,17 +250,17 @@ def _pages(items: list[tuple[Flow, Tally]]) -> Iterator[list[tuple[Flow, Tally]]
 
 
 def answer(
-    request: pb.ExplainRequest, explain: Callable[[Account, Attempt], Explanation]
+    request: pb.ExplainRequest, explain: Callable[[Account | IPv4Address, Attempt], Explanation]
 ) -> pb.ExplainResponse:
     """Explain one request, on a server or without one. ValueError if it is not well-formed."""
-    account, attempt = read_question(
+    caller, attempt = read_question(
         request.service_account,
         request.to,
         method=request.method,
         headers=request.headers,
         address=request.address,
     )
-    explanation = explain(account, attempt)
+    explanation = explain(caller, attempt)
     decision = explanation.decision
     return pb.ExplainResponse(
         allowed=decision.allowed,

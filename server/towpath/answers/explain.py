@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from ipaddress import IPv4Address
 from typing import cast
 from urllib.parse import SplitResult, urlsplit
 
@@ -115,8 +116,8 @@ def _host(url: SplitResult, protocol: Protocol, port: int, method: str) -> str:
 
 
 def read_question(
-    account: str, target: str, *, method: str, headers: Mapping[str, str], address: str
-) -> tuple[Account, Attempt]:
+    caller: str, target: str, *, method: str, headers: Mapping[str, str], address: str
+) -> tuple[Account | IPv4Address, Attempt]:
     """Whose attempt, and which, as people type them; "" is «not said». Raises ValueError."""
     attempt = parse_attempt(
         target,
@@ -124,7 +125,16 @@ def read_question(
         headers=tuple(sorted(headers.items())),
         address=address or None,
     )
-    return Account.parse(account), attempt
+    return _caller(caller), attempt
+
+
+def _caller(text: str) -> Account | IPv4Address:
+    if is_ipv4(text):
+        return IPv4Address(text)
+    try:
+        return Account.parse(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, nor an IPv4 address") from None
 
 
 def explain(

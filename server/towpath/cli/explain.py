@@ -27,7 +27,8 @@ from towpath_api.v1 import inspector_pb2 as pb
     "--from",
     "account",
     required=True,
-    metavar="NAMESPACE/SERVICEACCOUNT",
+    metavar="NAMESPACE/SERVICEACCOUNT|ADDRESS",
+    help="The client: a service account, or the IPv4 address of any client.",
     shell_complete=account_names,
 )
 @click.option(

@@ -11,12 +11,14 @@ from collections.abc import (
     Callable,
 )
 from functools import partial
-from typing import TypeVar
+from ipaddress import IPv4Address
+from typing import TypeVar, TypeVarTuple
 
 from towpath.answers.audit import Judgement, audit
 from towpath.answers.blame import rejection_problems
 from towpath.answers.effect import Effect, Policy, effect, on_the_way
 from towpath.answers.explain import Explanation, explain
+from towpath.answers.explain_address import explain_address
 from towpath.answers.observed import due_to, targets_for
 from towpath.answers.reach import AccountReach, accounts, reach
 from towpath.answers.status import PolicyStatus, policy_statuses
@@ -47,6 +49,7 @@ from towpath.telemetry.traces import NO_TRACES, Traces
 
 log = logging.getLogger(__name__)
 
+Ts = TypeVarTuple("Ts")
 R = TypeVar("R")
 
 
@@ -247,16 +250,24 @@ class Hub:
             self._queries.forget(withheld, kind, sidecar)
         return result
 
-    def explain(self, account: Account, attempt: Attempt) -> Explanation:
-        """What becomes of an attempt of that account's sidecars. Raises ValueError as `explain`."""
-        args = (account, attempt, self.problems())
+    def explain(self, caller: Account | IPv4Address, attempt: Attempt) -> Explanation:
+        """What becomes of an attempt of that account's sidecars, or of whoever has that address.
+        Raises ValueError as `explain`.
+        """
+        args = (attempt, self.problems())
+        if isinstance(caller, Account):
+            return self._once(explain, caller, *args)
+        return self._once(explain_address, caller, *args)
+
+    def _once(self, question: Callable[[Mesh, *Ts], R], *args: *Ts) -> R:
+        """The answer, which nobody asks for again. One that comes in slices is kept meanwhile."""
         try:
-            explanation = self._queries.get(explain, *args)
+            answer = self._queries.get(question, *args)
         except ValueError:
-            self._queries.forget(explain, *args)
+            self._queries.forget(question, *args)
             raise
-        self._queries.forget(explain, *args)
-        return explanation
+        self._queries.forget(question, *args)
+        return answer
 
     def reports(self, namespace: str) -> bool:
         """True if sidecars of that namespace are to report what they let out or refuse."""

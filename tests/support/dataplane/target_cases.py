@@ -31,7 +31,7 @@ ALONE = {
     "c": Caller("bookstore", "c", "10.10.0.23"),
     "outsider": Caller("bank", "outsider", "10.10.0.24"),
 }
-"""Callers with an address of their own, of whom `explain` can be asked; none has a sidecar."""
+"""Callers with an address of their own, of whose account `explain` is asked; none has a sidecar."""
 TOGETHER = (
     Caller("curl", "a", "10.10.0.25"),
     Caller("curl", "b", "10.10.0.25"),

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from ipaddress import IPv4Address
 from typing import Any
 
 from support.dataplane.mesh import Manifests
+from support.dataplane.network import POD_ADDRESSES
 from support.dataplane.rig import Rig
 from support.dataplane.target_cases import BEHIND, CALLERS, FOREIGN, SERVER, Call, Case
 from support.grants import Caller
 from support.objects import mesh_of
 from support.suggestions import explain_and_apply
+from towpath.answers.explain_address import explain_address
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account
 from towpath.sources.decode import decode
@@ -56,10 +59,16 @@ def callers(rig: Rig) -> Iterator[None]:
 
 
 def explained(mesh: Mesh, caller: Caller, call: Call) -> bool:
-    """Whether that caller is allowed it; what is suggested otherwise is applied, and must help."""
+    """Whether that account is allowed it; what is suggested otherwise is applied, and must help."""
     attempt = replace(call.attempt, address=SERVICE, port=dialled(call))
     account = Account(caller.namespace, caller.account)
     return explain_and_apply(mesh, account, attempt, ()).decision.allowed
+
+
+def explained_by_address(mesh: Mesh, call: Call) -> bool:
+    """Whether whoever has that address is allowed it at the pod itself."""
+    attempt = replace(call.attempt, address=POD_ADDRESSES["bookstore-0"])
+    return explain_address(mesh, IPv4Address(call.address), attempt, ()).decision.allowed
 
 
 def dialled(call: Call) -> int:
