@@ -146,8 +146,7 @@ def _decision(
 def _called(
     mesh: Mesh, caller: IPv4Address, attempt: Attempt, answering: tuple[Answering, ...]
 ) -> tuple[_Verdict, ...]:
-    verdicts = {_verdict(mesh, caller, attempt, one) for one in answering}
-    return tuple(sorted(verdicts, reverse=True))
+    return tuple(sorted({_verdict(mesh, caller, attempt, one) for one in answering}, reverse=True))
 
 
 def _verdict(mesh: Mesh, caller: IPv4Address, attempt: Attempt, at: Answering) -> _Verdict:
