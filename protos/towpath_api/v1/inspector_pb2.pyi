@@ -828,6 +828,7 @@ class ListPoliciesResponse(_message.Message):
     COUNTS_REFUSALS_FIELD_NUMBER: _builtins.int
     WOULD_DENY_FIELD_NUMBER: _builtins.int
     SILENT_NAMESPACES_FIELD_NUMBER: _builtins.int
+    FORESEEN_FIELD_NUMBER: _builtins.int
     counts_refusals: _builtins.bool
     """True if permissive mode is on, and sidecars count what TrafficTargets would refuse without it."""
     @_builtins.property
@@ -844,6 +845,12 @@ class ListPoliciesResponse(_message.Message):
     def silent_namespaces(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """While that is so: the namespaces of the mesh whose sidecars do not report."""
 
+    @_builtins.property
+    def foreseen(self) -> _containers.RepeatedCompositeFieldContainer[Global___ForeseenRefusals]:
+        """While that is so: what is foreseen by plan alone of ports of which nobody reports: those that do
+        not speak HTTP, and all of silent namespaces. Those that let in the fewest first, up to 1,000.
+        """
+
     def __init__(
         self,
         *,
@@ -851,14 +858,61 @@ class ListPoliciesResponse(_message.Message):
         counts_refusals: _builtins.bool = ...,
         would_deny: _abc.Iterable[Global___Flow] | None = ...,
         silent_namespaces: _abc.Iterable[_builtins.str] | None = ...,
+        foreseen: _abc.Iterable[Global___ForeseenRefusals] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts_refusals", b"counts_refusals", "policies", b"policies", "silent_namespaces", b"silent_namespaces", "would_deny", b"would_deny"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts_refusals", b"counts_refusals", "foreseen", b"foreseen", "policies", b"policies", "silent_namespaces", b"silent_namespaces", "would_deny", b"would_deny"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListPoliciesResponse: _TypeAlias = ListPoliciesResponse  # noqa: Y015
+
+@_typing.final
+class ForeseenRefusals(_message.Message):
+    """A port of the pods of one service account, and the others of the mesh that no TrafficTarget grants
+    anything there. Nothing is said of whether they call it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERVICE_ACCOUNT_FIELD_NUMBER: _builtins.int
+    PORT_FIELD_NUMBER: _builtins.int
+    PROTOCOL_FIELD_NUMBER: _builtins.int
+    GRANTED_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    CALLERS_FIELD_NUMBER: _builtins.int
+    service_account: _builtins.str
+    """Whose pods are called: `<namespace>/<name>`."""
+    port: _builtins.int
+    """A port of these pods."""
+    protocol: _builtins.str
+    """What Services say that it speaks, such as `http` or `tcp`."""
+    granted: _builtins.int
+    """How many other service accounts that pods of the mesh run as are granted something there."""
+    refused: _builtins.int
+    """How many are granted nothing."""
+    @_builtins.property
+    def callers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The first 10 of these, by namespace and name."""
+
+    def __init__(
+        self,
+        *,
+        service_account: _builtins.str = ...,
+        port: _builtins.int = ...,
+        protocol: _builtins.str = ...,
+        granted: _builtins.int = ...,
+        refused: _builtins.int = ...,
+        callers: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["callers", b"callers", "granted", b"granted", "port", b"port", "protocol", b"protocol", "refused", b"refused", "service_account", b"service_account"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForeseenRefusals: _TypeAlias = ForeseenRefusals  # noqa: Y015
 
 @_typing.final
 class PolicyStatus(_message.Message):

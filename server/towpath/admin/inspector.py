@@ -22,6 +22,7 @@ from towpath.admin.replaced import replaced
 from towpath.admin.times import timestamp
 from towpath.answers.audit import policies_enabled
 from towpath.answers.explain import Explanation, read_question
+from towpath.answers.foreseen import ForeseenRefusals
 from towpath.answers.status import PolicyStatus
 from towpath.encode.shown import shown
 from towpath.hub.hub import Hub
@@ -156,6 +157,8 @@ class Inspector(pb_grpc.InspectorServicer):
             would = (item for item in items if item[0].verdict is Verdict.WOULD_DENY)
             for page in _pages(list(islice(would, MOST_REFUSALS))):
                 response.would_deny.extend(await self._messages(page, self._hub.targets_for))
+            foreseen = await self._hub.in_turn(self._hub.foreseen, MOST_REFUSALS)
+            response.foreseen.extend(map(_foreseen, foreseen))
         return response
 
     async def Explain(self, request: pb.ExplainRequest, context: Context) -> pb.ExplainResponse:
@@ -276,6 +279,17 @@ def answer(
 def listed(problems: Iterable[Problem]) -> pb.ListProblemsResponse:
     """Problems as the Inspector sends them."""
     return pb.ListProblemsResponse(problems=[_problem(problem) for problem in problems])
+
+
+def _foreseen(one: ForeseenRefusals) -> pb.ForeseenRefusals:
+    return pb.ForeseenRefusals(
+        service_account=str(one.account),
+        port=one.port,
+        protocol=one.protocol,
+        granted=one.granted,
+        refused=one.refused,
+        callers=map(str, one.callers),
+    )
 
 
 def _policy(status: PolicyStatus) -> pb.PolicyStatus:

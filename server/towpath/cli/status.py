@@ -11,7 +11,7 @@ from towpath.cli.listing import Cell, Column, Listing, age, listing_options, sho
 from towpath.cli.messages import document, line_of
 from towpath.cli.place import Place, place_options
 from towpath.cli.replicas import Replicas, replicas_of
-from towpath.cli.together import policies_together, refusals_together
+from towpath.cli.together import foreseen_together, policies_together, refusals_together
 from towpath.clock import utc_now
 from towpath_api.v1 import inspector_pb2 as pb
 
@@ -32,7 +32,8 @@ def status(place: Place, output: str, *, watch: bool) -> None:
 
     SIDECARS: how many of the connected sidecars that are concerned have acknowledged its current
     version, on all replicas. Below the table: what is ignored, and why; and with permissive mode
-    on, what TrafficTargets would refuse without it, as sidecars have reported it in the last hour.
+    on, what TrafficTargets would refuse without it, as sidecars have reported it in the last hour;
+    of ports of which nobody reports, what is foreseen by plan.
 
     Exit code 0: every replica has answered; 2: one has not, and standard error says why.
     """
@@ -55,6 +56,7 @@ def _listing(replicas: Replicas) -> Listing:
             "countsRefusals": any(one.counts_refusals for one in answers.messages.values()),
             "wouldDeny": [document(flow) for flow in refusals],
             "silentNamespaces": _silent(answers.messages.values()),
+            "foreseen": [document(one) for one in foreseen_together(answers.messages.values())],
             "unanswered": dict(answers.faults),
         },
         [
@@ -86,6 +88,10 @@ def _switch(
     if len(refusals) > _SHOWN:
         yield f"{len(refusals) - _SHOWN} more of these: towpath observe --inside"
     silent = _silent(answers)
+    foreseen = foreseen_together(answers)
+    yield from map(_foreseen, foreseen[:_SHOWN])
+    if len(foreseen) > _SHOWN:
+        yield f"foreseen of {len(foreseen) - _SHOWN} more ports: towpath status -o json"
     if silent:
         names = ", ".join(silent[:_SHOWN]) + (" and others" if len(silent) > _SHOWN else "")
         yield (
@@ -94,6 +100,16 @@ def _switch(
         )
     elif not refusals:
         yield f"{without} nothing would be refused of what was reported in the last hour"
+
+
+def _foreseen(one: pb.ForeseenRefusals) -> str:
+    """One port of which nobody reports: by plan alone, which says nothing of who calls."""
+    callers = ", ".join(one.callers) + (" and more" if one.refused > len(one.callers) else "")
+    return (
+        f"foreseen by plan, not seen: without permissive mode port {one.port} ({one.protocol}) of "
+        f"{one.service_account} refuses {one.refused} of {one.refused + one.granted} other service "
+        f"accounts, which no TrafficTarget lets in there: {callers}"
+    )
 
 
 def _silent(answers: Collection[pb.ListPoliciesResponse]) -> list[str]:

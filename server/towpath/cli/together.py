@@ -45,6 +45,16 @@ def refusals_together(answers: Iterable[pb.ListPoliciesResponse]) -> list[pb.Flo
     return sorted(flows.values(), key=lambda one: -one.last.ToMicroseconds())
 
 
+def foreseen_together(answers: Iterable[pb.ListPoliciesResponse]) -> list[pb.ForeseenRefusals]:
+    """What is foreseen, each port once: all replicas plan by the same objects, sooner or later."""
+    ports = {
+        (one.service_account, one.port, one.protocol): one
+        for answer in answers
+        for one in answer.foreseen
+    }
+    return sorted(ports.values(), key=lambda one: (one.granted, one.service_account, one.port))
+
+
 def problems_together(answers: Iterable[Iterable[pb.Problem]]) -> list[pb.Problem]:
     """Each Problem once, as one replica lists them."""
     problems = {one.SerializeToString(deterministic=True): one for each in answers for one in each}

@@ -19,6 +19,7 @@ from towpath.answers.blame import rejection_problems
 from towpath.answers.effect import Effect, Policy, effect, on_the_way
 from towpath.answers.explain import Explanation, explain
 from towpath.answers.explain_address import explain_address
+from towpath.answers.foreseen import ForeseenRefusals, foreseen
 from towpath.answers.observed import due_to, targets_for
 from towpath.answers.reach import AccountReach, accounts, reach
 from towpath.answers.status import PolicyStatus, policy_statuses
@@ -294,6 +295,10 @@ class Hub:
     def silent_namespaces(self) -> tuple[str, ...]:
         """The namespaces of the mesh whose sidecars report nothing, sorted."""
         return tuple(n for n in sorted(self.mesh.monitored_namespaces()) if not self.reports(n))
+
+    def foreseen(self, most: int) -> tuple[ForeseenRefusals, ...]:
+        """What TrafficTargets would refuse without permissive mode where nobody reports it."""
+        return self._once(foreseen, most)
 
     def due_to(self, flows: tuple[tuple[Flow, Counts], ...]) -> tuple[tuple[str, ...], ...]:
         """Which policies what was reported is due to, flow by flow."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from towpath.cli.together import (
+    foreseen_together,
     policies_together,
     problems_together,
     refusals_together,
@@ -45,6 +46,16 @@ def test_a_policy_counts_the_sidecars_of_all_and_is_accepted_if_all_say_so() -> 
 
 def test_a_problem_that_several_have_is_listed_once() -> None:
     assert [REJECTED, WRONG] == problems_together(([WRONG], [WRONG, REJECTED]))
+
+
+def test_what_is_foreseen_of_a_port_is_listed_once_the_narrowest_first() -> None:
+    wide, narrow = (
+        pb.ForeseenRefusals(service_account=account, port=80, granted=granted)
+        for account, granted in (("a/x", 2), ("b/y", 0))
+    )
+    answers = [pb.ListPoliciesResponse(foreseen=each) for each in ([wide, narrow], [narrow])]
+
+    assert [narrow, wide] == foreseen_together(answers)
 
 
 def test_what_would_be_refused_is_added_up_the_latest_first() -> None:
