@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from towpath.answers.answering import Answering
+from towpath.answers.answering import Answering, leads_to
 from towpath.answers.dialled import address_of
 from towpath.answers.explain import Explanation, explain
-from towpath.answers.inmesh import leads_to
 from towpath.answers.suggest_ingress import ingress_suggestion
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Protocol
