@@ -65,20 +65,14 @@ class Program:
         return CACHE / f"{self.name}-{self.version}-{_key(go, self.source)}"
 
 
-API_SERVER = Program(
-    name="kube-apiserver",
-    version="v1.36.3",
-    source=KUBE / "apiserver",
-    package=".",
-    variables={"k8s.io/component-base/version.gitVersion": "v1.36.3"},
-)
-CONTROLLERS = Program(
-    name="kube-controller-manager",
-    version="v1.36.3",
-    source=KUBE / "controllers",
-    package=".",
-    variables={"k8s.io/component-base/version.gitVersion": "v1.36.3"},
-)
+def _of_kubernetes(name: str, folder: str) -> Program:
+    version = "v1.36.3"
+    variables = {"k8s.io/component-base/version.gitVersion": version}
+    return Program(name, version, KUBE / folder, package=".", variables=variables)
+
+
+API_SERVER = _of_kubernetes("kube-apiserver", "apiserver")
+CONTROLLERS = _of_kubernetes("kube-controller-manager", "controllers")
 KUBELET = Program(
     name="kubelet",
     version="v0.36.3",
