@@ -12,17 +12,13 @@ import grpc
 from towpath.access import Gate
 from towpath.access.doorkeeper import Room
 from towpath.app.grpc_aio import GrpcAio
-from towpath.app.ports import UNIX, Ports, check_free, unbound
+from towpath.app.limits import AGE_GRACE_S, IDLE_S, STREAMS_PER_CONNECTION
+from towpath.app.ports import UNIX, Ports, Security, check_free, unbound
 from towpath.settings import ConnectionLimits
 from towpath_transport import Identity, Server, TransportLimits
 
 if TYPE_CHECKING:
     from towpath.access.tls import Contents, ServerTls
-
-STREAMS_PER_CONNECTION = 2_000
-IDLE_S = 60.0
-AGE_GRACE_S = 10.0
-"""How long the streams of a connection that is too old may finish."""
 
 
 def limits(connections: ConnectionLimits, room: Room) -> Any:
@@ -66,16 +62,12 @@ class Fast:
 
     def bind(self, ports: Ports) -> tuple[int, ...]:
         """The TCP ports of these addresses. Raises OSError if one cannot be bound."""
-        tls = ports.tls
-        security = "insecure" if tls is None else _identity(tls, clients=True)
-        numbers = [self._listen("--ads-address", ports.address, security)]
-        if tls is not None and ports.token_address:
-            by_token = _identity(tls, clients=False)
-            numbers.append(self._listen("--ads-token-address", ports.token_address, by_token))
+        numbers = [
+            self._listen(flag, address, _security(security, ports.tls))
+            for flag, address, security in ports.addresses
+        ]
         if ports.local_socket is not None:
             self._on_sockets.listen_locally(ports.local_socket)
-        if ports.local_address:
-            numbers.append(self._listen("--local-address", ports.local_address, "local"))
         return tuple(filter(None, numbers))
 
     async def start(self) -> None:
@@ -96,6 +88,15 @@ class Fast:
             return int(self._server.listen(address, security))
         except OSError as error:
             raise unbound(flag, address, error.strerror or error) from error
+
+
+def _security(security: Security, tls: ServerTls | None) -> Any:
+    """The same in the transport's terms."""
+    if security is Security.LOCAL:
+        return "local"
+    if tls is None:
+        return "insecure"
+    return _identity(tls, clients=security is Security.CERTIFICATE)
 
 
 def _identity(tls: ServerTls, *, clients: bool) -> Any:

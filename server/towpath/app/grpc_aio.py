@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import grpc
 
 from towpath.access import Gate
 from towpath.access.doorkeeper import Room
-from towpath.app.ports import UNIX, Ports, check_free, check_unused, unbound
+from towpath.app.limits import AGE_GRACE_S, IDLE_S, STREAMS_PER_CONNECTION
+from towpath.app.ports import UNIX, Ports, Security, check_free, check_unused, unbound
 from towpath.settings import ConnectionLimits
 
-AGE_GRACE_MS = 10_000
-"""How long the streams of a connection that is too old may finish."""
+if TYPE_CHECKING:
+    from towpath.access.tls import ServerTls
 
 NEVER_MS = 2**31 - 1
 """What gRPC takes for never."""
@@ -25,8 +26,8 @@ OPTIONS = (
     ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
-    ("grpc.max_connection_idle_ms", 60_000),
-    ("grpc.max_concurrent_streams", 2_000),
+    ("grpc.max_connection_idle_ms", round(IDLE_S * 1000)),
+    ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
 )
 
 
@@ -38,7 +39,7 @@ def connection_options(limits: ConnectionLimits, room: Room) -> list[tuple[str, 
     aging, pinging = [], [("grpc.keepalive_time_ms", NEVER_MS)]
     if limits.max_connection_age > 0:
         aging.append(("grpc.max_connection_age_ms", round(limits.max_connection_age * 1000)))
-        aging.append(("grpc.max_connection_age_grace_ms", AGE_GRACE_MS))
+        aging.append(("grpc.max_connection_age_grace_ms", round(AGE_GRACE_S * 1000)))
     if limits.keepalive_time > 0 and limits.keepalive_timeout > 0:
         timeout_ms = _milliseconds(limits.keepalive_timeout)
         pinging = [
@@ -86,18 +87,12 @@ class GrpcAio:
 
     def bind(self, ports: Ports) -> tuple[int, ...]:
         """The TCP ports of these addresses. Raises OSError if one cannot be bound."""
-        tls = ports.tls
-        credentials = None if tls is None else tls.credentials()
-        numbers = [self.listen("--ads-address", ports.address, credentials)]
-        if tls is not None and ports.token_address:
-            by_token = tls.token_credentials()
-            numbers.append(self.listen("--ads-token-address", ports.token_address, by_token))
+        numbers = [
+            self.listen(flag, address, _credentials(security, ports.tls))
+            for flag, address, security in ports.addresses
+        ]
         if ports.local_socket is not None:
             self.listen_locally(ports.local_socket)
-        if ports.local_address:
-            # What is not of this machine is refused by these credentials, whatever is listened on.
-            by_loopback = grpc.local_server_credentials(grpc.LocalConnectionType.LOCAL_TCP)
-            numbers.append(self.listen("--local-address", ports.local_address, by_loopback))
         return tuple(filter(None, numbers))
 
     async def start(self) -> None:
@@ -134,6 +129,15 @@ class GrpcAio:
             raise unbound("--local-socket", str(path), error) from error
         finally:
             os.umask(before)
+
+
+def _credentials(security: Security, tls: ServerTls | None) -> grpc.ServerCredentials | None:
+    if security is Security.LOCAL:
+        # What is not of this machine is refused by these credentials, whatever is listened on.
+        return grpc.local_server_credentials(grpc.LocalConnectionType.LOCAL_TCP)
+    if tls is None:
+        return None
+    return tls.token_credentials() if security is Security.TOKEN else tls.credentials()
 
 
 def _milliseconds(seconds: float) -> int:

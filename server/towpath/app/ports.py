@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum, auto
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,22 @@ if TYPE_CHECKING:
     from towpath.access.tls import ServerTls
 
 UNIX = "unix:"
+
+
+class Security(Enum):
+    """How callers at an address are told."""
+
+    NONE = auto()
+    """In plaintext, by their address at most."""
+
+    CERTIFICATE = auto()
+    """By TLS: each must have a certificate."""
+
+    TOKEN = auto()
+    """By a token, over TLS."""
+
+    LOCAL = auto()
+    """In plaintext, from this machine alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +44,15 @@ class Ports:
     local_socket: Path | None = None
     token_address: str = ""
     local_address: str = ""
+
+    @property
+    def addresses(self) -> Iterator[tuple[str, str, Security]]:
+        """Each address, behind the flag that gives it, and how callers are told there."""
+        yield "--ads-address", self.address, Security.CERTIFICATE if self.tls else Security.NONE
+        if self.tls is not None and self.token_address:
+            yield "--ads-token-address", self.token_address, Security.TOKEN
+        if self.local_address:
+            yield "--local-address", self.local_address, Security.LOCAL
 
 
 def check_free(flag: str, address: str) -> None:
