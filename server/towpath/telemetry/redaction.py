@@ -27,7 +27,9 @@ _RULES = tuple(
         # A token of three parts, as Kubernetes gives to pods, or its beginning.
         r"()\beyJ[A-Za-z0-9_-]{10,}(?:\.[A-Za-z0-9_-]*){0,2}()",
         r"(?i)(\b(?:bearer|basic)\s+)[A-Za-z0-9+/=._~-]{8,}()",
-        # The user's part of a URL, which ends at the last @ before the path.
+        # The user's part of a URL, which ends at the last @ before the path; a password may have a
+        # raw / in it, where the path only seems to begin: so first, behind a colon, at the last @.
+        r"(?i)(\b[a-z][a-z0-9+.-]*://[^\s/:\"']*:)[^\s\"']*(@)",
         r"(?i)(\b[a-z][a-z0-9+.-]*://)[^\s/\"']+(@)",
         # NAME=value and "name": "value", where the name ends with a word for a secret: in quotes
         # of either kind, in those of JSON within JSON, or without.

@@ -43,6 +43,10 @@ def test_a_private_key_is_gone_in_every_form_in_which_it_is_written(pem: str) ->
         f"https://x.test/?token={TOKEN}&b=1",
         "https://jo:pa55word@api.test:6443/",
         "https://jo:an@pa55word@api.test:6443/",
+        "https://jo:pa55word/more@api.test:6443/",
+        "https://jo:a/pa55word@api.test:6443/",
+        "https://jo@an:443/pa55word@api.test:6443/",
+        '{"url": "postgres://jo:a/b:pa55word@db.test/x"}',
         "POSTGRES_PASSWORD=pa55word",
         "AWS_SECRET_ACCESS_KEY=pa55word",
         '{"secretKey": "pa55word"}',
@@ -73,6 +77,7 @@ def test_tokens_and_passwords_are_gone(text: str) -> None:
         "the token of curl.curl has another audience: allowed is towpath",
         "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----",
         "https://10.96.0.1:443/openid/v1/jwks",
+        "https://api.test:6443/ is not reached, and https://keys.test/a@b",
         'Egress curl/httpbin spec.hosts[0]: is "a@b"',
     ],
 )
@@ -81,7 +86,7 @@ def test_what_is_no_secret_stays(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "unit", ["x", "token", "a:", "-----BEGIN ", "bearer ", '"', "eyJ", "token= "]
+    "unit", ["x", "token", "a:", "-----BEGIN ", "bearer ", '"', "eyJ", "token= ", "http://a:"]
 )
 def test_it_costs_in_proportion_to_the_text(unit: str) -> None:
     """The limit of CPU time of a unit test is what would end it."""
