@@ -241,10 +241,11 @@ def _schema() -> dict[str, Any]:
         for depth, parent in enumerate(parents, 1):
             section = section["properties"].setdefault(parent, _section())
             sections[tuple(parents[:depth])] = section
-        empty = {"minLength": 0} if defaults[name] == "" else {}
-        own = key.schema if key.structure is None else of_structures[id(key.structure)]
+        own = dict(key.schema if key.structure is None else of_structures[id(key.structure)])
+        if defaults[name] == "":  # which leaves a manifest as it is
+            own |= {"pattern": f"^$|{own['pattern']}"} if "pattern" in own else {"minLength": 0}
         not_these = {"properties": dict.fromkeys(key.reserved, False)} if key.reserved else {}
-        section["properties"][last] = {**own, **empty, **not_these, "description": key.text}
+        section["properties"][last] = {**own, **not_these, "description": key.text}
     for section in sections.values():
         names = sorted(section["properties"])
         section["propertyNames"] = {"enum": names}

@@ -113,7 +113,9 @@ def by_title(documents: Any) -> dict[str, Any]:
         ("osm.enableEgress=maybe", "/osm/enableEgress': got string, want boolean"),
         ("osm.osmController.replicaCount=0", "/osm/osmController/replicaCount': minimum: got 0"),
         ("osm.sidecarLogLevel=loud", "value must be one of 'trace', 'debug'"),
-        ("osm.meshName=", "/osm/meshName': minLength"),
+        ("osm.meshName=", "/osm/meshName': '' does not match pattern"),
+        ("osm.image.tag=a b", "/osm/image/tag': 'a b' does not match pattern"),
+        ("osm.image.registry=https://a", "/osm/image/registry': 'https://a' does not match"),
         ("osm.osmNamespace=other", 'osm.osmNamespace is "other", and the release is in "osm-sys'),
     ],
 )

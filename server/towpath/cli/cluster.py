@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from towpath.cli.settings import setting_options
+from towpath.cli.settings import setting_options, setting_type
 from towpath.model.text import printable_lines
 from towpath.settings import MeshSettings
 
@@ -48,7 +48,11 @@ def _contexts(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
 namespace_option = setting_options("osm_namespace")
 
 mesh_name_option = click.option(
-    "--mesh-name", default=MeshSettings().mesh_name, show_default=True, help="Name of the mesh."
+    "--mesh-name",
+    type=setting_type("mesh_name"),
+    default=MeshSettings().mesh_name,
+    show_default=True,
+    help="Name of the mesh.",
 )
 
 

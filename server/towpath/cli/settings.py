@@ -130,6 +130,11 @@ def setting_options(*names: str) -> Callable[[F], F]:
     return decorate
 
 
+def setting_type(name: str) -> click.ParamType[Any]:
+    """What an option takes that is not that setting, and has a value of its sort."""
+    return _type(all_settings()[name])
+
+
 def _type(setting: Setting) -> click.ParamType[Any]:
     if setting.choices:
         return click.Choice(setting.choices)

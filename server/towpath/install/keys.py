@@ -19,12 +19,16 @@ from towpath.install.pod_values import (
 )
 from towpath.model.meshconfig import LONGEST_VALIDITY_S, SHORTEST_VALIDITY_S
 from towpath.settings import all_settings
+from towpath.settings.source import MESH_NAME, MESH_NAME_WORDS
 
 LOG_LEVELS = all_settings()["log_level"].choices
 SIDECAR_LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 LOCAL_PROXY_MODES = ("Localhost", "PodIP")
 _DURATION = "^([0-9]+[hms])+$"
+_REGISTRY = r"^([A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*/?$"
+_TAG = r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$"
+_NAMESPACE = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
 _PART = re.compile("([0-9]+)([hms])")
 _UNITS = {"h": 3600, "m": 60, "s": 1}
 
@@ -96,6 +100,15 @@ def _switch(sets: str, text: str) -> Key:
 
 def _name(sets: str, allowed: str, text: str) -> Key:
     return Key(sets, _text, {"type": "string", "minLength": 1}, allowed, text)
+
+
+def _pattern(sets: str, pattern: str, allowed: str, text: str) -> Key:
+    def read(value: str) -> str:
+        if not re.fullmatch(pattern, value):
+            raise ValueError(value)
+        return value
+
+    return Key(sets, read, {"type": "string", "pattern": pattern}, allowed, text)
 
 
 def _structure(
@@ -175,12 +188,25 @@ KEYS: Mapping[str, Key] = {
         "10m to 720h",
         "How long a service account's certificate is valid.",
     ),
-    "osm.meshName": _name("mesh_name", "a name", "As --mesh-name."),
-    "osm.osmNamespace": _name("osm_namespace", "a name", "As --osm-namespace."),
-    "osm.image.registry": _name(
-        "image_registry", "HOST or HOST/PATH", "Where the image is pulled from."
+    "osm.meshName": _pattern("mesh_name", MESH_NAME, MESH_NAME_WORDS, "As --mesh-name."),
+    "osm.osmNamespace": _pattern(
+        "osm_namespace",
+        _NAMESPACE,
+        "a-z, 0-9 and '-', at most 63 characters",
+        "As --osm-namespace.",
     ),
-    "osm.image.tag": _name("image_tag", "a tag", "Which image; by default this version's."),
+    "osm.image.registry": _pattern(
+        "image_registry",
+        _REGISTRY,
+        "HOST or HOST/PATH, the host with :PORT or without",
+        "Where the image is pulled from.",
+    ),
+    "osm.image.tag": _pattern(
+        "image_tag",
+        _TAG,
+        "a tag: letters, digits, '_', '.' and '-', at most 128 characters",
+        "Which image; by default this version's.",
+    ),
     "osm.image.pullPolicy": _choice("pull_policy", PULL_POLICIES, "When the image is pulled."),
     "osm.imagePullSecrets": _structure(
         "pull_secrets",

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from towpath.model.mesh import MeshScope
-from towpath.settings.declaration import Group, SettingsError, setting
+from towpath.settings.declaration import Form, Group, SettingsError, setting
 
 MONTH_S = 30 * 86_400
+
+MESH_NAME = r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+"""What may be a label's value."""
+
+MESH_NAME_WORDS = "letters, digits, '-', '_' and '.', at most 63 characters"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +70,9 @@ class MeshSettings(Group):
     title: ClassVar[str] = "Mesh"
 
     mesh_name: str = setting(
-        "osm", "Namespaces whose label openservicemesh.io/monitored-by has this value are served."
+        "osm",
+        "Namespaces whose label openservicemesh.io/monitored-by has this value are served.",
+        form=Form(MESH_NAME_WORDS, lambda text: re.fullmatch(MESH_NAME, text) is not None),
     )
     osm_namespace: str = setting(
         "osm-system", "Namespace of the control plane, where the MeshConfig osm-mesh-config lives."

@@ -68,8 +68,13 @@ STRUCTURES = {
 
 
 def test_every_key_has_an_effect_on_the_manifests() -> None:
-    values = {"true or false": "true", "a name": "other", "a tag": "9.9", "1 to 100": "7"}
-    values["10m to 720h"] = "90m"
+    values = {"true or false": "true", "1 to 100": "7", "10m to 720h": "90m"}
+    patterns = {
+        "osm.meshName": "other",
+        "osm.osmNamespace": "other",
+        "osm.image.registry": "here.test:5000/there",
+        "osm.image.tag": "9.9",
+    }
     plain = manifests(Values())
     unchanged = []
     for name, key in KEYS.items():
@@ -78,8 +83,9 @@ def test_every_key_has_an_effect_on_the_manifests() -> None:
                 unchanged.append(name)
             continue
         choices = key.allowed.removeprefix("one of ").split(", ")
-        text = values.get(key.allowed, choices[0])
+        text = patterns.get(name) or values.get(key.allowed, choices[0])
         opposite = {"true": "false", "false": "true"}.get(text, choices[-1])
+        opposite = patterns.get(name, opposite)
         # Each of them is read from YAML: the second only if the first changes nothing.
         if all(manifests(parse([f"{name}={one}"], Values())) == plain for one in (text, opposite)):
             unchanged.append(name)
@@ -169,7 +175,16 @@ def test_another_namespace_takes_everything_with_it() -> None:
         ("osm.enableEgress=yes", "osm.enableEgress is 'yes': allowed is true or false"),
         ("osm.osmController.replicaCount=0", "allowed is 1 to 100"),
         ("osm.sidecarLogLevel=loud", "allowed is one of trace, debug, "),
-        ("osm.meshName=", "osm.meshName is '': allowed is a name"),
+        ("osm.meshName=", "osm.meshName is '': allowed is letters, digits, '-', '_' and '.', at"),
+        ("osm.meshName=my mesh", "osm.meshName is 'my mesh': allowed is letters, digits"),
+        (f"osm.meshName={'a' * 64}", "allowed is letters, digits, '-', '_' and '.', at most 63"),
+        ("osm.osmNamespace=Mesh", "osm.osmNamespace is 'Mesh': allowed is a-z, 0-9 and '-'"),
+        ("osm.image.tag=a b", "osm.image.tag is 'a b': allowed is a tag: letters, digits"),
+        ("osm.image.tag=towpath:1", "osm.image.tag is 'towpath:1': allowed is a tag"),
+        (f"osm.image.tag={'1' * 129}", "at most 128 characters"),
+        ("osm.image.registry=https://a.test", "allowed is HOST or HOST/PATH, the host with :PORT"),
+        ("osm.image.registry=a.test/Some", "osm.image.registry is 'a.test/Some': allowed is HOST"),
+        ("osm.image.registry=a.test:port", "osm.image.registry is 'a.test:port': allowed is HOST"),
         ("osm.enableEgress", "'osm.enableEgress' is not KEY=VALUE"),
         (
             "osm.certificateProvider.serviceCertValidityDuration=a day",
