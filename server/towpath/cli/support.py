@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import click
+from google.protobuf.message import Message
 
 from towpath.cli.bundle import Bundle, gather, json_of, profile_text, tasks_text
 from towpath.cli.files import write_file
@@ -14,6 +16,12 @@ from towpath.cli.replicas import replicas_of
 from towpath.clock import utc_now
 from towpath.model.text import printable
 from towpath_api.v1 import debug_pb2, debug_pb2_grpc
+
+if TYPE_CHECKING:
+    import grpc
+
+M = TypeVar("M", bound=Message)
+Q = TypeVar("Q", bound=Message)
 
 LEVELS = ("debug", "info", "warning", "error")
 seconds_option = click.option(
@@ -85,28 +93,15 @@ def bundle(place: Place, *, output: Path | None, profile_s: int, snapshots: int)
 @place_options
 def tasks(place: Place) -> None:
     """List the tasks of the server, and where they wait; those at the same place are one."""
-    with replicas_of(place) as replicas:
-        answers = replicas.ask_by_channel(
-            lambda channel: debug_pb2_grpc.DebugStub(channel).ListTasks,
-            debug_pb2.ListTasksRequest(),
-        )
-    _print({name: tasks_text(answer) for name, answer in answers.messages.items()})
-    answers.warn()
-    raise SystemExit(answers.exit_code)
+    _print(place, lambda stub: stub.ListTasks, debug_pb2.ListTasksRequest(), tasks_text)
 
 
 @support.command()
 @place_options
 def memory(place: Place) -> None:
     """Say how much memory the server has, and of which types it holds most objects."""
-    with replicas_of(place) as replicas:
-        answers = replicas.ask_by_channel(
-            lambda channel: debug_pb2_grpc.DebugStub(channel).GetMemory,
-            debug_pb2.GetMemoryRequest(),
-        )
-    _print({name: f"{json_of(answer)}\n" for name, answer in answers.messages.items()})
-    answers.warn()
-    raise SystemExit(answers.exit_code)
+    request = debug_pb2.GetMemoryRequest()
+    _print(place, lambda stub: stub.GetMemory, request, lambda answer: f"{json_of(answer)}\n")
 
 
 @support.command()
@@ -116,15 +111,8 @@ def profile(place: Place, *, seconds: int) -> None:
     """Look where the server spends time of the CPU: one stack a line, with its microseconds, as
     tools for flame graphs read them.
     """
-    with replicas_of(place) as replicas:
-        answers = replicas.ask_by_channel(
-            lambda channel: debug_pb2_grpc.DebugStub(channel).ProfileCpu,
-            debug_pb2.ProfileCpuRequest(seconds=seconds),
-            longer_s=seconds,
-        )
-    _print({name: profile_text(answer) for name, answer in answers.messages.items()})
-    answers.warn()
-    raise SystemExit(answers.exit_code)
+    request = debug_pb2.ProfileCpuRequest(seconds=seconds)
+    _print(place, lambda stub: stub.ProfileCpu, request, profile_text, longer_s=seconds)
 
 
 @support.command("log-level")
@@ -156,9 +144,22 @@ def log_level(place: Place, *, level: str, minutes: int) -> None:
     raise SystemExit(answers.exit_code)
 
 
-def _print(texts: Mapping[str, str]) -> None:
-    """What each replica says, below its name if there are several."""
-    for name, text in texts.items():
-        if len(texts) > 1:
+def _print(
+    place: Place,
+    method: Callable[[debug_pb2_grpc.DebugStub], grpc.UnaryUnaryMultiCallable[Q, M]],
+    request: Q,
+    text: Callable[[M], str],
+    *,
+    longer_s: float = 0.0,
+) -> NoReturn:
+    """What each replica answers, below its name if there are several; ends the command."""
+    with replicas_of(place) as replicas:
+        answers = replicas.ask_by_channel(
+            lambda channel: method(debug_pb2_grpc.DebugStub(channel)), request, longer_s=longer_s
+        )
+    for name, answer in answers.messages.items():
+        if len(answers.messages) > 1:
             click.echo(f"# {printable(name)}")
-        click.echo(text, nl=False)
+        click.echo(text(answer), nl=False)
+    answers.warn()
+    raise SystemExit(answers.exit_code)
