@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from towpath.settings.addresses import UNIX, is_loopback, is_tcp, is_tcp_or_unix
+from towpath.settings.addresses import TCP_OR_NONE, UNIX, is_loopback, is_tcp, is_tcp_or_unix
 from towpath.settings.declaration import Form, Group, SettingsError, setting
 
 SOCKET_PATH_BYTES = 107
@@ -15,9 +15,6 @@ SOCKET_PATH_BYTES = 107
 
 _TCP = Form("HOST:PORT with a port of 0 to 65535", is_tcp)
 _TCP_OR_UNIX = Form("HOST:PORT with a port of 0 to 65535, or unix:/PATH", is_tcp_or_unix)
-_TCP_OR_NONE = Form(
-    "HOST:PORT with a port of 0 to 65535, or nothing", lambda text: not text or is_tcp(text)
-)
 _LOOPBACK_OR_NONE = Form(
     "HOST:PORT with a loopback address, or nothing",
     lambda text: not text or (is_tcp(text) and is_loopback(text)),
@@ -44,7 +41,7 @@ class AccessSettings(Group):
         "",
         "Where sidecars subscribe with the token of their pod (gRPC): TLS by --tls-cert, and no "
         "client certificate. Empty: nowhere.",
-        form=_TCP_OR_NONE,
+        form=TCP_OR_NONE,
     )
     token_audience: str = setting(
         "towpath", "The audience that a pod's token must be for.", form=_AUDIENCE

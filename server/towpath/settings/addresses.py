@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
+from towpath.settings.declaration import Form
+
 UNIX = "unix:"
 
 
@@ -36,3 +38,8 @@ def is_loopback(address: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+TCP_OR_NONE = Form(
+    "HOST:PORT with a port of 0 to 65535, or nothing", lambda text: not text or is_tcp(text)
+)

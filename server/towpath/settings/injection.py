@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from towpath import __version__
-from towpath.settings.addresses import is_tcp
+from towpath.settings.addresses import TCP_OR_NONE
 from towpath.settings.declaration import Form, Group, setting
 
-_TCP_OR_NONE = Form(
-    "HOST:PORT with a port of 0 to 65535, or nothing", lambda text: not text or is_tcp(text)
-)
 _IMAGE = Form(
     "the name of an image", lambda text: bool(text) and text.isascii() and " " not in text
 )
@@ -26,7 +23,7 @@ class InjectionSettings(Group):
     injection_address: str = setting(
         "",
         "Where an API server asks to inject pods (HTTPS by --tls-cert). Empty: nowhere.",
-        form=_TCP_OR_NONE,
+        form=TCP_OR_NONE,
     )
     sidecar_image: str = setting(
         "envoyproxy/envoy:distroless-v1.40.0",
