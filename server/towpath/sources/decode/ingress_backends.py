@@ -14,6 +14,7 @@ from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.hosts import ipv4_range
 from towpath.sources.decode.names import PORTS, NameRule, is_port
+from towpath.sources.decode.references import reference
 from towpath.sources.decode.schema import Schema
 
 _CLOSED = "the IngressBackend lets nothing in"
@@ -66,7 +67,9 @@ def ingress_backend(raw: Mapping[str, object], findings: Findings) -> IngressBac
             reader.left_out("kind", kind, allowed=", ".join(SOURCES))
         elif not reader.misspelt:
             by_kind[kind].append(reader)
-    services = [service for reader in by_kind["Service"] if (service := _service(reader))]
+    services = [
+        names for reader in by_kind["Service"] if (names := reference(reader, NameRule.LABEL))
+    ]
     ranges = [block for reader in by_kind["IPRange"] if (block := _range(reader))]
     principals = [name for reader in by_kind[PRINCIPAL] if (name := _principal(reader))]
     _say_if_empty("spec.backends", usable, findings)
@@ -107,17 +110,6 @@ def _backend(reader: Reader, findings: Findings) -> Backend | None:
         tls.left_out("sniHosts", tls.value("sniHosts"), allowed="a list of host names")
     elif not any(one.misspelt for one in (reader, port, tls)):
         return Backend(name, number, protocol == "https", tuple(sorted(map(str.lower, hosts))))
-    return None
-
-
-def _service(reader: Reader) -> tuple[str, str] | None:
-    name, namespace = reader.text("name"), reader.text("namespace")
-    if not NameRule.LABEL.holds(name):
-        reader.left_out("name", name, allowed=NameRule.LABEL.words)
-    elif not NameRule.LABEL.holds(namespace):
-        reader.left_out("namespace", namespace, allowed=NameRule.LABEL.words)
-    else:
-        return namespace, name
     return None
 
 

@@ -11,6 +11,7 @@ from towpath.sources.decode import durations
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.names import NameRule
+from towpath.sources.decode.references import reference
 from towpath.sources.decode.schema import Schema
 
 CONDITIONS = (
@@ -92,24 +93,12 @@ def _destinations(spec: Reader, findings: Findings) -> tuple[tuple[str, str], ..
         message = f"has {len(readers)} destinations; allowed: {MOST_DESTINATIONS}; {_NOTHING}"
         findings.add(Code.MANY_DESTINATIONS, "spec.destinations", message)
         return ()
-    services = {service for one in readers if (service := _service(one))}
+    named = (reference(one, NameRule.LABEL, kind="Service") for one in readers)
+    services = {names for names in named if names}
     if not services:
         message = f"no valid destination: {_NOTHING}"
         findings.add(Code.NOTHING_LEFT, "spec.destinations", message)
     return tuple(sorted(services))
-
-
-def _service(reader: Reader) -> tuple[str, str] | None:
-    name, namespace = reader.text("name"), reader.text("namespace")
-    if reader.value("kind") != "Service":
-        reader.left_out("kind", reader.value("kind"), allowed="Service")
-    elif not NameRule.LABEL.holds(name):
-        reader.left_out("name", name, allowed=NameRule.LABEL.words)
-    elif not NameRule.LABEL.holds(namespace):
-        reader.left_out("namespace", namespace, allowed=NameRule.LABEL.words)
-    elif not reader.misspelt:
-        return namespace, name
-    return None
 
 
 def _policy(reader: Reader, findings: Findings) -> RetryPolicy | None:

@@ -14,6 +14,7 @@ from towpath.model.names import Account, Kind
 from towpath.sources.decode.fields import Reader, report_unknown
 from towpath.sources.decode.findings import Findings
 from towpath.sources.decode.names import NameRule
+from towpath.sources.decode.references import reference
 from towpath.sources.decode.schema import Schema
 
 _CLOSED = "the TrafficTarget allows nothing"
@@ -64,24 +65,13 @@ def _destination(reader: Reader, findings: Findings) -> Account | None:
 
 
 def _sources(spec: Reader, findings: Findings) -> tuple[Account, ...]:
-    sources = {account for one in spec.sections("sources") if (account := _source(one))}
+    rule = NameRule.SUBDOMAIN
+    named = (reference(one, rule, kind="ServiceAccount") for one in spec.sections("sources"))
+    sources = {Account(*names) for names in named if names}
     if not sources:
         message = f"no valid source: {_CLOSED}"
         findings.add(Code.NOTHING_LEFT, "spec.sources", message)
     return tuple(sorted(sources))
-
-
-def _source(reader: Reader) -> Account | None:
-    name, namespace = reader.text("name"), reader.text("namespace")
-    if reader.value("kind") != "ServiceAccount":
-        reader.left_out("kind", reader.value("kind"), allowed="ServiceAccount")
-    elif not NameRule.SUBDOMAIN.holds(name):
-        reader.left_out("name", name, allowed=NameRule.SUBDOMAIN.words)
-    elif not NameRule.LABEL.holds(namespace):
-        reader.left_out("namespace", namespace, allowed=NameRule.LABEL.words)
-    elif not reader.misspelt:
-        return Account(namespace, name)
-    return None
 
 
 def _rules(spec: Reader, findings: Findings) -> tuple[tuple[RouteReference, ...], bool]:
