@@ -16,23 +16,10 @@ from towpath.hub.debounce import Debounce
 from towpath.model.codes import Code
 from towpath.model.mesh import Mesh, Object, ObjectKey
 from towpath.model.meshconfig import MESH_CONFIG_NAME, SWITCHES, MeshConfig
-from towpath.model.names import Kind, ObjectRef
+from towpath.model.names import CUSTOM_KINDS, Kind, ObjectRef
 from towpath.model.problem import Problem
 
 log = logging.getLogger(__name__)
-
-POLICIES = (
-    Kind.MESH_CONFIG,
-    Kind.EGRESS,
-    Kind.HTTP_ROUTE_GROUP,
-    Kind.UPSTREAM_TRAFFIC_SETTING,
-    Kind.TRAFFIC_TARGET,
-    Kind.TRAFFIC_SPLIT,
-    Kind.TCP_ROUTE,
-    Kind.INGRESS_BACKEND,
-    Kind.RETRY,
-)
-"""The kinds whose every change has a line."""
 
 FILE = "File"
 """The kind of a Problem with a file as a whole."""
@@ -96,7 +83,7 @@ class Journal:
         """Log what has changed."""
         mesh = self._hub.mesh
         problems = [*mesh.problems, *await self._hub.policy_problems()]
-        objects = {kind: mesh.members.get((kind, "all"), {}) for kind in POLICIES}
+        objects = {kind: mesh.members.get((kind, "all"), {}) for kind in CUSTOM_KINDS}
         before, self._objects = self._objects, objects
         config_before, self._config = self._config, mesh.config() or MeshConfig(mesh.osm_namespace)
         if before is None:
@@ -104,7 +91,7 @@ class Journal:
         else:
             _write(_object_lines(before, objects))
             _write_switches(config_before, self._config)
-        by_finding = {_finding(p): p for p in problems if p.object.kind in (*POLICIES, FILE)}
+        by_finding = {_finding(p): p for p in problems if p.object.kind in (*CUSTOM_KINDS, FILE)}
         earlier, self._problems = self._problems, by_finding
         lines = _problem_lines(earlier, by_finding)
         _write([line for line in lines if line.level == logging.INFO])
@@ -135,7 +122,7 @@ def _object_lines(
     after: Mapping[Kind, Mapping[ObjectKey, Object]],
 ) -> list[Line]:
     lines = []
-    for kind in POLICIES:
+    for kind in CUSTOM_KINDS:
         old, new = before[kind], after[kind]
         # The store copies the members of a kind before it changes any of them.
         if old is new:

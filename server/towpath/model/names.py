@@ -36,6 +36,20 @@ class Kind(StrEnum):
     RETRY = "Retry"
 
 
+CUSTOM_KINDS = (
+    Kind.MESH_CONFIG,
+    Kind.EGRESS,
+    Kind.HTTP_ROUTE_GROUP,
+    Kind.UPSTREAM_TRAFFIC_SETTING,
+    Kind.TRAFFIC_TARGET,
+    Kind.TRAFFIC_SPLIT,
+    Kind.TCP_ROUTE,
+    Kind.INGRESS_BACKEND,
+    Kind.RETRY,
+)
+"""Those that are there once their CustomResourceDefinition is: the MeshConfig, and policies."""
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class ObjectRef:
     """Which object: its kind, namespace ("" for a cluster-wide one) and name.

@@ -10,24 +10,13 @@ from typing import Any
 from towpath.kubeapi.paths import COLLECTIONS, EVENTS
 from towpath.model.codes import Reason
 from towpath.model.mesh import Mesh, Object
-from towpath.model.names import Kind, ObjectRef, Stamp
+from towpath.model.names import CUSTOM_KINDS, Kind, ObjectRef, Stamp
 from towpath.model.problem import Problem
 from towpath.status.conditions import summary
 
 CONTROLLER = "towpath"
 _LONGEST_NOTE = 1024
 _LONGEST_NAME = 253
-_KINDS = (
-    Kind.EGRESS,
-    Kind.HTTP_ROUTE_GROUP,
-    Kind.MESH_CONFIG,
-    Kind.UPSTREAM_TRAFFIC_SETTING,
-    Kind.TRAFFIC_TARGET,
-    Kind.TRAFFIC_SPLIT,
-    Kind.TCP_ROUTE,
-    Kind.INGRESS_BACKEND,
-    Kind.RETRY,
-)
 _TOLD = frozenset(Reason) - {Reason.NOT_ENABLED, Reason.NOT_IN_MESH}
 """A switch that is off, or a namespace that is not of the mesh, may be wanted so."""
 
@@ -78,7 +67,7 @@ def events(mesh: Mesh, problems: Iterable[Problem]) -> Iterator[Event]:
     """One for each object of Towpath's own kinds and reason of its Problems."""
     grouped: dict[tuple[ObjectRef, Reason], list[Problem]] = {}
     for problem in problems:
-        if problem.object.kind in _KINDS and problem.reason in _TOLD:
+        if problem.object.kind in CUSTOM_KINDS and problem.reason in _TOLD:
             grouped.setdefault((problem.object, problem.reason), []).append(problem)
     for (ref, reason), same in grouped.items():
         uid = _stamp(mesh.get(Kind(ref.kind), ref.namespace, ref.name)).uid

@@ -6,19 +6,10 @@ import msgspec
 
 from towpath.kubeapi.client import KubeApi, KubeApiError, decoded, needing
 from towpath.kubeapi.paths import COLLECTIONS
-from towpath.model.names import Kind
+from towpath.model.names import CUSTOM_KINDS, Kind
 from towpath.status.conditions import StatusDocument, owned_fields
 
-KINDS = (
-    Kind.EGRESS,
-    Kind.HTTP_ROUTE_GROUP,
-    Kind.TCP_ROUTE,
-    Kind.INGRESS_BACKEND,
-    Kind.RETRY,
-    Kind.TRAFFIC_SPLIT,
-    Kind.TRAFFIC_TARGET,
-    Kind.UPSTREAM_TRAFFIC_SETTING,
-)
+KINDS = tuple(kind for kind in CUSTOM_KINDS if kind is not Kind.MESH_CONFIG)
 _PAGE = "500"
 
 

@@ -7,22 +7,9 @@ from dataclasses import dataclass, field
 
 from towpath.kubeapi.paths import COLLECTIONS, Collection
 from towpath.model.meshconfig import MESH_CONFIG_NAME
-from towpath.model.names import Kind
+from towpath.model.names import CUSTOM_KINDS, Kind
 from towpath.sources.decode.core import ENDED
 from towpath.sources.decode.services import SERVICE_NAME
-
-_CUSTOM = (
-    Kind.EGRESS,
-    Kind.HTTP_ROUTE_GROUP,
-    Kind.MESH_CONFIG,
-    Kind.UPSTREAM_TRAFFIC_SETTING,
-    Kind.TRAFFIC_TARGET,
-    Kind.TRAFFIC_SPLIT,
-    Kind.TCP_ROUTE,
-    Kind.INGRESS_BACKEND,
-    Kind.RETRY,
-)
-"""Kinds that are there once their CustomResourceDefinition is installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +26,7 @@ class ApiResource:
 
     @property
     def custom(self) -> bool:
-        return self.kind in _CUSTOM
+        return self.kind in CUSTOM_KINDS
 
     @property
     def path(self) -> str:
