@@ -16,6 +16,7 @@ from towpath.planning import outbound
 from towpath.planning.destinations import destinations_of
 from towpath.planning.egress.limits import admission
 from towpath.planning.egress.rules import Rule
+from towpath.planning.inbound import oversized
 from towpath.planning.inmesh.grants import by_policies, callers, grant_of
 from towpath.planning.inmesh.ingress import entries_of
 from towpath.planning.inmesh.retries import holding
@@ -111,7 +112,12 @@ def _of_target(mesh: Mesh, target: TrafficTarget) -> Effect:
     accounts = sources | {target.destination}
     in_force = by_policies(mesh) and mesh.monitored(target.namespace) and not target.closed
     grant = mesh.query(grant_of, target)
-    if not in_force or not sources or grant.empty:
+    if (
+        not in_force
+        or not sources
+        or grant.empty
+        or _too_large(mesh, target, frozenset({target.destination}))
+    ):
         return Effect(accounts)
     return Effect(accounts, (grant, mesh.query(callers, target)), opens=True)
 
@@ -146,6 +152,18 @@ def _of_setting(mesh: Mesh, setting: UpstreamTrafficSetting) -> Effect:
     return Effect(accounts, (setting.settings, setting.limits), opens=True)
 
 
+def _too_large(
+    mesh: Mesh, policy: TrafficTarget | IngressBackend, accounts: frozenset[Account]
+) -> bool:
+    """True if no pod of the accounts has room for what the policy lets in."""
+    named = [
+        {one.object for one in mesh.query(oversized, pod)}
+        for account in sorted(accounts)
+        for pod in mesh.pods_of(account)
+    ]
+    return bool(named) and all(policy.ref in refs for refs in named)
+
+
 def _of_ingress(mesh: Mesh, policy: IngressBackend) -> Effect:
     entries = entries_of(mesh, policy)
     accounts = frozenset(
@@ -153,6 +171,8 @@ def _of_ingress(mesh: Mesh, policy: IngressBackend) -> Effect:
         for backend in policy.backends
         for account in mesh.query(_answering, policy.namespace, backend.service)
     )
+    if _too_large(mesh, policy, accounts):
+        return Effect(accounts)
     return Effect(accounts, entries, opens=bool(entries))
 
 

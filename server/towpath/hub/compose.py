@@ -14,6 +14,7 @@ from typing import TypeVarTuple, cast
 
 from towpath.encode import envoy, grpc, pipy
 from towpath.encode.endpoints import load_assignment
+from towpath.hub.work_size import size
 from towpath.model.egress_plan import EgressPlan
 from towpath.model.identity import TlsParameters
 from towpath.model.mesh import Mesh
@@ -292,7 +293,7 @@ def _pipy_outbound(mesh: Mesh, let_out: Outbound) -> bytes:
         for one in let_out.destinations
         if not one.direct
     }
-    return mesh.work(_size(let_out), pipy.outbound, let_out, clusters)
+    return mesh.work(size(let_out), pipy.outbound, let_out, clusters)
 
 
 def _pipy_cluster(
@@ -302,7 +303,7 @@ def _pipy_cluster(
 
 
 def _withheld_from_pipy(mesh: Mesh, let_out: Outbound) -> tuple[Problem, ...]:
-    return mesh.work(_size(let_out), pipy.withheld, let_out)
+    return mesh.work(size(let_out), pipy.withheld, let_out)
 
 
 def _closed_in_pipy(_: Mesh, let_in: Inbound) -> tuple[Problem, ...]:
@@ -320,17 +321,17 @@ def _set(_: Mesh, type_url: str, layers: tuple[Layer, ...]) -> ResourceSet:
 
 def _encoded(mesh: Mesh, encoder: Callable[[*Ts], Layer], *planned: *Ts) -> Layer:
     """A layer, encoded once for all sidecars whose plans agree on *planned*."""
-    return mesh.work(sum(map(_size, planned)), _layer, encoder, *planned)
+    return mesh.work(sum(map(size, planned)), _layer, encoder, *planned)
 
 
 def _outbound_listener(mesh: Mesh, let_out: Outbound) -> Layer:
     """In-mesh destinations change more often than policies, whose chains are kept meanwhile."""
     chains = mesh.query(_egress_chains, let_out.egress)
-    return mesh.work(_size(let_out), _layer, envoy.outbound_listener, let_out, chains)
+    return mesh.work(size(let_out), _layer, envoy.outbound_listener, let_out, chains)
 
 
 def _egress_chains(mesh: Mesh, opened: EgressPlan) -> envoy.Chains:
-    return mesh.work(_size(opened), envoy.egress_chains, opened)
+    return mesh.work(size(opened), envoy.egress_chains, opened)
 
 
 def _layer(encoder: Callable[[*Ts], Layer], *planned: *Ts) -> Layer:
@@ -338,25 +339,6 @@ def _layer(encoder: Callable[[*Ts], Layer], *planned: *Ts) -> Layer:
     layer = encoder(*planned)
     _ = layer.version
     return layer
-
-
-def _size(planned: object) -> int:
-    """How many things there are to encode, about."""
-    match planned:
-        case EgressPlan():
-            address_ranges = (
-                address_range for port in planned.ports for address_range in port.address_ranges
-            )
-            names = sum(
-                len(z.ranges) + len(z.hosts or ()) + len(z.server_names) for z in address_ranges
-            )
-            return names + len(planned.targets)
-        case Outbound():
-            return len(planned.destinations) + _size(planned.egress)
-        case tuple():
-            return len(planned)
-        case _:
-            return 0
 
 
 def _assignment_for(mesh: Mesh, one: Destination | ProxylessTarget) -> Resource:

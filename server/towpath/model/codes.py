@@ -321,8 +321,31 @@ class Code(StrEnum):
         "large-ingress",
         Reason.TOO_LARGE,
         _ERROR,
-        "An IngressBackend has more backends or sources than are allowed. It lets nothing in.",
+        (
+            "An IngressBackend has more backends or sources than are allowed, or those for one pod "
+            "need more entries than a sidecar is sent. It lets nothing in."
+        ),
         "Divide it into several, or name ranges of addresses.",
+    )
+    LARGE_TARGET = (
+        "large-target",
+        Reason.TOO_LARGE,
+        _ERROR,
+        (
+            "The TrafficTargets for one pod need more entries than a sidecar is sent. Those for "
+            "which there is no room let nobody in."
+        ),
+        "Name fewer sources, ports and requests, or let callers share a service account.",
+    )
+    LARGE_SPLIT = (
+        "large-split",
+        Reason.TOO_LARGE,
+        _ERROR,
+        (
+            "The TrafficSplits of a namespace come to more shares than sidecars are sent. Those "
+            "for which there is no room divide nothing."
+        ),
+        "Divide among fewer Services, for fewer requests, or roots with fewer ports.",
     )
     UNSUPPORTED_RESTRICTION = (
         "unsupported-restriction",

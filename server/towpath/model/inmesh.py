@@ -85,6 +85,7 @@ class TrafficSplit(Referable):
 
     def groups(self) -> tuple[Hashable, ...]:
         return (
+            ("namespace", self.namespace),
             ("root", self.namespace, self.root),
             *(("group", self.namespace, name) for name in self.route_groups or ()),
         )

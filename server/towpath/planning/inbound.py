@@ -9,7 +9,7 @@ from towpath.model.codes import Code
 from towpath.model.identity import MtlsMode
 from towpath.model.limits import RateLimits
 from towpath.model.mesh import Mesh
-from towpath.model.names import ObjectRef, Protocol
+from towpath.model.names import Account, Kind, ObjectRef, Protocol
 from towpath.model.plan import Inbound, InboundPort, Request, ServerMtls
 from towpath.model.ports import PROBE_PORTS, SIDECAR_PORTS
 from towpath.model.problem import Problem
@@ -19,6 +19,7 @@ from towpath.planning.egress.observation import reports
 from towpath.planning.identity import identity_of, mode
 from towpath.planning.inmesh.grants import by_policies, counts_refusals, permits
 from towpath.planning.inmesh.ingress import ingress
+from towpath.planning.inmesh.limits import MOST_ENTRIES, closed_ingress, closed_targets
 from towpath.planning.inmesh.settings import limiting
 
 
@@ -64,7 +65,9 @@ def _open(mesh: Mesh, pod: Pod) -> Iterable[InboundPort]:
     closed = not decides and not mesh.query(lets_in)
     asks = decides or counts or closed
     health = {port.port: port.probes or () for port in _probed(pod)} if asks else {}
-    for port in _of_services(mesh, pod):
+    ports = tuple(_of_services(mesh, pod))
+    too_large = _without_room(mesh, pod, ports) if decides or counts else frozenset[str]()
+    for port in ports:
         probes = health.get(port.port, ())
         if closed:
             yield replace(port, permits=(), health=probes, ingress=())
@@ -72,14 +75,35 @@ def _open(mesh: Mesh, pod: Pod) -> Iterable[InboundPort]:
         if not decides and not (counts and port.protocol is Protocol.HTTP):
             yield port
             continue
-        granted = mesh.query(permits, pod.account, port.port, port.protocol)
+        granted = mesh.query(permits, pod.account, port.port, port.protocol, too_large)
         if decides:
             yield replace(port, permits=granted, health=probes)
         else:
             yield replace(port, shadow=granted, health=probes)
 
 
-def _of_services(mesh: Mesh, pod: Pod) -> Iterator[InboundPort]:
+def _without_room(mesh: Mesh, pod: Pod, ports: Iterable[InboundPort]) -> frozenset[str]:
+    """The targets that together ask for more than a sidecar is sent, the largest of them."""
+    http: set[int] = set()
+    others: set[int] = set()
+    for port in ports:
+        (http if port.protocol is Protocol.HTTP else others).add(port.port)
+    return mesh.query(closed_targets, pod.account, frozenset(http), frozenset(others))
+
+
+def _of_services(mesh: Mesh, pod: Pod) -> Iterable[InboundPort]:
+    """The ports that services lead to, with what there is room for of what comes from outside."""
+    ports = tuple(_claimed(mesh, pod))
+    closed = closed_ingress(entry for port in ports for entry in port.ingress)
+    if not closed:
+        return ports
+    return (
+        replace(port, ingress=tuple(one for one in port.ingress if one.policy not in closed))
+        for port in ports
+    )
+
+
+def _claimed(mesh: Mesh, pod: Pod) -> Iterator[InboundPort]:
     """The ports that services lead to; not where a limit on what comes in cannot be read."""
     claims = _claims(mesh, pod)
     for number, by_service in sorted(claims.items()):
@@ -193,6 +217,30 @@ def contested_limits(mesh: Mesh, pod: Pod) -> tuple[Problem, ...]:
             if other.limits != settings[0].limits and not any(one.closed for one in settings)
         ]
     return tuple(problems)
+
+
+def oversized(mesh: Mesh, pod: Pod) -> tuple[Problem, ...]:
+    """The policies for which the pod's sidecar has no room, in the same words for all its like."""
+    if not mesh.monitored(pod.namespace):
+        return ()
+    ports = tuple(_claimed(mesh, pod))
+    closed = [
+        (Kind.INGRESS_BACKEND, policy, Code.LARGE_INGRESS)
+        for policy in closed_ingress(entry for port in ports for entry in port.ingress)
+    ]
+    if mesh.query(by_policies) or mesh.query(counts_refusals):
+        too_large = _without_room(mesh, pod, ports)
+        closed += [(Kind.TRAFFIC_TARGET, label, Code.LARGE_TARGET) for label in too_large]
+    return tuple(_oversized(kind, label, code, pod.account) for kind, label, code in closed)
+
+
+def _oversized(kind: Kind, label: str, code: Code, account: Account) -> Problem:
+    namespace, _, name = label.partition("/")
+    text = (
+        f"the {kind}s for pods of {account} need more than {MOST_ENTRIES:,} entries in a sidecar's "
+        "configuration: this one, among the largest, lets nobody in there"
+    )
+    return Problem(ObjectRef(kind, namespace, name), "spec", code, text)
 
 
 def unprobed(mesh: Mesh, pod: Pod) -> tuple[Problem, ...]:

@@ -17,7 +17,13 @@ from towpath.planning.destinations import directory, mixed
 from towpath.planning.egress.problems import egress_problems
 from towpath.planning.egress.unused import unused
 from towpath.planning.identity import MARK, has_authority, mode
-from towpath.planning.inbound import contested_limits, disagreements, inbound, unprobed
+from towpath.planning.inbound import (
+    contested_limits,
+    disagreements,
+    inbound,
+    oversized,
+    unprobed,
+)
 from towpath.planning.inmesh.problems import in_mesh_problems
 from towpath.planning.inmesh.splits import splits_of
 
@@ -38,7 +44,7 @@ def problems(mesh: Mesh) -> tuple[Problem, ...]:
         result |= {*mesh.query(_orphan, slice_), *mesh.query(strangers, slice_)}
     for pod in cast("tuple[Pod, ...]", mesh.group(Kind.POD, "all")):
         result |= {*mesh.query(disagreements, pod), *mesh.query(unprobed, pod)}
-        result |= {*mesh.query(contested_limits, pod)}
+        result |= {*mesh.query(contested_limits, pod), *mesh.query(oversized, pod)}
     result |= {*mesh.query(_open)}
     return tuple(sorted(result))
 

@@ -46,6 +46,8 @@ PATHS = [
     {"path": f"/{number}", "rateLimit": {"local": {"requests": 3, "unit": "minute"}}}
     for number in range(1_000)
 ]
+MATCHES = json.dumps([{"pathRegex": f"/{number}"} for number in range(450)])
+MANY_PORTS = json.dumps([{"name": f"p{n}", "port": n, "targetPort": n} for n in range(1, 501)])
 TLS_PROBE = "spec: {containers: [{name: web, readinessProbe: {httpGet: {port: 9, scheme: HTTPS}}}]}"
 
 CASES: Mapping[Code, tuple[str, ...]] = {
@@ -192,6 +194,21 @@ CASES: Mapping[Code, tuple[str, ...]] = {
         EGRESS.replace("[example.com]", json.dumps([f"h{n}.test" for n in range(8_000)])).replace(
             "[{number: 443, protocol: https}]",
             json.dumps([{"number": n, "protocol": "https"} for n in range(1, 40)]),
+        ),
+    ),
+    Code.LARGE_TARGET: (
+        *BASE,
+        POD,
+        SERVICE.replace("[{name: http, port: 80}]", MANY_PORTS),
+        GROUP.replace('[{name: all, pathRegex: ".*", methods: ["*"]}]', MATCHES),
+        TARGET.replace("name: web", "name: default"),
+    ),
+    Code.LARGE_SPLIT: (
+        *BASE,
+        SERVICE.replace("[{name: http, port: 80}]", MANY_PORTS),
+        GROUP.replace('[{name: all, pathRegex: ".*", methods: ["*"]}]', MATCHES),
+        SPLIT.replace(
+            "weight: 1}]", "weight: 1}], matches: [{kind: HTTPRouteGroup, name: routes}]"
         ),
     ),
     Code.SIDECAR_PORT: (*BASE, SERVICE.replace("port: 80", "port: 15001")),

@@ -50,10 +50,14 @@ def counts_refusals(mesh: Mesh) -> bool:
     return any(mesh.monitored(target.namespace) for target in targets)
 
 
-def permits(mesh: Mesh, account: Account, port: int, protocol: Protocol) -> tuple[Permit, ...]:
-    """What all targets let in on one port of the account's pods."""
+def permits(
+    mesh: Mesh, account: Account, port: int, protocol: Protocol, closed: frozenset[str]
+) -> tuple[Permit, ...]:
+    """What all targets but the *closed* ones let in on one port of the account's pods."""
     result = []
     for target in targets_of(mesh, account):
+        if target.label in closed:
+            continue
         requests = mesh.query(granted_requests, target, port, protocol)
         addresses, names = mesh.query(callers, target)
         if requests is not None and (addresses or names):
@@ -146,10 +150,17 @@ def grants_something(
 ) -> bool:
     """True if some target lets the one account call the other's pods on that port."""
     return any(
-        source in target.sources
-        and mesh.query(granted_requests, target, port, protocol) is not None
-        for target in mesh.query(targets_of, destination)
+        mesh.query(granted_requests, target, port, protocol) is not None
+        for target in mesh.query(_targets_between, source, destination)
     )
+
+
+def _targets_between(
+    mesh: Mesh, source: Account, destination: Account
+) -> tuple[TrafficTarget, ...]:
+    """Looked for once, and not for each port: both may be many, and sources too."""
+    targets = mesh.query(targets_of, destination)
+    return tuple(target for target in targets if source in target.sources)
 
 
 def _ports(

@@ -14,10 +14,16 @@ from towpath.model.problem import Problem
 from towpath.model.workloads import Service
 from towpath.planning.inmesh.grants import grant_of, granted_requests
 from towpath.planning.inmesh.ingress import ingress_problems
+from towpath.planning.inmesh.limits import MOST_SHARES
 from towpath.planning.inmesh.reachable import ports_behind
 from towpath.planning.inmesh.retries import retry_problems
 from towpath.planning.inmesh.settings import setting_problems
-from towpath.planning.inmesh.splits import can_be_dialled, splits_of, unconditional
+from towpath.planning.inmesh.splits import (
+    can_be_dialled,
+    closed_splits,
+    splits_of,
+    unconditional,
+)
 
 _PERMISSIVE = (
     "permissive mode is on (spec.traffic.enablePermissiveTrafficPolicyMode of the MeshConfig): "
@@ -118,6 +124,12 @@ def of_split(mesh: Mesh, split: TrafficSplit) -> tuple[Problem, ...]:
             "its pods: nothing is divided"
         )
         return (Problem(split.ref, "spec.service", Code.SPLIT_WITHOUT_ADDRESS, text),)
+    if split.name in mesh.query(closed_splits, split.namespace):
+        text = (
+            f"the TrafficSplits of namespace {split.namespace} come to more than {MOST_SHARES:,} "
+            "shares, over all ports and requests: this one, among the largest, divides nothing"
+        )
+        return (Problem(split.ref, "spec", Code.LARGE_SPLIT, text),)
     return (
         *_contested(mesh, split),
         *_matches(mesh, split, root),

@@ -14,6 +14,7 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import Kind, Protocol
 from towpath.model.plan import Branch, destination_name
 from towpath.model.workloads import Service, ServicePort
+from towpath.planning.inmesh.limits import MOST_SHARES, length, without_room
 
 
 def branches(mesh: Mesh, service: Service, port: ServicePort) -> tuple[Branch, ...]:
@@ -43,9 +44,25 @@ def branches(mesh: Mesh, service: Service, port: ServicePort) -> tuple[Branch, .
 def splits_of(mesh: Mesh, namespace: str, root: str) -> tuple[TrafficSplit, ...]:
     """The splits of a root that divide something, oldest first."""
     members = mesh.group(Kind.TRAFFIC_SPLIT, ("root", namespace, root))
-    splits = cast("tuple[TrafficSplit, ...]", members)
-    usable = (split for split in splits if not split.closed)
+    splits = [split for split in cast("tuple[TrafficSplit, ...]", members) if not split.closed]
+    closed = mesh.query(closed_splits, namespace) if splits else frozenset[str]()
+    usable = (split for split in splits if split.name not in closed)
     return tuple(sorted(usable, key=lambda split: (split.created, split.name)))
+
+
+def closed_splits(mesh: Mesh, namespace: str) -> frozenset[str]:
+    """The splits of a namespace for which there is no room, by their names."""
+    members = mesh.group(Kind.TRAFFIC_SPLIT, ("namespace", namespace))
+    splits = (split for split in cast("tuple[TrafficSplit, ...]", members) if not split.closed)
+    return without_room({one.name: mesh.query(_size, one) for one in splits}, MOST_SHARES)
+
+
+def _size(mesh: Mesh, split: TrafficSplit) -> int:
+    """How many shares it comes to, about."""
+    root = mesh.service(split.namespace, split.root)
+    requests = 1 if split.route_groups is None else sum(map(length, matches_of(mesh, split)))
+    backends = sum(weight > 0 for _, weight in split.backends)
+    return (len(root.ports) if root else 0) * requests * max(1, backends)
 
 
 def unconditional(splits: tuple[TrafficSplit, ...]) -> TrafficSplit | None:
