@@ -129,6 +129,16 @@ class Session:
         kind = self._variant.name, self._only_type, id(self._composer), id(view.client.revisions)
         return *kind, view.snapshot, view.absence, led, self._returned, *types
 
+    def secrets(self, before: frozenset[str]) -> frozenset[str]:
+        """Versions of the sets of secrets of which it may hold a part; *before*: those before its
+        last step, which count until the client has taken others.
+        """
+        target, substream = self._view.snapshot.sets.get(SECRET), self._substreams.get(SECRET)
+        present = frozenset[str]() if target is None else frozenset([target.version])
+        if substream is None or substream.holds_just_its_target:
+            return present
+        return before | present
+
     @property
     def snapshot(self) -> Snapshot:
         """The newest one."""

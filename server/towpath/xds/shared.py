@@ -9,17 +9,18 @@ has settled, it is shared with those that have come to the same state.
 from __future__ import annotations
 
 import math
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import dataclass
 from itertools import count
 from weakref import WeakValueDictionary
 
 from towpath.model.snapshot import Resource, Snapshot
-from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES
+from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, ROUTES, SECRET
 from towpath.rollout.clients import ClientRecord, Conditions
 from towpath.rollout.records import Holding
 from towpath.xds.absence import absence_policy
+from towpath.xds.latest import Latest
 from towpath.xds.messages import Event, Node, Reply, Request, SotwRequest, Waited
 from towpath.xds.nonces import Nonces
 from towpath.xds.session import Progress, Session
@@ -36,22 +37,20 @@ OPENING_STEPS = 24
 OPENED = frozenset({CLUSTER, ENDPOINTS, LISTENER, ROUTES})
 """… and of what it has something by then."""
 
-REMEMBERED_STEPS = 512
-"""The latest ones; what they led to is kept with them …"""
-
-REMEMBERED_BYTES = 64 << 20
-"""… and what was said, of which fewer are remembered if that is more."""
-
 
 class State:
     """A session, and the steps from it that are remembered.
 
     `streams` counts those that are in it, if others may find it by its *signature*. It is *fixed*
     if steps lead to it: whoever leaves it leaves it as it is. `opening` is how many more steps are
-    remembered because others begin likewise, though nobody else is there at the moment.
+    remembered because others begin likewise, though nobody else is there at the moment. `secrets`
+    are the versions of the sets of secrets of which there may be a part in the session.
     """
 
-    __slots__ = ("__weakref__", "fixed", "opening", "session", "signature", "steps", "streams")
+    __slots__ = (
+        *("__weakref__", "fixed", "opening", "secrets"),
+        *("session", "signature", "steps", "streams"),
+    )
 
     def __init__(self, session: Session, opening: int = 0) -> None:
         self.session = session
@@ -59,6 +58,7 @@ class State:
         self.signature: Hashable | None = None
         self.streams = 0
         self.fixed = False
+        self.secrets = frozenset[str]()
         self.steps: WeakValueDictionary[Hashable, Step] = WeakValueDictionary()
 
 
@@ -86,9 +86,7 @@ class SharedSessions:
     def __init__(self) -> None:
         self.nonce = map(str, count(1)).__next__
         self._settled: WeakValueDictionary[Hashable, State] = WeakValueDictionary()
-        self._latest: deque[Step] = deque()
-        self._said: Counter[int] = Counter()  # in how many of them a body is, by its identity
-        self._bytes = 0  # of these bodies
+        self.latest = Latest[Step]()
         self._first: OrderedDict[Hashable, State] = OrderedDict()
 
     def begin(self, kind: Hashable, client: ClientRecord, new: Callable[[], Session]) -> State:
@@ -110,22 +108,7 @@ class SharedSessions:
         """The latest steps are kept; a state has those of its own that are."""
         step.state.fixed = True
         state.steps[key] = step
-        self._latest.append(step)
-        self._bytes += sum(len(body) for body in step.bodies if self._is_first(body))
-        while len(self._latest) > REMEMBERED_STEPS or self._bytes > REMEMBERED_BYTES:
-            oldest = self._latest.popleft()
-            self._bytes -= sum(len(body) for body in oldest.bodies if self._was_last(body))
-
-    def _is_first(self, body: bytes) -> bool:
-        self._said[id(body)] += 1
-        return self._said[id(body)] == 1
-
-    def _was_last(self, body: bytes) -> bool:
-        self._said[id(body)] -= 1
-        if self._said[id(body)]:
-            return False
-        del self._said[id(body)]
-        return True
+        self.latest.add(step, step.bodies, step.state.secrets)
 
     def settle(self, state: State) -> State:
         """The state that is just this one, if it has settled and there is such, else itself."""
@@ -160,6 +143,7 @@ class SharedSession:
         self._counted: State | None = None
         self._node: Node | None = None
         self._nonces = Nonces()
+        self._secrets = ""  # the version of those that its newest snapshot has
 
     def on_request(self, request: Request) -> list[Event]:
         """As `Session.on_request`."""
@@ -170,6 +154,15 @@ class SharedSession:
 
     def on_snapshot(self, snapshot: Snapshot) -> list[Event]:
         """As `Session.on_snapshot`."""
+        secrets = snapshot.sets.get(SECRET)
+        before, self._secrets = self._secrets, "" if secrets is None else secrets.version
+        self._sessions.latest.enter(self._secrets)
+        try:
+            return self._step_to(snapshot)
+        finally:
+            self._sessions.latest.leave(before)
+
+    def _step_to(self, snapshot: Snapshot) -> list[Event]:
         if not self._shared:
             return self._step(None, lambda session: session.on_snapshot(snapshot))
         _, conditions = key = self._to(snapshot)
@@ -220,6 +213,11 @@ class SharedSession:
 
     def close(self) -> None:
         """The stream has ended."""
+        self._uncount()
+        self._sessions.latest.leave(self._secrets)
+        self._secrets = ""
+
+    def _uncount(self) -> None:
         if self._counted is not None:
             self._counted.streams -= 1
             self._counted = None
@@ -272,6 +270,7 @@ class SharedSession:
         state = State(before.session.fork(), max(before.opening - 1, 0))
         self._state = state
         events, effects = self._session.note(call)
+        state.secrets = state.session.secrets(before.secrets)
         if OPENED <= state.session.types and state.session.progress.at_rest:
             state.opening = 0
         given = tuple(event for event in events if not isinstance(event, Waited))
@@ -283,9 +282,11 @@ class SharedSession:
         return named
 
     def _step_alone(self, call: Callable[[Session], list[Event]]) -> list[Event]:
+        before = self._state.secrets
         if self._shared:
             self._state, self._shared = State(self._state.session.fork()), False
         events = self._nonces.name(call(self._session))
+        self._state.secrets = self._state.session.secrets(before)
         if self._settles:
             state = self._sessions.settle(self._state)
             if state.signature is not None:
@@ -317,11 +318,12 @@ class SharedSession:
         state = self._state
         if self._counted is None:
             return
-        self.close()
+        self._uncount()
         if state.streams > 0 or state.opening or len(state.steps):
             return  # others are there, were just now, or will come
         if state.fixed:
             self._state = State(state.session.fork())
+            self._state.secrets = state.secrets
         else:
             self._sessions.withdraw(state)
         self._shared = False

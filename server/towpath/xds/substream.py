@@ -125,6 +125,14 @@ class Substream(ABC, Generic[R]):
         return self.type_url, self.subscription, limited, own, self.returned
 
     @property
+    def holds_just_its_target(self) -> bool:
+        """True if here is nothing of a resource that is not one of its target's."""
+        resources = self.resources
+        if resources.own or self._unanswered.responses:
+            return False
+        return resources.base is self._view.sets.get(self.type_url)
+
+    @property
     def latest_nonce(self) -> str:
         """Of the latest response, if it says something after that was answered."""
         return ""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Self
 
 from towpath.model.snapshot import Resource, ResourceSet, Snapshot
+from towpath.model.types import SECRET
 from towpath.rollout.clients import ClientRecord
 from towpath.xds.absence import DEFAULT, AbsencePolicy, Fault, faults
 
@@ -73,15 +74,16 @@ class View:
         self.client.enrol(resources)
         self._remember(valid.items())
         if self.effects is not None:
-            self.effects.append(lambda client: client.enrol(resources))
+            contents = [_without_key(resource) for resource in resources]
+            self.effects.append(lambda client: client.enrol(contents))
 
     def accept(self, type_url: str, resources: Mapping[str, Resource]) -> None:
         """The client has accepted these; what is accepted once more changes nothing."""
         revision = self.client.revisions[type_url]
         self.client.accepted(type_url, resources)
         if self.effects is not None and revision != self.client.revisions[type_url]:
-            resources = dict(resources)
-            self.effects.append(lambda client: client.accepted(type_url, resources))
+            contents = {name: _without_key(one) for name, one in resources.items()}
+            self.effects.append(lambda client: client.accepted(type_url, contents))
 
     @property
     def snapshot(self) -> Snapshot:
@@ -169,3 +171,8 @@ class View:
     def unless_refused(self, resource: Resource | None) -> Resource | None:
         """The resource, if the client, or its like, has not rejected this very content."""
         return None if resource is None or self.client.refuses(resource) else resource
+
+
+def _without_key(resource: Resource) -> Resource:
+    """To be noted: which content it is, and no private key."""
+    return resource.without_bytes() if resource.type_url == SECRET else resource

@@ -39,8 +39,8 @@ MOST_SMALL = 20_000
 class Composer:
     """Makes response bodies, and keeps the latest ones to share between streams: *kept* of them,
     of *kept_bytes* together. Bodies with private keys are not kept: few streams share them, and
-    those of keys that were renewed are of no use. (Steps that streams share hold theirs until newer
-    ones take their place: see `SharedSessions`.)
+    those of keys that were renewed are of no use. (Steps that streams share hold theirs as long as
+    a stream is to hold these keys: see `Latest`.)
     """
 
     def __init__(self, *, identifier: str, kept: int = 256, kept_bytes: int = 64 << 20) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from gc import get_referents
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -21,11 +23,11 @@ from towpath.hub.comparison import Comparisons
 from towpath.hub.queries import Queries
 from towpath.model.names import Account, ClientKind
 from towpath.model.snapshot import Snapshot
-from towpath.model.types import CLUSTER, ENDPOINTS
+from towpath.model.types import CLUSTER, ENDPOINTS, SECRET
 from towpath.rollout.content import ClientBuild
 from towpath.rollout.quarantine import Quarantine
 from towpath.settings import RolloutSettings
-from towpath.xds import shared
+from towpath.xds import latest, shared
 from towpath.xds.messages import DeltaRequest, Event, Node, Reply, Request, SotwRequest
 from towpath.xds.session import Session
 from towpath.xds.shared import SharedSession, SharedSessions
@@ -231,7 +233,7 @@ def test_streams_in_the_same_state_take_each_step_once(
 def test_of_the_steps_that_are_remembered_as_many_bytes_are_kept_as_allowed(
     variant: Variant, most: int, expected: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared, "REMEMBERED_BYTES", most)
+    monkeypatch.setattr(latest, "REMEMBERED_BYTES", most)
     world, calls = World(variant, shared=True), list[str]()
     for stream, content in enumerate("12"):
         world.do(("publish", stream, {CLUSTER: {"a": content * 2_000}}))
@@ -243,6 +245,51 @@ def test_of_the_steps_that_are_remembered_as_many_bytes_are_kept_as_allowed(
     world.do(("ask", 2, CLUSTER, ("*",)))
 
     assert expected == calls
+
+
+@VARIANTS
+@pytest.mark.parametrize("streams", [STREAMS, 1])
+def test_a_key_that_was_replaced_is_in_nothing_that_is_remembered(
+    variant: Variant, streams: int
+) -> None:
+    world = World(variant, shared=True)
+    del world.streams[streams:]
+    content = {CLUSTER: {"a": "1"}, SECRET: {"leaf": "key-1"}}
+    world.do(("publish", ALL, content))
+    for type_url, name in ((CLUSTER, "*"), (SECRET, "leaf")):
+        world.do(("ask", ALL, type_url, (name,)))
+        world.do(("answer", ALL, None))
+    assert _holds(world.shared, "key-1")
+
+    for number in "23":
+        content[SECRET]["leaf"] = f"key-{number}"
+        world.do(("publish", ALL, content))
+        world.do(("answer", ALL, None))
+
+    assert not _holds(world, "key-1")
+    assert not _holds(world, "key-2")
+    assert _holds(world, "key-3")
+    while world.streams:
+        _end(world.streams.pop())
+    assert not _holds(world.shared, "key-3")
+
+
+@VARIANTS
+def test_streams_of_one_account_take_the_step_to_a_new_key_once(
+    variant: Variant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, calls = World(variant, shared=True), list[str]()
+    world.do(("publish", ALL, {SECRET: {"leaf": "key-1"}}))
+    world.do(("ask", ALL, SECRET, ("leaf",)))
+    world.do(("answer", ALL, None))
+    for name in ("on_request", "on_snapshot"):
+        _count(calls, name, monkeypatch)
+
+    for number in "23":
+        world.do(("publish", ALL, {SECRET: {"leaf": f"key-{number}"}}))
+        world.do(("answer", ALL, None))
+
+    assert ["on_snapshot", "on_request"] * 2 == calls
 
 
 def test_a_kind_that_many_streams_begin_in_is_not_forgotten_for_others() -> None:
@@ -269,3 +316,23 @@ def _count(calls: list[str], name: str, monkeypatch: pytest.MonkeyPatch) -> None
         return method(self, *args)
 
     monkeypatch.setattr(Session, name, count)
+
+
+def _end(stream: _Stream) -> None:
+    assert isinstance(stream.session, SharedSession)
+    stream.session.close()
+    stream.client.close(stream)
+
+
+def _holds(root: object, text: str) -> bool:
+    """True if bytes with that text can be reached from there, but by what is everybody's."""
+    todo, seen = [root], set[int]()
+    while todo:
+        one = todo.pop()
+        if id(one) in seen or isinstance(one, (type, ModuleType)):
+            continue
+        seen.add(id(one))
+        if isinstance(one, bytes) and text.encode() in one:
+            return True
+        todo += one.__closure__ or () if isinstance(one, FunctionType) else get_referents(one)
+    return False
