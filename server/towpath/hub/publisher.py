@@ -41,6 +41,11 @@ None for a group that holds nothing.
 Late = Callable[[], Coroutine[Any, Any, None]]
 """What publishes something that takes too long to be done at once."""
 
+PATIENCE_SECONDS = 0.1
+"""How long one publication waits for what takes long: other groups most likely need the same, as a
+listener, and would all ask for it in vain.
+"""
+
 
 class Publisher:
     """Publishes what *compose* answers for the group that *group* says a sidecar is in.
@@ -127,13 +132,13 @@ class Publisher:
         if not whole:
             sidecars = list(self.followers.queries())
         pause = Pause(self._clock)
-        late = await self._publish_to_sidecars(sidecars, pause, changed_at=changed_at)
-        late += await self._publish_to_groups(groups, changed_at=changed_at)
-        # After the rest, which says who may answer there.
-        await self._publish_endpoints(moved if whole else None, pause, changed_at=changed_at)
         async with asyncio.TaskGroup() as tasks:
+            late = await self._publish_to_sidecars(sidecars, pause, changed_at=changed_at)
+            late += await self._publish_to_groups(groups, tasks, changed_at=changed_at)
             for publish in late:
                 tasks.create_task(publish())
+        # After the rest, which says who may answer there, and who is asked for at all.
+        await self._publish_endpoints(moved if whole else None, pause, changed_at=changed_at)
         if sidecars or groups:
             self._comparisons.clear()
         self._whole = True
@@ -171,20 +176,26 @@ class Publisher:
         return late
 
     async def _publish_to_groups(
-        self, groups: Iterable[Hashable], *, changed_at: float
+        self, groups: Iterable[Hashable], tasks: asyncio.TaskGroup, *, changed_at: float
     ) -> list[Late]:
         """Offer theirs to all in groups that may have to hold something else now. Gives what takes
-        too long to be done at once.
+        too long to be done at once, but for what was begun as one of *tasks*.
         """
-        late = list[Late]()
+        late, patience_s = list[Late](), PATIENCE_SECONDS
         for of in groups:
             publications = list[Publication | None]()
             call = partial(self._publication, of)
             with self._alone(*self.followers.members(of)):
                 if self.turns.begin(call, take=publications.append):
                     await self._hand_out(publications.pop(), of, changed_at=changed_at)
-                else:
-                    late.append(partial(self._finish_group, call, of, changed_at=changed_at))
+                    continue
+                finish = partial(self._finish_group, call, of, changed_at=changed_at)
+                if patience_s <= 0:
+                    late.append(finish)
+                    continue
+                began = self._clock()
+                await asyncio.wait([tasks.create_task(finish())], timeout=patience_s)
+                patience_s -= self._clock() - began
         return late
 
     async def _publish_endpoints(

@@ -14,6 +14,7 @@ from support.objects import egress, endpoint_slice, mesh_config, namespace, pod,
 from support.running_hub import RunningHub, running_hub
 from towpath.encode.endpoints import load_assignment
 from towpath.hub.stream import Stream
+from towpath.hub.turns import Turns
 from towpath.model.mesh import Object
 from towpath.model.names import Account, Protocol
 from towpath.model.snapshot import Snapshot
@@ -206,3 +207,51 @@ async def test_streams_that_never_look_keep_only_so_many_old_endpoints(
             taken[one], _ = await one.next()
 
     assert len({id(snapshot.of(ENDPOINTS)) for snapshot in taken.values()}) < sidecars / 2
+
+
+@dataclass
+class Tellings:
+    """How often a stream was told of something, and a group's turn was over too early."""
+
+    pushed: int = 0
+    unfinished: int = 0
+
+
+@pytest.fixture
+def tellings(monkeypatch: pytest.MonkeyPatch) -> Tellings:
+    counted = Tellings()
+    push, begin = Stream.push, Turns.begin
+
+    def pushed(*args: Any) -> None:
+        counted.pushed += 1
+        push(*args)
+
+    def begun(*args: Any, **named: Any) -> bool:
+        finished = begin(*args, **named)
+        counted.unfinished += not finished
+        return finished
+
+    monkeypatch.setattr(Stream, "push", pushed)
+    monkeypatch.setattr(Turns, "begin", begun)
+    return counted
+
+
+async def test_what_takes_long_is_asked_for_once_and_told_once(
+    monkeypatch: pytest.MonkeyPatch, tellings: Tellings
+) -> None:
+    """A Service port is in a listener that all groups share: it is encoded and compared in a
+    thread, and the endpoints of the port that is gone are told with the rest.
+    """
+    sidecars = 20
+    monkeypatch.setattr("towpath.hub.publisher.PATIENCE_SECONDS", 60.0)
+    async with running_hub() as running:
+        await running.holds(*picture(sidecars, 10))
+        await attached(running, sidecars)
+        monkeypatch.setattr("towpath.hub.queries.SMALL_WORK", 0)
+        tellings.pushed = tellings.unfinished = 0
+        running.store.apply(service("s0", _port(81), ips=["10.96.0.0"]))
+        await running.published()
+        while not running.hub._publisher.whole:
+            await asyncio.sleep(0.001)
+
+    assert (sidecars, 1) == (tellings.pushed, tellings.unfinished)
