@@ -12,6 +12,8 @@ MOST_NONCES = 512
 STALE = "stale"
 """What a session is told in place of a nonce that is forgotten, or was never sent."""
 
+_FORGOTTEN = "", STALE
+
 
 class Nonces:
     """What was sent by which nonce of the session: type and nonce by the stream's own nonce."""
@@ -24,11 +26,17 @@ class Nonces:
         """The events, in which replies have the stream's nonces."""
         return [self._named(event) if isinstance(event, Reply) else event for event in events]
 
-    def translate(self, request: Request) -> Request:
+    def of(self, request: Request) -> Request:
         """The request, with the nonce of the session."""
         if not request.nonce:
             return request
-        type_url, nonce = self._sent.get(request.nonce, ("", STALE))
+        return request.with_nonce(self._sent.get(request.nonce, _FORGOTTEN)[1])
+
+    def translate(self, request: Request) -> Request:
+        """The same of a request that is taken: what it answers is forgotten."""
+        if not request.nonce:
+            return request
+        type_url, nonce = self._sent.get(request.nonce, _FORGOTTEN)
         if type_url and isinstance(request, DeltaRequest):
             del self._sent[request.nonce]
         elif type_url:

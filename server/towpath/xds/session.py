@@ -234,7 +234,7 @@ class Session:
         if isinstance(request, SotwRequest) and request.version and not request.nonce:
             # The client comes back, and holds another version.
             return self.fork().pairs_of_returned(snapshot, request)
-        if request is None or request.error is not None or self._keeps_from_client:
+        if request is None or request.error is not None or self.keeps_from_client:
             substreams = (one for t, one in self._substreams.items() if t != SECRET)
             return [pair for one in substreams for pair in one.pairs(snapshot.of(one.type_url))]
         return ()
@@ -250,7 +250,7 @@ class Session:
         return self.pairs(snapshot)
 
     @property
-    def _keeps_from_client(self) -> bool:
+    def keeps_from_client(self) -> bool:
         """True if after the last step something waits, or is blocked."""
         return bool(self.progress.lacking) or (self.waiting is not None and self.waiting[0])
 

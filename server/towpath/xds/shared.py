@@ -203,8 +203,10 @@ class SharedSession:
         self, snapshot: Snapshot, request: Request | None = None
     ) -> Collection[tuple[Resource, Resource]]:
         """As `Session.pairs`; none if others have taken the step."""
-        if request is None and self._shared and self._to(snapshot) in self._state.steps:
-            return ()
+        if self._shared and (request is None or self._state.session.keeps_from_client):
+            key = self._to(snapshot) if request is None else self._key(self._nonces.of(request))
+            if key is not None and key in self._state.steps:
+                return ()
         return self._session.pairs(snapshot, request)
 
     def accepted(self, type_url: str, name: str) -> Resource | None:
