@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Collection, Coroutine, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 from functools import partial
 from typing import Any, cast
 
 from towpath.hub.comparison import Comparisons
 from towpath.hub.compose import assignments
 from towpath.hub.followers import Followers
+from towpath.hub.late import Late
 from towpath.hub.publication import Publication, Publications
 from towpath.hub.queries import Queries, Query
 from towpath.hub.stream import Stream
@@ -36,14 +37,6 @@ Grouping = Callable[[Mesh, ClientKind, SidecarId], Hashable]
 Compose = Callable[[Mesh, Any], Snapshot | None]
 """What the sidecars of a group are to hold, as a query about the mesh, its endpoints apart or not;
 None for a group that holds nothing.
-"""
-
-Late = Callable[[], Coroutine[Any, Any, None]]
-"""What publishes something that takes too long to be done at once."""
-
-PATIENCE_SECONDS = 0.1
-"""How long one publication waits for what takes long: other groups most likely need the same, as a
-listener, and would all ask for it in vain.
 """
 
 
@@ -132,11 +125,9 @@ class Publisher:
         if not whole:
             sidecars = list(self.followers.queries())
         pause = Pause(self._clock)
-        async with asyncio.TaskGroup() as tasks:
-            late = await self._publish_to_sidecars(sidecars, pause, changed_at=changed_at)
-            late += await self._publish_to_groups(groups, tasks, changed_at=changed_at)
-            for publish in late:
-                tasks.create_task(publish())
+        async with Late(self._clock) as late:
+            await self._publish_to_sidecars(sidecars, pause, late, changed_at=changed_at)
+            await self._publish_to_groups(groups, pause, late, changed_at=changed_at)
         # After the rest, which says who may answer there, and who is asked for at all.
         await self._publish_endpoints(moved if whole else None, pause, changed_at=changed_at)
         if sidecars or groups:
@@ -160,43 +151,31 @@ class Publisher:
         return self.followers.among(sidecars), self.followers.groups_among(groups), moved
 
     async def _publish_to_sidecars(
-        self, sidecars: Iterable[Query], pause: Pause, *, changed_at: float
-    ) -> list[Late]:
-        """Offer theirs to those whose group may be another now, or whose pod. Gives what takes too
-        long to be done at once.
-        """
-        late = list[Late]()
+        self, sidecars: Iterable[Query], pause: Pause, late: Late, *, changed_at: float
+    ) -> None:
+        """Offer theirs to those whose group may be another now, or whose pod."""
         for query in sidecars:
             call = partial(self._offer_to_all_of, query, changed_at=changed_at)
             self._unplaced.add(query)
             with self._alone(query):
                 if not self.turns.begin(call):
-                    late.append(partial(self._finish, call, query))
+                    await late.add(partial(self._finish, call, query))
             await pause.if_due()
-        return late
 
     async def _publish_to_groups(
-        self, groups: Iterable[Hashable], tasks: asyncio.TaskGroup, *, changed_at: float
-    ) -> list[Late]:
-        """Offer theirs to all in groups that may have to hold something else now. Gives what takes
-        too long to be done at once, but for what was begun as one of *tasks*.
-        """
-        late, patience_s = list[Late](), PATIENCE_SECONDS
+        self, groups: Iterable[Hashable], pause: Pause, late: Late, *, changed_at: float
+    ) -> None:
+        """Offer theirs to all in groups that may have to hold something else now."""
         for of in groups:
             publications = list[Publication | None]()
             call = partial(self._publication, of)
             with self._alone(*self.followers.members(of)):
                 if self.turns.begin(call, take=publications.append):
-                    await self._hand_out(publications.pop(), of, changed_at=changed_at)
-                    continue
-                finish = partial(self._finish_group, call, of, changed_at=changed_at)
-                if patience_s <= 0:
-                    late.append(finish)
-                    continue
-                began = self._clock()
-                await asyncio.wait([tasks.create_task(finish())], timeout=patience_s)
-                patience_s -= self._clock() - began
-        return late
+                    await self._hand_out(publications.pop(), of, pause, changed_at=changed_at)
+                else:
+                    finish = partial(self._finish_group, call, of, pause, changed_at=changed_at)
+                    await late.add(finish)
+            await pause.if_due()
 
     async def _publish_endpoints(
         self, moved: Collection[Hashable] | None, pause: Pause, *, changed_at: float
@@ -217,11 +196,16 @@ class Publisher:
             await self.turns.finish(call)
 
     async def _finish_group(
-        self, call: Callable[[], Publication | None], of: Hashable, *, changed_at: float
+        self,
+        call: Callable[[], Publication | None],
+        of: Hashable,
+        pause: Pause,
+        *,
+        changed_at: float,
     ) -> None:
         with self._alone(*self.followers.members(of)):
             publication = await self.turns.finish(call)
-            await self._hand_out(publication, of, changed_at=changed_at)
+            await self._hand_out(publication, of, pause, changed_at=changed_at)
 
     @contextlib.contextmanager
     def _alone(self, *queries: Query) -> Iterator[None]:
@@ -273,13 +257,13 @@ class Publisher:
         return self._publications.of(current, (stream for stream in streams if stream.serves))
 
     async def _hand_out(
-        self, publication: Publication | None, of: Hashable, *, changed_at: float
+        self, publication: Publication | None, of: Hashable, pause: Pause, *, changed_at: float
     ) -> None:
         """Publish it to all in that group, and let others run meanwhile."""
         if publication is None:
             return
         publication.announce(self._quarantine)
-        revision, pause = self._queries.revision, Pause(self._clock)
+        revision = self._queries.revision
         for stream in publication.streams:
             account = stream.record.account
             assert account is not None, "a stream that serves has had the first snapshot of its pod"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from support.objects import egress, endpoint_slice, mesh_config, namespace, pod, port, service
 from support.running_hub import RunningHub, running_hub
 from towpath.encode.endpoints import load_assignment
+from towpath.hub.late import SIDE_BY_SIDE, Late
 from towpath.hub.stream import Stream
 from towpath.hub.turns import Turns
 from towpath.model.mesh import Object
@@ -243,7 +245,7 @@ async def test_what_takes_long_is_asked_for_once_and_told_once(
     thread, and the endpoints of the port that is gone are told with the rest.
     """
     sidecars = 20
-    monkeypatch.setattr("towpath.hub.publisher.PATIENCE_SECONDS", 60.0)
+    monkeypatch.setattr("towpath.hub.late.PATIENCE_SECONDS", 60.0)
     async with running_hub() as running:
         await running.holds(*picture(sidecars, 10))
         await attached(running, sidecars)
@@ -255,3 +257,26 @@ async def test_what_takes_long_is_asked_for_once_and_told_once(
             await asyncio.sleep(0.001)
 
     assert (sidecars, 1) == (tellings.pushed, tellings.unfinished)
+
+
+async def test_what_nobody_waits_for_is_finished_by_few_side_by_side(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    finished, under_way, most = list[int](), 0, 0
+    monkeypatch.setattr("towpath.hub.late.PATIENCE_SECONDS", 0.0)
+
+    async def finish(number: int) -> None:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        await asyncio.sleep(0)
+        under_way -= 1
+        finished.append(number)
+
+    async with Late(asyncio.get_running_loop().time) as late:
+        for number in range(5 * SIDE_BY_SIDE):
+            await late.add(partial(finish, number))
+        assert [] == finished
+
+    assert list(range(5 * SIDE_BY_SIDE)) == finished
+    assert SIDE_BY_SIDE == most
