@@ -34,6 +34,7 @@ from towpath.xds.messages import (
     Request,
     Waited,
 )
+from towpath.xds.pace import Pace
 from towpath.xds.requests import RequestParser
 from towpath.xds.session import Session
 from towpath.xds.shared import SharedSession
@@ -94,6 +95,7 @@ class Conversation:
         parser: RequestParser,
         watchdog: ReadWatchdog,
         ahead: Ahead,
+        pace: Pace,
         spending: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         self._spending = spending  # what the stream's opening still costs: see OpeningBudget
@@ -109,6 +111,7 @@ class Conversation:
         self._parser = parser
         self._watchdog = watchdog
         self._ahead = ahead
+        self._pace = pace
         self._largest = 0  # bytes of the largest snapshot of which the client may hold a part
         self._traces = traces
         self._written_at: dict[str, float] = {}
@@ -135,6 +138,7 @@ class Conversation:
 
     async def begin(self, snapshot: Snapshot, first: Request) -> None:
         """Take the first request with the first snapshot, and answer it."""
+        await self._pace.turn()
         await self.prepare(snapshot, first)
         with self._spending():
             self._rate.take(first.name_count)
@@ -155,6 +159,7 @@ class Conversation:
                     reading.result()
                     return
                 async with self._turn:
+                    await self._pace.turn()
                     await self._look()
                     self._end_turn()
         finally:
@@ -168,6 +173,7 @@ class Conversation:
         async for data in reader:
             request = await self._parser.parse(variant, data)
             async with self._turn:
+                await self._pace.turn()
                 await self._take(request)
                 self._end_turn()
 

@@ -32,6 +32,7 @@ from towpath.xds.budget import OpeningBudget
 from towpath.xds.conversation import Context, Conversation, Refused, first_snapshot
 from towpath.xds.limits import Admission, LimitExceeded
 from towpath.xds.messages import Node, ProtocolError, Request
+from towpath.xds.pace import Pace
 from towpath.xds.requests import RequestParser
 from towpath.xds.session import Session
 from towpath.xds.shared import SharedSession, SharedSessions
@@ -97,6 +98,7 @@ class AdsService:
         self._sessions = SharedSessions()
         self._watchdog = ReadWatchdog(limits.read_wait)
         self._ahead = Ahead()
+        self._pace = Pace()
         self._budget = OpeningBudget(limits.opening_budget, clock)
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
@@ -191,6 +193,7 @@ class AdsService:
         variant: Variant,
         only_type: str | None,
     ) -> None:
+        await self._pace.turn()
         node, sidecar = _who(first)
         kind = _kind(node, first.type_url)
         subscriber = self._gate.subscriber(context)
@@ -236,6 +239,7 @@ class AdsService:
                     parser=self._parser,
                     watchdog=self._watchdog,
                     ahead=self._ahead,
+                    pace=self._pace,
                     spending=partial(self._budget.spending, payer),
                 )
                 try:

@@ -25,6 +25,7 @@ from towpath.telemetry.metrics import Metrics
 from towpath.xds.ahead import Ahead
 from towpath.xds.conversation import Context, Conversation
 from towpath.xds.messages import SotwRequest
+from towpath.xds.pace import Pace
 from towpath.xds.requests import RequestParser
 from towpath.xds.variant import SOTW
 from towpath.xds.watchdog import ReadWatchdog
@@ -78,6 +79,7 @@ async def _conversation() -> AsyncIterator[tuple[Stream, FakeContext, asyncio.Qu
         parser=RequestParser(limits),
         watchdog=ReadWatchdog(limits.read_wait),
         ahead=Ahead(),
+        pace=Pace(),
     )
 
     async def said() -> AsyncIterator[bytes]:
