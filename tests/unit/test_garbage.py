@@ -12,6 +12,7 @@ import pytest
 from towpath.garbage import (
     BYTES_OF_STREAM,
     LEAST_GROWTH_BYTES,
+    MOST_BYTES_OF_STREAM,
     MOST_LOOKS,
     GarbageCollection,
     resident_bytes,
@@ -26,11 +27,16 @@ class Cycle:
 
 
 class Process:
-    """One of which a test says how large it is, and how many streams are open."""
+    """One of which a test says how large it is, and how many streams are open, and
+    have ended."""
 
     def __init__(self) -> None:
         self.size = 1 << 30
         self.streams = 0
+        self.ended = 0
+
+    def __len__(self) -> int:
+        return self.streams
 
     def resident(self) -> int:
         return self.size
@@ -50,7 +56,7 @@ def _no_frozen() -> Iterator[None]:
 
 @pytest.fixture
 async def collection(process: Process) -> AsyncIterator[GarbageCollection]:
-    one = GarbageCollection(resident=process.resident, streams=lambda: process.streams)
+    one = GarbageCollection(process, resident=process.resident)
     running = asyncio.ensure_future(one.run())
     await asyncio.sleep(0)
     yield one
@@ -142,9 +148,47 @@ async def test_what_open_streams_need_is_no_growth(
     assert garbage() is None
 
 
+async def test_what_streams_may_need_is_garbage_only_if_others_have_ended(
+    collection: GarbageCollection, process: Process
+) -> None:
+    """Each of many streams needs more than is taken for granted, as with mutual TLS."""
+    garbage = _frozen_garbage(collection)
+    process.streams = 100_000
+    process.size = process.streams * MOST_BYTES_OF_STREAM
+    collection.look()
+    process.ended = 10_000  # they took a tenth of that
+    collection.look()
+
+    assert garbage() is not None
+
+    process.ended = 50_000
+    collection.look()
+
+    assert garbage() is None
+
+
+async def test_where_some_garbage_is_there_may_be_more(
+    collection: GarbageCollection, process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("towpath.garbage.BYTES_OF_OBJECT", 1 << 30)
+    garbage = _frozen_garbage(collection)
+    process.streams = 100_000
+    process.size = process.streams * MOST_BYTES_OF_STREAM
+    collection.look()
+
+    assert garbage() is not None
+
+    for _ in range(10):
+        Cycle()
+    gc.collect()
+    collection.look()
+
+    assert garbage() is None
+
+
 async def test_python_goes_on_as_before_at_the_end() -> None:
     before = gc.get_threshold(), list(gc.callbacks)
-    collection = GarbageCollection(streams=lambda: 0)
+    collection = GarbageCollection(Process())
     running = asyncio.ensure_future(collection.run())
     await asyncio.sleep(0)
     _frozen_garbage(collection)
@@ -157,7 +201,7 @@ async def test_python_goes_on_as_before_at_the_end() -> None:
 
 async def test_nothing_is_set_apart_where_the_size_is_not_known() -> None:
     before = gc.get_threshold(), list(gc.callbacks)
-    await GarbageCollection(resident=lambda: 0, streams=lambda: 0).run()
+    await GarbageCollection(Process(), resident=lambda: 0).run()
 
     assert before == (gc.get_threshold(), list(gc.callbacks))
 

@@ -164,7 +164,7 @@ async def serve(
             ("source", source.run),
             ("journal", Journal(hub, journal_debounce).run),
             ("loop-lag", LoopLag(metrics).run),
-            ("garbage", GarbageCollection(streams=hub.records.__len__).run),
+            ("garbage", GarbageCollection(hub.records).run),
         ]
         works += [("status", writer.run) for writer in writers]
         if tls is not None:

@@ -170,6 +170,8 @@ class StreamRecords:
         self._on_change = on_change
         self._numbers = itertools.count(1)
         self._open: dict[int, StreamRecord] = {}
+        self.ended = 0
+        """How many streams have ended, ever."""
         self._names: OrderedDict[tuple[str, str], tuple[str, ...]] = OrderedDict()
 
     def open(
@@ -197,7 +199,7 @@ class StreamRecords:
         return record
 
     def close(self, record: StreamRecord) -> None:
-        self._open.pop(record.stream, None)
+        self.ended += self._open.pop(record.stream, None) is not None
         self._on_change()
 
     def sent(

@@ -136,7 +136,7 @@ class Server:
         for kind in Kind:
             self.store.listed(kind)
         self._tasks.append(asyncio.create_task(self.hub.run()))
-        garbage = GarbageCollection(streams=self.hub.records.__len__)
+        garbage = GarbageCollection(self.hub.records)
         self._tasks.append(asyncio.create_task(garbage.run()))
         while not self.hub.ready:
             await asyncio.sleep(0.01)
