@@ -125,13 +125,13 @@ class Publisher:
         if not whole:
             sidecars = list(self.followers.queries())
         pause = Pause(self._clock)
-        async with Late(self._clock) as late:
-            await self._publish_to_sidecars(sidecars, pause, late, changed_at=changed_at)
-            await self._publish_to_groups(groups, pause, late, changed_at=changed_at)
+        if sidecars or groups:
+            async with Late(self._clock) as late:
+                await self._publish_to_sidecars(sidecars, pause, late, changed_at=changed_at)
+                await self._publish_to_groups(groups, pause, late, changed_at=changed_at)
+            self._comparisons.clear()
         # After the rest, which says who may answer there, and who is asked for at all.
         await self._publish_endpoints(moved if whole else None, pause, changed_at=changed_at)
-        if sidecars or groups:
-            self._comparisons.clear()
         self._whole = True
 
     def _concerned(
