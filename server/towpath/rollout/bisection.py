@@ -22,6 +22,8 @@ class Bisection:
 
     def rejected(self, sent: Iterable[str], text: str) -> tuple[str, ...]:
         """The client rejected what is *sent*; gives the names that are now known to be bad."""
+        if not self.groups:
+            self._left = self._limit  # another search begins
         names = tuple(sorted(sent))
         if bad := named_in(text, names):
             self._forget(bad)
@@ -37,8 +39,6 @@ class Bisection:
     def accepted(self, names: Iterable[str]) -> None:
         """The client accepted these."""
         self._forget(names)
-        if not self.groups:
-            self._left = self._limit
 
     def next_half(self) -> bool:
         """There is nothing to try of those on trial: go on to the next; False if there are none."""

@@ -68,3 +68,11 @@ def test_what_is_named_ends_the_search_for_it() -> None:
     assert frozenset() == search.pending()
     search.accepted(["c", "d"])
     assert not search
+
+
+def test_each_search_has_all_of_its_trials() -> None:
+    search = Bisection(limit=2)
+    for _ in range(5):
+        assert () == search.rejected(["bad", "a"], "no")
+        search.accepted(["a"])
+        assert ("bad",) == search.rejected(["bad"], "no")
