@@ -196,9 +196,15 @@ class Cohort:
         return self._counts[state]
 
     def retire(self) -> None:
-        """Forget what is no part of any snapshot any more."""
-        for of in [of for of in self._records if not self.holders.hold(of)]:
-            self._drop(of)
+        """Forget what is no part of any snapshot any more: should it come back, it is new."""
+        gone = [of for of in self._records if not self.holders.hold(of)]
+        for of in gone:
+            if self._records[of].state is State.ON_TRIAL:
+                self._forget(of)  # nobody has answered
+            else:
+                self._drop(of)
+        if gone:
+            self._changes.clear()
 
     def __bool__(self) -> bool:
         """True if anything is on trial or was rejected."""

@@ -72,6 +72,11 @@ class Fleet:
         for client in self.clients if self._others else self.clients[:1]:
             client.show(self.streams[client.node_id], after)
 
+    def take_back(self) -> None:
+        """Everybody is to hold again what was there before `change`."""
+        self.show(snapshot({ROUTES: {"r": "1"}}))
+        self.quarantine.retire()
+
     def given(self, to: Snapshot, type_url: str = ROUTES) -> str:
         """Names of the clients that are sent the new content now."""
         return "".join(c.node_id[0] for c in self.clients if sent(c, to, type_url))
@@ -198,12 +203,39 @@ def test_a_rejection_ends_with_the_content_it_speaks_of() -> None:
     _reject(fleet.clients[0])
     assert fleet.quarantine
 
-    fleet.show(snapshot({ROUTES: {"r": "1"}}))
-    fleet.quarantine.retire()
+    fleet.take_back()
 
     assert "abcd" == fleet.given(after)
     assert not fleet.quarantine
     assert "ab" == fleet.given(fleet.change(content="3"))
+
+
+def test_what_was_taken_back_before_anybody_answered_is_tried_when_it_comes_again() -> None:
+    fleet = Fleet()
+    assert "ab" == fleet.given(fleet.change())
+    fleet.take_back()
+
+    assert "ab" == fleet.given(fleet.change())
+
+
+def test_what_was_rejected_and_taken_back_is_tried_when_it_comes_again() -> None:
+    fleet = Fleet()
+    fleet.given(fleet.change())
+    _reject(fleet.clients[0])
+    _reject(fleet.clients[1])
+    assert "" == fleet.given(fleet.change())
+    fleet.take_back()
+
+    assert "ab" == fleet.given(fleet.change())
+
+
+def test_what_was_accepted_and_taken_back_goes_to_all_when_it_comes_again() -> None:
+    fleet = Fleet()
+    fleet.given(fleet.change())
+    fleet.clients[0].accepted(ROUTES, {"r": NEW})
+    fleet.take_back()
+
+    assert "abcd" == fleet.given(fleet.change())
 
 
 def test_what_was_rejected_is_tried_again_after_a_while() -> None:
