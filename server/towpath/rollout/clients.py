@@ -54,7 +54,7 @@ class ClientRecord:
         self._intersections = intersections
         self._streams: dict[ClientStream, Snapshot | None] = {}
         self.bisections: dict[str, Bisection] = {}
-        self._responses: set[tuple[str, str]] = set()
+        self._partly: set[str] = set()  # types of which it may hold a part of what it rejected
         self._most = LIMIT
 
     @property
@@ -119,13 +119,9 @@ class ClientRecord:
         """Those of *pairs* whose intersection is not known yet."""
         return [pair for pair in pairs if self._intersections.lacks(vocabulary, *pair)]
 
-    def response_rejected(self, type_url: str, version: str) -> bool:
-        """True if a whole response of that version was rejected."""
-        return (type_url, version) in self._responses and not self.bisections.get(type_url)
-
     def distrusts(self, type_url: str) -> bool:
         """True if something of that type was rejected: the client may hold a part of a version."""
-        return any(rejected == type_url for rejected, _ in self._responses)
+        return type_url in self._partly
 
     def accepted(self, type_url: str, resources: Mapping[str, Resource]) -> None:
         """The client accepted these, which it had not held before."""
@@ -146,9 +142,7 @@ class ClientRecord:
 
         Gives the names that are known to be bad; none while they are still searched for.
         """
-        if len(self._responses) >= LIMIT:
-            self._responses.clear()
-        self._responses.add((type_url, version))
+        self._partly.add(type_url)
         bisection = self.bisections.setdefault(type_url, Bisection())
         bad = bisection.rejected(new, text)
         self.revisions[type_url] += 1
@@ -182,7 +176,7 @@ class ClientRecord:
     @property
     def has_rejected(self) -> bool:
         """True if what it may be sent hangs on more than its account, its build and its name."""
-        return bool(self.rejections or self._responses or self.bisections)
+        return bool(self.rejections or self._partly or self.bisections)
 
     @property
     def connected(self) -> bool:
@@ -192,7 +186,7 @@ class ClientRecord:
     @property
     def worth_keeping(self) -> bool:
         """True if the client must be known again when it comes back."""
-        return bool(self._streams or self.rejections or self._responses)
+        return bool(self._streams or self.rejections or self._partly)
 
     def expire(self) -> None:
         """Forget what was rejected too long ago."""

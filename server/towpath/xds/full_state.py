@@ -110,9 +110,7 @@ class FullState(SotwSubstream):
             return None  # nobody would answer it
         if not (self._differs(visible) or self._has_news_of_absence()):
             return None
-        version = self._version_of(visible)
-        rejected = self._view.client.response_rejected(self.type_url, version)
-        return None if rejected else version
+        return self._version_of(visible)
 
     def _differs(self, visible: Holdings) -> bool:
         if visible.among(self._owed):

@@ -105,6 +105,39 @@ def test_delta_never_sends_rejected_content_again_until_it_changes(type_url: str
 
 
 @EVERY_TYPE
+@pytest.mark.parametrize("variant", [SotwPeer, DeltaPeer])
+def test_when_a_rejection_is_forgotten_all_that_was_in_its_response_is_sent_again(
+    variant: type[SotwPeer] | type[DeltaPeer], type_url: str
+) -> None:
+    peer = variant({type_url: {"a": "1", "b": "1"}})
+    restated = _same(peer, ("a", "b"))
+    peer.ack(peer.ask_one(type_url, "a", "b"), *restated)
+    [rejected] = peer.publish({type_url: {"a": "bad", "b": "2"}})
+    for response in told(peer.nack(rejected, "a: no", *restated)):
+        peer.ack(response, *restated)
+    for response in peer.publish({type_url: {"a": "1", "b": "1"}}):
+        peer.ack(response, *restated)
+    peer.client.retire()
+
+    [again] = peer.publish({type_url: {"a": "bad", "b": "2"}})
+
+    assert {"a": "bad", "b": "2"} == again.contents
+
+
+@FULL_STATE
+@pytest.mark.parametrize("variant", [SotwPeer, DeltaPeer])
+def test_a_client_that_starts_anew_gets_what_it_rejected_before_that_was_forgotten(
+    variant: type[SotwPeer] | type[DeltaPeer], type_url: str
+) -> None:
+    contents = {type_url: {"a": "bad", "b": "1"}}
+    earlier = variant(contents)
+    earlier.nack(earlier.ask_one(type_url), "a: no")
+    earlier.client.retire()
+
+    assert contents[type_url] == variant(contents, earlier.client).ask_one(type_url).contents
+
+
+@EVERY_TYPE
 @pytest.mark.parametrize("names", [(), ("a",)])
 def test_sotw_never_sends_rejected_content_to_a_client_that_reconnects(
     type_url: str, names: tuple[str, ...]
