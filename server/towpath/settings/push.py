@@ -49,5 +49,5 @@ class RolloutSettings(Group):
         3600.0,
         "How long rejected content stays quarantined; a change of the content ends it at once.",
         unit="seconds",
-        bounds=HOUR_S,
+        bounds=(1, 3600),  # without any, a client would be sent what it rejects without an end
     )
