@@ -195,11 +195,17 @@ class ClientRecord:
             self.revisions[of[0]] += 1
 
     def retire(self) -> None:
-        """Forget the rejections of what is in no snapshot any more."""
+        """Forget the rejections of what is in no snapshot any more; but not of what stood in for
+        something, as long as that may not be sent.
+        """
         self.expire()
-        for of in [of for of in self.rejections if not self._cohort.holders.hold(of)]:
-            del self.rejections[of]
-            self.revisions[of[0]] += 1
+        present = {of for of in self.rejections if self._cohort.holders.hold(of)}
+        names = {of[:2] for of in present}
+        watched = self._cohort.watched
+        for of in [of for of in self.rejections if of not in present and of[:2] not in names]:
+            if of[1] not in watched.get(of[0], ()):
+                del self.rejections[of]
+                self.revisions[of[0]] += 1
 
     def _forget_unused(self) -> None:
         """Forget the oldest of what is in none of its snapshots; not looked for again before there

@@ -196,15 +196,20 @@ class Cohort:
         return self._counts[state]
 
     def retire(self) -> None:
-        """Forget what is no part of any snapshot any more: should it come back, it is new."""
-        gone = [of for of in self._records if not self.holders.hold(of)]
-        for of in gone:
-            if self._records[of].state is State.ON_TRIAL:
+        """Forget what is no part of any snapshot any more: should it come back, it is new. What
+        stood in for something is part of none, and is remembered as long as that is rejected.
+        """
+        present = {of for of in self._records if self.holders.hold(of)}
+        rejected = {of[:2] for of in present if self._records[of].rejections}
+        for of in [of for of in self._records if of not in present]:
+            record = self._records[of]
+            if record.rejections and of[:2] in rejected:
+                continue
+            self._changes.clear()
+            if record.state is State.ON_TRIAL:
                 self._forget(of)  # nobody has answered
             else:
                 self._drop(of)
-        if gone:
-            self._changes.clear()
 
     def __bool__(self) -> bool:
         """True if anything is on trial or was rejected."""

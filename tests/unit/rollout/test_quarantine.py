@@ -238,6 +238,23 @@ def test_what_was_accepted_and_taken_back_goes_to_all_when_it_comes_again() -> N
     assert "abcd" == fleet.given(fleet.change())
 
 
+def test_what_stood_in_for_rejected_content_is_remembered_as_long_as_that() -> None:
+    fleet = Fleet()
+    stood_in = resource(ROUTES, "r", "closed")
+    fleet.change()
+    for what in (NEW, stood_in):
+        for client in fleet.clients[:2]:
+            _reject(client, what)
+
+    fleet.quarantine.retire()
+    assert fleet.quarantine.refuses(ENVOY, stood_in)
+    assert all(client.refuses(stood_in) for client in fleet.clients)
+
+    fleet.take_back()
+    assert not fleet.quarantine.refuses(ENVOY, stood_in)
+    assert not fleet.quarantine
+
+
 def test_what_was_rejected_is_tried_again_after_a_while() -> None:
     fleet = Fleet(others=False)
     after = fleet.change()

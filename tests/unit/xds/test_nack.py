@@ -124,6 +124,32 @@ def test_when_a_rejection_is_forgotten_all_that_was_in_its_response_is_sent_agai
     assert {"a": "bad", "b": "2"} == again.contents
 
 
+@EVERY_TYPE
+@pytest.mark.parametrize("variant", [SotwPeer, DeltaPeer])
+def test_what_stood_in_and_was_rejected_too_is_not_sent_again_with_the_next_change(
+    variant: type[SotwPeer] | type[DeltaPeer], type_url: str
+) -> None:
+    """It is in no snapshot, so that it looks as if it were gone."""
+    sets = snapshot({type_url: {"a": "bad", "b": "1"}}).sets
+    peer = variant(Snapshot(sets, FakeVocabulary(closed=_closed)))
+    _hold(peer)
+    restated = _same(peer, ("a", "b"))
+    [rejected] = peer.ask(type_url, "a", "b")
+    while responses := told(peer.nack(rejected, "a: no", *restated)):
+        [rejected] = responses
+        if "a" not in rejected.contents:
+            peer.ack(rejected, *restated)
+            break
+
+    sets = snapshot({type_url: {"a": "bad", "b": "2"}}).sets
+    told_next = peer.publish(Snapshot(sets, FakeVocabulary(closed=_closed)))
+    _hold(peer)
+    peer.client.retire()
+    told_next += peer.publish(Snapshot(sets, FakeVocabulary(closed=_closed)))
+
+    assert {"b": "2"} == {n: c for one in told_next for n, c in one.contents.items()}
+
+
 @FULL_STATE
 @pytest.mark.parametrize("variant", [SotwPeer, DeltaPeer])
 def test_a_client_that_starts_anew_gets_what_it_rejected_before_that_was_forgotten(
@@ -285,6 +311,20 @@ def _closed(type_url: str, name: str) -> Resource:
 
 def _nothing(_before: Resource, _after: Resource) -> None:
     return None
+
+
+class _Stream:
+    """One that is told of nothing."""
+
+    def nudge(self) -> None:
+        pass
+
+
+def _hold(peer: SotwPeer | DeltaPeer) -> None:
+    """Have it noted which snapshot the client is to hold, as a hub does."""
+    stream = _Stream()
+    peer.client.open(stream)
+    peer.client.show(stream, peer.session.snapshot)
 
 
 def _same(peer: SotwPeer | DeltaPeer, names: tuple[str, ...]) -> tuple[str, ...]:
