@@ -133,7 +133,6 @@ class ClientRecord:
     def rejected(
         self,
         type_url: str,
-        version: str,
         new: Mapping[str, Resource],
         before: Mapping[str, Resource],
         text: str,

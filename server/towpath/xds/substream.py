@@ -243,9 +243,7 @@ class Substream(ABC, Generic[R]):
         text = without_keys(text) if secret else text
         names: tuple[str, ...] = ()
         if not sent.untried:
-            names = self._view.client.rejected(
-                self.type_url, sent.version, sent.new, sent.before, text
-            )
+            names = self._view.client.rejected(self.type_url, sent.new, sent.before, text)
         nack = Nack(type_url=self.type_url, version=sent.version, message=text, names=names)
         lost = names if names and self.type_url in FULL_STATE else tuple(sent.new)
         accepted = [n for n in names if n in sent.before and sent.before[n].packed]

@@ -53,7 +53,7 @@ def test_only_what_a_resource_is_made_from_is_blamed(
     build = ClientBuild(ClientKind.ENVOY, "envoy", "1.40.0")
     client = quarantine.client("web-1.shop", build, Account("shop", "default"))
     resource = Resource.of(type_url, name, b"")
-    client.rejected(type_url, "1", {name: resource}, {}, f"{name}: no")
+    client.rejected(type_url, {name: resource}, {}, f"{name}: no")
 
     found = tuple(rejection_problems(MESH, quarantine))
 
@@ -91,5 +91,5 @@ def _blamed(mesh: Mesh, resource: Resource, said: str) -> tuple[Problem, ...]:
     quarantine = Quarantine(RolloutSettings(), clock=lambda: 0.0)
     build = ClientBuild(ClientKind.ENVOY, "envoy", "1.40.0")
     client = quarantine.client("web-1.shop", build, Account("shop", "default"))
-    client.rejected(resource.type_url, "1", {resource.name: resource}, {}, said)
+    client.rejected(resource.type_url, {resource.name: resource}, {}, said)
     return tuple(rejection_problems(mesh, quarantine))

@@ -244,7 +244,7 @@ def test_what_a_sidecar_rejects_leaves_quarantine_when_its_time_has_come() -> No
             await asyncio.sleep(1.0)  # the hub waits for a change, and none comes
             stream = running.attach("curl")
             name, listener = next(iter((await _taken(stream)).of(LISTENER).items()))
-            stream.client.rejected(LISTENER, "v", {name: listener}, {}, f"{name}: no")
+            stream.client.rejected(LISTENER, {name: listener}, {}, f"{name}: no")
 
             await asyncio.sleep(4.9)
             assert [listener] == [q.resource for q in running.hub.quarantine.quarantined()]

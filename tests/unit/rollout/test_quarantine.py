@@ -96,7 +96,7 @@ def changes(quarantine: Quarantine, old: Snapshot, new: Snapshot) -> tuple[Chang
 
 
 def _reject(client: ClientRecord, what: Resource = NEW, text: str = "r: no") -> tuple[str, ...]:
-    return client.rejected(what.type_url, "v", {what.name: what}, {}, text)
+    return client.rejected(what.type_url, {what.name: what}, {}, text)
 
 
 def test_new_content_goes_to_two_of_different_accounts_and_to_all_when_one_accepts() -> None:
@@ -181,7 +181,7 @@ def test_who_rejects_everything_changes_nothing_for_others() -> None:
         what = resource(ROUTES, "r", f"x{number}")
         after = fleet.change(content=f"x{number}")
         fleet.given(after)
-        hostile.rejected(ROUTES, f"{number}", {"r": what}, {}, "no")
+        hostile.rejected(ROUTES, {"r": what}, {}, "no")
         fleet.clients[1].accepted(ROUTES, {"r": what})
         assert "bcd" == fleet.given(after)
 

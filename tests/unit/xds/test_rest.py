@@ -111,7 +111,7 @@ def _loses_a_name(peer: Peer, _: ClientRecord) -> bool:
 
 def _rejects_it_elsewhere(peer: Peer, client: ClientRecord) -> bool:
     content = resource(ENDPOINTS, "a", "1")
-    client.rejected(ENDPOINTS, "v", {"a": content}, {}, "a: no")
+    client.rejected(ENDPOINTS, {"a": content}, {}, "a: no")
     peer.publish(CONTENTS)
     return ENDPOINTS in peer.session.progress.lacking and not peer.session.settled
 
