@@ -4,12 +4,16 @@
 //	peers linear|snapshot|bytes ADDRESS VARIANT FOLDER   serve the responses of FOLDER
 //	peers sidecars ADDRESS VARIANT NODES TYPE...         subscribe a stream for each line of NODES
 //
+// A line of NODES is the id of a node, and the names of the resources that it asks for; none are
+// all of them. With TLS=FOLDER in the environment both sides speak mutual TLS with server.crt,
+// server.key, client.crt, client.key and ca.crt of that folder.
+//
 // VARIANT is sotw or delta. FOLDER has a response of two versions, a and b, and for delta the first
 // one (first.delta) and what changes (a.delta, b.delta). A server prints "ready", and pushes the
-// other version for each line that it reads. The sidecars print "connected" with milliseconds and bytes once each of
-// them holds its first responses; for each line that they read they print "expecting", and then
-// how long it took until each had one more response, in milliseconds from that line: the median,
-// the last, and how many responses came altogether.
+// other version for each line that it reads. The sidecars print "connected" with milliseconds, bytes
+// and how often they were refused once each of them holds its first responses; for a line "expect
+// COUNT" they print "expecting", and then how long it took until so many had one more response, in
+// milliseconds from that line: the median, the last, and how many responses came altogether.
 package main
 
 import (

@@ -7,10 +7,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
-	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	_ "github.com/envoyproxy/go-control-plane/envoy/config/endpoint/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	cache "github.com/envoyproxy/go-control-plane/pkg/cache/v3"
@@ -31,7 +33,7 @@ func serve(address string, one contender) error {
 	if err != nil {
 		return err
 	}
-	options := []grpc.ServerOption{grpc.MaxConcurrentStreams(1 << 20)}
+	options := []grpc.ServerOption{grpc.MaxConcurrentStreams(1 << 20), grpc.Creds(ofServer())}
 	if _, raw := one.(*rawBytes); raw {
 		options = append(options, grpc.ForceServerCodec(frames{}))
 	}
@@ -48,30 +50,41 @@ func serve(address string, one contender) error {
 	return nil
 }
 
-// pair reads the clusters of the two responses that FOLDER holds.
-func pair(folder string) (both [2][]types.Resource) {
+// pair reads the resources of the two responses that FOLDER holds, and their type. The second one
+// may leave out those that are the same.
+func pair(folder string) (both [2][]types.Resource, url resource.Type) {
+	index := map[string]int{}
 	for i, name := range []string{"a", "b"} {
 		data, err := os.ReadFile(filepath.Join(folder, name))
 		fail(err)
 		response := &discovery.DiscoveryResponse{}
 		fail(proto.Unmarshal(data, response))
+		both[i] = slices.Clone(both[0])
 		for _, each := range response.GetResources() {
-			cluster := &clusterv3.Cluster{}
-			fail(each.UnmarshalTo(cluster))
-			both[i] = append(both[i], cluster)
+			one, err := each.UnmarshalNew()
+			fail(err)
+			at, ok := index[cache.GetResourceName(one)]
+			if !ok {
+				at = len(both[i])
+				index[cache.GetResourceName(one)] = at
+				both[i] = append(both[i], one)
+			}
+			both[i][at] = one
 		}
+		url = response.GetTypeUrl()
 	}
-	return both
+	return both, url
 }
 
 type linear struct {
 	cache *cache.LinearCache
 	both  [2][]types.Resource
-	index int // of the cluster that differs
+	index int // of the resource that differs
 }
 
 func newLinear(folder string) *linear {
-	one := &linear{both: pair(folder), cache: cache.NewLinearCache(resource.ClusterType)}
+	both, url := pair(folder)
+	one := &linear{both: both, cache: cache.NewLinearCache(url)}
 	held := map[string]types.Resource{}
 	for i, each := range one.both[0] {
 		held[cache.GetResourceName(each)] = each
@@ -98,10 +111,12 @@ func (everybody) ID(*corev3.Node) string { return "everybody" }
 type snapshots struct {
 	cache cache.SnapshotCache
 	both  [2][]types.Resource
+	url   resource.Type
 }
 
 func newSnapshot(folder string) *snapshots {
-	one := &snapshots{both: pair(folder), cache: cache.NewSnapshotCache(false, everybody{}, nil)}
+	both, url := pair(folder)
+	one := &snapshots{both: both, url: url, cache: cache.NewSnapshotCache(false, everybody{}, nil)}
 	fail(one.push(0))
 	return one
 }
@@ -109,7 +124,7 @@ func newSnapshot(folder string) *snapshots {
 func (one *snapshots) register(served *grpc.Server) { registerCache(served, one.cache) }
 
 func (one *snapshots) push(n int) error {
-	content := map[resource.Type][]types.Resource{resource.ClusterType: one.both[n%2]}
+	content := map[resource.Type][]types.Resource{one.url: one.both[n%2]}
 	snapshot, err := cache.NewSnapshot(fmt.Sprint(n), content)
 	if err != nil {
 		return err

@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -14,8 +16,10 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/encoding"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
@@ -26,6 +30,8 @@ const biggest = 64 << 20
 type fleet struct {
 	delta     bool
 	types     []string
+	security  credentials.TransportCredentials
+	refusals  atomic.Int64
 	responses atomic.Int64
 	bytes     atomic.Int64
 	mutex     sync.Mutex
@@ -33,7 +39,7 @@ type fleet struct {
 	took      []time.Duration
 	round     int
 	complete  chan struct{}
-	size      int
+	expected  int
 }
 
 func sidecars(address string, delta bool, nodesFile string, types []string) error {
@@ -41,19 +47,24 @@ func sidecars(address string, delta bool, nodesFile string, types []string) erro
 	if err != nil {
 		return err
 	}
-	nodes := strings.Fields(string(data))
-	all := &fleet{delta: delta, types: types, size: len(nodes)}
+	nodes := strings.Split(strings.TrimSpace(string(data)), "\n")
+	all := &fleet{delta: delta, types: types, security: ofClient()}
 	encoding.RegisterCodec(frames{})
-	done := all.expect()
-	for _, node := range nodes {
-		go func() { fail(fmt.Errorf("%s: %w", node, all.subscribe(address, node))) }()
+	done := all.expect(len(nodes))
+	for _, line := range nodes {
+		words := strings.Fields(line)
+		go func() { fail(fmt.Errorf("%s: %w", words[0], all.stay(address, words[0], words[1:]))) }()
 	}
 	<-done
-	fmt.Printf("connected %.3f %d\n", all.last(), all.bytes.Load())
+	fmt.Printf("connected %.3f %d %d\n", all.last(), all.bytes.Load(), all.refusals.Load())
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
+		count, err := strconv.Atoi(strings.TrimPrefix(lines.Text(), "expect "))
+		if err != nil {
+			return err
+		}
 		before := all.responses.Load()
-		done := all.expect()
+		done := all.expect(count)
 		fmt.Println("expecting")
 		<-done
 		// What else comes of the same change comes soon.
@@ -63,13 +74,13 @@ func sidecars(address string, delta bool, nodesFile string, types []string) erro
 	return nil
 }
 
-func (all *fleet) expect() <-chan struct{} {
+func (all *fleet) expect(count int) <-chan struct{} {
 	all.mutex.Lock()
 	defer all.mutex.Unlock()
 	all.round++
 	all.began = time.Now()
 	all.took = all.took[:0]
-	all.complete = make(chan struct{})
+	all.complete, all.expected = make(chan struct{}), count
 	return all.complete
 }
 
@@ -79,7 +90,7 @@ func (all *fleet) received(noted int) int {
 	defer all.mutex.Unlock()
 	if noted != all.round {
 		all.took = append(all.took, time.Since(all.began))
-		if len(all.took) == all.size {
+		if len(all.took) == all.expected {
 			close(all.complete)
 		}
 	}
@@ -99,13 +110,27 @@ func (all *fleet) median() float64 {
 	return float64(all.took[len(all.took)/2].Microseconds()) / 1000
 }
 
-func (all *fleet) subscribe(address, node string) error {
+// stay subscribes again for as long as it is refused before it has a first response.
+func (all *fleet) stay(address, node string, names []string) error {
+	for {
+		served, err := all.subscribe(address, node, names)
+		if served || status.Code(err) != codes.Unavailable && status.Code(err) != codes.ResourceExhausted {
+			return err
+		}
+		all.refusals.Add(1)
+		time.Sleep(500*time.Millisecond + rand.N(500*time.Millisecond))
+	}
+}
+
+// subscribe says whether there was a response, and why the stream has ended.
+func (all *fleet) subscribe(address, node string, names []string) (served bool, err error) {
 	connection, err := grpc.NewClient("passthrough:///"+address,
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithTransportCredentials(all.security),
 		grpc.WithDefaultCallOptions(grpc.ForceCodec(frames{}), grpc.MaxCallRecvMsgSize(biggest)))
 	if err != nil {
-		return err
+		return served, err
 	}
+	defer connection.Close()
 	method := "StreamAggregatedResources"
 	if all.delta {
 		method = "DeltaAggregatedResources"
@@ -114,15 +139,15 @@ func (all *fleet) subscribe(address, node string) error {
 		&grpc.StreamDesc{ServerStreams: true, ClientStreams: true},
 		"/envoy.service.discovery.v3.AggregatedDiscoveryService/"+method)
 	if err != nil {
-		return err
+		return served, err
 	}
 	for i, url := range all.types {
 		var who *corev3.Node
 		if i == 0 {
 			who = &corev3.Node{Id: node, UserAgentName: "envoy"}
 		}
-		if err := send(stream, all.first(url, who)); err != nil {
-			return err
+		if err := send(stream, all.first(url, who, names)); err != nil {
+			return served, err
 		}
 	}
 	waiting := map[string]bool{}
@@ -133,13 +158,14 @@ func (all *fleet) subscribe(address, node string) error {
 	for {
 		var message []byte
 		if err := stream.RecvMsg(&message); err != nil {
-			return err
+			return served, err
 		}
+		served = true
 		all.responses.Add(1)
 		all.bytes.Add(int64(len(message)))
 		url, version, nonce := all.header(message)
-		if err := send(stream, all.acknowledge(url, version, nonce)); err != nil {
-			return err
+		if err := send(stream, all.acknowledge(url, version, nonce, names)); err != nil {
+			return served, err
 		}
 		if delete(waiting, url); len(waiting) == 0 {
 			noted = all.received(noted)
@@ -147,18 +173,20 @@ func (all *fleet) subscribe(address, node string) error {
 	}
 }
 
-func (all *fleet) first(url string, who *corev3.Node) proto.Message {
+func (all *fleet) first(url string, who *corev3.Node, names []string) proto.Message {
 	if all.delta {
-		return &discovery.DeltaDiscoveryRequest{Node: who, TypeUrl: url}
+		return &discovery.DeltaDiscoveryRequest{Node: who, TypeUrl: url, ResourceNamesSubscribe: names}
 	}
-	return &discovery.DiscoveryRequest{Node: who, TypeUrl: url}
+	return &discovery.DiscoveryRequest{Node: who, TypeUrl: url, ResourceNames: names}
 }
 
-func (all *fleet) acknowledge(url, version, nonce string) proto.Message {
+func (all *fleet) acknowledge(url, version, nonce string, names []string) proto.Message {
 	if all.delta {
 		return &discovery.DeltaDiscoveryRequest{TypeUrl: url, ResponseNonce: nonce}
 	}
-	return &discovery.DiscoveryRequest{TypeUrl: url, VersionInfo: version, ResponseNonce: nonce}
+	return &discovery.DiscoveryRequest{
+		TypeUrl: url, ResourceNames: names, VersionInfo: version, ResponseNonce: nonce,
+	}
 }
 
 // header reads type, version and nonce of a response, and passes over its resources.

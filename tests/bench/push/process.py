@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +16,14 @@ SERVERS, SIDECARS = 0, 1
 class Program:
     """One program; its standard input and output are lines."""
 
-    def __init__(self, command: Sequence[str], *, place: int, log: Path) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        place: int,
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         cores = sorted(os.sched_getaffinity(0))
         core = cores[place % len(cores)]
         with log.open("wb") as errors:
@@ -27,6 +34,7 @@ class Program:
                 stderr=errors,
                 text=True,
                 bufsize=1,
+                env={**os.environ, **(environment or {})},
             )
         self._log = log
 
@@ -56,7 +64,13 @@ class Program:
         return sum(int(task.read_text().split()[0]) for task in tasks) / 1000
 
     def rss_kib(self) -> int:
+        return self._status("VmRSS")
+
+    def peak_kib(self) -> int:
+        return self._status("VmHWM")
+
+    def _status(self, key: str) -> int:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
-        size = re.search(r"^VmRSS:\s+(\d+) kB", status, re.MULTILINE)
+        size = re.search(rf"^{key}:\s+(\d+) kB", status, re.MULTILINE)
         assert size is not None
         return int(size[1])
