@@ -1,7 +1,8 @@
-"""`tests/README.md`: the map of the suites names every suite and every part of the support code."""
+"""The maps of the code are whole: tests/README.md, ARCHITECTURE.md and what each package says."""
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -71,3 +72,34 @@ def test_each_figure_of_a_check_is_one_that_an_attack_prints() -> None:
 
     assert set() == figures - attacks
     assert figures
+
+
+PACKAGES = sorted((TESTS.parent / "server/towpath").rglob("__init__.py"))
+
+
+def test_the_architecture_names_every_package() -> None:
+    table = re.findall(r"^\| (`.+?`) \|", _architecture(), re.MULTILINE)
+    named = {name for row in table for name in re.findall(r"`([\w/]+)`", row)}
+    packages = {path.parent.name for path in PACKAGES if path.parents[1].name == "towpath"}
+
+    assert {"sources"} == packages - named  # whose three parts have rows
+    assert {"sources/decode", "sources/files", "sources/kube"} <= named
+
+
+def test_the_picture_has_every_module_beside_the_packages() -> None:
+    picture = _architecture().split("```")[1]
+    modules = {path.stem for path in (TESTS.parent / "server/towpath").glob("[a-z]*.py")}
+
+    assert set() == {name for name in modules if name not in re.findall(r"\w+", picture)}
+
+
+@pytest.mark.parametrize("path", PACKAGES[1:], ids=lambda path: path.parent.name)
+def test_a_package_says_what_it_knows_nothing_of_and_where_to_begin(path: Path) -> None:
+    text = " ".join((ast.get_docstring(ast.parse(path.read_text())) or "").split())
+
+    assert re.search(r"\bnothing of ", text), text
+    assert re.search(r"\b[Bb]egin (reading )?with ", text), text
+
+
+def _architecture() -> str:
+    return (TESTS.parent / "ARCHITECTURE.md").read_text()

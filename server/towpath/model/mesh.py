@@ -1,6 +1,6 @@
 """Mesh: one immutable view of everything the control plane holds.
 
-Every look-up goes through `get`, `group`, `part` or `ask`, so that a subclass can record what an
+Every look-up goes through `get`, `group`, `part` or `query`, so that a subclass can record what an
 answer was made from (the hub does) while planning stays a set of plain functions of a Mesh. What
 takes long goes through `work`, so that it can be done where nobody waits for it.
 """

@@ -3,7 +3,7 @@
 A group is a frozen value that a part is built with: the part has no defaults of its own. The name
 of a setting, its bounds, unit and sentence make its flag, environment variable, key of a
 configuration file, check, `--help` and row in docs/operate.md. Begin with `declaration`, then any
-group. Nothing here does I/O, or knows of the command line.
+group. It does no I/O, and knows nothing of the command line.
 """
 
 from towpath.settings.access import AccessSettings

@@ -1,7 +1,7 @@
 """Sources: where objects come from; each decodes what it reads into model values and a store.
 
-`files` follows a folder and `kube` an API server; neither knows what the objects mean, and `decode`
-does not know where they were read. Begin with `decode`.
+`files` follows a folder and `kube` an API server; these know nothing of what the objects mean, and
+`decode` nothing of where they were read. Begin with `decode`.
 """
 
 

@@ -12,7 +12,7 @@ the same in everything that Towpath encodes (log formats, header limits, timeout
 left out; a limit is shown where it is set. The version in brackets is a hash of the whole resource.
 
 It knows the messages of each resource type, but nothing of plans, policies or streams. A type has
-a file; `layout` knows the form of a line.
+a file. Begin with `layout`, which knows the form of a line.
 """
 
 from towpath.summary.summary import summarize

@@ -1,4 +1,8 @@
-"""The vocabulary of Envoy sidecars: listeners, clusters and routes, a file for each."""
+"""The vocabulary of Envoy sidecars: listeners, clusters and routes, a file for each.
+
+Knows nothing of who is connected. Begin with `listeners`; those for egress are in `egress_…`, and
+`vocabulary` has what stands in for a resource that is gone or blocked.
+"""
 
 from towpath.encode.envoy.clusters import (
     called_as,

@@ -1,7 +1,7 @@
 """The vocabulary of Pipy sidecars: one SidecarConfig for each, in the form of osm-edge's scripts.
 
 What those scripts would let out although the Plan does not is withheld from them, and `withheld`
-says what and why.
+says what and why. It knows nothing of who is connected. Begin with `config`.
 """
 
 from towpath.encode.pipy.config import access_and_chains, config, spec

@@ -1,4 +1,5 @@
-"""In-mesh policies: where requests for a service go.
+"""In-mesh policies: who may call a service, where requests go, and who comes in from outside.
 
-Begin with `splits`; `problems` says what of the policies could not be planned.
+Knows nothing of Kubernetes, Envoy or I/O. Begin with `grants` (TrafficTargets), then `splits`;
+`problems` says what of the policies could not be planned.
 """

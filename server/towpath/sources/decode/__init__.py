@@ -1,6 +1,7 @@
 """Decode: one raw Kubernetes object in, one model value and its Problems out.
 
-Only this package knows Kubernetes' names of kinds and fields.
+Only this package knows Kubernetes' names of kinds and fields; it knows nothing of where an object
+was read. Begin with the table of kinds below, then `egress`.
 """
 
 from __future__ import annotations
