@@ -8,7 +8,8 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, TextIO
 
 import click
@@ -18,7 +19,7 @@ from towpath.app import serve as run
 from towpath.cli.config_file import config_option
 from towpath.cli.options import refuse_beside
 from towpath.cli.settings import SettingsCommand, setting_options
-from towpath.settings import AccessSettings, Settings, SettingsError
+from towpath.settings import AccessSettings, Settings, SettingsError, all_settings
 from towpath.sources import SourceError
 from towpath.telemetry.descriptor import captured
 from towpath.telemetry.logs import configure
@@ -45,7 +46,7 @@ class ServeCommand(SettingsCommand):
         **extra: Any,
     ) -> click.Context:
         """As click does."""
-        with _refusal():
+        with _refusal(_typed_form(args)):
             return super().make_context(info_name, args, parent, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -54,13 +55,28 @@ class ServeCommand(SettingsCommand):
             return super().invoke(ctx)
 
 
+def _typed_form(args: Sequence[str]) -> str:
+    """The form of the log, read from words of which others may be nonsense."""
+    setting = all_settings()["log_format"]
+    form: str = os.environ.get(setting.variable, setting.default)
+    for word, following in pairwise([*args, ""]):
+        flag, equals, value = word.partition("=")
+        if flag == setting.flag:
+            form = value if equals else following
+    return form
+
+
 @contextlib.contextmanager
-def _refusal() -> Iterator[None]:
-    """Log a usage error if the log is JSON, and end with its exit code."""
+def _refusal(form: str = "text") -> Iterator[None]:
+    """Log a usage error if the log is JSON, and end with its exit code; *form* is that of a command
+    line that cannot be parsed.
+    """
     try:
         yield
     except click.UsageError as error:
-        if error.ctx is None or error.ctx.params.get("log_format") != "json":
+        if error.ctx is not None:
+            form = error.ctx.params.get("log_format", form)
+        if form != "json":
             raise
         configure(level="info", form="json", stream=sys.stderr)
         log.error("%s", error.format_message())

@@ -104,6 +104,8 @@ def test_a_variable_of_no_setting_is_refused(command: str) -> None:
         (("--tls-cert", "crt"), {}, "together"),
         (("--context", "x"), {}, "--context: not with --manifests"),
         ((), {"TOWPATH_CANERIES": "1"}, "did you mean TOWPATH_CANARIES?"),
+        (("--caneries", "1"), {}, "No such option '--caneries'"),
+        (("more",), {}, "unexpected extra argument (more)"),
     ],
 )
 def test_with_json_a_refusal_is_one_object_and_nothing_else(
