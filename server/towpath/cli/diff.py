@@ -43,8 +43,8 @@ CLUSTER = "cluster:"
 @click.option(
     "--prune",
     is_flag=True,
-    help=f"With {CLUSTER}: policies that the folder lacks go away, in the namespaces that it has "
-    "objects of. Without it they stay.",
+    help=f"With `{CLUSTER}`, policies that the folder lacks go away, in the namespaces that it has "
+    "objects of. Without --prune they stay.",
 )
 @click.option(
     "-o",

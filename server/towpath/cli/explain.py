@@ -43,7 +43,14 @@ from towpath_api.v1 import inspector_pb2 as pb
     "--address", default="", help="IPv4 address that the client connects to, if --to has a name."
 )
 @as_served_option
-@click.option("-o", "--output", type=click.Choice(("text", "json")), default="text")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(("text", "json")),
+    default="text",
+    show_default=True,
+    help="Sentences, or one JSON document.",
+)
 def explain(
     *,
     manifests: Path | None,

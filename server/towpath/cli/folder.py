@@ -32,7 +32,7 @@ def as_served_option(command: F) -> F:
     return click.option(
         "--as-served",
         is_flag=True,
-        help="Assume nothing of a folder: take it as a server of this very folder would, without a "
+        help="Assume nothing of a folder: take it as a server of this folder would, without a "
         "cluster's part.",
     )(command)
 
