@@ -78,7 +78,13 @@ GIVEN_UP = {
 }
 """The old name, and what to write."""
 
-MEMBERS_GIVEN_UP = {("Mesh", "ask"): "Mesh.query"}
+MEMBERS_GIVEN_UP = {
+    ("Mesh", "ask"): "Mesh.query",
+    ("Queries", "_outdated"): "Queries._maybe_changed",
+    ("Queries", "answer"): "Queries.get",
+    ("Queries", "ask"): "Queries.get",
+    ("Waits", "of"): "Waits.update",
+}
 """The same of names that others may have: the class, and what its member was called."""
 
 MODULES_GIVEN_UP = {
