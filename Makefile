@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help image setup transport run pictures demo demo-kube test unit check fmt golden compare-bytes tables chart protos docs lock bench-toggle bench-toggle-kube bench-injection bench-kube bench bench-policy bench-push bench-mesh bench-changes walks \
+.PHONY: help image setup transport run pictures demo demo-kube test unit check fmt golden compare-bytes tables chart protos docs lock bench-toggle bench-toggle-kube bench-injection bench-kube bench bench-policy bench-revocation bench-push bench-mesh bench-changes walks \
 	bench-hostile bench-mtls bench-observe clients fuzz-egress fuzz-targets fuzz-xds prove soak search-properties conformance-adapter clean
 
 help:
@@ -106,6 +106,10 @@ bench-injection: setup ## time for an API server to create 100 pods at once, inj
 bench-policy: setup ## time from a new policy's file to the first allowed request (needs root)
 	@tests/system.sh dataplane
 	@PYTHONPATH=tests $(BIN)/python tests/bench/policy.py
+
+bench-revocation: setup ## time from a deleted TrafficTarget's file to the first refused request on a live connection (needs root)
+	@tests/system.sh dataplane
+	@PYTHONPATH=tests $(BIN)/python tests/bench/revocation.py
 
 transport: setup ## build the transport in Rust into .venv (needs cargo; as root on Debian it is installed)
 	@tests/transport.sh

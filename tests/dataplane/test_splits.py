@@ -155,6 +155,80 @@ def test_requests_of_a_group_go_where_its_split_says_and_the_rest_to_the_root(sh
     assert ({"bookstore-1"}, {"bookstore-0"}) == (testers, others)
 
 
+@pytest.mark.parametrize("other", [("gone", 1), ("short", 1), ("v2", -1), ("v2", 0.5)])
+def test_what_cannot_be_a_backend_has_no_share(shop: Rig, other: tuple[str, float]) -> None:
+    """It does not exist, has not that port, or its weight is none."""
+    short = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "short", "namespace": "bookstore"},
+        "spec": {"clusterIP": "10.96.0.43", "ports": [{"port": 7, "appProtocol": "http"}]},
+    }
+    divide(shop, v1=1, v2=1)
+    name, weight = other
+    shop.manifests.apply(split({"v1": 1, name: weight}), short)
+    divided(shop, {"v1": 1})
+
+    assert {"bookstore-0"} == {*answers(shop, PORTS["http"]), *answers(shop, PORTS["tcp"])}
+
+
+def test_the_root_as_a_backend_is_its_own_and_a_backends_split_is_not_followed(
+    shop: Rig, port: int
+) -> None:
+    lead_to(shop, "shop", "bookstore-0")
+    second = split({"v1": 1})
+    second["metadata"]["name"], second["spec"]["service"] = "second", "v2"
+    shop.manifests.apply(split({"shop": 1, "v2": 1}), second)
+    divided(shop, {"shop": 1, "v2": 1})
+    to_root = answers(shop, port)
+    shop.sidecar.until(
+        lambda: "bookstore-0" in curl(shop.client, f"http://{ADDRESSES['v2']}:{port}/").body,
+        equals(expected=True),
+        what="the second split divides what is sent to v2 itself",
+    )
+    lead_to(shop, "shop", None)
+
+    # Were the split of v2 followed, all would come to the first pod.
+    assert {"bookstore-0", "bookstore-1"} == {*to_root}
+
+
+def test_a_root_without_a_selector_is_divided_like_one_that_selects_the_pods(shop: Rig) -> None:
+    selector = {"app": "bookstore"}
+    divide(shop, v1=1, v2=1)
+    shop.manifests.patch("Service", "shop", {"spec": {"selector": None}})
+    divide(shop, v1=0, v2=1)
+    counts = answers(shop, PORTS["http"])
+    shop.manifests.patch("Service", "shop", {"spec": {"selector": selector}})
+
+    assert {"bookstore-1": CALLS} == counts
+
+
+def test_of_two_splits_the_oldest_holds_whatever_their_names(shop: Rig) -> None:
+    old, new = split({"v1": 1}), split({"v2": 1})
+    old["metadata"] |= {"name": "z", "creationTimestamp": "2024-01-01T00:00:00Z"}
+    new["metadata"] |= {"name": "a", "creationTimestamp": "2025-01-01T00:00:00Z"}
+    divide(shop, v1=1, v2=1)
+    shop.manifests.apply(new, old)
+    divided(shop, {"v1": 1})
+
+    assert {"bookstore-0": CALLS} == answers(shop, PORTS["http"])
+
+
+def test_a_group_of_that_name_in_another_namespace_does_not_divide(shop: Rig) -> None:
+    lead_to(shop, "shop", "bookstore-0")
+    elsewhere = group("testers", ".*")
+    elsewhere["metadata"]["namespace"] = "curl"
+    conditional = split({"v2": 1})
+    conditional["spec"]["matches"] = [{"kind": "HTTPRouteGroup", "name": "testers"}]
+    divide(shop, v1=0, v2=1)
+    shop.manifests.apply(elsewhere, conditional)
+    answered_by(shop, PORTS["http"], "bookstore-0")
+    counts = answers(shop, PORTS["http"])
+    lead_to(shop, "shop", None)
+
+    assert {"bookstore-0": CALLS} == counts
+
+
 def services() -> list[Document]:
     """The three services; the root has a slice, and nothing in it."""
     ports = [
@@ -196,7 +270,7 @@ def lead_to(rig: Rig, service: str, pod: str | None) -> None:
     rig.manifests.patch("EndpointSlice", service, endpoints)
 
 
-def split(weights: Mapping[str, int]) -> Document:
+def split(weights: Mapping[str, float]) -> Document:
     backends = [{"service": name, "weight": weight} for name, weight in weights.items()]
     return {
         "apiVersion": "split.smi-spec.io/v1alpha2",
@@ -212,6 +286,11 @@ def divide(rig: Rig, **weights: int) -> None:
     shares = {name: weight for name, weight in weights.items() if weight and name in PODS}
     if len(shares) == 1:
         shares = dict.fromkeys(shares, 1)
+    divided(rig, shares)
+
+
+def divided(rig: Rig, shares: Mapping[str, int]) -> None:
+    """Wait until the client's sidecar divides so."""
     wanted = [
         {f"bookstore/{name}|{port}": weight for name, weight in shares.items()}
         for port in PORTS.values()

@@ -12,7 +12,7 @@ from support.dataplane.mesh import WITH_A_SERVICE, Manifests
 from support.dataplane.netns import Namespace
 from support.dataplane.network import POD_ADDRESSES
 from support.dataplane.rig import Rig
-from support.dataplane.targets import SERVICE, allow, ask, group, target
+from support.dataplane.targets import SERVICE, allow, ask, group, ports_route, target
 from support.dataplane.wait import equals
 
 pytestmark = pytest.mark.dataplane
@@ -159,12 +159,7 @@ def test_a_pod_that_calls_itself_needs_a_target_too(shop: Rig) -> None:
 
 
 def test_a_server_that_speaks_first_greets_whom_it_may_alone(shop: Rig) -> None:
-    route = {
-        "apiVersion": "specs.smi-spec.io/v1alpha4",
-        "kind": "TCPRoute",
-        "metadata": {"name": "banner", "namespace": "bookstore"},
-        "spec": {"matches": {"ports": [APP_BANNER_PORT]}},
-    }
+    route = ports_route("banner", APP_BANNER_PORT)
     allow(shop, target("t", "curl", "banner", kind="TCPRoute"), route)
     shop.sidecars["bookstore-0"].until(
         lambda: greeting(shop.client, (SERVICE, BANNERS)), equals(BANNER), what="it greets"
@@ -176,6 +171,40 @@ def test_a_server_that_speaks_first_greets_whom_it_may_alone(shop: Rig) -> None:
     # The application does not know that they called.
     assert before == connections(shop) > 0
     assert 403 == called(shop.client, "/").status
+
+
+def test_a_client_that_comes_or_goes_ends_no_connection_of_another(shop: Rig) -> None:
+    """Of bytes, which a change of its chain would end with the drain time."""
+    source = target("t", "curl", "banner", kind="TCPRoute")
+    allow(shop, source, ports_route("banner", APP_BANNER_PORT))
+    server = shop.sidecars["bookstore-0"]
+    server.until(
+        lambda: greeting(shop.client, (SERVICE, BANNERS)), equals(BANNER), what="it greets"
+    )
+    thief = shop.network.pods[THIEF]
+
+    def draining() -> int:
+        """How many chains end their connections, at the latest with the drain time."""
+        return server.admin.stat("listener_manager.total_filter_chains_draining")
+
+    with shop.client.connect(SERVICE, BANNERS) as living:
+        assert BANNER == living.recv(100)
+        before = draining()
+        more = target("u", "thief", "banner", kind="TCPRoute")
+        allow(shop, source, more, ports_route("banner", APP_BANNER_PORT))
+        server.until(
+            lambda: greeting(thief, (POD, APP_BANNER_PORT)), equals(BANNER), what="the other comes"
+        )
+        come = draining() - before, echoed(living, b"there\n")
+        allow(shop, source, ports_route("banner", APP_BANNER_PORT))
+        server.until(
+            lambda: greeting(thief, (POD, APP_BANNER_PORT)), equals(b""), what="the other is gone"
+        )
+        gone = draining() - before, echoed(living, b"still\n")
+
+    assert (0, b"there\n") == come
+    # That of the one that is gone, and no other.
+    assert (1, b"still\n") == gone
 
 
 def test_a_port_that_no_service_leads_to_is_closed_whatever_targets_grant(shop: Rig) -> None:
@@ -290,6 +319,12 @@ def test_of_pods_of_several_accounts_a_client_is_sent_those_that_grant_it_someth
         shop.manifests.remove("other-account.yaml")
 
     assert {200} == statuses
+
+
+def echoed(connection: Any, line: bytes) -> bytes:
+    """What comes back of a line on a connection that stays open."""
+    connection.sendall(line)
+    return bytes(connection.recv(100))
 
 
 def connections(rig: Rig) -> int:

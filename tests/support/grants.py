@@ -22,12 +22,16 @@ METHODS = ("*", "GET", "HEAD", "PUT", "POST", "DELETE", "CONNECT", "OPTIONS", "T
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A pod: its service account, where it calls from, and whether that is its node's address."""
+    """A pod: its service account, where it calls from, and whether that is its node's address.
+
+    One that has `finished` still has an address, which may be another's by now.
+    """
 
     namespace: str
     account: str
     address: str
     host_network: bool = False
+    finished: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ def _can_be_read(world: World, target: Document) -> bool:
 def _is_for(world: World, spec: Document, address: str) -> bool:
     """True if whoever is at the address is a source: all pods there, and none in a node's place."""
     sources = _sources(world, spec)
-    there = [one for one in world.callers if one.address == address]
+    there = [one for one in world.callers if one.address == address and not one.finished]
     return bool(there) and all(
         (one.namespace, one.account) in sources and not one.host_network for one in there
     )

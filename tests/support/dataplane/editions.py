@@ -2,7 +2,8 @@
 
 Run as a command with the options of `towpath serve`. A service with a selector `edition: WORD` has
 the mesh's routes, whose answers also say WORD in a header; with some words they are valid protobuf
-that Envoy rejects. A word changes nothing else of what sidecars hold.
+that Envoy rejects. A word changes nothing else of what sidecars hold. One word is for the routes of
+what comes in, at every pod: Envoy rejects them.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 
 from towpath.app import serve
 from towpath.cli.settings import setting_options
+from towpath.encode.envoy.names import INBOUND_ROUTES
 from towpath.encode.pack import resource, unpack
 from towpath.hub.compose import snapshot
 from towpath.hub.hub import Hub
@@ -44,6 +46,9 @@ BAD_REGEX = "bad-regex"
 BAD_REFUSAL = "bad-refusal"
 """The same, but what matches it would be refused."""
 
+BAD_INBOUND = "bad-inbound"
+"""The same of what every pod lets in, and of nothing else."""
+
 
 def editions(mesh: Mesh, kind: ClientKind, sidecar: SidecarId) -> Snapshot | None:
     """What the mesh is to hold, with each service's routes in its edition."""
@@ -62,7 +67,11 @@ def _editions(mesh: Mesh, routes: Iterable[Resource]) -> Iterable[Resource]:
         for port in service.ports
         if (word := dict(service.selector).get(EDITION))
     }
+    inbound = BAD_INBOUND in words.values()
     for one in routes:
+        if inbound and one.name.startswith(INBOUND_ROUTES):
+            yield _edition(one, BAD_REGEX)
+            continue
         yield _edition(one, words[one.name]) if one.name in words else one
 
 

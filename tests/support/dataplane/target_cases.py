@@ -38,11 +38,17 @@ TOGETHER = (
     Caller("curl", "a", "10.10.0.26", host_network=True),
 )
 """Pods that share their address with others."""
+FINISHED = (
+    Caller("curl", "a", "10.10.0.28", finished=True),
+    Caller("curl", "b", ALONE["a"].address, finished=True),
+)
+"""Pods that have ended; the address of one of them is another's by now."""
 STRANGER = "10.10.0.27"
-CALLERS = (CURL, *ALONE.values(), *TOGETHER)
-FOREIGN = tuple(sorted({one.address for one in (*ALONE.values(), *TOGETHER)} | {STRANGER}))
+CALLERS = (CURL, *ALONE.values(), *TOGETHER, *FINISHED)
+FOREIGN = tuple(sorted({one.address for one in CALLERS} - {CURL.address} | {STRANGER}))
 MONITORED = frozenset({"curl", "bookstore"})
 
+_NOBODYS = (*(one.address for one in TOGETHER), FINISHED[0].address, STRANGER)
 _SOURCES = (("curl", "curl"), ("curl", "a"), ("curl", "b"), ("bookstore", "c"))
 _GROUPS: Mapping[str, list[Document]] = {
     "g": [
@@ -153,7 +159,7 @@ def _any_rule(dice: random.Random) -> Document:
 def _call(dice: random.Random) -> Call:
     port = dice.choice((HTTP_A, HTTP_A, HTTP_B, BYTES, GREETING))
     own = dice.choice((CURL, CURL, *ALONE.values(), None))
-    address = own.address if own else dice.choice((*(one.address for one in TOGETHER), STRANGER))
+    address = own.address if own else dice.choice(_NOBODYS)
     if SERVER.ports[port] == "http":
         attempt = _request(dice, port)
     else:

@@ -94,5 +94,8 @@ def _pod(number: int, caller: Caller) -> Document:
             "hostNetwork": caller.host_network,
             "containers": [{"name": "app", "image": "app"}],
         },
-        "status": {"phase": "Running", "podIP": caller.address},
+        "status": {
+            "phase": "Succeeded" if caller.finished else "Running",
+            "podIP": caller.address,
+        },
     }

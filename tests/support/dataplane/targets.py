@@ -22,6 +22,15 @@ def group(name: str, path: str, methods: list[str] | None = None) -> Document:
     }
 
 
+def ports_route(name: str, *ports: int) -> Document:
+    return {
+        "apiVersion": "specs.smi-spec.io/v1alpha4",
+        "kind": "TCPRoute",
+        "metadata": {"name": name, "namespace": "bookstore"},
+        "spec": {"matches": {"ports": list(ports)}},
+    }
+
+
 def target(
     name: str,
     source: str,
