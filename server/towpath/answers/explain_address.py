@@ -20,7 +20,7 @@ from towpath.model.workloads import Pod
 from towpath.planning import inbound
 from towpath.planning.destinations import direct_endpoints, endpoints
 from towpath.planning.egress.decide import Attempt, Decision, bare, matches
-from towpath.planning.inbound import lets_in
+from towpath.planning.inbound import lets_in, protocols
 from towpath.planning.inmesh.ingress import backing
 
 _NOBODY = Account("", "")
@@ -152,7 +152,10 @@ def _verdict(mesh: Mesh, caller: IPv4Address, attempt: Attempt, at: Answering) -
     """What the sidecar of a called pod makes of plaintext from that address."""
     port, where = at.port, f"port {at.number} of the pods of {at.pod.account}"
     if port is None:
-        return _Verdict(allowed=False, reason=f"{where} is closed: no Service leads there")
+        # Services lead there, and no sidecar is given the port, where a limit cannot be read.
+        limited = at.number in mesh.query(protocols, at.pod)
+        why = "a limit of a Service cannot be read" if limited else "no Service leads there"
+        return _Verdict(allowed=False, reason=f"{where} is closed: {why}")
     mtls = mesh.query(inbound, at.pod).mtls
     strict = mtls is not None and mtls.strict
     for entry in port.plain_ingress:

@@ -21,6 +21,7 @@ from support.objects import (
     port,
     route_group,
     service,
+    setting,
     tcp_route,
     traffic_split,
     traffic_target,
@@ -167,6 +168,14 @@ def test_a_port_that_no_service_leads_to_is_closed() -> None:
 
     assert not answer.decision.allowed
     assert "is closed: no Service leads there" in _why(answer)[-1]
+
+
+def test_a_port_of_which_a_limit_cannot_be_read_is_closed() -> None:
+    broken = setting("limits", service="web", closed=True)
+    answer = _explain(_mesh(broken, permissive=True))
+
+    assert not answer.decision.allowed
+    assert "is closed: a limit of a Service cannot be read" in _why(answer)[-1]
 
 
 def test_no_split_divides_what_no_sidecar_sends() -> None:
