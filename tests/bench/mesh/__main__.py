@@ -26,10 +26,13 @@ SIZES = ("100:1000", "1000:1000", "1000:10000", "5000:10000")
 
 
 class Result(NamedTuple):
-    """One size's figures by what was done, and the KiB of memory for each stream."""
+    """One size's figures by what was done, the KiB of memory for each stream, and the MiB for the
+    objects of the mesh.
+    """
 
     figures: dict[str, Figures]
     stream_kib: float
+    objects_mib: float
 
 
 def main() -> None:
@@ -69,8 +72,8 @@ def _apart(size: Size, *, delta: bool, rounds: int, picture: type[Picture] = Pic
     """Measured in a new process, so that sizes do not share memory."""
     options = {"delta": delta, "rounds": rounds, "picture": picture}
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        measured, stream_kib = pool.apply(run, (size,), options)
-    return Result({name: _middle(each) for name, each in measured.items()}, stream_kib)
+        measured, *memory = pool.apply(run, (size,), options)
+    return Result({name: _middle(each) for name, each in measured.items()}, *memory)
 
 
 def _middle(figures: list[Figures]) -> Figures:
@@ -81,7 +84,8 @@ def _print(variant: str, size: Size, result: Result) -> None:
     names = f" of {size.names} services" if size.names else ""
     print(
         f"\n{variant}: {size.services:,} services, {size.pods:,} pods, {size.sidecars:,} sidecars"
-        f"{names}; {result.stream_kib:.0f} KiB a stream; load {os.getloadavg()[0]:.1f}"
+        f"{names}; {result.objects_mib:.0f} MiB of objects, {result.stream_kib:.0f} KiB a stream; "
+        f"load {os.getloadavg()[0]:.1f}"
     )
     head = ("ms CPU each", "ms CPU", "last, s", "hold, ms", "responses", "KB", "sidecars")
     print(f"{'':16}" + "".join(f"{text:>13}" for text in head))

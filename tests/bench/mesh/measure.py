@@ -196,8 +196,10 @@ class Server:
 
 def run(
     size: Size, *, delta: bool, rounds: int, picture: type[Picture] = Picture
-) -> tuple[dict[str, list[Figures]], float]:
-    """Connect, then each change *rounds* times: figures by name, and KiB of memory a stream."""
+) -> tuple[dict[str, list[Figures]], float, float]:
+    """Connect, then each change *rounds* times: figures by name, KiB of memory a stream, and MiB
+    that the objects of the mesh take.
+    """
     selector = TurnSelector()
     with asyncio.Runner(loop_factory=lambda: asyncio.SelectorEventLoop(selector)) as runner:
         server = Server(size, delta=delta, selector=selector, picture=picture)
@@ -206,7 +208,8 @@ def run(
 
 async def _run(
     server: Server, size: Size, *, rounds: int
-) -> tuple[dict[str, list[Figures]], float]:
+) -> tuple[dict[str, list[Figures]], float, float]:
+    empty = rss_kib()
     await server.start()
     before = rss_kib()
     figures = {"connect": [await server.measure(server.connect, least=len(TYPES) * size.sidecars)]}
@@ -219,7 +222,7 @@ async def _run(
         ]
         figures[change.name] = each[1:]
     await server.stop()
-    return figures, stream_kib
+    return figures, stream_kib, (before - empty) / 1024
 
 
 def rss_kib() -> int:

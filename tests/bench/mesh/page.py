@@ -13,7 +13,7 @@ from bench.mesh.picture import Size
 BEGINS, ENDS = "<!-- make bench: begins -->", "<!-- make bench: ends -->"
 
 
-Results = Mapping[Size, tuple[Mapping[str, Figures], float]]
+Results = Mapping[Size, tuple[Mapping[str, Figures], float, float]]
 """For each size: figures by what was done, and KiB of memory for each stream."""
 
 
@@ -39,7 +39,7 @@ def _table(results: Results) -> list[str]:
     titles = ["services / pods / sidecars", "what", "CPU each, ms", "last has it, s"]
     titles += ["longest turn, ms", "responses each", "KiB a stream"]
     rows = [f"| {' | '.join(titles)} |", "|---" * len(titles) + "|"]
-    for size, (figures, stream_kib) in results.items():
+    for size, (figures, stream_kib, _) in results.items():
         of = f"{size.services:,} / {size.pods:,} / {size.sidecars:,}"
         rows += [
             f"| {of} | {name} | {one.cpu_ms:.2f} | {one.last_s:.2f} | {one.hold_ms:.0f} "
