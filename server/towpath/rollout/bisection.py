@@ -49,6 +49,10 @@ class Bisection:
         """Names that must not be sent while others are on trial."""
         return frozenset(name for group in self.groups[1:] for name in group)
 
+    def __contains__(self, name: object) -> bool:
+        """True if it is searched whether that is bad."""
+        return any(name in group for group in self.groups)
+
     def __bool__(self) -> bool:
         return bool(self.groups)
 

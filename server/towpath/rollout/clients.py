@@ -103,9 +103,14 @@ class ClientRecord:
         return self._rejects(of) or self._cohort.refuses(of)
 
     def base(self, resource: Resource) -> Resource | None:
-        """What others held before this resource, for a client that holds nothing."""
+        """What others held before this resource, for a client that holds nothing; None while it is
+        searched whether the client has rejected that.
+        """
         own = self.rejections.get(content(resource)) if self.rejections else None
-        return (own.before if own else None) or self._cohort.before(resource)
+        if own is not None and own.before is not None:
+            return own.before
+        search = self.bisections.get(resource.type_url)
+        return None if search and resource.name in search else self._cohort.before(resource)
 
     def intersection(
         self, vocabulary: Vocabulary, before: Resource, after: Resource

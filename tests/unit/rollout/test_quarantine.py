@@ -301,6 +301,18 @@ def test_what_stands_in_is_made_of_what_was_there_before() -> None:
     assert fleet.clients[3].base(resource(ROUTES, "other", "1")) is None
 
 
+def test_nothing_stands_in_that_may_be_what_a_client_has_just_rejected() -> None:
+    fleet = Fleet()
+    between, newest = fleet.change(), snapshot({ROUTES: {"r": "3"}})
+    fleet.quarantine.changed(ENVOY, changes(fleet.quarantine, between, newest))
+    new = {"r": NEW, "s": resource(ROUTES, "s", "1")}
+
+    assert () == fleet.clients[0].rejected(ROUTES, new, {}, "no")
+
+    assert fleet.clients[0].base(newest.of(ROUTES)["r"]) is None
+    assert NEW == fleet.clients[1].base(newest.of(ROUTES)["r"])
+
+
 def test_a_client_that_comes_back_as_another_version_begins_anew() -> None:
     fleet = Fleet()
     _reject(fleet.clients[0])
