@@ -216,6 +216,8 @@ class DeltaSubstream(Substream[DeltaRequest]):
         if sent is None:
             return []
         if request.error is None:
+            for other in self._unanswered:
+                other.confirm(sent)
             return [self._acknowledged(sent)]
         nack, names, restored = self._rejected(sent, request.error)
         for name in names:
@@ -340,6 +342,8 @@ class DeltaSubstream(Substream[DeltaRequest]):
         by_name = {resource.name: resource for resource in resources}
         left = self.resources.changed(dict.fromkeys(removed))
         sent = Sent.of(version, by_name, by_name, left)
+        for earlier in reversed(self._unanswered.responses.values()):
+            sent.repeat(earlier, by_name)
         self.resources = left.changed(by_name).over(self._target)
         self._change()
         self._doubtful -= by_name.keys() | set(removed)

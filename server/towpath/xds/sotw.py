@@ -191,8 +191,10 @@ class SotwSubstream(Substream[SotwRequest]):
     ) -> Reply:
         fresh = frozenset(sent.new)
         self._view.enrol(sent.new.values())
+        for earlier in reversed(self._unanswered.responses.values()):
+            # The latest first: what that had taken the place of may not be there either.
+            sent.rest_on(earlier, resources)
         if latest := self._unanswered.latest:
-            sent.rest_on(latest, resources)
             latest.untried = self.type_url in FOLDED
         self._latest_nonce, self._version, self._doubtful = self._nonce(), sent.version, False
         self._unanswered.add(self._latest_nonce, sent)

@@ -55,10 +55,18 @@ class Sent:
         the client may not hold what was new in it.
         """
         self.unsure = True
+        self.repeat(other, resources)
+        for name, resource in other.new.items():
+            if self.before.get(name) == resource:
+                self.forget(name, other)
+
+    def repeat(self, other: Sent, resources: Mapping[str, Resource]) -> None:
+        """Of *resources*, which are in this response, take for new what was new in *other* too, an
+        earlier one: the client has not accepted it yet.
+        """
         for name, resource in other.new.items():
             if name not in self.new and resources.get(name) == resource:
-                self.new[name] = self.before[name] = resource
-            if self.before.get(name) == resource:
+                self.new[name] = resource
                 self.forget(name, other)
 
     def confirm(self, other: Sent) -> None:

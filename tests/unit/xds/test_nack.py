@@ -104,6 +104,39 @@ def test_delta_never_sends_rejected_content_again_until_it_changes(type_url: str
     assert peer.publish({type_url: {"a": "bad", "b": "2"}}) == []
 
 
+@NAMED
+def test_delta_what_comes_beside_what_an_earlier_response_had_too_is_not_blamed(
+    type_url: str,
+) -> None:
+    peer = DeltaPeer({type_url: {"a": "bad", "b": "1"}})
+    first = peer.ask_one(type_url, "a")
+    second = peer.ask_one(type_url, "a", "b")
+    assert {"a": "bad", "b": "1"} == second.contents
+
+    assert [] == told(peer.nack(first, "a: no"))
+    [again] = told(peer.nack(second, "a: no"))
+
+    assert {"b": "1"} == again.contents
+    assert [Ack(type_url, again.version)] == peer.ack(again)
+
+
+@NAMED
+def test_sotw_what_comes_beside_what_an_earlier_response_had_too_is_not_blamed(
+    type_url: str,
+) -> None:
+    peer = SotwPeer({type_url: {"a": "bad", "b": "1", "c": "1"}})
+    first = peer.ask_one(type_url, "a", "b")
+    [second] = peer.publish({type_url: {"a": "bad", "b": "2", "c": "1"}})
+    third = peer.ask_one(type_url, "a", "b", "c")
+    assert {"a": "bad", "b": "2", "c": "1"} == third.contents
+
+    peer.nack(first, "a: no", "a", "b", "c")
+    peer.ack(second, "a", "b", "c")
+    [again] = told(peer.nack(third, "a: no", "a", "b", "c"))
+
+    assert "1" == again.contents["c"]
+
+
 @EVERY_TYPE
 @pytest.mark.parametrize("variant", [SotwPeer, DeltaPeer])
 def test_when_a_rejection_is_forgotten_all_that_was_in_its_response_is_sent_again(
