@@ -34,6 +34,7 @@ class SotwSubstream(Substream[SotwRequest]):
         self._doubtful = False  # the client may have taken a part of what it rejected
         self._reported: frozenset[str] = frozenset()  # names it was told to be absent, and why
         self._brought: frozenset[str] = frozenset()  # names it may hold from before this stream
+        self._unknown = False  # what it holds from before, under names that it did not accept yet
 
     def begin(self, request: SotwRequest, *, leading: Set[str]) -> None:
         del leading  # each name is new, and sent anyhow
@@ -42,6 +43,7 @@ class SotwSubstream(Substream[SotwRequest]):
             self.returned = True
             self._brought = self.subscription.names
             self._recall(request.version)
+        self._unknown = self.returned or self._view.client.distrusts(self.type_url)
 
     def on_request(self, request: SotwRequest) -> list[Event]:
         events: list[Event] = []
@@ -68,7 +70,7 @@ class SotwSubstream(Substream[SotwRequest]):
         same = super().signature()
         if same is None or self._doubtful:
             return None
-        news = self._reported, self._brought
+        news = self._reported, self._brought, self._unknown
         return same, bool(self._latest_nonce), self._version, *news
 
     @property
@@ -112,6 +114,7 @@ class SotwSubstream(Substream[SotwRequest]):
             # anew; those have been sent behind the cluster already.
             return []
         if request.error is None:
+            self._unknown = False
             return [self._acknowledged(sent)]
         return [self._take_rejection(sent, request.error)]
 
@@ -134,7 +137,8 @@ class SotwSubstream(Substream[SotwRequest]):
             return nack
         lost = {name for name in names if self.resources.find(name) == sent.new[name]}
         if lost:
-            self._doubtful = sent.unsure or not nack.names
+            unknown = self._unknown and any(name not in sent.before for name in lost)
+            self._doubtful = sent.unsure or unknown or not nack.names
             before = {name: sent.before.get(name) for name in lost}
             self._fall_back(self.resources.changed(before))
             self._owed |= restored

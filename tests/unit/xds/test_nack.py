@@ -137,6 +137,20 @@ def test_sotw_what_comes_beside_what_an_earlier_response_had_too_is_not_blamed(
     assert "1" == again.contents["c"]
 
 
+@FULL_STATE
+def test_sotw_what_a_client_had_before_goes_though_it_rejects_what_takes_its_place(
+    type_url: str,
+) -> None:
+    """What it holds from before this stream is not known, and may allow more."""
+    peer = SotwPeer({type_url: {"a": "bad", "b": "1"}})
+    response = peer.ask_one(type_url, version="of another server")
+
+    [again] = told(peer.nack(response, "a: no"))
+
+    assert {"b": "1"} == again.contents
+    assert [Ack(type_url, again.version)] == peer.ack(again)
+
+
 @EVERY_TYPE
 @pytest.mark.parametrize("variant", [SotwPeer, DeltaPeer])
 def test_when_a_rejection_is_forgotten_all_that_was_in_its_response_is_sent_again(
