@@ -51,7 +51,10 @@ transport() { # what the gate runs on grpc.aio alone, on the transport in Rust, 
 }
 xds() { make --no-print-directory fuzz-xds TIME="${TIME:-3600}"; }
 clients() { make --no-print-directory clients; }
-pipy() { TOWPATH_REQUIRE_PIPY=1 "$BIN/python" -m pytest --quiet tests/pipy; }
+pipy() { # with the demo's pod, of which the gate starts all but Pipy
+  TOWPATH_REQUIRE_PIPY=1 \
+    "$BIN/python" -m pytest --quiet -m pipy tests/pipy tests/dataplane/test_demo_pods.py
+}
 
 missing() { # missing PHASE: what this machine lacks for it, in words; nothing if it lacks nothing
   local tool

@@ -41,6 +41,12 @@ class PipyPod:
     def pod(self) -> Namespace:
         return self.network.pods[self.name]
 
+    @property
+    def health(self) -> str:
+        """What the agent says of itself."""
+        url = f"http://127.0.0.1:{self.http_port}/health"
+        return self.network.control.run("curl", "--silent", "--max-time", "10", url).stdout
+
     def child(self, *, prefix: tuple[str, ...] = AS_SIDECAR) -> Process:
         """An agent with Pipy as its child; not started."""
         program = self.pod.command(*prefix, str(binary()), str(self.scripts / "main.js"))
