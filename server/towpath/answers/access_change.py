@@ -163,13 +163,21 @@ class Comparison:
         service = difference.change.target.service
         if service:
             namespace, _, name = service.partition("/")
-            keys.add((Kind.SERVICE, namespace, name))
+            keys |= {(Kind.SERVICE, namespace, name), *self._limiting(namespace, name)}
         return self._differing(keys) or self._differing(
             [
                 (Kind.MESH_CONFIG, self._new.osm_namespace, MESH_CONFIG_NAME),
                 (Kind.NAMESPACE, "", account.namespace),
+                (Kind.NAMESPACE, "", service.partition("/")[0]),
             ]
         )
+
+    def _limiting(self, namespace: str, service: str) -> Iterator[ObjectKey]:
+        """The settings of a service on either side, which close it if they cannot be read."""
+        for mesh in (self._old, self._new):
+            group = ("service", namespace, service)
+            for one in mesh.group(Kind.UPSTREAM_TRAFFIC_SETTING, group):
+                yield Kind.UPSTREAM_TRAFFIC_SETTING, one.namespace, one.name
 
     def _spoken_by(self, label: str) -> Iterator[ObjectKey]:
         """A policy of that label, and the objects that it refers to on either side."""

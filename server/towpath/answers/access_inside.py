@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from towpath.answers.access import ANYTHING, Access
-from towpath.answers.answering import let_in_beside, means, pods_behind
+from towpath.answers.answering import all_behind, all_places, let_in_beside, means, pods_behind
+from towpath.answers.encryption import refused_among
 from towpath.model.egress import RequestMatch
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Protocol
-from towpath.model.plan import Destination, Destinations
+from towpath.model.plan import Destination, Destinations, destination_name
 from towpath.planning import outbound
+from towpath.planning.destinations import directory
 from towpath.planning.inbound import lets_in
 
 
@@ -33,15 +35,32 @@ def inside(mesh: Mesh, account: Account) -> tuple[CallablePort, ...]:
     """Everything in the mesh that the account may call, sorted by service and port."""
     reachable = mesh.query(outbound, account).destinations
     if lets_in(mesh):
-        return mesh.query(_open, reachable)
-    services = (_callable(mesh, account, one) for one in _dialled(reachable))
-    return tuple(one for one in services if one.access.requests)
+        ports = mesh.query(_open, reachable)
+    else:
+        ports = tuple(_callable(mesh, account, one) for one in _dialled(reachable))
+    refused = refused_among(mesh, account, reachable)
+    return tuple(one for one in ports if one.access.requests and _name(one) not in refused)
 
 
-def _open(_: Mesh, reachable: Destinations) -> tuple[CallablePort, ...]:
+def _open(mesh: Mesh, reachable: Destinations) -> tuple[CallablePort, ...]:
     """The same for all accounts that may reach the same, where everybody is let in."""
-    anything = Access(((ANYTHING, ()),))
-    return tuple(_of(one, anything) for one in _dialled(reachable) if _places(one))
+    anything, closed = Access(((ANYTHING, ()),)), mesh.query(_closed)
+    open_ = (one for one in _dialled(reachable) if one.name not in closed)
+    return tuple(_of(one, anything) for one in open_ if all_places(one))
+
+
+def _closed(mesh: Mesh) -> frozenset[str]:
+    """The destinations behind which a port is closed to everybody."""
+    return frozenset(
+        one.name
+        for one in mesh.query(directory).reachable
+        if any(at.shut for at in all_behind(mesh, one))
+    )
+
+
+def _name(port: CallablePort) -> str:
+    namespace, _, service = port.service.partition("/")
+    return destination_name(namespace, service, port.port)
 
 
 def _dialled(reachable: Destinations) -> Iterator[Destination]:
@@ -55,7 +74,7 @@ def _of(destination: Destination, access: Access) -> CallablePort:
 
 def _callable(mesh: Mesh, account: Account, destination: Destination) -> CallablePort:
     policies: dict[RequestMatch, set[str]] = defaultdict(set)
-    for one in pods_behind(mesh, account, _places(destination)):
+    for one in pods_behind(mesh, account, all_places(destination)):
         for permit in (one.port.permits or ()) if one.port else ():
             if means(mesh, permit, account, one):
                 http = one.port is not None and one.port.protocol is Protocol.HTTP
@@ -66,10 +85,3 @@ def _callable(mesh: Mesh, account: Account, destination: Destination) -> Callabl
     requests = tuple((match, tuple(sorted(policies[match]))) for match in sorted(policies))
     names = tuple(sorted({name for one in policies.values() for name in one}))
     return _of(destination, Access(requests, policies=names))
-
-
-def _places(destination: Destination) -> tuple[str, ...]:
-    """The destinations that what is sent to this one goes to."""
-    if not destination.branches:
-        return (destination.name,)
-    return tuple(sorted({name for one in destination.branches for name, _ in one.shares}))

@@ -101,14 +101,18 @@ def endpoints_for(mesh: Mesh, account: Account, place: str) -> tuple[Endpoint, .
     """The endpoints of a destination that the account's sidecars are sent; all of them, if it is
     none of theirs.
     """
+    accounts = mesh.query(_called_alone, mesh.query(outbound, account).destinations)
+    return _endpoints(mesh, place, accounts.get(place, ()))
+
+
+def _endpoints(mesh: Mesh, place: str, accounts: tuple[Account, ...] = ()) -> tuple[Endpoint, ...]:
     of = destination_of(place)
     if of is None:
         return ()
     record = mesh.service(*of[:2])
     if record is not None and record.headless:
         return mesh.query(direct_endpoints, *of)
-    accounts = mesh.query(_called_alone, mesh.query(outbound, account).destinations)
-    return mesh.query(endpoints, *of, accounts.get(place, ()))
+    return mesh.query(endpoints, *of, accounts)
 
 
 def _called_alone(_: Mesh, destinations: Destinations) -> dict[str, tuple[Account, ...]]:
@@ -131,6 +135,12 @@ class Answering:
     port: InboundPort | None
     server_name: str
 
+    @property
+    def shut(self) -> bool:
+        """True if the pod's sidecar lets nobody in there, but for the kubelet, whatever is on."""
+        closed = self.port is None or self.port.probes is not None
+        return closed and not self.pod.host_network
+
 
 def pods_behind(
     mesh: Mesh, account: Account, to: tuple[str, ...], dialled: Attempt | None = None
@@ -138,15 +148,35 @@ def pods_behind(
     """The pods that may answer behind some destinations; of those with the address that was
     *dialled* alone, where clients dial the endpoints themselves.
     """
-    by_tls = mesh.query(_encrypted_names)
     for place in to:
-        for endpoint in endpoints_for(mesh, account, place):
-            if dialled is not None and endpoint.address != dialled.address:
-                continue
-            name = _server_name(place) if endpoint.mtls and place in by_tls else ""
-            for pod in mesh.pods_at(endpoint.address):
-                ports = {port.port: port for port in mesh.query(inbound, pod).ports}
-                yield Answering(pod, endpoint.port, ports.get(endpoint.port), name)
+        endpoints_there = endpoints_for(mesh, account, place)
+        if dialled is not None:
+            endpoints_there = tuple(
+                one for one in endpoints_there if one.address == dialled.address
+            )
+        yield from _at(mesh, place, endpoints_there)
+
+
+def all_behind(mesh: Mesh, destination: Destination) -> Iterator[Answering]:
+    """Every pod that may answer behind a destination, whoever calls and whatever is asked for."""
+    for place in all_places(destination):
+        yield from _at(mesh, place, _endpoints(mesh, place))
+
+
+def all_places(destination: Destination) -> tuple[str, ...]:
+    """The destinations that what is sent to this one goes to."""
+    if not destination.branches:
+        return (destination.name,)
+    return tuple(sorted({name for one in destination.branches for name, _ in one.shares}))
+
+
+def _at(mesh: Mesh, place: str, endpoints_there: Iterable[Endpoint]) -> Iterator[Answering]:
+    by_tls = mesh.query(_encrypted_names)
+    for endpoint in endpoints_there:
+        name = _server_name(place) if endpoint.mtls and place in by_tls else ""
+        for pod in mesh.pods_at(endpoint.address):
+            ports = {port.port: port for port in mesh.query(inbound, pod).ports}
+            yield Answering(pod, endpoint.port, ports.get(endpoint.port), name)
 
 
 def _encrypted_names(mesh: Mesh) -> frozenset[str]:

@@ -47,6 +47,8 @@ def at_servers(
     split, to = places(attempt, destination)
     if not to:
         return Decision(None, (), (where, f"TrafficSplit {split} leaves none of its backends"))
+    if shut := _shut(mesh, account, attempt, destination):
+        return Decision(None, (), (where, shut))
     if lets_in(mesh):
         return None
     if not by_policies(mesh):
@@ -68,6 +70,20 @@ def at_servers(
     reasons += _nobody(mesh, account, attempt, destination)
     reasons += _nearly(mesh, account, answers)
     return Decision(None, (), tuple(reasons))
+
+
+def _shut(mesh: Mesh, account: Account, attempt: Attempt, destination: Destination) -> str:
+    """Which ports are closed to everybody, of pods that may answer; "" if none is."""
+    _, to = places(attempt, destination)
+    answering = pods_behind(mesh, account, to, attempt if destination.direct else None)
+    ports = sorted({(one.number, str(one.pod.account)) for one in answering if one.shut})
+    if not ports:
+        return ""
+    named = ", ".join(f"{number} of the pods of {whose}" for number, whose in ports[:_SHOWN])
+    return (
+        f"nothing is let in on port {named}: no Service that selects them leads there, a limit on "
+        "it cannot be read, or it is the sidecar's own"
+    )
 
 
 def _granting(answers: Iterable[Called]) -> str:

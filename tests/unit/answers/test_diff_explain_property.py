@@ -5,12 +5,14 @@ in the mesh and out of it, what only one side allows is said to change, and noth
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.examples import examples
+from support.marked import marked_pod, with_authority
 from support.objects import (
     egress,
     endpoint_slice,
@@ -20,11 +22,13 @@ from support.objects import (
     pod,
     route_group,
     service,
+    setting,
     traffic_target,
 )
 from towpath.answers.access import ANYTHING
 from towpath.answers.access_change import Change, Comparison, Direction, account_access
 from towpath.answers.explain import explain, parse_attempt
+from towpath.model.identity import MtlsMode
 from towpath.model.inmesh import RouteReference
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, Kind, Protocol
@@ -46,11 +50,7 @@ FIXED: tuple[Object, ...] = (
     namespace(),
     service("web"),
     endpoint_slice("web", "10.0.0.1"),
-    pod(account="web", addresses=("10.0.0.1",)),
-    *(
-        pod(one.name, account=one.name, app="x", addresses=(f"10.0.0.{n}",))
-        for n, one in enumerate(ACCOUNTS, start=2)
-    ),
+    pod("cart", account="cart", app="x", addresses=("10.0.0.3",)),
     *(route_group(name, path, methods=(method,)) for name, (path, method) in GROUPS.items()),
 )
 
@@ -86,9 +86,18 @@ def meshes(draw: st.DrawFn) -> Mesh:
     switches = mesh_config(
         policies=draw(st.sampled_from((True, True, False))),
         egress=draw(st.sampled_from((False, False, True))),
-        permissive=draw(st.sampled_from((False, False, True))),
+        permissive=draw(st.booleans()),
     )
-    return mesh_of(*FIXED, switches, *draw(policies()))
+    mode = draw(st.sampled_from((MtlsMode.PERMISSIVE, MtlsMode.STRICT)))
+    pods = (
+        marked_pod(account="web", addresses=("10.0.0.1",), marked=draw(st.booleans())),
+        marked_pod(
+            "curl", account="curl", app="x", addresses=["10.0.0.2"], marked=draw(st.booleans())
+        ),
+    )
+    closed = draw(st.sampled_from(((), (setting(service="web", closed=True),))))
+    mesh = mesh_of(*FIXED, replace(switches, mtls=mode), *pods, *closed, *draw(policies()))
+    return with_authority(mesh)
 
 
 @settings(max_examples=examples(60))

@@ -63,7 +63,7 @@ def test_a_refused_path_says_what_is_allowed() -> None:
 
 
 def test_an_in_mesh_service_is_found_by_its_name() -> None:
-    mesh = _mesh(service(), endpoint_slice("web", "10.0.0.1"))
+    mesh = _mesh(service(), endpoint_slice("web", "10.0.0.1"), pod(addresses=["10.0.0.1"]))
 
     for name in ("web", "web.shop", "web.shop.svc", "web.shop.svc.cluster.local"):
         assert _explain(mesh, f"http://{name}/").via == "shop/web|80"

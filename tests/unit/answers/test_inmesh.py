@@ -21,12 +21,15 @@ from support.objects import (
     port,
     route_group,
     service,
+    setting,
     tcp_route,
     traffic_split,
     traffic_target,
 )
 from support.suggestions import explain_and_apply
+from towpath.answers.access_change import Comparison, Direction, account_access
 from towpath.answers.explain import Explanation, parse_attempt
+from towpath.model.identity import MtlsMode
 from towpath.model.inmesh import RouteReference
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, Kind, Protocol, SidecarId
@@ -353,3 +356,52 @@ def test_a_target_is_suggested_for_a_pod_on_its_node_if_a_certificate_tells_it(
 
     assert not answer.decision.allowed
     assert (marked, not marked) == (bool(answer.suggestion), bool(why))
+
+
+CLOSED = "nothing is let in on port 8080 of the pods of shop/web"
+
+
+@pytest.mark.parametrize("permissive", [True, False])
+def test_a_port_that_a_limit_closes_is_denied_for_that(*, permissive: bool) -> None:
+    mesh = _mesh(*TARGET, setting(service="web", closed=True), permissive=permissive)
+    decision = _explain(mesh).decision
+
+    assert not decision.allowed
+    assert decision.reasons[-1].startswith(CLOSED)
+
+
+@pytest.mark.parametrize(("target", "allowed"), [(8080, True), (9999, False)])
+def test_a_service_that_selects_no_pods_leads_only_where_others_do(
+    target: int, *, allowed: bool
+) -> None:
+    manual = service("man", ips=["10.96.0.9"], selector={})
+    slice_ = endpoint_slice("man", "10.0.0.1", ports={"": target})
+    decision = _explain(_mesh(manual, slice_, permissive=True), "http://man.shop/").decision
+
+    assert allowed == decision.allowed
+
+
+def test_diff_says_who_loses_access_to_what_takes_mutual_tls_alone() -> None:
+    objects = (
+        namespace(),
+        service("web"),
+        endpoint_slice("web", "10.0.0.1"),
+        marked_pod("web-1", account="web", addresses=("10.0.0.1",)),
+        marked_pod("curl", account="curl", app="curl", addresses=("10.0.0.2",)),
+        pod("other", account="other", app="other", addresses=("10.0.0.3",)),
+    )
+    before, after = (
+        with_authority(mesh_of(*objects, replace(mesh_config(), mtls=mode)))
+        for mode in (MtlsMode.PERMISSIVE, MtlsMode.STRICT)
+    )
+    comparison = Comparison(before, after)
+    for one in comparison.accounts:
+        comparison.add(one, account_access(before, one), account_access(after, one))
+    [(change, accounts)] = comparison.changes().by_change.items()
+
+    assert (Direction.LOSES, "shop/web", (OTHER,)) == (
+        change.direction,
+        change.target.service,
+        accounts,
+    )
+    assert ("MeshConfig osm-system/osm-mesh-config",) == change.because
