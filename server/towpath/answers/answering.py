@@ -23,7 +23,7 @@ from towpath.model.plan import (
 from towpath.model.workloads import Pod
 from towpath.planning import inbound, outbound
 from towpath.planning.destinations import direct_endpoints, directory, encrypted, endpoints
-from towpath.planning.egress.decide import Attempt, matches
+from towpath.planning.egress.decide import Attempt, is_about, matches
 from towpath.planning.identity import identity_of
 from towpath.planning.inmesh.grants import addresses_of
 
@@ -84,7 +84,7 @@ def places(attempt: Attempt, destination: Destination) -> tuple[str, tuple[str, 
 def branch_for(attempt: Attempt, destination: Destination) -> Branch | None:
     """The first that is about the attempt; None for a destination without any."""
     for branch in destination.branches:
-        if not branch.matches or any(matches(match, attempt) for match in branch.matches):
+        if not branch.matches or any(is_about(match, attempt) for match in branch.matches):
             return branch
     return None
 

@@ -282,6 +282,30 @@ def test_by_mutual_tls_the_certificate_tells_a_pod_in_the_network_of_its_node(
     ]
 
 
+@pytest.mark.parametrize(
+    ("path", "method", "target", "backend"),
+    [
+        ("/preview/.*", "GET", "http://web.shop/preview/a", "v1"),
+        ("/preview/.*", "GET", "http://web.shop/preview/../a", "v1"),  # as a sidecar matches it
+        ("/preview/.*", "CONNECT", "http://web.shop/", "web"),
+        (".*", "CONNECT", "http://web.shop/", "v1"),
+    ],
+)
+def test_a_split_divides_requests_as_they_are_sent(
+    path: str, method: str, target: str, backend: str
+) -> None:
+    mesh = _mesh(
+        service("v1", port(80, Protocol.HTTP), ips=("10.96.0.2",)),
+        traffic_split("split", ("v1", 1), route_groups=["some"]),
+        route_group("some", path),
+        permissive=True,
+    )
+    decision = _explain(mesh, target, method=method).decision
+    divided = [one for one in decision.reasons if "divides it" in one]
+
+    assert ("v1" in divided[0] if divided else False) == (backend == "v1")
+
+
 def test_behind_a_split_the_backends_are_asked() -> None:
     objects = (
         *TARGET,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from envoy.config.cluster.v3.cluster_pb2 import Cluster
 
@@ -31,8 +33,9 @@ from towpath.encode.envoy import (
     outbound_routes,
 )
 from towpath.hub.compose import snapshot
+from towpath.model.egress import RequestMatch
 from towpath.model.names import ClientKind, Protocol, SidecarId
-from towpath.model.plan import Destination, Destinations, Endpoint, Inbound, InboundPort
+from towpath.model.plan import Branch, Destination, Destinations, Endpoint, Inbound, InboundPort
 from towpath.model.types import CLUSTER, LISTENER, ROUTES
 
 WEB = Destination("shop", "web", 80, Protocol.HTTP, ("10.96.0.1",), direct=False)
@@ -117,6 +120,28 @@ def test_http_destinations_have_routes_that_leave_host_and_time_alone() -> None:
         assert route.route.cluster == "shop/web|80"
         assert route.route.HasField("timeout")
         assert route.route.timeout.ToMilliseconds() == 0
+
+
+@pytest.mark.parametrize(
+    ("match", "tunnels"),
+    [
+        (RequestMatch(headers=(("x-user", "tester"),)), True),
+        (RequestMatch(methods=("CONNECT", "GET")), True),
+        (RequestMatch(methods=("GET",)), False),
+        (RequestMatch("/preview/.*"), False),
+    ],
+)
+def test_a_split_for_requests_of_any_path_is_for_tunnels_too(
+    match: RequestMatch, *, tunnels: bool
+) -> None:
+    to_preview, to_web = (("shop/v1|80", 1),), (("shop/web|80", 1),)
+    branches = (Branch("shop/split", (match,), to_preview), Branch("", (), to_web))
+    layer = outbound_routes(Destinations((replace(WEB, branches=branches),)))
+    (host,) = routes(layer["rds-outbound.shop/web|80"]).virtual_hosts
+    first = next(one for one in host.routes if one.match.HasField("connect_matcher"))
+
+    assert ("shop/v1|80" if tunnels else "shop/web|80") == first.route.cluster
+    assert [name for name, _ in match.headers] == [one.name for one in first.match.headers]
 
 
 def test_open_ports_have_routes_to_the_application_also_for_who_spoke_http_before() -> None:

@@ -29,6 +29,7 @@ from towpath.encode.pack import resource, seconds
 from towpath.model.egress import RequestMatch
 from towpath.model.limits import RateLimits
 from towpath.model.names import Protocol
+from towpath.model.paths import ANY_PATH
 from towpath.model.plan import (
     Branch,
     Destination,
@@ -113,7 +114,8 @@ def _outbound(name: str, destination: Destination, retry: RetryPolicy | None) ->
 
 def _branch(branch: Branch) -> Iterable[Route]:
     """What a branch is about, in proportion to the clusters that share it."""
-    for match in [matches.request(match) for match in branch.matches] or _everything():
+    meant = [one for match in branch.matches for one in _meant(match)]
+    for match in meant or _everything():
         route = Route(name=branch.policy, match=match)
         if branch.shares:
             route.route.CopyFrom(_shared(branch.shares))
@@ -122,6 +124,14 @@ def _branch(branch: Branch) -> Iterable[Route]:
             body = DataSource(inline_string=text)
             route.direct_response.CopyFrom(DirectResponseAction(status=503, body=body))
         yield route
+
+
+def _meant(match: RequestMatch) -> Iterable[RouteMatch]:
+    """CONNECT has no path: it is for requests of any path, and no expression matches it."""
+    if match.path == ANY_PATH and (not match.methods or "CONNECT" in match.methods):
+        headers = [matches.header(name, regex) for name, regex in match.headers]
+        yield RouteMatch(connect_matcher=RouteMatch.ConnectMatcher(), headers=headers)
+    yield matches.request(match)
 
 
 def _shared(shares: tuple[tuple[str, int], ...]) -> RouteAction:

@@ -108,8 +108,15 @@ def deciding_host(outbound: Outbound, attempt: Attempt) -> Host | None:
 
 
 def matches(match: RequestMatch, attempt: Attempt) -> bool:
-    """True if path (without query), method and headers all match."""
-    if match.path != ANY_PATH and (attempt.method == "CONNECT" or foldable(attempt.path)):
+    """True if path (without query), method and headers all match, for a rule that lets somebody in
+    or out: a path that a server may read as another one is for rules of any path.
+    """
+    return (match.path == ANY_PATH or not foldable(attempt.path)) and is_about(match, attempt)
+
+
+def is_about(match: RequestMatch, attempt: Attempt) -> bool:
+    """True if path (without query), as it is sent, method and headers all match."""
+    if match.path != ANY_PATH and attempt.method == "CONNECT":
         return False
     if not _fits(match.path, attempt.path.partition("?")[0]):
         return False
