@@ -37,7 +37,8 @@ def _of_port(port: InboundPort) -> int:
     """How much policies say of it."""
     permits = (*(port.permits or ()), *(port.shadow or ()))
     let_in = sum(len(one.addresses) + len(one.names) + len(one.requests) for one in permits)
-    return 1 + let_in + sum(len(one.ranges) + len(one.names) for one in port.ingress)
+    beside = sum(len(one.ranges) + len(one.names) for one in port.ingress)
+    return 1 + let_in + beside + len(port.limits.routes)
 
 
 def _of_branch(branch: Branch) -> int:

@@ -300,8 +300,11 @@ class Code(StrEnum):
         "many-limits",
         Reason.TOO_LARGE,
         _ERROR,
-        "An UpstreamTrafficSetting has more `httpRoutes` than are allowed. It closes its Service.",
-        "Limit fewer paths, or several by one expression.",
+        (
+            "An UpstreamTrafficSetting has more `httpRoutes` than are allowed, or longer "
+            "`responseHeadersToAdd`. It closes its Service."
+        ),
+        "Limit fewer paths, or several by one expression, and add fewer headers.",
     )
     DUPLICATE_LIMIT = (
         "duplicate-limit",

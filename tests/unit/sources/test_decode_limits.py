@@ -17,6 +17,7 @@ from towpath.sources.decode.rate_limits import MOST_ROUTES, STATUSES
 HTTP = {"requests": 3, "unit": "minute"}
 TCP = {"connections": 2, "unit": "second", "burst": 5}
 HOST = "web.shop.svc.cluster.local"
+LONG = [{"name": f"x-{n}", "value": "v" * 4000} for n in range(6)]
 
 
 def test_limits_on_connections_requests_and_paths_are_read() -> None:
@@ -58,6 +59,12 @@ def test_limits_on_connections_requests_and_paths_are_read() -> None:
         {"httpRoutes": [{"path": "(", "rateLimit": {"local": HTTP}}]},
         {"httpRoutes": [{"path": "/", "rateLimit": {"local": {**HTTP, "requests": 0}}}]},
         {"httpRoutes": [{"path": f"/{n}"} for n in range(MOST_ROUTES + 1)]},
+        {
+            "httpRoutes": [
+                {"path": f"/{n}", "rateLimit": {"local": {**HTTP, "responseHeadersToAdd": LONG}}}
+                for n in range(2)
+            ]
+        },
         {"connectionSettings": {"http": {"maxRequestsPerConnection": 0}}},
         {"connectionSettings": {"tcp": {"maxConnections": -1}}},
     ],

@@ -20,6 +20,8 @@ HIGHEST = 2**31 - 1
 MOST_ROUTES = 100
 MOST_HEADERS = 10
 """Of Envoy, for what is added to an answer."""
+LARGEST_HEADERS = 32_768
+"""Characters of all headers of a setting together: each port of its Service has all of them."""
 STATUSES = frozenset(
     {*range(400, 418), 421, 422, 423, 424, 426, 428, 429, 431, *range(500, 509), 510, 511}
 )
@@ -53,6 +55,7 @@ class RateLimitReader:
         self._spec = spec
         self._findings = findings
         self._closed = closed
+        self._left = LARGEST_HEADERS
         self.unclear = False
 
     def limits(self) -> RateLimits:
@@ -141,7 +144,15 @@ class RateLimitReader:
                 one.left_out("name", name, allowed=f"{MOST_HEADERS} headers")
             else:
                 headers[name.lower()] = value
+                self._spend(one, len(name) + len(value))
         return tuple(headers.items())
+
+    def _spend(self, reader: Reader, characters: int) -> None:
+        if 0 <= self._left < characters:
+            message = f"all headers together are longer than {LARGEST_HEADERS:,} characters"
+            self._findings.add(Code.MANY_LIMITS, reader.path("value"), f"{message}; {self._closed}")
+            self.unclear = True
+        self._left -= characters
 
     def _no_global(self, reader: Reader) -> None:
         if reader.has("global"):
