@@ -355,8 +355,8 @@ class Code(StrEnum):
         Reason.NOT_SUPPORTED,
         _ERROR,
         (
-            "An IngressBackend names requests (`matches`), or asks for TLS without a certificate. "
-            "What it would have let in stays closed."
+            "An IngressBackend names requests (`matches`), asks for TLS without a certificate, or "
+            "names hosts of TLS where there is none. What it would have let in stays closed."
         ),
         "Remove the field: all requests are let in from the sources, and TLS needs a certificate.",
     )

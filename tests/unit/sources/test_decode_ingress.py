@@ -45,6 +45,10 @@ def test_all_of_it_is_read() -> None:
         {**WEB, "tls": {"skipClientCertValidation": "no"}},
         {**WEB, "tls": {"sniHosts": [1]}},
         {**WEB, "tls": {"sniHost": ["web.test"]}},
+        {**WEB, "tls": {"sniHosts": ["web.test"]}},  # of plaintext, which names none
+        {**WEB, "tls": [{"sniHosts": ["web.test"]}]},
+        {"name": "web", "port": {"number": 8080, "protocol": ["https"]}},
+        {"name": "web", "port": {"number": 8080, "protocol": ""}},
         "web",
     ],
 )

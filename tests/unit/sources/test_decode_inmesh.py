@@ -132,11 +132,11 @@ def test_no_source_is_nobody() -> None:
         ({"matches": {"ports": 80}}, (), "spec.matches.ports"),
         ({"matches": {"port": [80]}}, (), "spec.matches.port"),
         ({"matches": [80]}, (), "spec.matches"),
+        ([{"matches": {"ports": [80]}}], (), "spec"),
+        ("80", (), "spec"),
     ],
 )
-def test_ports_of_a_route(
-    spec: dict[str, Any], ports: tuple[int, ...] | None, field: str | None
-) -> None:
+def test_ports_of_a_route(spec: Any, ports: tuple[int, ...] | None, field: str | None) -> None:
     found = _route(spec)
 
     assert TCPRoute("shop", "one", ports) == found.value

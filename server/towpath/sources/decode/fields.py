@@ -136,6 +136,10 @@ class Reader:
         """True if the field is there and not null."""
         return self._raw.get(name) is not None
 
+    def may_be_mapping(self, name: str) -> bool:
+        """True for a mapping, and where there is nothing."""
+        return self._raw.get(name) is None or isinstance(self._raw[name], dict)
+
     def is_empty(self, name: str) -> bool:
         """True for an empty list, and for nothing else that is there."""
         return self._raw.get(name) == []

@@ -95,19 +95,26 @@ def _say_if_empty(path: str, usable: Sequence[object], findings: Findings) -> No
 
 def _backend(reader: Reader, findings: Findings) -> Backend | None:
     name, port, tls = reader.text("name"), reader.section("port"), reader.section("tls")
-    number, protocol = port.value("number"), port.text("protocol", default="http").lower()
+    number, given = port.value("number"), port.value("protocol")
+    protocol = "http" if given is None else given.lower() if isinstance(given, str) else ""
     whole = isinstance(number, int) and not isinstance(number, bool)
     if not NameRule.LABEL.holds(name):
         reader.left_out("name", name, allowed=NameRule.LABEL.words)
     elif not (whole and isinstance(number, int) and is_port(number)):
         port.left_out("number", number, allowed=PORTS)
     elif protocol not in PROTOCOLS:
-        port.left_out("protocol", protocol, allowed=", ".join(PROTOCOLS))
+        port.left_out("protocol", given, allowed=", ".join(PROTOCOLS))
+    elif not reader.may_be_mapping("tls"):
+        reader.left_out("tls", reader.value("tls"), allowed="a mapping")
     elif tls.value("skipClientCertValidation") not in (None, False):
         message = f"nobody is let in by TLS without a certificate: {_BACKEND}"
         findings.add(Code.UNSUPPORTED_RESTRICTION, tls.path("skipClientCertValidation"), message)
     elif len(hosts := tls.texts("sniHosts")) < tls.length("sniHosts"):
         tls.left_out("sniHosts", tls.value("sniHosts"), allowed="a list of host names")
+    elif hosts and protocol != "https":
+        # Whoever names hosts of TLS means less than whatever comes in plaintext.
+        message = f"is about TLS, and the protocol is {protocol}, not https: {_BACKEND}"
+        findings.add(Code.UNSUPPORTED_RESTRICTION, tls.path("sniHosts"), message)
     elif not any(one.misspelt for one in (reader, port, tls)):
         return Backend(name, number, protocol == "https", tuple(sorted(map(str.lower, hosts))))
     return None

@@ -24,7 +24,7 @@ def tcp_route(raw: Mapping[str, object], findings: Findings) -> TCPRoute | None:
     top = Reader(raw, "", findings, SCHEMA)
     spec = top.section("spec")
     matches = spec.section("matches")
-    unclear = spec.has("matches") and not isinstance(spec.value("matches"), dict)
+    unclear = not (top.may_be_mapping("spec") and spec.may_be_mapping("matches"))
     misspelt = top.misspelt or spec.misspelt or matches.misspelt
     ports = () if misspelt or unclear else _ports(matches, findings)
     return TCPRoute(
