@@ -95,7 +95,7 @@ class Echo:
 
 @contextlib.asynccontextmanager
 async def serving(
-    transport: str, echo: Echo, **limits: Any
+    transport: str, echo: Echo, listens: str = "127.0.0.1:0", **limits: Any
 ) -> AsyncIterator[tuple[str, Transport]]:
     gate = Gate(
         {SERVICE: Audience.ANYONE},
@@ -108,10 +108,10 @@ async def serving(
     settings: Any = {"transport": transport, **limits}
     server = new_transport(gate, ConnectionLimits(**settings), room)
     server.add_generic_rpc_handlers((echo.handler(),))
-    (port,) = server.bind(Ports("127.0.0.1:0"))
+    ports = server.bind(Ports(listens))
     await server.start()
     try:
-        yield f"127.0.0.1:{port}", server
+        yield f"127.0.0.1:{ports[0]}" if ports else listens, server
     finally:
         await server.stop(0)
 
@@ -141,8 +141,18 @@ async def test_messages_of_every_size_come_back_as_they_were(transport: str) -> 
         assert grpc.StatusCode.OK is await stream.code()
 
 
+async def test_a_unix_socket_is_served_whatever_its_path_is(transport: str, tmp_path: Path) -> None:
+    path = tmp_path / "a path"
+    path.mkdir()
+    echo, listens = Echo(), f"unix:{path}/socket"
+    async with serving(transport, echo, listens) as (address, _), calling(address) as channel:
+        stream = channel.stream_stream(f"/{SERVICE}/Each")()
+        await stream.write(b"hello")
+        assert b"hello" == await stream.read()
+
+
 async def test_a_request_beyond_the_limit_is_refused_and_says_so(transport: str) -> None:
-    limits = {"max_message_mib": 1}
+    limits: dict[str, Any] = {"max_message_mib": 1}
     async with serving(transport, Echo(), **limits) as (address, _), calling(address) as channel:
         stream = channel.stream_stream(f"/{SERVICE}/Each")()
         await stream.write(bytes((1 << 20) + 1))
@@ -325,7 +335,7 @@ async def test_a_connection_that_is_too_old_is_left_and_its_calls_have_time(
     transport: str,
 ) -> None:
     echo = Echo()
-    limits = {"max_connection_age": 0.5}
+    limits: dict[str, Any] = {"max_connection_age": 0.5}
     async with serving(transport, echo, **limits) as (address, _), calling(address) as channel:
         stream = channel.stream_stream(f"/{SERVICE}/Each")()
         await stream.write(b"1")
@@ -359,7 +369,7 @@ async def test_who_stops_lets_calls_finish_and_then_ends_them(transport: str) ->
 
 async def test_who_says_nothing_at_all_is_cut(transport: str) -> None:
     """A connection that answers no ping: its client's machine is gone."""
-    limits = {"keepalive_time": 0.3, "keepalive_timeout": 0.3}
+    limits: dict[str, Any] = {"keepalive_time": 0.3, "keepalive_timeout": 0.3}
     async with serving(transport, Echo(), **limits) as (address, _):
         host, port = address.split(":")
         reader, writer = await asyncio.open_connection(host, int(port))
