@@ -156,6 +156,8 @@ class SharedSession:
         """As `Session.on_snapshot`."""
         secrets = snapshot.sets.get(SECRET)
         before, self._secrets = self._secrets, "" if secrets is None else secrets.version
+        if self._secrets == before:
+            return self._step_to(snapshot)
         self._sessions.latest.enter(self._secrets)
         try:
             return self._step_to(snapshot)
@@ -272,7 +274,7 @@ class SharedSession:
         state = State(before.session.fork(), max(before.opening - 1, 0))
         self._state = state
         events, effects = self._session.note(call)
-        state.secrets = state.session.secrets(before.secrets)
+        state.secrets = self._secrets_after(before.secrets)
         if OPENED <= state.session.types and state.session.progress.at_rest:
             state.opening = 0
         given = tuple(event for event in events if not isinstance(event, Waited))
@@ -288,12 +290,18 @@ class SharedSession:
         if self._shared:
             self._state, self._shared = State(self._state.session.fork()), False
         events = self._nonces.name(call(self._session))
-        self._state.secrets = self._state.session.secrets(before)
+        self._state.secrets = self._secrets_after(before)
         if self._settles:
             state = self._sessions.settle(self._state)
             if state.signature is not None:
                 self._enter(state, elsewhere=state is not self._state)
         return events
+
+    def _secrets_after(self, before: frozenset[str]) -> frozenset[str]:
+        """Those of which the session may hold a part now, where it was *before*."""
+        if not before and not self._secrets:
+            return before
+        return self._state.session.secrets(before)
 
     @property
     def _settles(self) -> bool:
