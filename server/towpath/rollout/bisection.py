@@ -22,15 +22,14 @@ class Bisection:
 
     def rejected(self, sent: Iterable[str], text: str) -> tuple[str, ...]:
         """The client rejected what is *sent*; gives the names that are now known to be bad."""
-        if not self.groups:
-            self._left = self._limit  # another search begins
         names = tuple(sorted(sent))
-        if bad := named_in(text, names):
+        bad = named_in(text, names)
+        if bad or len(names) <= 1 or self._left <= 0:
+            bad = bad or names
             self._forget(bad)
+            self._conclude(bad)
             return bad
         self._forget(names)
-        if len(names) <= 1 or self._left <= 0:
-            return names
         middle = len(names) // 2
         self.groups[:0] = [names[:middle], names[middle:]]
         self._left -= 1
@@ -38,7 +37,9 @@ class Bisection:
 
     def accepted(self, names: Iterable[str]) -> None:
         """The client accepted these."""
+        names = tuple(names)
         self._forget(names)
+        self._conclude(names)
 
     def next_half(self) -> bool:
         """There is nothing to try of those on trial: go on to the next; False if there are none."""
@@ -55,6 +56,13 @@ class Bisection:
 
     def __bool__(self) -> bool:
         return bool(self.groups)
+
+    def _conclude(self, names: tuple[str, ...]) -> None:
+        """These are known to be bad, or good. If that ends the search, the next one has all of its
+        trials; one that has learnt nothing leaves fewer, so that no two of them go on for ever.
+        """
+        if names and not self.groups:
+            self._left = self._limit
 
     def _forget(self, names: Iterable[str]) -> None:
         gone = set(names)

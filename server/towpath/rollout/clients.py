@@ -103,14 +103,16 @@ class ClientRecord:
         return self._rejects(of) or self._cohort.refuses(of)
 
     def base(self, resource: Resource) -> Resource | None:
-        """What others held before this resource, for a client that holds nothing; None while it is
-        searched whether the client has rejected that.
+        """What others held before this resource, for a client that holds nothing; None while this
+        one waits for a search, as that may be what is searched for.
         """
         own = self.rejections.get(content(resource)) if self.rejections else None
         if own is not None and own.before is not None:
             return own.before
         search = self.bisections.get(resource.type_url)
-        return None if search and resource.name in search else self._cohort.before(resource)
+        if search and resource.name in search and not self.refuses(resource):
+            return None
+        return self._cohort.before(resource)
 
     def intersection(
         self, vocabulary: Vocabulary, before: Resource, after: Resource

@@ -76,3 +76,13 @@ def test_each_search_has_all_of_its_trials() -> None:
         assert () == search.rejected(["bad", "a"], "no")
         search.accepted(["a"])
         assert ("bad",) == search.rejected(["bad"], "no")
+
+
+def test_searches_that_learn_nothing_come_to_an_end() -> None:
+    search = Bisection(limit=2)
+    for _ in range(2):
+        assert () == search.rejected(["a", "b"], "no")
+        while search.next_half():
+            pass
+
+    assert ("a", "b") == search.rejected(["a", "b"], "no")

@@ -311,6 +311,9 @@ def test_nothing_stands_in_that_may_be_what_a_client_has_just_rejected() -> None
 
     assert fleet.clients[0].base(newest.of(ROUTES)["r"]) is None
     assert NEW == fleet.clients[1].base(newest.of(ROUTES)["r"])
+    _reject(fleet.clients[2], newest.of(ROUTES)["r"])
+    assert () == fleet.clients[2].rejected(ROUTES, new, {}, "no")
+    assert NEW == fleet.clients[2].base(newest.of(ROUTES)["r"])  # it is tried by itself
 
 
 def test_a_client_that_comes_back_as_another_version_begins_anew() -> None:
