@@ -13,11 +13,13 @@ from towpath.planning.inmesh.grants import targets_of
 
 
 def account_at(mesh: Mesh, address: str) -> Account | None:
-    """The service account of the pod that has the address; None if there is none, or several have
-    it and differ, as on the network of a node.
+    """The service account of the pod that has the address; None if there is none, if several have
+    it and differ, or if it is that of a node, from which its kubelet calls too.
     """
-    accounts = {pod.account for pod in mesh.pods_at(address)}
-    return accounts.pop() if len(accounts) == 1 else None
+    pods = mesh.pods_at(address)
+    accounts = {pod.account for pod in pods}
+    alone = len(accounts) == 1 and not any(pod.host_network for pod in pods)
+    return accounts.pop() if alone else None
 
 
 def inside(mesh: Mesh, address: str, port: int) -> bool:
