@@ -10,7 +10,9 @@ use pyo3::pybacked::PyBackedBytes;
 use pyo3::types::PyBytes;
 use tokio::sync::{Notify, mpsc};
 
+use crate::framing::Message;
 use crate::limits::{AHEAD, SMALL};
+use crate::outbox::Outbox;
 
 /// How its other end is connected.
 pub struct Connected {
@@ -31,7 +33,7 @@ impl Connected {
 
 /// What Python has a call's task do.
 pub enum Command {
-    Send(Bytes),
+    Send(Message),
     Finish { code: i32, details: String, trailers: Vec<(String, Vec<u8>)> },
 }
 
@@ -42,12 +44,16 @@ pub struct Shared {
     pub metadata: Vec<(String, Vec<u8>)>,
     pub connected: Arc<Connected>,
     pub commands: mpsc::UnboundedSender<Command>,
+    /// By which Python's words come to `commands`.
+    pub outbox: Arc<Outbox>,
     /// Responses that are not handed to HTTP/2 yet, and whether Python waits for that.
     pub pending: AtomicUsize,
     pub awaited: AtomicBool,
     /// Requests that Python has not taken yet, and whether it waits for one.
     pub untaken: AtomicUsize,
     pub wanted: AtomicBool,
+    /// True while a request waits for Python's word, which is then to be told to `credit`.
+    pub stalled: AtomicBool,
     pub credit: Notify,
     /// True until Python has finished it: see `Connected.calls`.
     pub counted: AtomicBool,
@@ -60,6 +66,13 @@ impl Shared {
     pub fn may_read(&self, length: usize) -> bool {
         self.wanted.load(Ordering::SeqCst)
             || (length <= SMALL && self.untaken.load(Ordering::SeqCst) < AHEAD)
+    }
+
+    /// Python has room for a request, perhaps. To wake the reader costs far more than to look.
+    fn invite(&self) {
+        if self.stalled.swap(false, Ordering::SeqCst) {
+            self.credit.notify_one();
+        }
     }
 }
 
@@ -101,14 +114,15 @@ impl Call {
         self.0.connected.certificate.as_ref().map(|der| PyBytes::new(py, der))
     }
 
-    /// Send a response; gives how many were before it that are not on their way yet.
-    fn send(&self, message: PyBackedBytes) -> PyResult<usize> {
-        if u32::try_from(message.len()).is_err() {
-            return Err(PyValueError::new_err("a message has at most 4 GiB"));
-        }
+    /// Send a response, *body* and behind it *tail*, once `Core.hand_over` is called; gives how many
+    /// were before it that are not on their way yet. A body that the response before it had too is
+    /// handed over once.
+    fn send(&self, body: PyBackedBytes, tail: &[u8]) -> PyResult<usize> {
+        let body = self.0.outbox.shared(&body).unwrap_or_else(|| Bytes::from_owner(body));
+        let message = Message::new(body, Bytes::copy_from_slice(tail))
+            .ok_or_else(|| PyValueError::new_err("a message has at most 4 GiB"))?;
         let before = self.0.pending.fetch_add(1, Ordering::SeqCst);
-        // Nobody takes it once the call is over, which Python is told as an event.
-        let _ = self.0.commands.send(Command::Send(Bytes::from_owner(message)));
+        self.0.outbox.push(&self.0, Command::Send(message));
         Ok(before)
     }
 
@@ -120,21 +134,20 @@ impl Call {
 
     /// A request has been taken from those that came as events.
     fn taken(&self) {
-        if self.0.untaken.fetch_sub(1, Ordering::SeqCst) >= AHEAD {
-            self.0.credit.notify_one();
-        }
+        self.0.untaken.fetch_sub(1, Ordering::SeqCst);
+        self.0.invite();
     }
 
     /// One is waited for, of any size that is allowed.
     fn want(&self) {
         self.0.wanted.store(true, Ordering::SeqCst);
-        self.0.credit.notify_one();
+        self.0.invite();
     }
 
-    /// End the call with this status.
+    /// End the call with this status, once `Core.hand_over` is called.
     #[pyo3(signature = (code, details, trailers=Vec::new()))]
     fn finish(&self, code: i32, details: String, trailers: Vec<(String, Vec<u8>)>) {
-        let _ = self.0.commands.send(Command::Finish { code, details, trailers });
+        self.0.outbox.push(&self.0, Command::Finish { code, details, trailers });
         if self.0.counted.swap(false, Ordering::SeqCst) {
             self.0.connected.calls.fetch_sub(1, Ordering::SeqCst);
         }

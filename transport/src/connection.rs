@@ -17,6 +17,7 @@ use crate::call::Connected;
 use crate::events::{Event, Queue};
 use crate::framing::Chunk;
 use crate::limits::{CONNECTION_WINDOW, FORSAKEN, LINGER, Limits, STREAM_WINDOW};
+use crate::outbox::Outbox;
 use crate::stream;
 
 const REFUSAL_EVERY: Duration = Duration::from_secs(1);
@@ -24,6 +25,7 @@ const REFUSAL_EVERY: Duration = Duration::from_secs(1);
 /// What all connections have in common.
 pub struct Server {
     pub queue: Queue,
+    pub outbox: Arc<Outbox>,
     pub limits: Limits,
     pub stage: watch::Sender<Stage>,
     open: AtomicUsize,
@@ -42,6 +44,7 @@ impl Server {
     pub fn new(limits: Limits) -> std::io::Result<Self> {
         Ok(Self {
             queue: Queue::new()?,
+            outbox: Arc::default(),
             limits,
             stage: watch::Sender::new(Stage::Serving),
             open: AtomicUsize::new(0),

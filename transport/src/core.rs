@@ -39,6 +39,9 @@ impl Core {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let (handle, stop) = (runtime.handle().clone(), Arc::new(Notify::new()));
         let until = stop.clone();
+        let ringing = server.clone();
+        runtime.spawn(async move { ringing.queue.ring().await });
+        runtime.spawn(server.outbox.clone().deliver());
         let thread = std::thread::Builder::new()
             .name("towpath-transport".to_owned())
             .spawn(move || runtime.block_on(until.notified()))?;
@@ -54,6 +57,11 @@ impl Core {
     /// (the Call, a request's bytes, or who was refused and how many were not told of).
     fn take<'py>(&self, py: Python<'py>, most: usize) -> PyResult<Vec<Bound<'py, PyTuple>>> {
         self.server.queue.take(most).into_iter().map(|event| tuple(py, event)).collect()
+    }
+
+    /// Have the thread take what was said to calls since the last time.
+    fn hand_over(&self) {
+        self.server.outbox.hand_over();
     }
 
     /// Listen on an address (numbers, no name) by TCP; gives its port. *security* is `insecure`, `local`,

@@ -1,12 +1,13 @@
-//! Queue: what the event loop has to be told, in order, with a socket that is readable while there
-//! is something.
+//! Queue: what the event loop has to be told, in order, with a socket that is readable once there is
+//! something.
 
 use std::collections::VecDeque;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use tokio::sync::Notify;
 
 use crate::call::Shared;
 
@@ -40,6 +41,7 @@ pub struct Queue {
     state: Mutex<State>,
     bell: UnixStream,
     listener: UnixStream,
+    begun: Notify,
 }
 
 struct State {
@@ -53,7 +55,7 @@ impl Queue {
         bell.set_nonblocking(true)?;
         listener.set_nonblocking(true)?;
         let state = State { events: VecDeque::new(), rung: false };
-        Ok(Self { state: Mutex::new(state), bell, listener })
+        Ok(Self { state: Mutex::new(state), bell, listener, begun: Notify::new() })
     }
 
     /// The socket to wait on.
@@ -62,18 +64,30 @@ impl Queue {
     }
 
     pub fn push(&self, event: Event) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         state.events.push_back(event);
-        if !state.rung {
-            state.rung = true;
-            // One byte is in the socket at most, so there is room for it.
-            let _ = (&self.bell).write(&[0]);
+        if state.events.len() == 1 {
+            self.begun.notify_one();
+        }
+    }
+
+    /// In the thread, for as long as it runs: have the event loop look, when what was about to run
+    /// beside the first event has run. It takes all that these have brought at once.
+    pub async fn ring(&self) {
+        loop {
+            self.begun.notified().await;
+            let mut state = self.state();
+            if !state.events.is_empty() && !state.rung {
+                state.rung = true;
+                // One byte is in the socket at most, so there is room for it.
+                let _ = (&self.bell).write(&[0]);
+            }
         }
     }
 
     /// At most `most` events, the oldest first; the socket stays readable if there are more.
     pub fn take(&self, most: usize) -> Vec<Event> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state();
         let count = state.events.len().min(most);
         let taken = state.events.drain(..count).collect();
         if state.events.is_empty() && state.rung {
@@ -82,5 +96,9 @@ impl Queue {
             state.events.shrink_to(4096);
         }
         taken
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -4,35 +4,58 @@ use bytes::{Buf, Bytes, BytesMut};
 
 pub const HEAD: usize = 5;
 
+/// A message: a body, which many streams may share, and what follows it for one stream alone.
+pub struct Message {
+    body: Bytes,
+    tail: Bytes,
+}
+
+impl Message {
+    /// None if it is longer than gRPC can say.
+    pub fn new(body: Bytes, tail: Bytes) -> Option<Self> {
+        u32::try_from(body.len().checked_add(tail.len())?).ok()?;
+        Some(Self { body, tail })
+    }
+
+    pub fn body(&self) -> &Bytes {
+        &self.body
+    }
+}
+
 /// A part of a message as h2 sends it: what is left of the head, and bytes that are not copied.
 pub struct Chunk {
     head: [u8; HEAD],
     at: usize,
     body: Bytes,
+    tail: Bytes,
 }
 
 impl Chunk {
-    /// A whole message; its length fits, as Python's bytes are checked before.
-    pub fn message(body: Bytes) -> Self {
-        let length = (body.len() as u32).to_be_bytes();
+    /// A whole message.
+    pub fn message(message: Message) -> Self {
+        let Message { body, tail } = message;
+        let length = ((body.len() + tail.len()) as u32).to_be_bytes();
         let head = [0, length[0], length[1], length[2], length[3]];
-        Self { head, at: 0, body }
+        Self { head, at: 0, body, tail }
     }
 
     /// The first `count` bytes, which leave it; at most as many as there are.
     pub fn split_to(&mut self, count: usize) -> Self {
         let of_head = count.min(HEAD - self.at);
-        let part = Self {
-            head: self.head,
-            at: self.at,
-            body: self.body.split_to((count - of_head).min(self.body.len())),
-        };
         if self.at + of_head < HEAD {
             // Less than a head: so little room is seldom, and the bytes are copied.
             let bytes = Bytes::copy_from_slice(&self.head[self.at..self.at + of_head]);
             self.at += of_head;
-            return Self { head: self.head, at: HEAD, body: bytes };
+            return Self { head: self.head, at: HEAD, body: bytes, tail: Bytes::new() };
         }
+        let of_body = (count - of_head).min(self.body.len());
+        let of_tail = (count - of_head - of_body).min(self.tail.len());
+        let part = Self {
+            head: self.head,
+            at: self.at,
+            body: self.body.split_to(of_body),
+            tail: self.tail.split_to(of_tail),
+        };
         self.at = HEAD;
         part
     }
@@ -40,22 +63,30 @@ impl Chunk {
 
 impl Buf for Chunk {
     fn remaining(&self) -> usize {
-        HEAD - self.at + self.body.len()
+        HEAD - self.at + self.body.len() + self.tail.len()
     }
 
     fn chunk(&self) -> &[u8] {
-        if self.at < HEAD { &self.head[self.at..] } else { &self.body }
+        if self.at < HEAD {
+            &self.head[self.at..]
+        } else if !self.body.is_empty() {
+            &self.body
+        } else {
+            &self.tail
+        }
     }
 
     fn advance(&mut self, count: usize) {
         let of_head = count.min(HEAD - self.at);
         self.at += of_head;
-        self.body.advance(count - of_head);
+        let of_body = (count - of_head).min(self.body.len());
+        self.body.advance(of_body);
+        self.tail.advance(count - of_head - of_body);
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [std::io::IoSlice<'a>]) -> usize {
         let mut count = 0;
-        for part in [&self.head[self.at..], &self.body[..]] {
+        for part in [&self.head[self.at..], &self.body[..], &self.tail[..]] {
             if !part.is_empty() && count < slices.len() {
                 slices[count] = std::io::IoSlice::new(part);
                 count += 1;
@@ -146,28 +177,50 @@ mod tests {
         all
     }
 
+    fn chunk(body: &'static [u8], tail: &'static [u8]) -> Chunk {
+        let message = Message::new(Bytes::from_static(body), Bytes::from_static(tail));
+        Chunk::message(message.expect("it is short"))
+    }
+
     #[test]
     fn a_message_is_the_same_however_it_is_split() {
-        let whole = bytes_of(Chunk::message(Bytes::from_static(b"hello")));
-        assert_eq!(whole, b"\0\0\0\0\x05hello");
-        for first in 1..whole.len() {
-            for second in 1..=(whole.len() - first) {
-                let mut rest = Chunk::message(Bytes::from_static(b"hello"));
-                let mut all = bytes_of(rest.split_to(first));
-                assert_eq!(all.len(), first);
-                all.extend(bytes_of(rest.split_to(second)));
-                all.extend(bytes_of(rest));
-                assert_eq!(all, whole, "split at {first} and {second} more");
+        let parts: [(&[u8], &[u8]); 4] =
+            [(b"hello", b""), (b"he", b"llo"), (b"", b"hello"), (b"", b"")];
+        for (body, tail) in parts {
+            let whole = bytes_of(chunk(body, tail));
+            assert_eq!(whole[..HEAD], [0, 0, 0, 0, (body.len() + tail.len()) as u8]);
+            assert_eq!(whole[HEAD..], [body, tail].concat());
+            for first in 1..whole.len() {
+                for second in 1..=(whole.len() - first) {
+                    let mut rest = chunk(body, tail);
+                    let mut all = bytes_of(rest.split_to(first));
+                    assert_eq!(all.len(), first);
+                    all.extend(bytes_of(rest.split_to(second)));
+                    all.extend(bytes_of(rest));
+                    assert_eq!(all, whole, "split at {first} and {second} more");
+                }
             }
         }
     }
 
     #[test]
+    fn slices_and_single_chunks_give_the_same_bytes() {
+        for at in 0..HEAD + 5 {
+            let mut rest = chunk(b"he", b"llo");
+            rest.advance(at);
+            let mut slices = [std::io::IoSlice::new(&[]); 4];
+            let count = rest.chunks_vectored(&mut slices);
+            let together: Vec<u8> = slices[..count].iter().flat_map(|one| one.to_vec()).collect();
+            assert_eq!(together, bytes_of(rest), "after {at} bytes");
+        }
+    }
+
+    #[test]
     fn messages_come_out_as_they_went_in_however_the_bytes_come() {
-        let texts: [&[u8]; 4] = [b"", b"a", b"hello", b""];
+        let texts: [&'static [u8]; 4] = [b"", b"a", b"hello", b""];
         let mut wire = Vec::new();
         for text in texts {
-            wire.extend(bytes_of(Chunk::message(Bytes::copy_from_slice(text))));
+            wire.extend(bytes_of(chunk(text, b"")));
         }
         for size in 1..=wire.len() {
             let (mut messages, mut out) = (Messages::default(), Vec::new());

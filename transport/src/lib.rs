@@ -1,8 +1,9 @@
 //! HTTP/2, TLS and gRPC's framing for an asyncio server: one thread of ours, no lock of Python's.
 //!
 //! The thread runs connections and streams. What happens there is queued as events, which the event
-//! loop takes in one go when a socket becomes readable; what Python says goes to the stream's own
-//! task. Begin with `core`, the door to Python; then `connection` and `stream`.
+//! loop takes in one go when a socket becomes readable; what Python says is put into the outbox, which
+//! the thread empties in one go, each word for the stream's own task. Begin with `core`, the door to
+//! Python; then `connection` and `stream`.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +14,7 @@ mod events;
 mod framing;
 mod limits;
 mod listener;
+mod outbox;
 mod stream;
 mod tls;
 

@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 use crate::call::{Command, Connected, Shared};
 use crate::connection::Server;
 use crate::events::Event;
-use crate::framing::{Chunk, Messages, Progress};
+use crate::framing::{Chunk, Message, Messages, Progress};
 use crate::limits::{GOODBYE, LINGER};
 
 /// Numbers of gRPC's status codes.
@@ -61,10 +61,12 @@ pub async fn serve(
         metadata: metadata(&head.headers),
         connected,
         commands,
+        outbox: server.outbox.clone(),
         pending: Default::default(),
         awaited: Default::default(),
         untaken: Default::default(),
         wanted: Default::default(),
+        stalled: Default::default(),
         credit: Default::default(),
         counted: true.into(),
         finished: Default::default(),
@@ -168,6 +170,10 @@ async fn read(body: &mut RecvStream, call: &Shared, server: &Server) -> Fault {
                     return Fault(RESOURCE_EXHAUSTED, text);
                 }
                 while !call.may_read(length) {
+                    call.stalled.store(true, Ordering::SeqCst);
+                    if call.may_read(length) {
+                        break; // it may have been invited before it was said to be stalled
+                    }
                     tokio::select! {
                         () = call.credit.notified() => {}
                         data = body.data(), if !ended => match data {
@@ -244,7 +250,7 @@ impl Writer<'_> {
         }
     }
 
-    async fn send(&mut self, message: Bytes) -> Result<(), Gone> {
+    async fn send(&mut self, message: Message) -> Result<(), Gone> {
         if self.stream.is_none() {
             self.stream = Some(self.respond.send_response(head(), false).map_err(|_| Gone)?);
         }

@@ -41,12 +41,11 @@ from towpath.xds.shared import SharedSession
 from towpath.xds.subscription import Subscription
 from towpath.xds.variant import Variant
 from towpath.xds.watchdog import ReadWatchdog
-from towpath.xds.wire import nonce_field
+from towpath.xds.wire import Message, nonce_field
 
 log = logging.getLogger(__name__)
 
-Context = grpc.aio.ServicerContext[bytes, bytes]
-
+Context = grpc.aio.ServicerContext[bytes, Message]
 
 DETAILS_LENGTH = 500
 """Characters of a status' text: it goes out as metadata, of which a client takes 8 KiB, and one may
@@ -252,7 +251,8 @@ class Conversation:
                     self._metrics.wait_seconds.labels(event.phase, result).observe(event.seconds)
 
     async def _write(self, reply: Reply, *, changed_at: float | None) -> None:
-        message = reply.body + nonce_field(reply.nonce)
+        message = reply.body, nonce_field(reply.nonce)
+        size = len(message[0]) + len(message[1])
         begun = self._clock()
         with self._watchdog.write():
             await self._context.write(message)
@@ -264,7 +264,7 @@ class Conversation:
             names=reply.names,
         )
         counts.responses.value += 1
-        counts.bytes.value += len(message)
+        counts.bytes.value += size
         counts.resources.value += len(reply.names)
         now = self._clock()
         self._written_at[reply.type_url] = now
@@ -275,7 +275,7 @@ class Conversation:
                 counts.name,
                 reply.version,
                 len(reply.names),
-                len(message),
+                size,
                 extra=self._fields(counts.name, reply.version),
             )
         if changed_at is not None:
@@ -284,7 +284,7 @@ class Conversation:
         # What had to wait for an answer to the first responses is part of the change.
         if self._change is not None and self._traces.on:
             push = Push(self._change, self._stream.record.node_id, counts.name, reply.version)
-            if self._traces.pushed(push, begun=begun, ended=now, size=len(message)):
+            if self._traces.pushed(push, begun=begun, ended=now, size=size):
                 self._pushes[reply.type_url] = push
 
     def _acknowledged(self, ack: Ack) -> None:

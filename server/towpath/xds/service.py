@@ -39,7 +39,7 @@ from towpath.xds.shared import SharedSession, SharedSessions
 from towpath.xds.variant import DELTA, SOTW, Variant
 from towpath.xds.waits import Waits
 from towpath.xds.watchdog import ReadWatchdog
-from towpath.xds.wire import Composer
+from towpath.xds.wire import Composer, Message, joined
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +102,8 @@ class AdsService:
         self._budget = OpeningBudget(limits.opening_budget, clock)
 
     def handlers(self) -> tuple[grpc.GenericRpcHandler, ...]:
-        """What a server registers: both variants of each service, as bytes in and bytes out.
+        """What a server registers: both variants of each service; requests are taken as bytes, and
+        responses given as `Message`.
 
         Unary Fetch methods are left out: a poll would pass by everything a stream goes through.
         """
@@ -112,9 +113,10 @@ class AdsService:
         )
 
     def _handler(self, service: str, only_type: str | None, what: str) -> grpc.GenericRpcHandler:
-        def serve(variant: Variant) -> grpc.RpcMethodHandler[bytes, bytes]:
+        def serve(variant: Variant) -> grpc.RpcMethodHandler[bytes, Message]:
             return grpc.stream_stream_rpc_method_handler(
-                partial(self._serve, variant=variant, only_type=only_type)
+                partial(self._serve, variant=variant, only_type=only_type),
+                response_serializer=joined,
             )
 
         methods = {f"{variant.method}{what}": serve(variant) for variant in VARIANTS}

@@ -28,6 +28,11 @@ _ERROR_NAME, _ERROR_DETAIL = 1, 2
 _ERROR_NAME_NAME = 1  # of envoy.service.discovery.v3.ResourceName
 _STATUS_CODE, _STATUS_MESSAGE = 1, 2  # of google.rpc.Status
 
+Message = tuple[bytes, bytes]
+"""A response: the body, and the nonce's field behind it. Whatever carries it puts the two together,
+without a copy of the body if it can.
+"""
+
 UNSHARED = frozenset({SECRET})
 """Types whose resources hold private keys."""
 
@@ -143,6 +148,11 @@ class Composer:
 def nonce_field(nonce: str) -> bytes:
     """What is appended to a body for one stream."""
     return text_field(_NONCE, nonce)
+
+
+def joined(message: Message) -> bytes:
+    """The whole of a response."""
+    return b"".join(message)
 
 
 def _resource_error(fault: Fault) -> bytes:

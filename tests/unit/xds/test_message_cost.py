@@ -29,6 +29,7 @@ from towpath.xds.pace import Pace
 from towpath.xds.requests import RequestParser
 from towpath.xds.variant import SOTW
 from towpath.xds.watchdog import ReadWatchdog
+from towpath.xds.wire import Message, joined
 
 MESSAGES = 20
 SOURCE = Account("shop", "curl")
@@ -40,8 +41,8 @@ class FakeContext:
     def __init__(self) -> None:
         self.written: asyncio.Queue[bytes] = asyncio.Queue()
 
-    async def write(self, data: bytes) -> None:
-        self.written.put_nowait(data)
+    async def write(self, message: Message) -> None:
+        self.written.put_nowait(joined(message))
 
 
 @contextlib.asynccontextmanager

@@ -15,14 +15,18 @@ import grpc.aio
 
 from towpath_transport._core import Call
 
-AT_ONCE = 64 << 10
-"""Bytes of a response that need not be waited for, if none is before it."""
+AT_ONCE = 256 << 10
+"""Bytes of a response that need not be waited for, if none is before it: h2 keeps more than that for
+a client that does not read."""
 
 Pairs = Sequence[tuple[str, str | bytes]]
 
 
 class Context(grpc.aio.ServicerContext[Any, Any]):
-    """The call's other half; only its server calls what begins with `on_`."""
+    """The call's other half; only its server calls what begins with `on_`.
+
+    *said* is to be called when something was said to the call.
+    """
 
     __slots__ = (
         "_call",
@@ -35,13 +39,17 @@ class Context(grpc.aio.ServicerContext[Any, Any]):
         "_over",
         "_reader",
         "_requests",
+        "_said",
         "_trailers",
         "status",
         "task",
     )
 
-    def __init__(self, call: Call, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, call: Call, loop: asyncio.AbstractEventLoop, said: Callable[[], None]
+    ) -> None:
         self._call = call
+        self._said = said
         self._loop = loop
         self._decode: Callable[[bytes], Any] | None = None
         self._encode: Callable[[Any], bytes] | None = None
@@ -84,6 +92,7 @@ class Context(grpc.aio.ServicerContext[Any, Any]):
         number: int = code.value[0]
         # A text may quote what is no text, as lone surrogates.
         self._call.finish(number, details.encode(errors="replace").decode(), pairs)
+        self._said()
 
     async def read(self) -> Any:
         """The next request; `grpc.aio.EOF` if the client says no more.
@@ -116,11 +125,18 @@ class Context(grpc.aio.ServicerContext[Any, Any]):
     async def write(self, message: Any) -> None:
         """Send a response; returns once those before it are on their way, and it too if large.
 
-        Raises CancelledError if the call is over: nobody takes it any more.
+        What is a tuple of two `bytes` is sent as the one with the other behind it, which is not
+        copied: so must say the method's serializer too. Raises CancelledError if the call is over:
+        nobody takes it any more.
         """
         self._check()
-        data = message if self._encode is None else self._encode(message)
-        if self._call.send(data) or len(data) > AT_ONCE:
+        if type(message) is tuple:
+            body, tail = message
+        else:
+            body, tail = message if self._encode is None else self._encode(message), b""
+        before = self._call.send(body, tail)
+        self._said()
+        if before or len(body) > AT_ONCE:
             await self._until_flushed()
 
     def _check(self) -> None:

@@ -57,6 +57,7 @@ class Server:
         self._empty.set()
         self._drained = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        self._handing_over = False  # what was said in this turn of the loop, once it has ended
         self._kinds: dict[int, Callable[[int, Any], None]] = {
             _core.REQUEST: self._on_request,
             _core.CALL: self._on_call,
@@ -128,12 +129,22 @@ class Server:
         for number, kind, value in self._core.take(AT_ONCE):
             self._kinds[kind](number, value)
 
+    def _said(self) -> None:
+        """Have what is said in this turn of the event loop handed over in one go."""
+        if not self._handing_over:
+            self._handing_over = True
+            self._loop.call_soon(self._hand_over)
+
+    def _hand_over(self) -> None:
+        self._handing_over = False
+        self._core.hand_over()
+
     def _on_request(self, number: int, data: bytes) -> None:
         if (context := self._contexts.get(number)) is not None:
             context.on_request(data)
 
     def _on_call(self, number: int, call: Call) -> None:
-        context = self._contexts[number] = Context(call, self._loop)
+        context = self._contexts[number] = Context(call, self._loop, self._said)
         self._empty.clear()
         context.task = self._loop.create_task(self._serve(call.method, context))
         context.task.add_done_callback(partial(self._on_done, number))
