@@ -26,22 +26,20 @@ class Nonces:
         """The events, in which replies have the stream's nonces."""
         return [self._named(event) if isinstance(event, Reply) else event for event in events]
 
-    def of(self, request: Request) -> Request:
-        """The request, with the nonce of the session."""
-        if not request.nonce:
-            return request
-        return request.with_nonce(self._sent.get(request.nonce, _FORGOTTEN)[1])
+    def of(self, request: Request) -> str:
+        """The session's nonce for the request's; "" if it has none."""
+        return self._sent.get(request.nonce, _FORGOTTEN)[1] if request.nonce else ""
 
-    def translate(self, request: Request) -> Request:
+    def translate(self, request: Request) -> str:
         """The same of a request that is taken: what it answers is forgotten."""
         if not request.nonce:
-            return request
+            return ""
         type_url, nonce = self._sent.get(request.nonce, _FORGOTTEN)
         if type_url and isinstance(request, DeltaRequest):
             del self._sent[request.nonce]
         elif type_url:
             self._forget_before(request.nonce, type_url)
-        return request.with_nonce(nonce)
+        return nonce
 
     def adopt(self, latest: Mapping[str, str]) -> None:
         """Go on with another session, in which all but the *latest* of some types is answered."""

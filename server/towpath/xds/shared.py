@@ -147,8 +147,11 @@ class SharedSession:
 
     def on_request(self, request: Request) -> list[Event]:
         """As `Session.on_request`."""
-        request = self._nonces.translate(request)
-        events = self._step(self._key(request), lambda session: session.on_request(request))
+        nonce = self._nonces.translate(request)
+        events = self._step(
+            self._key(request, nonce),
+            lambda session: session.on_request(request.with_nonce(nonce)),
+        )
         self._node = self._node or request.node
         return events
 
@@ -206,7 +209,10 @@ class SharedSession:
     ) -> Collection[tuple[Resource, Resource]]:
         """As `Session.pairs`; none if others have taken the step."""
         if self._shared and (request is None or self._state.session.keeps_from_client):
-            key = self._to(snapshot) if request is None else self._key(self._nonces.of(request))
+            if request is None:
+                key: Hashable = self._to(snapshot)
+            else:
+                key = self._key(request, self._nonces.of(request))
             if key is not None and key in self._state.steps:
                 return ()
         return self._session.pairs(snapshot, request)
@@ -234,8 +240,10 @@ class SharedSession:
             session.bind(self._client, self._waits, self._node)
         return session
 
-    def _key(self, request: Request) -> Hashable | None:
-        """What the step hangs on besides the session; None if on more than that can be told."""
+    def _key(self, request: Request, nonce: str) -> Hashable | None:
+        """What the step hangs on besides the session, by whose *nonce* the request answers; None if
+        on more than that can be told.
+        """
         node, policy = request.node, None
         if not self._shared or request.error is not None:
             return None
@@ -246,7 +254,7 @@ class SharedSession:
         session = self._state.session
         types = (*session.types, request.type_url)
         conditions = self._client.conditions(session.snapshot, types)
-        what = request.type_url, request.nonce, policy
+        what = request.type_url, nonce, policy
         if isinstance(request, SotwRequest):
             return "sotw", *what, request.version, request.names, conditions
         if request.initial_versions:
