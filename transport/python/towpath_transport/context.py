@@ -16,8 +16,8 @@ import grpc.aio
 from towpath_transport._core import Call
 
 AT_ONCE = 256 << 10
-"""Bytes of a response that need not be waited for, if none is before it: h2 keeps more than that for
-a client that does not read."""
+"""Bytes of a response that need not be waited for, if none is before it: h2 keeps more than that
+for a client that does not read."""
 
 Pairs = Sequence[tuple[str, str | bytes]]
 
