@@ -155,8 +155,8 @@ def test_requests_of_a_group_go_where_its_split_says_and_the_rest_to_the_root(sh
     assert ({"bookstore-1"}, {"bookstore-0"}) == (testers, others)
 
 
-@pytest.mark.parametrize("other", [("gone", 1), ("short", 1), ("v2", -1), ("v2", 0.5)])
-def test_what_cannot_be_a_backend_has_no_share(shop: Rig, other: tuple[str, float]) -> None:
+@pytest.mark.parametrize("others", [{"gone": 1, "short": 1, "v2": -1}, {"v2": 0.5}])
+def test_what_cannot_be_a_backend_has_no_share(shop: Rig, others: dict[str, float]) -> None:
     """It does not exist, has not that port, or its weight is none."""
     short = {
         "apiVersion": "v1",
@@ -165,8 +165,7 @@ def test_what_cannot_be_a_backend_has_no_share(shop: Rig, other: tuple[str, floa
         "spec": {"clusterIP": "10.96.0.43", "ports": [{"port": 7, "appProtocol": "http"}]},
     }
     divide(shop, v1=1, v2=1)
-    name, weight = other
-    shop.manifests.apply(split({"v1": 1, name: weight}), short)
+    shop.manifests.apply(split({"v1": 1, **others}), short)
     divided(shop, {"v1": 1})
 
     assert {"bookstore-0"} == {*answers(shop, PORTS["http"]), *answers(shop, PORTS["tcp"])}

@@ -18,6 +18,7 @@ from towpath.model.plan import Destination, InboundPort, Request
 from towpath.model.problem import Problem
 from towpath.model.workloads import Pod
 from towpath.planning import inbound
+from towpath.planning.config import config
 from towpath.planning.destinations import direct_endpoints, endpoints
 from towpath.planning.egress.decide import Attempt, Decision, bare, matches
 from towpath.planning.inbound import lets_in, protocols
@@ -25,6 +26,10 @@ from towpath.planning.inmesh.ingress import backing
 
 _NOBODY = Account("", "")
 _SHOWN = 5
+_INGRESS_OFF = (
+    "IngressBackends are off: without spec.featureFlags.enableIngressBackendPolicy of the "
+    "MeshConfig none would let it in"
+)
 
 
 def explain_address(
@@ -54,11 +59,13 @@ def explain_address(
     called = _called(mesh, caller, dialled, answering)
     decision = _decision(dialled, destination, called)
     suggestion = ""
+    last: tuple[str, ...] = ()
     if not decision.allowed:
         suggestion = ingress_suggestion(mesh, caller, dialled, answering)
+        last = () if config(mesh).enable_ingress_backend_policy else (_INGRESS_OFF,)
     return Explanation(
         attempt=dialled,
-        decision=replace(decision, reasons=(whose, *decision.reasons)),
+        decision=replace(decision, reasons=(whose, *decision.reasons, *last)),
         policies=(),
         problems=_about(mesh, answering, problems),
         suggestion=suggestion,

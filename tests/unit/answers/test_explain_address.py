@@ -208,6 +208,14 @@ def test_bytes_come_in_by_the_address_of_pods_of_the_sources_alone() -> None:
     assert "" == _explain(mesh, "web.shop:80").suggestion
 
 
+def test_where_ingress_backends_are_off_that_is_said_and_none_is_suggested() -> None:
+    mesh = _mesh(*TARGET, mesh_config(permissive=False))
+    answer = _explain(mesh)
+
+    assert "IngressBackends are off" in _why(answer)[-1]
+    assert "" == answer.suggestion
+
+
 def test_what_goes_elsewhere_is_not_decided() -> None:
     with pytest.raises(ValueError, match="is not in the mesh"):
         _explain(_mesh(), "http://example.test/")
