@@ -15,6 +15,7 @@ from support.objects import (
     endpoint_slice,
     fill,
     headless,
+    ingress_backend,
     mesh_config,
     mesh_of,
     namespace,
@@ -22,13 +23,19 @@ from support.objects import (
     pod,
     pods_behind,
     port,
+    route_group,
     service,
+    setting,
+    tcp_route,
+    traffic_split,
+    traffic_target,
 )
 from support.sidecar_plan import sidecar_plan
 from towpath.hub.compose import snapshot
 from towpath.hub.queries import Queries
+from towpath.model.inmesh import RouteReference
 from towpath.model.mesh import Mesh, Object
-from towpath.model.names import ClientKind, Protocol, SidecarId
+from towpath.model.names import Account, ClientKind, Kind, Protocol, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import CLUSTER, ENDPOINTS, LISTENER, SHORT_NAMES
 
@@ -55,6 +62,24 @@ NAMED: tuple[Object, ...] = (
 )
 OBJECTS = (*NAMED, *pods_behind(*NAMED))
 
+SHOP, BANK = Account("shop", "default"), Account("bank", "default")
+POLICIES: tuple[Object, ...] = (
+    mesh_config(permissive=False, retries=True, ingress=True),
+    traffic_target("a", destination="default", sources=(SHOP, BANK)),
+    traffic_target("b", RouteReference(Kind.TCP_ROUTE, "ports"), destination="default"),
+    traffic_target("c", destination="default", sources=(SHOP,)),
+    route_group("get", "/b", "/a"),
+    tcp_route("ports", 3306),
+    traffic_split("old", ("api", 1), ("web", 2), created="2024-01-01T00:00:00Z"),
+    traffic_split("new", ("web", 1), created="2025-01-01T00:00:00Z"),
+    traffic_split("some", ("api", 1), route_groups=("get",)),
+    ingress_backend("x", ranges=("192.0.2.0/24", "198.51.100.0/24")),
+    ingress_backend("y", ranges=("203.0.113.0/24",)),
+    setting("first", service="web"),
+    setting("second", service="web", max_connections=9),
+)
+"""Objects of in-mesh policy; the MeshConfig is in place of the other one."""
+
 
 def _content(mesh: Mesh) -> list[tuple[str, ...] | tuple[str, bytes]]:
     """Every version, and every byte, of the snapshots of two sidecars and a gRPC client."""
@@ -71,6 +96,7 @@ def _content(mesh: Mesh) -> list[tuple[str, ...] | tuple[str, bytes]]:
 
 
 EXPECTED = _content(mesh_of(*OBJECTS))
+DECIDED = _content(mesh_of(*(one for one in (*OBJECTS, *POLICIES) if one != OBJECTS[3])))
 
 
 @settings(max_examples=examples(40))
@@ -87,6 +113,18 @@ def test_the_order_in_which_objects_came_changes_no_byte_and_no_version(
         store.apply(obj)
 
     assert EXPECTED == _content(store.drain()[0])
+
+
+@settings(max_examples=examples(20))
+@given(order=st.permutations((*OBJECTS, *POLICIES)))
+def test_the_order_in_which_policies_came_changes_no_byte_and_no_version(
+    order: list[Object],
+) -> None:
+    """Check 40 of in-mesh policy."""
+    others = [one for one in order if one != OBJECTS[3]]
+
+    assert DECIDED == _content(mesh_of(*others))
+    assert DECIDED != EXPECTED
 
 
 def test_another_process_makes_the_same_bytes() -> None:
