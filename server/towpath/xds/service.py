@@ -39,7 +39,7 @@ from towpath.xds.shared import SharedSession, SharedSessions
 from towpath.xds.variant import DELTA, SOTW, Variant
 from towpath.xds.waits import Waits
 from towpath.xds.watchdog import ReadWatchdog
-from towpath.xds.wire import Composer, Message, joined
+from towpath.xds.wire import Composer, Message
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +116,7 @@ class AdsService:
         def serve(variant: Variant) -> grpc.RpcMethodHandler[bytes, Message]:
             return grpc.stream_stream_rpc_method_handler(
                 partial(self._serve, variant=variant, only_type=only_type),
-                response_serializer=joined,
+                response_serializer=b"".join,
             )
 
         methods = {f"{variant.method}{what}": serve(variant) for variant in VARIANTS}

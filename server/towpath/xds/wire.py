@@ -51,7 +51,9 @@ class Composer:
     def __init__(self, *, identifier: str, kept: int = 256, kept_bytes: int = 64 << 20) -> None:
         self._kept_bytes = kept_bytes
         self._bytes = 0
-        self._plane = base_pb2.ControlPlane(identifier=identifier).SerializeToString()
+        plane = base_pb2.ControlPlane(identifier=identifier).SerializeToString()
+        self._sotw_plane = field(_SOTW_CONTROL_PLANE, plane)
+        self._delta_plane = field(_DELTA_CONTROL_PLANE, plane)
         self._kept = kept
         self._bodies: OrderedDict[Hashable, bytes] = OrderedDict()
         self._whole: OrderedDict[tuple[str, str], Mapping[str, Resource]] = OrderedDict()
@@ -80,7 +82,7 @@ class Composer:
             for resource in resources.values():
                 yield field(_RESOURCES, resource.packed)
             yield text_field(_TYPE_URL, type_url)
-            yield field(_SOTW_CONTROL_PLANE, self._plane)
+            yield self._sotw_plane
             for fault in faults:
                 yield field(_SOTW_ERRORS, _resource_error(fault))
 
@@ -112,7 +114,7 @@ class Composer:
             yield text_field(_TYPE_URL, type_url)
             for name in removed:
                 yield text_field(_DELTA_REMOVED, name)
-            yield field(_DELTA_CONTROL_PLANE, self._plane)
+            yield self._delta_plane
             for fault in faults:
                 yield field(_DELTA_ERRORS, _resource_error(fault))
 
@@ -148,11 +150,6 @@ class Composer:
 def nonce_field(nonce: str) -> bytes:
     """What is appended to a body for one stream."""
     return text_field(_NONCE, nonce)
-
-
-def joined(message: Message) -> bytes:
-    """The whole of a response."""
-    return b"".join(message)
 
 
 def _resource_error(fault: Fault) -> bytes:

@@ -29,7 +29,7 @@ from towpath.xds.pace import Pace
 from towpath.xds.requests import RequestParser
 from towpath.xds.variant import SOTW
 from towpath.xds.watchdog import ReadWatchdog
-from towpath.xds.wire import Message, joined
+from towpath.xds.wire import Message
 
 MESSAGES = 20
 SOURCE = Account("shop", "curl")
@@ -42,7 +42,7 @@ class FakeContext:
         self.written: asyncio.Queue[bytes] = asyncio.Queue()
 
     async def write(self, message: Message) -> None:
-        self.written.put_nowait(joined(message))
+        self.written.put_nowait(b"".join(message))
 
 
 @contextlib.asynccontextmanager
