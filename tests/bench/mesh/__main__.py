@@ -12,12 +12,11 @@ import math
 import multiprocessing
 import os
 import statistics
+from collections.abc import Sequence
 from dataclasses import astuple
-from pathlib import Path
 from typing import NamedTuple
 
 from bench.mesh.measure import Figures, run
-from bench.mesh.page import rewrite
 from bench.mesh.picture import Picture, Size
 from bench.mesh.targets import TARGETS, WithTargets, recompute
 
@@ -44,7 +43,6 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="measurements of each change")
     parser.add_argument("--names", type=int, default=0, help="services each asks for; 0: all")
     parser.add_argument("--targets", action="store_true", help="only the mesh with TrafficTargets")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="rewrite the table of a page")
     asked = parser.parse_args()
     for variant in asked.variants:
         delta = variant == "delta"
@@ -57,15 +55,26 @@ def main() -> None:
             print(f"{name}: {microseconds:,.0f} us of CPU to compute it, for {groups} groups")
         if asked.targets:
             continue
-        results = {}
-        for text in asked.sizes:
-            services, pods = map(int, text.split(":"))
-            size = Size(services, pods, min(asked.sidecars, pods), asked.names)
-            results[size] = _apart(size, delta=delta, rounds=asked.rounds)
-            _print(variant, size, results[size])
-        _print_slopes(results)
-        if asked.write:
-            rewrite(asked.write, variant, results)
+        options = {"rounds": asked.rounds, "sidecars": asked.sidecars, "names": asked.names}
+        _print_slopes(measured(asked.sizes, delta=delta, **options))
+
+
+def measured(
+    sizes: Sequence[str],
+    *,
+    rounds: int,
+    delta: bool = True,
+    sidecars: int = 1000,
+    names: int = 0,
+) -> dict[Size, Result]:
+    """Figures of each size, SERVICES:PODS, which are printed as they are there."""
+    results = {}
+    for text in sizes:
+        services, pods = map(int, text.split(":"))
+        size = Size(services, pods, min(sidecars, pods), names)
+        results[size] = _apart(size, delta=delta, rounds=rounds)
+        _print("delta" if delta else "sotw", size, results[size])
+    return results
 
 
 def _apart(size: Size, *, delta: bool, rounds: int, picture: type[Picture] = Picture) -> Result:
