@@ -7,7 +7,7 @@ READY := .venv/.ready
 export PY
 
 .DEFAULT_GOAL := help
-.PHONY: help image setup transport run pictures demo demo-kube test unit check fmt golden compare-bytes tables chart protos docs lock bench-toggle bench-toggle-kube bench-injection bench-kube bench bench-policy bench-revocation bench-push bench-mesh bench-changes walks \
+.PHONY: help image setup transport wheels run pictures demo demo-kube test unit check fmt golden compare-bytes tables chart protos docs lock bench-toggle bench-toggle-kube bench-injection bench-kube bench bench-policy bench-revocation bench-push bench-mesh bench-changes walks \
 	bench-hostile bench-mtls bench-observe clients fuzz-egress fuzz-targets fuzz-xds prove soak search-properties conformance-adapter clean
 
 help:
@@ -113,6 +113,9 @@ bench-revocation: setup ## time from a deleted TrafficTarget's file to the first
 
 transport: setup ## build the transport in Rust into .venv (needs cargo; as root on Debian it is installed)
 	@tests/transport.sh
+
+wheels: ## wheels of the transport for Linux on x86-64 and arm64, into build/wheels (needs cargo)
+	@transport/wheels.sh
 
 bench-kube: setup ## time, memory and CPU to follow a cluster of 1,000 services and 10,000 pods
 	@tests/system.sh kube
