@@ -27,6 +27,9 @@ Compose = Callable[[Mesh, ClientKind, SidecarId], Snapshot | None]
 
 AT_ONCE = DebounceSettings(settle_quiet=0, settle_max=0)
 WITHIN_S = 30.0
+TURNS_OF_PUBLISHING = 1_000
+"""How many turns of the event loop it takes at most to publish to the streams of a test."""
+
 TURNS = 10
 """How many turns of the event loop what is published needs to arrive, also after its slice."""
 
@@ -72,7 +75,11 @@ class RunningHub:
         async with asyncio.timeout(WITHIN_S):
             while not (self.hub.ready and self.hub.mesh.objects == self.store._objects):
                 await asyncio.sleep(0)
-            # Publishing itself may yield between streams; it ends before the next turn but one.
+            # Publishing itself yields between streams, and may fail.
+            for _ in range(TURNS_OF_PUBLISHING):
+                if self.hub._publisher.whole:
+                    break
+                await asyncio.sleep(0)
             await asyncio.sleep(0.005)
 
 

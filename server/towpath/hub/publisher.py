@@ -187,7 +187,7 @@ class Publisher:
             )
             for stream in self.subscriptions.put(destinations, endpoints):
                 stream.push(changed_at)
-                await pause.if_due()
+                await pause.if_due(woken=1)
         for watch in self.followers.watches() if moved is None or moved else ():
             await self._show(watch)
 
@@ -270,7 +270,7 @@ class Publisher:
             stream.publish(
                 publication.snapshot, account=account, revision=revision, changed_at=changed_at
             )
-            await pause.if_due()
+            await pause.if_due(woken=1)
         for query in self.followers.members(of):
             for watch in self.followers.watches_of(query):
                 await self._show(watch)

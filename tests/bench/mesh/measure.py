@@ -129,6 +129,7 @@ class Server:
         method = "DeltaAggregatedResources" if delta else "StreamAggregatedResources"
         self._serve = _behaviour(ads, f"/{SERVICE}/{method}")
         self._tasks: list[asyncio.Task[Any]] = []
+        self._failures: list[BaseException] = []
 
     async def start(self) -> None:
         """Read the mesh."""
@@ -163,8 +164,14 @@ class Server:
                 login=login,
                 routes=self.picture.routes,
             )
-            self._tasks.append(asyncio.create_task(self._serve(sidecar.requests(), sidecar)))
+            serving = asyncio.create_task(self._serve(sidecar.requests(), sidecar))
+            serving.add_done_callback(self._note_failure)
+            self._tasks.append(serving)
             await asyncio.sleep(0)
+
+    def _note_failure(self, serving: asyncio.Task[Any]) -> None:
+        if not serving.cancelled() and (error := serving.exception()) is not None:
+            self._failures.append(error)
 
     async def measure(self, change: Callable[[], None], *, least: int) -> Figures:
         """Make a change, and wait until at least so many responses were sent, and no more come."""
@@ -177,9 +184,8 @@ class Server:
         fleet = self.fleet
         while fleet.responses < least or time.monotonic() - fleet.last_at < QUIET_S:
             await asyncio.sleep(QUIET_S / 5)
-            for task in self._tasks:
-                if task.done():
-                    task.result()
+            if self._failures:
+                raise self._failures[0]
         cpu_s = time.process_time() - cpu_began
         count = max(len(fleet.sidecars), 1)
         server_ms = (cpu_s - fleet.cpu_s) * 1000
