@@ -136,6 +136,8 @@ class ClientRecord:
             bisection.accepted(resources)
             self.revisions[type_url] += 1
         self._cohort.accepted(resources.values())
+        if self.rejections:
+            self._forget_replaced(type_url, resources)
 
     def rejected(
         self,
@@ -209,9 +211,20 @@ class ClientRecord:
         names = {of[:2] for of in present}
         watched = self._cohort.watched
         for of in [of for of in self.rejections if of not in present and of[:2] not in names]:
-            if of[1] not in watched.get(of[0], ()):
+            if not self._streams or of[1] not in watched.get(of[0], ()):
                 del self.rejections[of]
                 self.revisions[of[0]] += 1
+
+    def _forget_replaced(self, type_url: str, resources: Mapping[str, Resource]) -> None:
+        """Forget what was rejected before these, which have come instead and were accepted; not if
+        they stand in for something themselves.
+        """
+        hold = self._cohort.holders.hold
+        names = {name for name, resource in resources.items() if hold(content(resource))}
+        gone = [of for of in self.rejections if of[0] == type_url and of[1] in names]
+        for of in [of for of in gone if not hold(of)]:
+            del self.rejections[of]
+            self.revisions[type_url] += 1
 
     def _forget_unused(self) -> None:
         """Forget the oldest of what is in none of its snapshots; not looked for again before there

@@ -255,6 +255,23 @@ def test_what_stood_in_for_rejected_content_is_remembered_as_long_as_that() -> N
     assert not fleet.quarantine
 
 
+def test_a_rejection_ends_with_the_content_that_is_accepted_in_its_place() -> None:
+    fleet = Fleet()
+    fleet.given(fleet.change())
+    for client in fleet.clients[:3]:
+        _reject(client)
+    fleet.leave(fleet.clients[2])
+    fleet.clients.pop(2)
+    mended = fleet.change(content="3")
+    fleet.quarantine.retire()  # while the new content is on trial
+    assert ["a", "b"] == [client.node_id[0] for client in fleet.quarantine.clients()]
+
+    for client in fleet.clients:
+        client.accepted(ROUTES, dict(mended.of(ROUTES).items()))
+
+    assert [] == list(fleet.quarantine.clients())
+
+
 def test_what_was_rejected_is_tried_again_after_a_while() -> None:
     fleet = Fleet(others=False)
     after = fleet.change()
