@@ -227,8 +227,8 @@ async def test_a_name_with_a_zero_byte_and_an_authority_are_no_sidecars(
     ends: list[object] = []
     async with control_plane(tmp_path, tls=certificates.server(), people=people) as plane:
         for files in (evil, authority):
+            # Nothing is said: gRPC's client reports a write that comes too late as INTERNAL.
             async with plane.stream(tls=files) as stream:
-                await stream.say(LISTENER)
                 ends.append((await stream.end())[0])
         async with plane.channel(person) as channel:
             ends.append(await call(channel, "/towpath.v1.Inspector/ListSidecars"))
