@@ -175,8 +175,13 @@ def _at(mesh: Mesh, place: str, endpoints_there: Iterable[Endpoint]) -> Iterator
     for endpoint in endpoints_there:
         name = _server_name(place) if endpoint.mtls and place in by_tls else ""
         for pod in mesh.pods_at(endpoint.address):
-            ports = {port.port: port for port in mesh.query(inbound, pod).ports}
-            yield Answering(pod, endpoint.port, ports.get(endpoint.port), name)
+            yield at_port(mesh, pod, endpoint.port, name)
+
+
+def at_port(mesh: Mesh, pod: Pod, number: int, server_name: str = "") -> Answering:
+    """What a pod lets in at a port."""
+    ports = {port.port: port for port in mesh.query(inbound, pod).ports}
+    return Answering(pod, number, ports.get(number), server_name)
 
 
 def _encrypted_names(mesh: Mesh) -> frozenset[str]:

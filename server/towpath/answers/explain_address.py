@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv4Network
 
-from towpath.answers.answering import Answering, leads_to
+from towpath.answers.answering import Answering, at_port, leads_to
 from towpath.answers.dialled import address_of
 from towpath.answers.explain import Explanation, explain
 from towpath.answers.suggest_ingress import ingress_suggestion
@@ -16,7 +16,6 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Protocol
 from towpath.model.plan import Destination, InboundPort, Request
 from towpath.model.problem import Problem
-from towpath.model.workloads import Pod
 from towpath.planning import inbound
 from towpath.planning.config import config
 from towpath.planning.destinations import direct_endpoints, endpoints
@@ -108,18 +107,13 @@ def _answering(
     if destination is None:
         for pod in mesh.pods_at(attempt.address or ""):
             if mesh.monitored(pod.namespace):
-                yield _at(mesh, pod, attempt.port)
+                yield at_port(mesh, pod, attempt.port)
         return
     of = (destination.namespace, destination.service, destination.port)
     for endpoint in mesh.query(direct_endpoints if destination.direct else endpoints, *of):
         if not destination.direct or endpoint.address == attempt.address:
             for pod in mesh.pods_at(endpoint.address):
-                yield _at(mesh, pod, endpoint.port)
-
-
-def _at(mesh: Mesh, pod: Pod, number: int) -> Answering:
-    ports = {port.port: port for port in mesh.query(inbound, pod).ports}
-    return Answering(pod, number, ports.get(number), "")
+                yield at_port(mesh, pod, endpoint.port)
 
 
 @dataclass(frozen=True, slots=True, order=True)
