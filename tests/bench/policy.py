@@ -8,19 +8,15 @@ from __future__ import annotations
 import asyncio
 import statistics
 import sys
-import tempfile
 import time
-from contextlib import ExitStack
-from pathlib import Path
 
+from bench.rigs import rigs
 from support.dataplane import needs, wait
-from support.dataplane.hosts import Hosts
-from support.dataplane.mesh import WITH_POLICIES, Document, Manifests
-from support.dataplane.network import OUTSIDE, open_network
+from support.dataplane.mesh import WITH_POLICIES, Document
+from support.dataplane.network import OUTSIDE
 from support.dataplane.policy import egress
-from support.dataplane.rig import Rig, open_rig
+from support.dataplane.rig import Rig
 from support.dataplane.sink import arrival
-from towpath.encode.envoy.bootstrap import Transport
 from towpath.model.names import Protocol
 from towpath.planning.egress.decide import Attempt
 
@@ -44,20 +40,11 @@ def main() -> int:
         return 2
     print(f"{ROUNDS} new policies each; milliseconds from the file's rename to the first answer")
     print(f"{'policy':16} {'xDS':6} {'min':>7} {'median':>7} {'max':>7}")
-    with tempfile.TemporaryDirectory(prefix="towpath-bench-") as temporary, ExitStack() as stack:
-        folder = Path(temporary)
-        network = stack.enter_context(open_network())
-        hosts = stack.enter_context(Hosts(folder))
-        hosts.serve(network)
-        for transport in Transport:
-            here = folder / transport.name
-            here.mkdir()
-            manifests = Manifests(WITH_POLICIES, here / "manifests")
-            with open_rig(network, hosts, manifests, transport=transport, folder=here) as rig:
-                for name, (policy, protocol) in POLICIES.items():
-                    taken = [_round(rig, policy, protocol) for _ in range(ROUNDS)]
-                    low, middle, high = min(taken), statistics.median(taken), max(taken)
-                    print(f"{name:16} {transport.name:6} {low:7.1f} {middle:7.1f} {high:7.1f}")
+    for _, rig in rigs([WITH_POLICIES]):
+        for name, (policy, protocol) in POLICIES.items():
+            taken = [_round(rig, policy, protocol) for _ in range(ROUNDS)]
+            low, middle, high = min(taken), statistics.median(taken), max(taken)
+            print(f"{name:16} {rig.transport.name:6} {low:7.1f} {middle:7.1f} {high:7.1f}")
     return 0
 
 

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import statistics
 import sys
-import tempfile
 import time
-from contextlib import ExitStack
-from pathlib import Path
 
+from bench.rigs import rigs
 from support.dataplane import needs
-from support.dataplane.hosts import APP_PORT, Hosts
-from support.dataplane.mesh import WITH_A_SERVICE, Manifests
-from support.dataplane.network import POD_ADDRESSES, open_network
-from support.dataplane.rig import Rig, open_rig
+from support.dataplane.hosts import APP_PORT
+from support.dataplane.mesh import WITH_A_SERVICE
+from support.dataplane.network import POD_ADDRESSES
+from support.dataplane.rig import Rig
 from support.dataplane.targets import ask, group, switch, target
 from support.dataplane.wait import WITHIN_S, NotReachedError
-from towpath.encode.envoy.bootstrap import Transport
 
 ROUNDS = 20
 PAUSE_S = 0.1
@@ -36,17 +33,8 @@ def main() -> int:
         return 2
     print(f"{ROUNDS} times each way; milliseconds from the file's change to the first answer so")
     print(f"{'TrafficTarget':14} {'xDS':6} {'min':>7} {'median':>7} {'max':>7} {'requests':>9}")
-    with tempfile.TemporaryDirectory(prefix="towpath-bench-") as temporary, ExitStack() as stack:
-        folder = Path(temporary)
-        network = stack.enter_context(open_network())
-        hosts = stack.enter_context(Hosts(folder))
-        hosts.serve(network)
-        for transport in Transport:
-            here = folder / transport.name
-            here.mkdir()
-            manifests = Manifests(WITH_A_SERVICE, here / "manifests")
-            with open_rig(network, hosts, manifests, transport=transport, folder=here) as rig:
-                _measure(rig)
+    for _, rig in rigs([WITH_A_SERVICE]):
+        _measure(rig)
     return 0
 
 

@@ -8,22 +8,18 @@ from __future__ import annotations
 import asyncio
 import statistics
 import sys
-import tempfile
 from collections.abc import Sequence
-from contextlib import ExitStack
-from pathlib import Path
 
+from bench.rigs import rigs
 from support.dataplane import needs
-from support.dataplane.hosts import Hosts
-from support.dataplane.mesh import CURL_ALONE, WITH_A_SERVICE, Manifests
-from support.dataplane.network import open_network
-from support.dataplane.rig import Rig, open_rig
+from support.dataplane.mesh import CURL_ALONE, WITH_A_SERVICE
+from support.dataplane.rig import Rig
 from towpath.encode.envoy.bootstrap import Transport
 
 TOGGLES = 20
 PAUSE_S = 0.1
 """Between two switches: changes close behind one another are held back and taken together."""
-MESHES = {"the client alone": CURL_ALONE, "with a service": WITH_A_SERVICE}
+MESHES = {CURL_ALONE: "the client alone", WITH_A_SERVICE: "with a service"}
 
 
 def main() -> int:
@@ -33,20 +29,10 @@ def main() -> int:
         return 2
     print(f"{TOGGLES} switches each way; milliseconds from the file's rename to the first effect")
     print(f"{'mesh':18} {'xDS':6} {'egress':6} {'min':>7} {'median':>7} {'max':>7}")
-    with tempfile.TemporaryDirectory(prefix="towpath-bench-") as temporary, ExitStack() as stack:
-        folder = Path(temporary)
-        network = stack.enter_context(open_network())
-        hosts = stack.enter_context(Hosts(folder))
-        hosts.serve(network)
-        for mesh, source in MESHES.items():
-            for transport in Transport:
-                here = folder / f"{source.name}-{transport.name}"
-                here.mkdir()
-                manifests = Manifests(source, here / "manifests")
-                with open_rig(network, hosts, manifests, transport=transport, folder=here) as rig:
-                    on, off = asyncio.run(_toggles(rig))
-                _print_row(mesh, transport, "on", on)
-                _print_row(mesh, transport, "off", off)
+    for source, rig in rigs(MESHES):
+        on, off = asyncio.run(_toggles(rig))
+        _print_row(MESHES[source], rig.transport, "on", on)
+        _print_row(MESHES[source], rig.transport, "off", off)
     return 0
 
 

@@ -35,6 +35,19 @@ pytestmark = pytest.mark.pipy
 
 CLOSED = (7, *CUT)
 CLIENT = POD_ADDRESSES["curl"]
+GRANTED = (
+    target("t", "thief", "all"),
+    group("all", ".*"),
+    target("r", "thief", "raw", kind="TCPRoute"),
+    tcp_route("raw", ECHO_PORT),
+)
+
+
+def _let_in(shop: Shop) -> None:
+    """Have the thief's requests and bytes let in, and wait until they are."""
+    shop.manifests.apply(*GRANTED)
+    curl_until(shop.thief, DIRECT, status=200)
+    until(lambda: echo(shop.thief, DIRECT_RAW), equals(b"hi"), what="bytes come in")
 
 
 def test_a_target_that_is_withdrawn_lets_nobody_in_any_more(shop: Shop) -> None:
@@ -46,15 +59,7 @@ def test_a_target_that_is_withdrawn_lets_nobody_in_any_more(shop: Shop) -> None:
 
 def test_a_connection_from_before_has_one_request_left_and_bytes_go_on(shop: Shop) -> None:
     """It goes on as it began: Pipy closes it behind its next response, and bytes have none."""
-    grants = (
-        target("t", "thief", "all"),
-        group("all", ".*"),
-        target("r", "thief", "raw", kind="TCPRoute"),
-        tcp_route("raw", ECHO_PORT),
-    )
-    shop.manifests.apply(*grants)
-    curl_until(shop.thief, DIRECT, status=200)
-    until(lambda: echo(shop.thief, DIRECT_RAW), equals(b"hi"), what="bytes come in")
+    _let_in(shop)
     with shop.thief.connect(POD, APP_PORT) as living, shop.thief.connect(*DIRECT_RAW) as raw:
         assert b"HTTP/1.1 200 OK" == ask(living)
         raw.sendall(b"1")
@@ -78,15 +83,7 @@ def test_of_a_narrower_configuration_that_is_rejected_what_is_taken_away_is_clos
     shop: Shop,
 ) -> None:
     config, agent = shop.server.config, shop.agents[SERVER]
-    granted = (
-        target("t", "thief", "all"),
-        group("all", ".*"),
-        target("r", "thief", "raw", kind="TCPRoute"),
-        tcp_route("raw", ECHO_PORT),
-    )
-    shop.manifests.apply(*granted)
-    curl_until(shop.thief, DIRECT, status=200)
-    until(lambda: echo(shop.thief, DIRECT_RAW), equals(b"hi"), what="bytes come in")
+    _let_in(shop)
     # From now on it takes nothing with the address of the other client.
     scripts = shop.server.scripts / "config.js"
     before, _, after = scripts.read_text().rpartition("    config\n")
@@ -102,7 +99,7 @@ def test_of_a_narrower_configuration_that_is_rejected_what_is_taken_away_is_clos
     assert "refused last: " in shop.server.health
     agent.check_alive()
     # What it can take again it takes.
-    shop.manifests.apply(*granted)
+    shop.manifests.apply(*GRANTED)
     curl_until(shop.thief, DIRECT, status=200, context=agent.tail)
 
 
