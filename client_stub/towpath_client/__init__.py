@@ -3,11 +3,13 @@
     async for update in subscribe("127.0.0.1:15128", "curl-1.demo", LISTENER):
         print(update.version, sorted(update.resources))
 
-Asking for the next update acknowledges the one before; `await update.nack("why")` rejects it.
+Asking for the next update acknowledges the one before, and so does closing (`contextlib.aclosing`)
+after it; `await update.nack("why")` rejects it.
 """
 
 from towpath_client.backoff import Backoff
-from towpath_client.client import AdsClient, Mode, subscribe
+from towpath_client.client import AdsClient, Mode
+from towpath_client.own_stream import subscribe
 from towpath_client.resource_types import (
     CLUSTER,
     ENDPOINTS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Literal, TypeAlias
@@ -21,7 +21,7 @@ from towpath_client.sotw import SotwExchange
 from towpath_client.subscription import Subscription, checked_names
 from towpath_client.tls import TlsFiles
 from towpath_client.token_file import TokenFile
-from towpath_client.update import SubscriptionRefused, Update
+from towpath_client.update import SubscriptionRefused
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +53,16 @@ _CHANNEL_OPTIONS: tuple[tuple[str, int], ...] = (
 )
 
 _CANCEL_AGAIN_S = 0.1
+_LAST_WORDS_S = 1.0
+"""How long leaving a client waits for the server to end a stream on which it may still be read."""
 
 
 class AdsClient:
     """One stream to a control plane, as an async context manager; leaving it ends everything.
+
+    Leaving it without an exception accepts each update that the leaving task has taken. What was
+    answered still reaches the server, for which leaving may take a second; a cancelled task leaves
+    at once.
 
     `address` is what gRPC takes as a target; without `credentials` the connection is plaintext.
     A broken stream is opened again after `backoff`, and the server is told what is held. Files that
@@ -87,6 +93,7 @@ class AdsClient:
         self._subscriptions: dict[str, Subscription] = {}
         self._outbox: asyncio.Queue[Request] | None = None
         self._call: Call | None = None
+        self._responded = False  # the server has, on this stream
         self._failure: Exception | None = None
         self._task: asyncio.Task[None] | None = None
         self._closed = False
@@ -132,16 +139,31 @@ class AdsClient:
         traceback: TracebackType | None,
     ) -> None:
         self._closed = True
-        if self._task is not None:
-            await _end(self._task)
-        for subscription in self._subscriptions.values():
-            subscription.close()
+        try:
+            for subscription in self._subscriptions.values():
+                subscription.accept_processed()
+            if error is None or isinstance(error, Exception | GeneratorExit):
+                await self._last_words()
+        finally:
+            if self._task is not None:
+                await _end(self._task)
+            for subscription in self._subscriptions.values():
+                subscription.close()
+
+    async def _last_words(self) -> None:
+        """Let the server read what was answered, if there was anything to answer."""
+        if self._responded:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS_S):
+                    await self.finish()
 
     async def _run(self) -> None:
         """Keep a stream open until it is refused; a failure is raised to every subscriber."""
         try:
             while True:
                 ended = await self._stream()
+                if self._closed:
+                    return
                 text = "stream to %s ended, connecting again: %s"
                 log.info(text, self._address, ended, extra={"peer": self._address})
                 await self._backoff.wait()
@@ -176,7 +198,7 @@ class AdsClient:
                     await self._read(call)
                     writer.cancel()
             finally:
-                self._outbox = self._call = None
+                self._outbox, self._call, self._responded = None, None, False
                 for subscription in self._subscriptions.values():
                     subscription.stream_ended()
                 call.cancel()
@@ -202,6 +224,7 @@ class AdsClient:
         with suppress(grpc.aio.AioRpcError):
             async for response in call:
                 self._backoff.reset()
+                self._responded = True
                 if subscription := self._subscriptions.get(response.type_url):
                     subscription.receive(response)
 
@@ -233,34 +256,3 @@ async def _end(task: asyncio.Task[None]) -> None:
     while not task.done():
         task.cancel()
         await asyncio.wait([task], timeout=_CANCEL_AGAIN_S)
-
-
-async def subscribe(
-    address: str,
-    node_id: str,
-    type_url: str,
-    names: Iterable[str] = ("*",),
-    *,
-    mode: Mode = "delta",
-    credentials: TlsFiles | TokenFile | grpc.ChannelCredentials | None = None,
-    user_agent: str = "towpath-client",
-    metadata: Sequence[tuple[str, str]] = (),
-    channel_options: Sequence[tuple[str, str | int]] = (),
-    backoff: Backoff | None = None,
-) -> AsyncGenerator[Update, None]:
-    """Follow one type on a stream of its own, which ends when this generator is closed.
-
-    For several types on one stream, or to change the names, use AdsClient.
-    """
-    async with AdsClient(
-        address,
-        node_id,
-        mode=mode,
-        credentials=credentials,
-        user_agent=user_agent,
-        metadata=metadata,
-        channel_options=channel_options,
-        backoff=backoff,
-    ) as client:
-        async for update in client.subscribe(type_url, names):
-            yield update

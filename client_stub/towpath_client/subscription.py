@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Iterable
 
 from towpath_client.exchange import Exchange, Request, Response
@@ -21,6 +22,7 @@ class Subscription:
         self._wake = asyncio.Event()
         self._failure: Exception | None = None
         self._closed = False
+        self._taker: asyncio.Task[object] | None = None  # of the update in hand
 
     @property
     def type_url(self) -> str:
@@ -56,6 +58,7 @@ class Subscription:
             requests, update = self._exchange.take(self._answer)
             self._send(requests)
             if update is not None:
+                self._taker = asyncio.current_task()
                 return update
             if self._failure is not None:
                 raise self._failure
@@ -63,8 +66,13 @@ class Subscription:
         raise StopAsyncIteration
 
     async def aclose(self) -> None:
-        """Unsubscribe; the client's other subscriptions go on."""
+        """Unsubscribe; the client's other subscriptions go on.
+
+        The update in hand is accepted if the task that took it closes, with no exception on its
+        way; of another's it is not known whether it has been processed.
+        """
         if not self._closed:
+            self.accept_processed()
             self._send(self._exchange.rename(()))
             self.close()
 
@@ -72,6 +80,13 @@ class Subscription:
         self._send(self._exchange.answer(update, reason))
 
     # For the client that owns the stream.
+
+    def accept_processed(self) -> None:
+        """Accept the update in hand if the task that took it has come here with no exception."""
+        if self._closed or self._exchange.in_hand is None:
+            return
+        if asyncio.current_task() is self._taker and sys.exception() is None:
+            self._answer(self._exchange.in_hand.update, None)
 
     def stream_began(self) -> None:
         self._send(self._exchange.start())

@@ -31,8 +31,9 @@ class ResourceFault(NamedTuple):
 class Update:
     """What the server changed, and what is held once this update is accepted.
 
-    It is accepted by asking for the next update or by `ack`; after `nack` the state before it
-    stays. Responses that arrive while an update is in the subscriber's hands become one update.
+    It is accepted by asking for the next update, by `ack`, or by closing without an exception in
+    the task that took it; after `nack` the state before it stays. Responses that arrive while an
+    update is in the subscriber's hands become one update.
     """
 
     type_url: str

@@ -17,10 +17,16 @@ DEADLINE_S = 30.0
 
 
 class ServerStream:
-    """One client's stream; requests and responses are the messages of its mode."""
+    """One client's stream; requests and responses are the messages of its mode.
 
-    def __init__(self, mode: str, metadata: Mapping[str, str], peer_ids: tuple[str, ...]) -> None:
+    It ends when the client says no more, unless it is to *linger*.
+    """
+
+    def __init__(
+        self, mode: str, metadata: Mapping[str, str], peer_ids: tuple[str, ...], *, linger: bool
+    ) -> None:
         self.mode = mode
+        self._linger = linger
         self.metadata = metadata
         self.peer_ids = peer_ids
         self.closed = asyncio.Event()
@@ -69,6 +75,8 @@ class ServerStream:
     async def _listen(self, requests: AsyncIterator[Any]) -> None:
         async for request in requests:
             self._requests.put_nowait(request)
+        if not self._linger:
+            self.end()
 
 
 class ScriptedServer:
@@ -76,6 +84,7 @@ class ScriptedServer:
 
     def __init__(self) -> None:
         self.address = ""
+        self.linger = False
         self._streams: asyncio.Queue[ServerStream] = asyncio.Queue()
 
     async def stream(self) -> ServerStream:
@@ -103,7 +112,9 @@ class ScriptedServer:
         metadata = {key: str(value) for key, value in context.invocation_metadata() or ()}
         # grpc.aio gives lists of bytes here; the stubs describe grpc's other server.
         shown = context.auth_context().get("peer_spiffe_id", ())
-        stream = ServerStream(mode, metadata, tuple(one.decode() for one in shown))
+        stream = ServerStream(
+            mode, metadata, tuple(one.decode() for one in shown), linger=self.linger
+        )
         self._streams.put_nowait(stream)
         return stream
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import logging
 import os
 import shlex
 import shutil
 import signal
 import sys
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -118,7 +117,9 @@ async def _follow(options: argparse.Namespace, agent: Agent, login: Login) -> in
     backoff = Backoff()
     while True:
         try:
-            async with _client(options, login) as client:
+            async with AdsClient(
+                options.server, options.node, credentials=login, user_agent="towpath-agent"
+            ) as client:
                 await agent.follow(client.subscribe(SIDECAR_CONFIG, (options.node,)))
         except PipyEnded as ended:
             return ended.status
@@ -128,21 +129,6 @@ async def _follow(options: argparse.Namespace, agent: Agent, login: Login) -> in
         except OSError as error:
             log.warning("the files to log in with cannot be read: %s", error)
         await backoff.wait()
-
-
-@contextlib.asynccontextmanager
-async def _client(options: argparse.Namespace, login: Login) -> AsyncGenerator[AdsClient, None]:
-    """A client whose last words reach the server when Pipy ends."""
-    async with AdsClient(
-        options.server, options.node, credentials=login, user_agent="towpath-agent"
-    ) as client:
-        try:
-            yield client
-        except PipyEnded:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LAST_WORDS_S):
-                    await client.finish()
-            raise
 
 
 def _take_signals(pipy: Pipy, stopped: asyncio.Future[int]) -> None:

@@ -201,17 +201,19 @@ async def test_a_change_of_names_does_not_take_a_rejection_back(server: Scripted
     assert change.error_detail.message == "no"
 
 
-async def test_closing_with_an_update_in_hand_still_unsubscribes(server: ScriptedServer) -> None:
+async def test_closing_with_an_update_in_anothers_hands_still_unsubscribes(
+    server: ScriptedServer,
+) -> None:
     async with client_of(server) as client:
         clusters = client.subscribe(CLUSTER)
         stream = await server.stream()
         await stream.request()
         stream.respond(sotw(CLUSTER, "v1", {"a": "x"}, nonce="n1"))
-        await anext(clusters)
+        await asyncio.ensure_future(anext(clusters))
         await clusters.aclose()
         goodbye = await stream.request()
 
-    assert ([*goodbye.resource_names], goodbye.response_nonce) == ([], "n1")
+    assert ([], "n1") == ([*goodbye.resource_names], goodbye.response_nonce)
 
 
 async def test_a_good_response_is_shown_before_a_bad_one_behind_it_is_rejected(
