@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 from collections.abc import Sequence
@@ -11,6 +12,9 @@ from pathlib import Path
 
 from towpath_client.agent.outcome import Lines, Outcome
 from towpath_client.agent.pipy import CHUNK, Pipy
+from towpath_client.agent.process import process_of, why_another
+
+log = logging.getLogger(__name__)
 
 POLL_S = 0.02
 
@@ -24,6 +28,7 @@ class ByPidFile(Pipy):
         super().__init__(timeout=timeout, settle=settle)
         self._pid_file = pid_file
         self._log_file = log_file
+        self._another: int | None = None  # a process that is not Pipy, and was logged
 
     @property
     def running(self) -> bool:
@@ -46,8 +51,10 @@ class ByPidFile(Pipy):
         return Outcome(accepted=False, reason=f"Pipy, process {pid}, ended", known=False)
 
     async def stop(self) -> tuple[str, int | None]:
-        pid = self._pid()
-        return ("" if pid is None else _send(pid, signal.SIGKILL)), None
+        pid = process_of(self._pid_file)
+        if pid is None:
+            return "", None
+        return why_another(pid, self._pid_file) or _send(pid, signal.SIGKILL), None
 
     async def _by_log(self, pid: int, log_file: Path) -> Outcome:
         lines = Lines()
@@ -72,17 +79,12 @@ class ByPidFile(Pipy):
             await asyncio.sleep(POLL_S)
 
     def _pid(self) -> int | None:
-        try:
-            pid = int(self._pid_file.read_text())
-        except (OSError, ValueError):
-            return None
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return None
-        except PermissionError:
-            return pid  # it is there, but another user's
-        return pid
+        pid = process_of(self._pid_file)
+        another = "" if pid is None else why_another(pid, self._pid_file)
+        if another and pid != self._another:
+            log.error("%s; it is sent no signal", another)
+        self._another = pid if another else None
+        return None if another else pid
 
 
 class ByCommand(Pipy):
