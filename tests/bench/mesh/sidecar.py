@@ -107,9 +107,10 @@ class Sidecar:
         while (request := await self._requests.get()) is not None:
             yield request
 
-    async def write(self, message: bytes) -> None:
+    async def write(self, parts: tuple[bytes, bytes]) -> None:
         """Take a response, and answer it."""
         began = time.thread_time()
+        message = b"".join(parts)
         fleet = self._fleet
         fleet.responses += 1
         fleet.bytes += len(message)
