@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import ref
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,14 +21,26 @@ CONTENTS = st.dictionaries(
 )
 
 
-@given(st.lists(st.tuples(st.sampled_from(STREAMS), st.none() | CONTENTS), max_size=12))
+SHARED = [snapshot({CLUSTER: {"x": text}, ROUTES: {"y": "1"}}) for text in "12"]
+"""What many streams hold, as the same object."""
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(STREAMS),
+            st.none() | st.sampled_from(SHARED) | CONTENTS.map(snapshot),
+        ),
+        max_size=12,
+    )
+)
 def test_after_any_changes_those_in_whose_snapshots_it_is(
-    changes: list[tuple[str, dict[str, dict[str, str]] | None]],
+    changes: list[tuple[str, Snapshot | None]],
 ) -> None:
     holders: Holders[str] = Holders()
     snapshots: dict[str, Snapshot] = {}
-    for stream, contents in changes:
-        old, new = snapshots.pop(stream, None), snapshot(contents) if contents else None
+    for stream, new in changes:
+        old = snapshots.pop(stream, None)
         holders.moved(stream[0], old, new)
         if new is not None:
             snapshots[stream] = new
@@ -40,4 +54,18 @@ def test_after_any_changes_those_in_whose_snapshots_it_is(
         assert there == set(holders.of(content(one)))
         assert bool(there) is holders.hold(content(one))
     if not snapshots:
-        assert not any(holders._by_layer.values())
+        assert not any(holders._by_version.values())
+
+
+def test_a_snapshot_that_nobody_holds_is_not_kept() -> None:
+    holders: Holders[str] = Holders()
+    old, new = snapshot({CLUSTER: {"x": "1"}}), snapshot({CLUSTER: {"x": "2"}})
+    layer = ref(old.of(CLUSTER).layers[0])
+    gone = ref(old)
+    for stream in STREAMS:
+        holders.moved(stream, None, old)
+    for stream in STREAMS:
+        holders.moved(stream, old, new)
+    del old
+
+    assert (None, None) == (gone(), layer())
