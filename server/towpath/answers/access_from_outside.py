@@ -9,6 +9,7 @@ from functools import lru_cache
 from ipaddress import IPv4Network
 from typing import cast
 
+from towpath.answers.answering import has_sidecar
 from towpath.model.ingress import IngressBackend
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind, Protocol
@@ -75,6 +76,9 @@ def let_in(mesh: Mesh, places: tuple[Entrance, ...]) -> Entrances:
 def _at(mesh: Mesh, namespace: str, service: str, number: int) -> dict[Outsider, frozenset[str]]:
     by_outsider: dict[Outsider, set[str]] = defaultdict(set)
     for pod in mesh.query(_by_service).get((namespace, service), ()):
+        if not has_sidecar(pod):
+            by_outsider[Outsider(ANYWHERE)].update(())
+            continue
         plan = mesh.query(inbound, pod)
         for port in plan.ports:
             if port.port == number and port.probes is None and port.protocol is Protocol.HTTP:

@@ -75,6 +75,9 @@ def _of(destination: Destination, access: Access) -> CallablePort:
 def _callable(mesh: Mesh, account: Account, destination: Destination) -> CallablePort:
     policies: dict[RequestMatch, set[str]] = defaultdict(set)
     for one in pods_behind(mesh, account, all_places(destination)):
+        if one.port is not None and not one.guarded:
+            policies[ANYTHING].update(())
+            continue
         for permit in (one.port.permits or ()) if one.port else ():
             if means(mesh, permit, account, one):
                 http = one.port is not None and one.port.protocol is Protocol.HTTP

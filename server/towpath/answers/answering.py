@@ -24,14 +24,15 @@ from towpath.model.workloads import Pod
 from towpath.planning import inbound, outbound
 from towpath.planning.destinations import direct_endpoints, directory, encrypted, endpoints
 from towpath.planning.egress.decide import Attempt, is_about, matches
-from towpath.planning.identity import identity_of
+from towpath.planning.identity import MARK, identity_of
 from towpath.planning.inmesh.grants import addresses_of
 
 
 @dataclass(frozen=True, slots=True)
 class Called:
     """A port of pods of one account that may answer, and the TrafficTargets and IngressBackends
-    that let a request in; `open` is false for a port that nothing is let in by, whatever they say.
+    that let a request in; `open` is false for a port that nothing is let in by, whatever they say,
+    and `guarded` for pods without a sidecar, which get whatever is sent there.
     """
 
     account: Account
@@ -40,11 +41,12 @@ class Called:
     open: bool
     targets: tuple[str, ...]
     backends: tuple[str, ...] = ()
+    guarded: bool = True
 
     @property
     def lets_in(self) -> bool:
         """True if the request is let in."""
-        return bool(self.targets or self.backends)
+        return not self.guarded or bool(self.targets or self.backends)
 
 
 def called(
@@ -67,6 +69,7 @@ def called_at(
             open=one.port is not None and one.port.permits is not None,
             targets=targets_granting(mesh, account, attempt, one),
             backends=let_in_beside(mesh, account, one),
+            guarded=one.guarded,
         )
         for one in pods_behind(mesh, account, to, attempt if direct else None)
     }
@@ -136,10 +139,22 @@ class Answering:
     server_name: str
 
     @property
+    def guarded(self) -> bool:
+        """True if there is a sidecar that decides who comes in."""
+        return has_sidecar(self.pod)
+
+    @property
     def shut(self) -> bool:
         """True if the pod's sidecar lets nobody in there, but for the kubelet, whatever is on."""
         closed = self.port is None or self.port.probes is not None
         return closed and not self.pod.host_network
+
+
+def has_sidecar(pod: Pod) -> bool:
+    """False for a pod in the network of its node: none is injected there, nor could the node's
+    traffic be redirected to it. Only a mark says that somebody has given it one by hand.
+    """
+    return not pod.host_network or MARK in pod.labels
 
 
 def pods_behind(
@@ -199,7 +214,7 @@ def let_in_beside(mesh: Mesh, account: Account, at: Answering) -> tuple[str, ...
     Where some of its pods call by mutual TLS and others do not, or some from elsewhere, nothing
     says which of them calls: none.
     """
-    entries = at.port.ingress if at.port else ()
+    entries = at.port.ingress if at.port and at.guarded else ()
     pods, roots = mesh.pods_of(account) if entries else (), mesh.roots()
     if not pods:
         return ()
@@ -231,7 +246,7 @@ def targets_granting(
     mesh: Mesh, account: Account, attempt: Attempt, at: Answering
 ) -> tuple[str, ...]:
     """The TrafficTargets that let the attempt in at a port."""
-    port = at.port
+    port = at.port if at.guarded else None
     permits = port.permits or () if port else ()
     grants = [permit for permit in permits if means(mesh, permit, account, at)]
     if port is None or port.protocol is not Protocol.HTTP:
@@ -279,6 +294,7 @@ def recognised(mesh: Mesh, account: Account, answering: Iterable[Answering]) -> 
     return certified(mesh, account) and all(
         one.server_name and one.port is not None and one.port.protocol is Protocol.HTTP
         for one in answering
+        if one.guarded
     )
 
 

@@ -15,6 +15,7 @@ from towpath.answers.inmesh import (
     at_servers,
     divided,
     in_mesh_but_refused,
+    unguarded,
     without_permissive_mode,
 )
 from towpath.answers.suggest import suggestion
@@ -190,6 +191,7 @@ def _inside(
     """What becomes of an attempt that the client's sidecar lets out to a destination."""
     decision = at_servers(mesh, account, dialled, destination) or let_out
     remarks = (
+        unguarded(mesh, account, dialled, destination),
         divided(mesh, account, dialled, destination),
         without_permissive_mode(mesh, account, dialled, destination),
     )

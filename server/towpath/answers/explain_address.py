@@ -11,6 +11,7 @@ from ipaddress import IPv4Address, IPv4Network
 from towpath.answers.answering import Answering, at_port, leads_to
 from towpath.answers.dialled import address_of
 from towpath.answers.explain import Explanation, explain
+from towpath.answers.inmesh import without_sidecar
 from towpath.answers.suggest_ingress import ingress_suggestion
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Protocol
@@ -60,7 +61,8 @@ def explain_address(
     suggestion = ""
     last: tuple[str, ...] = ()
     if not decision.allowed:
-        suggestion = ingress_suggestion(mesh, caller, dialled, answering)
+        guarded = tuple(one for one in answering if one.guarded)
+        suggestion = ingress_suggestion(mesh, caller, dialled, guarded)
         last = () if config(mesh).enable_ingress_backend_policy else (_INGRESS_OFF,)
     return Explanation(
         attempt=dialled,
@@ -146,7 +148,13 @@ def _decision(
 def _called(
     mesh: Mesh, caller: IPv4Address, attempt: Attempt, answering: tuple[Answering, ...]
 ) -> tuple[_Verdict, ...]:
-    return tuple(sorted({_verdict(mesh, caller, attempt, one) for one in answering}, reverse=True))
+    answers = {
+        _verdict(mesh, caller, attempt, one)
+        if one.guarded
+        else _Verdict(allowed=True, reason=without_sidecar([one]))
+        for one in answering
+    }
+    return tuple(sorted(answers, reverse=True))
 
 
 def _verdict(mesh: Mesh, caller: IPv4Address, attempt: Attempt, at: Answering) -> _Verdict:

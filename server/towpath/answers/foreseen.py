@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import cast
 
+from towpath.answers.answering import has_sidecar
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account, Kind, Protocol
 from towpath.model.workloads import Pod
@@ -56,7 +57,7 @@ def _accounts(mesh: Mesh) -> tuple[Account, ...]:
 
 def _unreported(mesh: Mesh, callee: Account) -> tuple[ForeseenRefusals, ...]:
     spoken: dict[int, set[Protocol]] = defaultdict(set)
-    for pod in mesh.pods_of(callee):
+    for pod in filter(has_sidecar, mesh.pods_of(callee)):
         for number, protocol in mesh.query(protocols, pod).items():
             spoken[number].add(protocol)
     silent = not mesh.query(reports, callee.namespace)

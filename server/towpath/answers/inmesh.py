@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from towpath.answers.answering import (
+    Answering,
     Called,
     branch_for,
     called,
@@ -51,17 +52,22 @@ def at_servers(
         return Decision(None, (), (where, shut))
     if lets_in(mesh):
         return None
+    answers = called(mesh, account, attempt, destination)
     if not by_policies(mesh):
+        if answers and not any(one.guarded for one in answers):
+            return None
         text = "external authorization of what comes in is not supported, so nothing is let in"
         return Decision(None, (), (where, text))
-    answers = called(mesh, account, attempt, destination)
     closed = sorted({str(one.account) for one in answers if not one.lets_in})
     if not answers:
         return None  # no pod is there
     reasons = [where]
     if by := _granting(answers):
-        open_ = ", ".join(sorted({str(one.account) for one in answers if one.lets_in}))
-        pods = f"the pods of {open_}" if closed else "the called pods"
+        open_ = ", ".join(
+            sorted({str(one.account) for one in answers if one.targets or one.backends})
+        )
+        mixed = closed or not all(one.guarded for one in answers)
+        pods = f"the pods of {open_}" if mixed else "the called pods"
         reasons.append(f"{pods} let it in by {by}")
     if not closed:
         return Decision(destination.name, (), tuple(reasons))
@@ -92,6 +98,24 @@ def _granting(answers: Iterable[Called]) -> str:
     backends = sorted({name for one in answers for name in one.backends})
     kinds = (("TrafficTarget", targets), ("IngressBackend", backends))
     return " and ".join(f"{kind} {', '.join(names)}" for kind, names in kinds if names)
+
+
+def unguarded(mesh: Mesh, account: Account, attempt: Attempt, destination: Destination) -> str:
+    """Which pods that may answer have no sidecar that would decide; "" if all have one."""
+    _, to = places(attempt, destination)
+    pods = pods_behind(mesh, account, to, attempt if destination.direct else None)
+    return without_sidecar(one for one in pods if one.port is not None)
+
+
+def without_sidecar(answering: Iterable[Answering]) -> str:
+    """What is said of those that have no sidecar; "" for none."""
+    accounts = sorted({str(one.pod.account) for one in answering if not one.guarded})
+    if not accounts:
+        return ""
+    return (
+        f"nothing is enforced at pods of {', '.join(accounts)} in the network of their node "
+        "(hostNetwork): they have no sidecar, and are open to everybody who reaches them"
+    )
 
 
 def divided(mesh: Mesh, account: Account, attempt: Attempt, destination: Destination) -> str:
@@ -141,7 +165,7 @@ def without_permissive_mode(
     _, to = places(attempt, destination)
     for one in pods_behind(mesh, account, to, attempt if destination.direct else None):
         shadow = one.port.shadow if one.port else None
-        if one.port is None or shadow is None:
+        if one.port is None or shadow is None or not one.guarded:
             continue
         decided = replace(one, port=replace(one.port, permits=shadow))
         by = {f"TrafficTarget {name}" for name in targets_granting(mesh, account, attempt, decided)}
@@ -188,7 +212,11 @@ def in_mesh_but_refused(mesh: Mesh, account: Account, attempt: Attempt) -> tuple
         return (reason,)
     nearly = _nearly(mesh, account, called(mesh, account, attempt, destination))
     nobody = _nobody(mesh, account, attempt, destination)
-    return (reason, *_beside(mesh, account, attempt, destination), *nobody, *nearly)
+    remark = unguarded(mesh, account, attempt, destination)
+    if remark:
+        remark += f"; the sidecars of {account} refuse it themselves"
+    reasons = (reason, remark, *_beside(mesh, account, attempt, destination), *nobody, *nearly)
+    return tuple(filter(None, reasons))
 
 
 def _nobody(

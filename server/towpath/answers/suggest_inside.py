@@ -66,7 +66,8 @@ def suggestion_inside(mesh: Mesh, account: Account, attempt: Attempt) -> str:
         answers = called(mesh, account, attempt, destination)
     except ValueError:
         return ""  # a connection of which no request is known
-    closed = [one for one in answers if not one.lets_in]
+    # Where no pod refuses it, what refuses is the client's own sidecar.
+    closed = [one for one in answers if not one.lets_in] or [one for one in answers if one.open]
     if not all(one.open and _can_ask(attempt, one.protocol) for one in closed):
         return ""
     if not _leads(mesh, destination, answers):
