@@ -23,11 +23,11 @@ def documents(part: str) -> list[Document]:
 
 
 def _listed(part: Path) -> Iterator[Document]:
-    kustomization = yaml.safe_load((part / "kustomization.yaml").read_text())
+    kustomization = yaml.load((part / "kustomization.yaml").read_text(), Loader=yaml.CSafeLoader)
     left = kustomization.keys() - {"apiVersion", "kind", "resources"}
     assert not left, f"{part}: {sorted(left)} would need kustomize"
     for name in kustomization["resources"]:
         if (part / name).is_dir():
             yield from _listed(part / name)
         else:
-            yield from yaml.safe_load_all((part / name).read_text())
+            yield from yaml.load_all((part / name).read_text(), Loader=yaml.CSafeLoader)
