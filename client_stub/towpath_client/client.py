@@ -120,9 +120,9 @@ class AdsClient:
         """
         if self._outbox is not None:
             await self._outbox.join()
-        if self._call is not None:
-            await self._call.done_writing()
-            await self._call.code()
+        if (call := self._call) is not None:
+            await call.done_writing()
+            await call.code()  # this call's, though another may be in its place by now
 
     async def __aenter__(self) -> AdsClient:
         if isinstance(self._credentials, TlsFiles | TokenFile):
@@ -152,10 +152,15 @@ class AdsClient:
 
     async def _last_words(self) -> None:
         """Let the server read what was answered, if there was anything to answer."""
-        if self._responded:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_WORDS_S):
-                    await self.finish()
+        if not self._responded:
+            return
+        # A task of its own: what becomes of a call that breaks meanwhile is nothing to who leaves.
+        finishing = asyncio.create_task(self.finish())
+        try:
+            await asyncio.wait({finishing}, timeout=_LAST_WORDS_S)
+        finally:
+            finishing.cancel()
+            await asyncio.gather(finishing, return_exceptions=True)
 
     async def _run(self) -> None:
         """Keep a stream open until it is refused; a failure is raised to every subscriber."""

@@ -9,6 +9,7 @@ import time
 from contextlib import aclosing
 from typing import Any
 
+import grpc
 import pytest
 
 from support.ads_server import ScriptedServer, ServerStream, delta, sotw
@@ -181,6 +182,23 @@ async def test_a_server_that_does_not_end_the_stream_is_left_after_a_moment(
         await anext(ads.subscribe(CLUSTER))
 
     assert [("n1", "")] == await heard(await streaming)
+
+
+async def test_a_stream_that_ends_while_its_end_is_written_is_not_waited_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ads = AdsClient("127.0.0.1:1", NODE)
+
+    class Call:
+        async def done_writing(self) -> None:
+            monkeypatch.setattr(ads, "_call", None)
+
+        async def code(self) -> grpc.StatusCode:
+            return grpc.StatusCode.OK
+
+    monkeypatch.setattr(ads, "_call", Call())
+
+    await ads.finish()
 
 
 async def test_a_cancelled_task_leaves_at_once(server: ScriptedServer) -> None:
