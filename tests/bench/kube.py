@@ -25,7 +25,7 @@ import yaml
 
 from support.kube.cluster import Cluster
 from support.kube.mesh import install
-from support.xds.process import free_port
+from support.ports import free_port
 
 SPACES = 20
 WRITERS = 16

@@ -13,7 +13,7 @@ from google.rpc.status_pb2 import Status
 
 from support.control_plane import ControlPlane, control_plane
 from support.envoy_admin import EnvoyAdmin, dump, envoy_admin
-from support.kube.cluster import free_ports
+from support.ports import free_ports
 from support.xds.stream import RawStream
 from towpath.cli import main
 from towpath.model.types import CLUSTER, LISTENER

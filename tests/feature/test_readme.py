@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,6 +15,7 @@ import pytest
 
 from support.dataplane import wait
 from support.pages import Typed, commands
+from support.ports import free_ports
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -68,16 +68,8 @@ def is_promised(one: Typed, done: subprocess.CompletedProcess[str]) -> bool:
     return one.exit_code == done.returncode and one.prints(done.stdout)
 
 
-def free_ports() -> tuple[int, int]:
-    with (
-        socket.create_server(("127.0.0.1", 0)) as one,
-        socket.create_server(("127.0.0.1", 0)) as other,
-    ):
-        return one.getsockname()[1], other.getsockname()[1]
-
-
 def test_what_the_readme_has_typed_does_what_it_says(copy: Path) -> None:
-    ads, http = free_ports()
+    ads, http = free_ports(2)
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",

@@ -21,13 +21,14 @@ from click.testing import CliRunner, Result
 from support.dataplane.policy import egress
 from support.dataplane.wait import until
 from support.envoy_admin import dump, envoy_admin
-from support.kube.cluster import Cluster, free_ports
+from support.kube.cluster import Cluster
 from support.kube.following import following, snapshot, until_name
 from support.kube.node import Node
 from support.kube.replica import Replica
 from support.kube.shared import apply_demo_mesh
 from support.page.dashboard import text_of
 from support.pages import commands
+from support.ports import free_ports
 from towpath.cli import main
 from towpath.model.ports import ADMIN_PORT
 

@@ -14,9 +14,10 @@ from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 
 from support.certificates import Certificates
 from support.control_plane import bearer
-from support.kube.cluster import Cluster, free_ports
+from support.kube.cluster import Cluster
 from support.kube.mesh import install
 from support.kube.replica import Replica
+from support.ports import free_ports
 from support.xds.stream import RawStream
 from towpath.model.types import CLUSTER
 from towpath.xds.service import SERVICE

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import grpc
 
 from support import stand_in_pipy
 from support.control_plane import ControlPlane
+from support.ports import free_port
 from towpath.model.types import SIDECAR
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
@@ -91,9 +91,7 @@ async def agent_process(
     address: str, folder: Path, *options: str, own_child: bool = True
 ) -> AsyncIterator[AgentProcess]:
     """Run an agent for `curl.curl`; unless told otherwise the stand-in is its child."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     child = ("--", *STAND_IN, str(folder)) if own_child else ()
     process = await asyncio.create_subprocess_exec(
         *AGENT,

@@ -15,7 +15,7 @@ from pathlib import Path
 import grpc
 import yaml
 
-from support.kube.cluster import free_ports
+from support.ports import free_ports
 from support.running_hub import Compose, hub_that
 from support.serving import DEFAULTS, dialed, plaintext_address, serving
 from support.tokens import AUDIENCE, Issuer

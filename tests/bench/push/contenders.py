@@ -11,7 +11,7 @@ from typing import Protocol
 
 from bench.push.mesh import Mesh
 from bench.push.process import SERVERS, Program
-from support.xds.process import free_port
+from support.ports import free_port
 from towpath.model.types import CLUSTER
 
 TOWPATH, FAST, BARE, FLOOR = "Towpath", "Towpath, fast", "grpc.aio bytes", "floor in C"

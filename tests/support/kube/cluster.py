@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -20,6 +19,7 @@ import yaml
 
 from support.certificates import Certificates
 from support.kube import build
+from support.ports import free_ports
 
 STARTS_WITHIN_S = 120.0
 ADMIN = "admin"
@@ -229,14 +229,6 @@ def kubectl_binary() -> Path:
 
 def _token(identity: str) -> str:
     return f"token-of-{identity}"
-
-
-def free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def _end(child: subprocess.Popen[bytes] | None, how: signal.Signals) -> None:

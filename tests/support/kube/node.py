@@ -14,7 +14,8 @@ from typing import Any, Self
 from support.certificates import Certificates
 from support.dataplane import wait
 from support.kube.build import KUBELET
-from support.kube.cluster import Cluster, Kubectl, free_ports
+from support.kube.cluster import Cluster, Kubectl
+from support.ports import free_ports
 
 STARTS_WITHIN_S = 60.0
 

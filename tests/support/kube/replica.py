@@ -14,7 +14,8 @@ import grpc
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.dataplane import wait
-from support.kube.cluster import Cluster, free_ports
+from support.kube.cluster import Cluster
+from support.ports import free_ports
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc
 

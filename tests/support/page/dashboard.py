@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 
 import aiohttp
 
-from support.kube.cluster import free_ports
+from support.ports import free_ports
 from towpath.admin.http_port import PortName, http_port
 from towpath.cli.page.application import Page
 from towpath.cli.page.control_plane import ControlPlane

@@ -80,8 +80,9 @@ COMPLAINT = "Error adding/updating listener(s) outbound-listener: no such cluste
 @contextlib.asynccontextmanager
 async def shop(tmp_path: Path, **options: Any) -> AsyncIterator[ControlPlane]:
     """Serve the mesh; nobody is connected yet."""
-    # A busy machine takes its time until the sidecar without a pod is looked at.
-    limits = StreamLimits(unknown_pod_wait=3_600)
+    # A busy machine takes its time until the sidecar without a pod is looked at, and to read what
+    # is reported: here nothing is shed.
+    limits = StreamLimits(unknown_pod_wait=3_600, report_share=1.0)
     async with control_plane(tmp_path, edit=write_shop, limits=limits, **options) as plane:
         yield plane
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from contextlib import aclosing
 
@@ -11,6 +10,7 @@ import grpc
 import pytest
 
 from support.ads_server import DEADLINE_S, ScriptedServer, delta, refusing, scripted_server
+from support.ports import free_port
 from towpath_client import (
     CLUSTER,
     LISTENER,
@@ -138,9 +138,7 @@ async def test_a_good_answer_makes_the_next_wait_short_again(
 
 
 async def test_a_server_that_is_not_there_yet_is_found_when_it_comes() -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{probe.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     tried = asyncio.Event()
     go_on = asyncio.Event()
 
