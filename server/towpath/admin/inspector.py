@@ -26,13 +26,13 @@ from towpath.answers.foreseen import ForeseenRefusals
 from towpath.answers.status import PolicyStatus
 from towpath.encode.shown import shown
 from towpath.hub.hub import Hub
-from towpath.hub.turns import Pause
 from towpath.model.names import Account, ClientKind, SidecarId
 from towpath.model.problem import Problem
 from towpath.model.snapshot import ResourceSet, Snapshot
 from towpath.observe.flow import Flow, Verdict
 from towpath.observe.flows import Counts, Tally
 from towpath.observe.recent import RecentFlows
+from towpath.pause import Pause
 from towpath.planning.egress.decide import Attempt
 from towpath.rollout.records import WORST_FIRST, Delivery, Outcome, StreamRecord
 from towpath_api.v1 import inspector_pb2 as pb

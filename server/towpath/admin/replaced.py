@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from towpath.encode.shown import shown
 from towpath.hub.hub import Hub
-from towpath.hub.turns import Pause
 from towpath.model.snapshot import Resource, Snapshot
+from towpath.pause import Pause
 from towpath.rollout.records import StreamRecord
 from towpath_api.v1 import inspector_pb2 as pb
 

@@ -21,11 +21,12 @@ from towpath.hub.publication import Publication, Publications
 from towpath.hub.queries import Queries, Query
 from towpath.hub.stream import Stream
 from towpath.hub.subscriptions import Subscriptions
-from towpath.hub.turns import Pause, Turns
+from towpath.hub.turns import Turns
 from towpath.hub.watch import Watch
 from towpath.model.mesh import Mesh
 from towpath.model.names import ClientKind, SidecarId
 from towpath.model.snapshot import Snapshot
+from towpath.pause import Pause
 from towpath.rollout.quarantine import Quarantine
 from towpath.telemetry.metrics import Metrics
 

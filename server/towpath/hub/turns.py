@@ -19,30 +19,6 @@ SLICE_SECONDS = 0.02
 """How long one slice may keep the event loop: the thread's own time, whoever else is busy."""
 
 
-YIELD_SECONDS = 0.002
-"""How long many small parts may keep the event loop before others run."""
-
-
-MOST_WOKEN = 16
-"""How many may be woken before these run."""
-
-
-class Pause:
-    """Lets others run now and then while many small parts are done; *clock* is in seconds."""
-
-    def __init__(self, clock: Callable[[], float]) -> None:
-        self._clock = clock
-        self._began = clock()
-        self._woken = 0
-
-    async def if_due(self, *, woken: int = 0) -> None:
-        """Let others run, if it was long ago, or so many were *woken* since that have to."""
-        self._woken += woken
-        if self._woken >= MOST_WOKEN or self._clock() - self._began > YIELD_SECONDS:
-            await asyncio.sleep(0)
-            self._began, self._woken = self._clock(), 0
-
-
 class Turns:
     """Asks the queries on behalf of many; *forget* is told of a query that was given up."""
 
