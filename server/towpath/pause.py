@@ -13,10 +13,13 @@ MOST_WOKEN = 16
 
 
 class Pause:
-    """Lets others run now and then while many small parts are done; *clock* is in seconds."""
+    """Lets others run now and then, after *seconds*, while many small parts are done; *clock* is in
+    seconds.
+    """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], seconds: float = YIELD_SECONDS) -> None:
         self._clock = clock
+        self._seconds = seconds
         self._began = clock()
         self._before = 0.0
         self._woken = 0
@@ -29,7 +32,7 @@ class Pause:
     async def if_due(self, *, woken: int = 0) -> None:
         """Let others run, if it was long ago, or so many were *woken* since that have to."""
         self._woken += woken
-        if self._woken >= MOST_WOKEN or self._clock() - self._began > YIELD_SECONDS:
+        if self._woken >= MOST_WOKEN or self._clock() - self._began > self._seconds:
             self._before = self.worked
             await asyncio.sleep(0)
             self._began, self._woken = self._clock(), 0

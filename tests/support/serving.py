@@ -101,5 +101,10 @@ async def serving(
         grace=0.1,
         connections=ConnectionLimits(transport=transport()),
         room=Room(connections=10_000, per_peer=1_000, first_call_s=limits.first_request_wait),
+        end_all=_end_none,
     ) as numbers:
         yield numbers
+
+
+async def _end_none() -> None:
+    """Whoever is connected ends by himself."""

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from towpath.access.sockets import Connection, Peer, Sockets, parse_peer
+from towpath.pause import Pause
 from towpath.telemetry.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -26,11 +27,20 @@ LOOK_AT_MOST_OF_TIME = 1 / 200
 LOOK_SELDOM_S = 3.0
 """The longest pause."""
 
+LOOK_SLICE_S = 0.01
+"""For how long a look holds the event loop at once."""
+
 LOOK_AGAIN_S = 0.05
 """After a look that ended somebody for want of room: others may come as fast as they go."""
 
+LONGEST_BEHIND_S = 60.0
+"""How much more time connections have at the most for their first call while the server is slow."""
+
 HANG_UP_S = 0.5
 """How long what was said last has to get through before a connection is ended."""
+
+FOR_WANT_OF_A_CALL = frozenset({"first-call", "crowd"})
+"""Why a connection is ended that has none that was let in."""
 
 PORT = "ads"
 """What both ports are called in metrics."""
@@ -60,6 +70,10 @@ class Doorkeeper:
         self._ended = metrics.connections_ended
         self._open = metrics.connections
         self._let_in: set[Peer] = set()
+        self._called: set[Peer] = set()  # of these, since the last look began
+        self._came: dict[Peer, float] = {}  # of these, for the first time, and when
+        self._behind_s = 0.0
+        self._sees = True
         self._leaving: dict[Peer, float] = {}
         self._sockets: Sockets | None = None
         for reason in ("first-call", "crowd", "per-address", "expired"):
@@ -67,49 +81,79 @@ class Doorkeeper:
 
     def let_in(self, peer: str) -> None:
         """A call on the connection of *peer*, as gRPC names it, has passed the gate."""
-        if (key := parse_peer(peer)) is not None:
-            self._let_in.add(key)
+        if self._sees and (key := parse_peer(peer)) is not None:
+            self._called.add(key)
+            if key not in self._let_in:
+                self._let_in.add(key)
+                self._came[key] = self._clock()
 
     def hang_up(self, peer: str) -> None:
         """The connection of *peer* is to end in a moment, and its client to make another."""
-        if (key := parse_peer(peer)) is not None:
+        if self._sees and (key := parse_peer(peer)) is not None:
             self._leaving.setdefault(key, self._clock() + HANG_UP_S)
 
     async def keep(self, *ports: int) -> None:
         """Look after ports of this process until cancelled."""
         self._sockets = Sockets(*ports, clock=self._clock)
+        late = 0.0
         while True:
-            began = self._clock()
+            pause = Pause(self._clock, LOOK_SLICE_S)
             try:
-                crowded = self.look()
+                crowded = await self.look(pause, late=late)
             except FileNotFoundError:
                 log.info("this system does not show a process its sockets: none is ended early")
+                self._sees, self._sockets = False, None
                 return
-            seldom = min((self._clock() - began) / LOOK_AT_MOST_OF_TIME, LOOK_SELDOM_S)
-            await asyncio.sleep(LOOK_AGAIN_S if crowded else max(LOOK_EVERY_S, seldom))
+            seldom = min(pause.worked / LOOK_AT_MOST_OF_TIME, LOOK_SELDOM_S)
+            left = LOOK_AGAIN_S if crowded else max(LOOK_EVERY_S, seldom)
+            due = self._clock() + left
+            await asyncio.sleep(left)
+            late = self._clock() - due
 
-    def look(self) -> bool:
-        """End what has been there for too long, or is too much; true if something was too much."""
+    async def look(self, pause: Pause, *, late: float = 0.0) -> bool:
+        """End what has been there for too long, or is too much; true if something was too much. The
+        look is *late* by so many seconds: for as long the event loop was held.
+        """
         if self._sockets is None:
             return False
-        connections = self._sockets.look()
-        self._let_in &= connections.keys()
-        self._leaving = {p: at for p, at in self._leaving.items() if p in connections}
+        came, self._came, self._called = self._came, {}, set()
+        leaving = self._leaving.copy()
+        connections = await self._sockets.look(pause)
+        # Who came or was sent away during the look may not be among them yet.
+        self._let_in = (self._let_in & connections.keys()) | self._called
+        for peer in leaving.keys() - connections.keys():
+            del self._leaving[peer]
         due = [p for p, at in self._leaving.items() if at <= self._clock()]
-        self._end("expired", [connections[peer] for peer in due])
+        await self._end("expired", [connections[p] for p in due if p in connections], pause)
         waiting = {p: c for p, c in connections.items() if p not in self._let_in}
         self._open.labels("let-in").set(len(self._let_in))
         self._open.labels("waiting").set(len(waiting))
-        late = self._clock() - self._room.first_call_s
-        self._end("first-call", [c for c in waiting.values() if c.since <= late])
-        waiting = {p: c for p, c in waiting.items() if c.since > late}
-        crowd = self._end("crowd", _crowd(waiting, len(waiting) - self._room.waiting))
-        return self._end("per-address", self._too_many(connections)) + crowd > 0
+        self._behind_s = min(max(self._waited(came, connections), late), LONGEST_BEHIND_S)
+        latest = self._clock() - self._room.first_call_s - self._behind_s
+        await self._end("first-call", [c for c in waiting.values() if c.since <= latest], pause)
+        waiting = {p: c for p, c in waiting.items() if c.since > latest and p not in self._let_in}
+        excess = len(waiting) - self._room.waiting
+        crowd = await self._end("crowd", _crowd(waiting, excess), pause)
+        return await self._end("per-address", self._too_many(connections), pause) + crowd > 0
 
-    def end_all(self) -> None:
+    def _waited(self, came: dict[Peer, float], connections: dict[Peer, Connection]) -> float:
+        """For how many seconds the server itself lets everybody wait: as long as the one of those
+        who *came* lately that waited least; if none did, half of what it was.
+
+        Calls are served in their order. When a whole mesh comes at once, and is not served within
+        the time that a connection has, to end those that wait would have them come again, behind
+        all the others.
+        """
+        waited = [at - connections[peer].since for peer, at in came.items() if peer in connections]
+        return max(min(waited, default=self._behind_s / 2), 0.0)
+
+    async def end_all(self) -> None:
         """End every connection of the ports."""
         if self._sockets is not None:
-            self._sockets.end(self._sockets.look().values())
+            pause = Pause(self._clock, LOOK_SLICE_S)
+            for connection in (await self._sockets.look(pause)).values():
+                await pause.if_due()
+                self._sockets.end(connection)
 
     def _too_many(self, connections: dict[Peer, Connection]) -> Iterable[Connection]:
         """The newest of an address that has more than it may."""
@@ -118,12 +162,18 @@ class Doorkeeper:
             its = [c for (address, _), c in connections.items() if address == crowded]
             yield from sorted(its, key=_since)[self._room.per_peer :]
 
-    def _end(self, reason: str, connections: Iterable[Connection]) -> int:
+    async def _end(self, reason: str, connections: Iterable[Connection], pause: Pause) -> int:
         """End these, and say how many they are."""
-        if (chosen := list(connections)) and self._sockets is not None:
-            self._sockets.end(chosen)
-            self._ended.labels(PORT, reason).inc(len(chosen))
-        return len(chosen)
+        sockets, count = self._sockets, 0
+        for connection in tuple(connections):
+            await pause.if_due()
+            if reason in FOR_WANT_OF_A_CALL and connection.peer in self._let_in:
+                continue  # it has called meanwhile
+            if sockets is not None:
+                sockets.end(connection)
+                count += 1
+        self._ended.labels(PORT, reason).inc(count)
+        return count
 
 
 def _crowd(waiting: dict[Peer, Connection], excess: int) -> Iterable[Connection]:

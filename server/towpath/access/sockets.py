@@ -12,10 +12,13 @@ import os
 import socket
 import stat
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
+
+from towpath.pause import Pause
 
 DESCRIPTORS = Path("/proc/self/fd")
 AT_ONCE = struct.pack("ii", 1, 0)
@@ -46,10 +49,14 @@ class Sockets:
         self._clock = clock
         self._known: dict[int, Connection] = {}
 
-    def look(self) -> dict[Peer, Connection]:
-        """The connections that there are now. Raises OSError where the system does not tell."""
+    async def look(self, pause: Pause) -> dict[Peer, Connection]:
+        """The connections that there are, but for some that come meanwhile. Raises OSError where
+        the system does not tell.
+        """
         connections: dict[int, Connection] = {}
+        since = self._clock()
         for name in os.listdir(DESCRIPTORS):  # noqa: PTH208 - a Path for each costs thrice as much
+            await pause.if_due()
             descriptor = int(name)
             try:
                 status = os.fstat(descriptor)
@@ -58,31 +65,47 @@ class Sockets:
             if stat.S_ISSOCK(status.st_mode):
                 before = self._known.get(descriptor)
                 if before is None or before.inode != status.st_ino:
-                    before = self._found(descriptor, status.st_ino)
+                    before = Connection(descriptor, status.st_ino, None, since)
+                    self._recognize(before)
                 connections[descriptor] = before
         self._known = connections
         return {one.peer: one for one in connections.values() if one.peer is not None}
 
-    def end(self, connections: Iterable[Connection]) -> None:
-        """Shut them down; gRPC sees that they have ended."""
-        for connection in connections:
-            with contextlib.suppress(OSError), _same(connection) as duplicate:
-                if duplicate is not None:
-                    duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
-                    duplicate.shutdown(socket.SHUT_RDWR)
-                    # What it has sent and nobody has read would be read before the end is seen.
-                    for _ in range(MOST_READS):
-                        if not duplicate.recv(LARGE, socket.MSG_DONTWAIT):
-                            break
-
-    def _found(self, descriptor: int, inode: int) -> Connection:
-        connection = Connection(descriptor, inode, None, self._clock())
+    def end(self, connection: Connection) -> None:
+        """Shut it down; gRPC sees that it has ended."""
         with contextlib.suppress(OSError), _same(connection) as duplicate:
-            if duplicate is not None and duplicate.family in (socket.AF_INET, socket.AF_INET6):
-                ours, others = duplicate.getsockname(), duplicate.getpeername()
-                if ours[1] in self._ports:
-                    connection.peer = _peer(others[0], others[1])
-        return connection
+            if duplicate is not None:
+                duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, AT_ONCE)
+                duplicate.shutdown(socket.SHUT_RDWR)
+                # What it has sent and nobody has read would be read before the end is seen.
+                for _ in range(MOST_READS):
+                    if not duplicate.recv(LARGE, socket.MSG_DONTWAIT):
+                        break
+
+    def _recognize(self, connection: Connection) -> None:
+        """Find out whose it is."""
+        with contextlib.suppress(OSError):
+            ours, others = _ends(connection.descriptor)
+            # It may be another's by now, which the next look finds out.
+            if os.fstat(connection.descriptor).st_ino != connection.inode:
+                return
+            if _is_inet(ours) and ours[1] in self._ports:
+                connection.peer = _peer(others[0], others[1])
+
+
+def _ends(descriptor: int) -> tuple[Any, Any]:
+    """Both ends of a socket, with as few calls of the system as that takes: told what kind it is,
+    Python asks for no more, and what it says of an address hangs on the address alone.
+    """
+    one = socket.socket(socket.AF_INET6, socket.SOCK_STREAM, 0, fileno=descriptor)
+    try:
+        return one.getsockname(), one.getpeername()
+    finally:
+        one.detach()
+
+
+def _is_inet(end: object) -> bool:
+    return isinstance(end, tuple) and isinstance(end[0], str) and len(end) in (2, 4)
 
 
 @contextlib.contextmanager

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 NEVER_MS = 2**31 - 1
 """What gRPC takes for never."""
 
+UNREQUESTED_S = 600
+"""How long a call may wait until it is looked at, besides the time that a connection may take for
+it: longer than a server should need that was slow for a while.
+"""
+
 OPTIONS = (
     ("grpc.max_send_message_length", -1),
     ("grpc.so_reuseport", 0),  # a second server on the port must fail, not share it
@@ -58,6 +63,8 @@ def connection_options(limits: ConnectionLimits, room: Room) -> list[tuple[str, 
         # the connections.
         ("grpc.server.max_pending_requests", room.connections),
         ("grpc.server.max_pending_requests_hard_limit", 2 * room.connections),
+        # From 30 s on gRPC would cancel them; if a whole mesh comes at once, it may take longer.
+        ("grpc.server_max_unrequested_time_in_server", round(room.first_call_s) + UNREQUESTED_S),
         # TLS; then the client's settings, and its answer to ours.
         ("grpc.server_handshake_timeout_ms", handshake_ms),
         ("grpc.http2.settings_timeout", handshake_ms),

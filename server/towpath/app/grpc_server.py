@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 from envoy.service.status.v3 import csds_pb2, csds_pb2_grpc
@@ -70,7 +70,7 @@ async def start_grpc(
     grace: float,
     connections: ConnectionLimits,
     room: Room,
-    end_all: Callable[[], None] = lambda: None,
+    end_all: Callable[[], Awaitable[None]],
 ) -> AsyncIterator[tuple[int, ...]]:
     """Serve on *ports*; gives the TCP ports of the ADS addresses.
 
@@ -101,7 +101,11 @@ async def start_grpc(
 
 
 async def _stop(
-    server: Transport, health: HealthServicer, *, grace: float, end_all: Callable[[], None]
+    server: Transport,
+    health: HealthServicer,
+    *,
+    grace: float,
+    end_all: Callable[[], Awaitable[None]],
 ) -> None:
     """In the end it has stopped, or is left as it is: no client keeps us from going."""
     with contextlib.suppress(TimeoutError):
@@ -113,4 +117,4 @@ async def _stop(
             return
         # Whoever does not read keeps gRPC from saying the last word, for as long as it likes.
         log.warning("connections are still open after %g s: they are cut", seconds)
-        end_all()
+        await end_all()

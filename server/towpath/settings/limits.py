@@ -33,7 +33,8 @@ class StreamLimits(Group):
     first_request_wait: float = setting(
         10.0,
         "How long a connection may take for its handshake and for its first call, and a stream for "
-        "its first request.",
+        "its first request. A connection has up to a minute more while the server itself is slow "
+        "to take calls.",
         unit="seconds",
         bounds=HOUR_S,
     )

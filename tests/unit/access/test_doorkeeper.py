@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from support.samples import sample
-from towpath.access.doorkeeper import HANG_UP_S, Doorkeeper, Room
+from towpath.access.doorkeeper import HANG_UP_S, LONGEST_BEHIND_S, Doorkeeper, Room
 from towpath.access.sockets import Connection, Peer, Sockets
+from towpath.pause import Pause
 from towpath.telemetry.metrics import Metrics
 
 ATTACKER, SIDECAR, OTHER = "10.0.0.1", "10.0.0.2", "10.0.0.3"
@@ -25,14 +30,21 @@ class Port:
         self.keeper = Doorkeeper(room, metrics=self.metrics, clock=lambda: self.now)
         self.open: dict[Peer, Connection] = {}
         sockets = Sockets(1, clock=lambda: self.now)
-        monkeypatch.setattr(sockets, "look", lambda: dict(self.open))
+        monkeypatch.setattr(sockets, "look", self._found)
         monkeypatch.setattr(sockets, "end", self._end)
         self.keeper._sockets = sockets
+        self.during_look: Callable[[], None] = lambda: None
+        self.while_ending: Callable[[], None] = lambda: None
 
-    def _end(self, connections: list[Connection]) -> None:
-        for connection in connections:
-            assert connection.peer is not None
-            del self.open[connection.peer]
+    async def _found(self, _: Pause) -> dict[Peer, Connection]:
+        found = dict(self.open)
+        self.during_look()
+        return found
+
+    def _end(self, connection: Connection) -> None:
+        assert connection.peer is not None
+        del self.open[connection.peer]
+        self.while_ending()
 
     def connect(self, address: str, *ports: int, let_in: bool = False) -> None:
         for port in ports:
@@ -40,9 +52,9 @@ class Port:
             if let_in:
                 self.keeper.let_in(f"ipv4:{address}:{port}")
 
-    def look(self, *, after: float = 0.0) -> set[Peer]:
+    def look(self, *, after: float = 0.0, late: float = 0.0) -> set[Peer]:
         self.now += after
-        self.keeper.look()
+        self.crowded = asyncio.run(self.keeper.look(Pause(lambda: self.now), late=late))
         return set(self.open)
 
     def ended(self, reason: str) -> float:
@@ -75,14 +87,14 @@ def test_of_those_who_wait_the_oldest_of_whom_has_most_make_room(
 
 def test_after_a_crowd_it_looks_again_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
     port = Port(monkeypatch, _room(connections=8, per_peer=4))
-    port.connect(ATTACKER, 1, 2)
-    quiet = port.keeper.look()
-    port.connect(ATTACKER, 3)
-    crowd = port.keeper.look()
-    port.connect(SIDECAR, *range(5), let_in=True)
-    many = port.keeper.look()
+    crowded = []
+    for attackers, let_in in (((1, 2), ()), ((3,), ()), ((), range(5)), ((), ())):
+        port.connect(ATTACKER, *attackers)
+        port.connect(SIDECAR, *let_in, let_in=True)
+        port.look()
+        crowded.append(port.crowded)
 
-    assert [False, True, True, False] == [quiet, crowd, many, port.keeper.look()]
+    assert [False, True, True, False] == crowded
 
 
 def test_of_as_many_the_one_who_came_last_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,3 +148,112 @@ def test_who_is_to_connect_anew_is_ended_when_the_last_word_is_through(
     assert 2 == len(port.look())
     assert {(SIDECAR, 2)} == port.look(after=HANG_UP_S)
     assert 1 == port.ended("expired")
+
+
+def test_who_comes_or_is_sent_away_during_a_look_is_not_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port = Port(monkeypatch, _room(first_call_s=10))
+
+    def come_and_go() -> None:
+        port.connect(SIDECAR, 1, 2, let_in=True)
+        port.keeper.hang_up(f"ipv4:{SIDECAR}:2")
+        port.during_look = lambda: None
+
+    port.during_look = come_and_go
+    port.look()
+
+    assert {(SIDECAR, 1)} == port.look(after=HANG_UP_S)
+    assert {(SIDECAR, 1)} == port.look(after=1000)
+
+
+def test_who_waits_as_the_server_is_slow_has_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = Port(monkeypatch, _room(first_call_s=10))
+    port.connect(SIDECAR, *range(5))
+    port.look(after=9)
+    port.keeper.let_in(f"ipv4:{SIDECAR}:0")
+
+    assert 5 == len(port.look(after=9.9))  # 18.9 s: the first had to wait for 9
+    port.keeper.let_in(f"ipv4:{SIDECAR}:1")
+    assert 5 == len(port.look(after=9.9))
+
+
+def test_when_nobody_is_let_in_any_more_the_additional_time_goes_by_halves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port = Port(monkeypatch, _room(first_call_s=10))
+    port.connect(SIDECAR, 1, 2)
+    port.look(after=8)
+    port.keeper.let_in(f"ipv4:{SIDECAR}:1")
+
+    assert 2 == len(port.look(after=3))  # 11 s, of 18
+    assert 2 == len(port.look(after=2))  # 13 s, of 14
+    assert 1 == len(port.look())  # 13 s, of 12
+
+
+def test_one_that_is_let_in_at_once_shows_that_the_server_is_not_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port = Port(monkeypatch, _room(first_call_s=10))
+    port.connect(ATTACKER, 1, 2)
+    port.look(after=9)
+    port.keeper.let_in(f"ipv4:{ATTACKER}:1")
+    port.connect(SIDECAR, 1, let_in=True)
+
+    assert {(ATTACKER, 1), (SIDECAR, 1)} == port.look(after=1)
+
+
+def test_further_calls_of_an_old_connection_give_nobody_more_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port = Port(monkeypatch, _room(first_call_s=10))
+    port.connect(SIDECAR, 1, let_in=True)
+    port.look(after=1000)
+    port.connect(ATTACKER, 1)
+    for _ in range(10):
+        port.keeper.let_in(f"ipv4:{SIDECAR}:1")
+        port.look(after=1)
+
+    assert {(SIDECAR, 1)} == set(port.open)
+
+
+def test_after_the_event_loop_was_held_all_have_as_much_more_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port = Port(monkeypatch, _room(first_call_s=10))
+    port.connect(SIDECAR, 1)
+
+    assert {(SIDECAR, 1)} == port.look(after=25, late=24)
+    assert set() == port.look(after=1)
+
+
+def test_who_calls_while_others_are_ended_is_not_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = Port(monkeypatch, _room(first_call_s=10))
+    port.connect(SIDECAR, *range(5))
+    port.while_ending = lambda: port.keeper.let_in(f"ipv4:{SIDECAR}:3")
+
+    assert {(SIDECAR, 3)} == port.look(after=10)
+    assert 4 == port.ended("first-call")
+
+
+def test_a_slow_server_gives_no_more_than_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    port = Port(monkeypatch, _room(first_call_s=10))
+    port.connect(SIDECAR, 1)
+
+    assert {(SIDECAR, 1)} == port.look(after=10 + LONGEST_BEHIND_S - 0.1, late=1000)
+    assert set() == port.look(after=0.1, late=1000)
+
+
+async def test_where_sockets_cannot_be_seen_nothing_is_remembered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("towpath.access.sockets.DESCRIPTORS", tmp_path / "none")
+    keeper = Doorkeeper(_room(), metrics=Metrics(), clock=lambda: 0.0)
+    await keeper.keep(1)
+    keeper.let_in("ipv4:10.0.0.1:1")
+    keeper.hang_up("ipv4:10.0.0.1:1")
+    await keeper.end_all()
+
+    assert [0] * 4 == [
+        len(kept) for kept in (keeper._let_in, keeper._came, keeper._called, keeper._leaving)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Iterator
@@ -9,7 +10,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from towpath.access.sockets import Sockets, parse_peer
+from towpath.access.sockets import Connection, Peer, Sockets, parse_peer
+from towpath.pause import Pause
 
 
 class Listener:
@@ -34,6 +36,10 @@ class Listener:
         self._held.close()
 
 
+def _look(sockets: Sockets) -> dict[Peer, Connection]:
+    return asyncio.run(sockets.look(Pause(time.monotonic)))
+
+
 @pytest.fixture(params=[(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::")], ids=["v4", "dual"])
 def listener(request: pytest.FixtureRequest) -> Iterator[Listener]:
     made = Listener(*request.param)
@@ -47,7 +53,7 @@ def test_connections_of_the_port_are_there_by_their_peer_and_others_are_not(
     other = Listener(socket.AF_INET, "127.0.0.1")
     other.connect()
     clients = [listener.connect() for _ in range(3)]
-    found = Sockets(listener.port, clock=time.monotonic).look()
+    found = _look(Sockets(listener.port, clock=time.monotonic))
     other.close()
 
     assert {client.getsockname()[:2] for client in clients} == found.keys()
@@ -56,7 +62,7 @@ def test_connections_of_the_port_are_there_by_their_peer_and_others_are_not(
 def test_only_those_that_are_to_end_are_ended_at_once(listener: Listener) -> None:
     first, second = listener.connect(), listener.connect()
     sockets = Sockets(listener.port, clock=time.monotonic)
-    sockets.end([sockets.look()[first.getsockname()[:2]]])
+    sockets.end(_look(sockets)[first.getsockname()[:2]])
     first.settimeout(30)
     second.setblocking(False)
 
@@ -69,17 +75,17 @@ def test_a_connection_keeps_the_time_when_it_was_first_seen(listener: Listener) 
     times = iter(range(100))
     sockets = Sockets(listener.port, clock=lambda: float(next(times)))
     peer = listener.connect().getsockname()[:2]
-    before = sockets.look()[peer].since
+    before = _look(sockets)[peer].since
     listener.connect()
 
-    assert before == sockets.look()[peer].since
+    assert before == _look(sockets)[peer].since
 
 
 def test_a_descriptor_that_is_anothers_by_now_is_left_alone(listener: Listener) -> None:
     client, sockets = listener.connect(), Sockets(listener.port, clock=time.monotonic)
-    gone = sockets.look()[client.getsockname()[:2]]
+    gone = _look(sockets)[client.getsockname()[:2]]
     gone.inode += 1
-    sockets.end([gone])
+    sockets.end(gone)
     client.setblocking(False)
 
     with pytest.raises(BlockingIOError):
@@ -105,7 +111,38 @@ def test_a_peer_is_read_as_grpc_writes_it(text: str, peer: tuple[str, int] | Non
 def test_ipv4_and_ipv6_connections_to_one_port_are_told_apart() -> None:
     listener = Listener(socket.AF_INET6, "::")
     listener.connect("127.0.0.1"), listener.connect("::1")
-    found = Sockets(listener.port, clock=time.monotonic).look()
+    found = _look(Sockets(listener.port, clock=time.monotonic))
     listener.close()
 
     assert {"127.0.0.1", "::1"} == {address for address, _ in found}
+
+
+async def test_a_look_at_many_sockets_lets_others_run(listener: Listener) -> None:
+    for _ in range(20):
+        listener.connect()
+    times = iter(range(10_000))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    running = asyncio.create_task(others())
+    sockets = Sockets(listener.port, clock=time.monotonic)
+    found = await sockets.look(Pause(lambda: float(next(times))))  # each part is a long one
+    running.cancel()
+
+    assert 20 == len(found)
+    assert turns >= 20
+
+
+def test_sockets_of_other_families_are_none_of_the_port(listener: Listener) -> None:
+    pair = socket.socketpair()
+    netlink = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+    with pair[0], pair[1], netlink:
+        netlink.bind((0, 0))
+        found = _look(Sockets(listener.port, 0, clock=time.monotonic))
+
+    assert {} == found

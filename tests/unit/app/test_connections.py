@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from towpath.access.doorkeeper import Room
+from towpath.access.doorkeeper import LONGEST_BEHIND_S, Room
 from towpath.app.grpc_aio import NEVER_MS, connection_options
 from towpath.settings import ConnectionLimits
 
 
-def _options(**limits: float) -> dict[str, int]:
-    room = Room(connections=1, per_peer=1, first_call_s=10)
+def _options(*, first_call_s: float = 10, **limits: float) -> dict[str, int]:
+    room = Room(connections=1, per_peer=1, first_call_s=first_call_s)
     return dict(connection_options(ConnectionLimits(**limits), room))  # type: ignore[arg-type]
 
 
@@ -34,3 +34,13 @@ def test_a_time_below_a_millisecond_is_not_never() -> None:
     options = _options(keepalive_time=0.0001, keepalive_timeout=0.0001)
 
     assert options["grpc.keepalive_time_ms"] == 1
+
+
+@pytest.mark.parametrize("first_call_s", [0.5, 10, 3600])
+def test_a_call_may_wait_for_longer_than_a_connection_is_kept_without_one(
+    first_call_s: float,
+) -> None:
+    options = _options(first_call_s=first_call_s)
+
+    waits_s = options["grpc.server_max_unrequested_time_in_server"]
+    assert waits_s > first_call_s + LONGEST_BEHIND_S
