@@ -16,6 +16,7 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import ClientKind, SidecarId
 from towpath.model.snapshot import Snapshot
 from towpath.model.types import ROUTES
+from towpath.settings import RolloutSettings
 from towpath_api.v1 import inspector_pb2 as pb
 from towpath_api.v1 import inspector_pb2_grpc as pb_grpc
 
@@ -116,4 +117,34 @@ async def test_one_bad_among_a_hundred(tmp_path: Path) -> None:
         plane.switch_egress(on=False)
         await _take(one, CURL, held[0], lambda got: got.get(BAD) == "3")
         await _take(other, BOOKSTORE, held[1], lambda got: got.get(BAD) == "3")
+        assert [] == await _problems(plane)
+
+
+async def test_what_was_rejected_is_sent_again_when_its_quarantine_is_over(tmp_path: Path) -> None:
+    contents = dict.fromkeys(NAMES, "1")
+    async with (
+        control_plane(
+            tmp_path, compose=_routes(contents), rollout=RolloutSettings(quarantine_expiry=1.0)
+        ) as plane,
+        plane.stream() as one,
+        plane.stream() as other,
+    ):
+        await _subscribed(one, CURL)
+        await _subscribed(other, BOOKSTORE)
+        contents[BAD] = "bad"
+        plane.switch_egress(on=True)
+        for stream, node in ((one, CURL), (other, BOOKSTORE)):
+            told = await stream.hear()
+            assert (BAD, "bad") in map(content_of, told.resources)
+            await stream.say(
+                ROUTES,
+                node=node,
+                resource_names=NAMES,
+                response_nonce=told.nonce,
+                error_detail=Status(code=13, message=f"{BAD}: not yet"),
+            )
+
+        # Nothing else changes meanwhile, and now both take it.
+        for stream, node in ((one, CURL), (other, BOOKSTORE)):
+            await _take(stream, node, {}, lambda got: got.get(BAD) == "bad")
         assert [] == await _problems(plane)

@@ -101,6 +101,7 @@ async def control_plane(
     tls: TlsFiles | None = None,
     people: frozenset[str] = frozenset(),
     limits: StreamLimits = DEFAULTS,
+    rollout: RolloutSettings | None = None,
     socket: Path | None = None,
     issuer: Issuer | None = None,
     edit: Callable[[Path], None] = lambda _: None,
@@ -124,7 +125,7 @@ async def control_plane(
         records=records,
         metrics=metrics,
         clock=time.monotonic,
-        rollout=RolloutSettings(),
+        rollout=rollout or RolloutSettings(),
     )
     server_tls = None if tls is None else _server_tls(tls, metrics)
     source = FilesSource(folder, store)

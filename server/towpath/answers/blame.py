@@ -40,8 +40,8 @@ def _problems(
     what = f"{short_name(resource.type_url)} {resource.name!r} version {resource.version}"
     words = "; ".join(f"{one.node_id}: {_told(one.text)}" for one in rejections)
     message = (
-        f"rejected {what}: {words}. Until the resource changes, {who} only those parts of its "
-        "previous version that are still allowed"
+        f"rejected {what}: {words}. Until the resource changes, or one accepts it after all, {who} "
+        "only those parts of its previous version that are still allowed"
     )
     accounts = {quarantine.account_of(one.node_id) for one in rejections} - {None}
     pointed = frozenset(name for one in rejections for name in pointed_at(one.resource, one.text))

@@ -14,7 +14,7 @@ rejects, the others would. Among them each content is in one `State`:
      │                     │                    │
      │                     ▼ rejected by two    ▼ accounts, or by the only one that has it
      └──────────────── QUARANTINED ◀────────────┘
-       expired, or in no snapshot any more
+       in no snapshot any more
 
 - NEW: nothing is known of it, or one client has rejected it. Everybody is sent it: it is what a
   client finds at its first snapshot, and what only narrows what was there before.
@@ -23,7 +23,10 @@ rejects, the others would. Among them each content is in one `State`:
 - WAITED: nobody answered in time, so that it goes to everybody.
 - ACCEPTED: a client has it. Whoever rejects it now is alone in that: only this client's
   `ClientRecord` remembers it.
-- QUARANTINED: no client of the cohort is sent it until it changes, or the quarantine expires.
+- QUARANTINED: no client of the cohort is sent it until it changes. When the quarantine expires, a
+  new one begins in which a few canaries are sent it, of accounts that have not rejected it yet if
+  there are such: if one of them accepts it, it is ACCEPTED, as it is at once if somebody had
+  accepted it before.
 
 Who may move content: the hub by `Quarantine.changed`, when a snapshot has something new, by
 `retire`, when a snapshot has lost something, and by `pass_time`; a session by `accepted` and
@@ -37,5 +40,6 @@ what others held) and of the new content: never more than either lets through. S
 
 One client's rejected response names the bad resource, or `Bisection` finds it by halves. `Holders`
 is the index of who has some content in a snapshot, kept by `ClientRecord.show`: these are nudged
-when a trial ends. `StreamRecords` notes for people what each stream was sent and has answered.
+when a trial ends, or a quarantine expires. `StreamRecords` notes for people what each stream was
+sent and has answered.
 """

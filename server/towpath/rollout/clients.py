@@ -196,17 +196,24 @@ class ClientRecord:
         """True if the client must be known again when it comes back."""
         return bool(self._streams or self.rejections or self._partly)
 
-    def expire(self) -> None:
-        """Forget what was rejected too long ago."""
-        for of in [of for of, one in self.rejections.items() if self._cohort.too_old(one)]:
+    def expire(self) -> bool:
+        """Forget what was rejected too long ago; true if there was such."""
+        old = [of for of, one in self.rejections.items() if self._cohort.too_old(one)]
+        for of in old:
             del self.rejections[of]
             self.revisions[of[0]] += 1
+        return bool(old)
+
+    def rejected_since(self) -> float | None:
+        """When it rejected what it did first, of what is remembered; None: nothing is."""
+        return min((rejection.at for rejection in self.rejections.values()), default=None)
 
     def retire(self) -> None:
         """Forget the rejections of what is in no snapshot any more; but not of what stood in for
         something, as long as that may not be sent.
         """
-        self.expire()
+        if self.expire():
+            self.nudge()
         present = {of for of in self.rejections if self._cohort.holders.hold(of)}
         names = {of[:2] for of in present}
         watched = self._cohort.watched

@@ -6,7 +6,9 @@ import math
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Protocol
+from weakref import WeakKeyDictionary
 
 from towpath.model.names import Account
 from towpath.model.snapshot import Resource, ResourceSet
@@ -25,6 +27,8 @@ from towpath.settings import RolloutSettings
 REMEMBERED_CONTENTS = 100_000
 REMEMBERED_CHANGES = 1_000
 REMEMBERED_REJECTIONS = 1_000
+MOST_TOLD = 10
+"""Rejections of one content that are kept when it is tried again."""
 
 WATCHED = frozenset({State.ON_TRIAL, State.QUARANTINED})
 """States in which content is kept from some clients."""
@@ -53,11 +57,18 @@ class Member(Protocol):
     def nudge(self) -> None:
         """Have it look at its snapshot again."""
 
+    def expire(self) -> bool:
+        """Forget what it rejected too long ago; true if there was such."""
+
+    def rejected_since(self) -> float | None:
+        """When it rejected what it did first, of what is remembered; None: nothing is."""
+
 
 @dataclass(slots=True)
 class ContentRecord:
     """Content that is on trial, in quarantine, or was rejected by one; it is in *state* from
-    *since*, in seconds, and takes the place of *before*.
+    *since*, in seconds, and takes the place of *before*. Of what is tried again while it is in
+    quarantine, clients of *asked* accounts may be canaries; *doubters* have rejected it before.
     """
 
     state: State
@@ -67,6 +78,8 @@ class ContentRecord:
     canaries: dict[Account | None, str] = field(default_factory=dict)  # to the node id
     rejections: dict[Account | None, Rejection] = field(default_factory=dict)
     accepted: bool = False  # by a client that was sent it before the quarantine
+    asked: frozenset[Account | None] = frozenset()
+    doubters: set[Account | None] = field(default_factory=set)
 
 
 class Cohort:
@@ -84,10 +97,12 @@ class Cohort:
         self.watched: dict[str, Counter[str]] = {}
         """By type, the names under which something may not be sent to all."""
         self._counts: Counter[State] = Counter()
+        self._rejecters: WeakKeyDictionary[Member, float] = WeakKeyDictionary()
+        """Since when each that has rejected something has; it is nobody's that is forgotten."""
 
     def too_old(self, rejection: Rejection) -> bool:
         """True if it was so long ago that it does not count any more."""
-        return self._rules.clock() - rejection.at >= self._rules.settings.quarantine_expiry
+        return self._rules.clock() >= rejection.at + self._rules.settings.quarantine_expiry
 
     def state(self, of: Content) -> State:
         """How far that content has come."""
@@ -134,9 +149,7 @@ class Cohort:
         for resource in resources:
             if resource.name in self.watched.get(resource.type_url, ()):
                 record = self._records.get(content(resource))
-                if record is None or record.state is not State.ON_TRIAL:
-                    continue
-                if client.account not in record.canaries and self._wants_canary(record):
+                if record is not None and self._may_begin(client, record):
                     record.canaries[client.account] = client.node_id
                     self.revisions[resource.type_url] += 1
 
@@ -147,12 +160,12 @@ class Cohort:
         news = [of for of in map(content, resources) if accepted.get(of) is not State.ACCEPTED]
         for of in news:
             record = self._records.get(of)
-            if record is not None and record.state is State.QUARANTINED:
+            if record is not None and record.state is State.QUARANTINED and not record.canaries:
                 record.accepted = True
                 continue
             self._conclude(of, State.ACCEPTED)
-            if record is not None and record.state is State.ON_TRIAL:
-                self._release(record, self.holders.of(of), record.since)
+            if record is not None and record.state in WATCHED:
+                self._release(_waiting(record, self.holders.of(of)), record.since)
 
     def rejected(
         self, client: Member, resource: Resource, *, before: Resource | None, text: str
@@ -165,6 +178,11 @@ class Cohort:
             record.rejections[client.account] = rejection
             self.revisions[of[0]] += 1
             self._judge(client, of, record, rejection)
+        elif record.state is State.QUARANTINED and client.account in record.canaries:
+            record.rejections[client.account] = rejection
+        if not self._rejecters:
+            self._rules.on_change()
+        self._rejecters.setdefault(client, rejection.at)
         return rejection
 
     def _judge(
@@ -218,28 +236,50 @@ class Cohort:
     @property
     def next_at(self) -> float:
         """When `pass_time` has something to do; infinite: nothing waits."""
-        return min(map(self._ends_at, self._records.values()), default=math.inf)
+        expiry = self._rules.settings.quarantine_expiry
+        own = min(self._rejecters.values(), default=math.inf) + expiry
+        return min(own, *map(self._ends_at, self._records.values()), math.inf)
 
     def pass_time(self) -> None:
-        """End the waits that have lasted long enough, and what was in quarantine long enough."""
-        now = self._rules.clock()
+        """End the waits that have lasted long enough, and have tried again what was rejected long
+        enough ago.
+        """
+        now, expiry = self._rules.clock(), self._rules.settings.quarantine_expiry
         for of, record in tuple(self._records.items()):
             if now < self._ends_at(record):
                 continue
             if record.state is State.ON_TRIAL and record.rejections:
                 self._put(of, record, State.WAITED)
-                self._release(record, self.holders.of(of), record.since)
+                self._release(_waiting(record, self.holders.of(of)), record.since)
+            elif record.state is State.QUARANTINED:
+                self._try_again(of, record)
             else:
                 self._drop(of)
+        for client in [one for one, since in self._rejecters.items() if now >= since + expiry]:
+            if client.expire():
+                client.nudge()
+            if (since := client.rejected_since()) is None:
+                del self._rejecters[client]
+            else:
+                self._rejecters[client] = since
 
     def _blocks(self, client: Member, resource: Resource) -> bool:
         record = self._records.get(content(resource))
         if record is None or record.state not in WATCHED:
             return False
-        if record.state is State.QUARANTINED:
-            return True
         canary = record.canaries.get(client.account)
-        return not self._wants_canary(record) if canary is None else canary != client.node_id
+        if canary is not None:
+            return canary != client.node_id
+        return not self._may_begin(client, record)
+
+    def _may_begin(self, client: Member, record: ContentRecord) -> bool:
+        """True if the client would be one more canary."""
+        if client.account in record.canaries:
+            return False
+        if record.state is State.QUARANTINED:
+            most = self._rules.settings.canaries
+            return client.account in record.asked and len(record.canaries) < most
+        return record.state is State.ON_TRIAL and self._wants_canary(record)
 
     def _wants_canary(self, record: ContentRecord) -> bool:
         """For each that has rejected it, another is asked, however few canaries there are to be."""
@@ -266,29 +306,47 @@ class Cohort:
         self, of: Content, record: ContentRecord, rejection: Rejection, holders: list[Member]
     ) -> None:
         trial, began = record.state is State.ON_TRIAL, record.since
-        record.resource, record.before = rejection.resource, rejection.before
-        record.since = self._rules.clock()
+        waiting = _waiting(record, holders)
+        record.resource, record.before = rejection.resource, rejection.before or record.before
+        record.since, record.canaries = self._rules.clock(), {}
         self._put(of, record, State.QUARANTINED)
         if trial:
-            self._release(record, holders, began)
+            self._release(waiting, began)
         if self._counts[State.QUARANTINED] > REMEMBERED_REJECTIONS:
             self._drop(next(c for c, r in self._records.items() if r.state is State.QUARANTINED))
         self._rules.on_change()
+
+    def _try_again(self, of: Content, record: ContentRecord) -> None:
+        """Its quarantine expires: a few of those that are to hold it are sent it, of accounts that
+        have not rejected it yet, if there are such; for all others it goes on.
+        """
+        holders = self.holders.of(of)
+        if record.accepted or not holders:
+            self._drop(of)
+        else:
+            record.doubters |= record.rejections.keys()
+            accounts = frozenset([holder.account for holder in holders])
+            record.asked = accounts - record.doubters or accounts
+            # What is said of it to people does not grow from one time to the next.
+            record.rejections = dict(islice(reversed(record.rejections.items()), MOST_TOLD))
+            record.canaries, record.since = {}, self._rules.clock()
+            self.revisions[of[0]] += 1
+        for client in holders:
+            client.nudge()
 
     def _drop(self, of: Content) -> None:
         """Its trial, its quarantine, or the memory of its rejection is over."""
         record = self._records[of]
         if record.state is State.ON_TRIAL:
             self._conclude(of, State.WAITED)
-            self._release(record, self.holders.of(of), record.since)
+            self._release(_waiting(record, self.holders.of(of)), record.since)
         elif record.accepted:
             self._conclude(of, State.ACCEPTED)
         else:
             self._forget(of)
 
-    def _release(self, record: ContentRecord, holders: list[Member], began: float) -> None:
-        """Its trial has ended: whoever waited looks again."""
-        waiting = _waiting(record, holders)
+    def _release(self, waiting: list[Member], began: float) -> None:
+        """What began then has ended: whoever waited looks again."""
         if waiting:
             self._rules.waited(self._rules.clock() - began)
         for client in waiting:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import weakref
 
 import pytest
 
@@ -272,15 +274,83 @@ def test_a_rejection_ends_with_the_content_that_is_accepted_in_its_place() -> No
     assert [] == list(fleet.quarantine.clients())
 
 
-def test_what_was_rejected_is_tried_again_after_a_while() -> None:
-    fleet = Fleet(others=False)
-    after = fleet.change()
-    _reject(fleet.clients[0])
-    assert "" == fleet.given(after)
+def _expire(fleet: Fleet) -> None:
+    assert fleet.quarantine.next_at == fleet.clock.now + 60.0
     fleet.clock.now += 60.0
-
+    fleet.nudged.clear()
     fleet.quarantine.pass_time()
 
+
+def _quarantined(fleet: Fleet) -> Snapshot:
+    after = fleet.change()
+    fleet.given(after)
+    for client in fleet.clients[:2]:
+        _reject(client)
+    assert "" == fleet.given(after)
+    return after
+
+
+def test_what_was_rejected_is_tried_on_others_after_a_while_and_again() -> None:
+    fleet = Fleet(accounts=5)
+    after = _quarantined(fleet)
+    _expire(fleet)
+
+    assert set("abcde") == set(fleet.nudged)
+    assert "cd" == fleet.given(after)
+    assert frozenset(NAME) == fleet.clients[4].blocked(after.of(ROUTES))
+    for client in fleet.clients[2:4]:
+        _reject(client)
+    assert "" == fleet.given(after)
+    _expire(fleet)
+    assert "e" == fleet.given(after)
+    _reject(fleet.clients[4])
+    _expire(fleet)
+    assert "ab" == fleet.given(after)  # all of them have rejected it
+
+
+def test_what_is_accepted_when_it_is_tried_again_goes_to_all() -> None:
+    fleet = Fleet()
+    after = _quarantined(fleet)
+    _expire(fleet)
+    assert "cd" == fleet.given(after)
+    fleet.nudged.clear()
+
+    fleet.clients[2].accepted(ROUTES, {"r": NEW})
+
+    assert {"a", "b"} == set(fleet.nudged)
+    assert "abcd" == fleet.given(after)
+    assert [] == list(fleet.quarantine.quarantined())
+
+
+def test_whoever_is_silent_when_it_is_tried_again_leaves_it_in_quarantine() -> None:
+    fleet = Fleet()
+    after = _quarantined(fleet)
+    _expire(fleet)
+    assert "cd" == fleet.given(after)
+    fleet.clock.now += 10.0
+    fleet.quarantine.pass_time()
+
+    assert "cd" == fleet.given(after)
+    assert fleet.quarantine.refuses(ENVOY, NEW)
+
+
+def test_what_stood_in_stays_what_it_was_while_it_is_tried_again() -> None:
+    fleet = Fleet()
+    _quarantined(fleet)
+    before = [(client.refuses(NEW), client.base(NEW)) for client in fleet.clients[2:]]
+    _expire(fleet)
+
+    assert before == [(client.refuses(NEW), client.base(NEW)) for client in fleet.clients[2:]]
+    assert (True, resource(ROUTES, "r", "1")) == before[0]
+
+
+def test_what_some_had_accepted_before_its_quarantine_goes_to_all_after_it() -> None:
+    fleet = Fleet()
+    after = _quarantined(fleet)
+    fleet.clients[2].accepted(ROUTES, {"r": NEW})
+    _expire(fleet)
+
+    assert {"a", "b", "c", "d"} == set(fleet.nudged)
     assert "abcd" == fleet.given(after)
 
 
@@ -340,15 +410,66 @@ def test_a_client_that_comes_back_as_another_version_begins_anew() -> None:
     assert fleet.client("a", OLDER).rejections == {}
 
 
-def test_a_clients_own_rejections_end_after_a_while() -> None:
+def test_a_clients_own_rejections_end_after_a_while_each_at_its_time() -> None:
     fleet = Fleet()
     after = fleet.change()
     fleet.clients[1].accepted(ROUTES, {"r": NEW})
     _reject(fleet.clients[0])
     assert "bcd" == fleet.given(after)
+    fleet.clock.now += 20.0
+    _reject(fleet.clients[0], resource(ROUTES, "s", "1"))
+    fleet.nudged.clear()
 
-    fleet.clock.now += 61.0
+    for seconds in (40.0, 20.0):
+        assert fleet.quarantine.next_at == fleet.clock.now + seconds
+        fleet.clock.now += seconds
+        fleet.quarantine.pass_time()
+
+    assert ["a", "a"] == fleet.nudged
     assert "abcd" == fleet.given(after)
+    assert math.inf == fleet.quarantine.next_at
+
+
+def test_a_rejection_that_expires_just_before_something_is_retired_wakes_its_client() -> None:
+    fleet = Fleet()
+    fleet.change()
+    fleet.clients[1].accepted(ROUTES, {"r": NEW})
+    _reject(fleet.clients[0])
+    fleet.clock.now += 60.0
+    fleet.nudged.clear()
+
+    fleet.quarantine.retire()
+    fleet.quarantine.pass_time()
+
+    assert ["a"] == fleet.nudged
+
+
+def test_who_comes_again_as_another_version_each_time_is_not_kept_in_memory() -> None:
+    fleet = Fleet()
+    kept = weakref.WeakSet[ClientRecord]()
+    for number in range(20):
+        client = fleet.client("z", (ENVOY, OLDER)[number % 2])
+        _reject(client, resource(ROUTES, "s", str(number)))
+        kept.add(client)
+    del client
+    gc.collect()
+
+    assert len(kept) <= 2
+
+
+def test_a_rejection_of_what_is_no_more_wakes_nobody() -> None:
+    fleet = Fleet()
+    fleet.change()
+    fleet.clients[1].accepted(ROUTES, {"r": NEW})
+    _reject(fleet.clients[0])
+    fleet.take_back()
+    fleet.clock.now += 60.0
+    fleet.nudged.clear()
+
+    fleet.quarantine.pass_time()
+
+    assert [] == fleet.nudged
+    assert math.inf == fleet.quarantine.next_at
 
 
 def test_however_many_versions_clients_invent_few_are_told_apart() -> None:
