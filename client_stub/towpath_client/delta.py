@@ -48,12 +48,18 @@ class DeltaExchange(Exchange):
         ]
 
     def renamed(self, before: tuple[str, ...]) -> list[Request]:
+        answers: list[Request] = []
+        if not self.names:
+            # Nothing is wanted any more, so nobody will take these, and the server waits for them.
+            answers = self.verdict([arrival.nonce for arrival in self.waiting], None)
+            self.waiting.clear()
         return [
+            *answers,
             discovery.DeltaDiscoveryRequest(
                 type_url=self.type_url,
                 resource_names_subscribe=[name for name in self.names if name not in before],
                 resource_names_unsubscribe=[name for name in before if name not in self.names],
-            )
+            ),
         ]
 
     def accepted(self, version: str) -> None:

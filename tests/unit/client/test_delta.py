@@ -266,3 +266,23 @@ async def test_a_closed_subscription_unsubscribes_and_the_others_go_on(
 
     assert [*goodbye.resource_names_unsubscribe] == ["*"]
     assert (held(update), crossed.response_nonce) == ({"l": "1"}, "n1")
+
+
+async def test_what_was_never_taken_is_acknowledged_when_nothing_is_wanted_any_more(
+    server: ScriptedServer,
+) -> None:
+    async with AdsClient(server.address, NODE) as client:
+        clusters, listeners = client.subscribe(CLUSTER), client.subscribe(LISTENER)
+        stream = await server.stream()
+        await stream.request()
+        await stream.request()
+        for nonce, version in (("n1", "1"), ("n2", "2")):
+            stream.respond(delta(CLUSTER, {"a": version}, nonce=nonce))
+        stream.respond(delta(LISTENER, {"l": "1"}, nonce="n3"))
+        await anext(listeners)  # so all three are there
+        await clusters.aclose()
+        said = [await stream.request() for _ in range(3)]
+
+    assert ["n1", "n2", ""] == [request.response_nonce for request in said]
+    assert ["*"] == [*said[-1].resource_names_unsubscribe]
+    assert not any(request.HasField("error_detail") for request in said)
