@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import selectors
+import socket
 import tempfile
 import threading
 from collections.abc import Callable, Coroutine, Iterator
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
     from towpath.kubeapi.port_forward import PortForward
 
 T = TypeVar("T")
+
+LOOK_EVERY_S = 0.005
+"""Between two looks whether connections are gone: nothing tells of that."""
 
 
 class Forwards:
@@ -129,7 +135,9 @@ class _Loop:
     """An event loop in a thread of its own: it carries bytes while commands wait for answers."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._selector = selectors.DefaultSelector()
+        self._loop = asyncio.SelectorEventLoop(self._selector)
+        self._own = self._descriptors()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
 
     def __enter__(self) -> _Loop:
@@ -137,9 +145,25 @@ class _Loop:
         return self
 
     def __exit__(self, *_: object) -> None:
+        with contextlib.suppress(TimeoutError):
+            self.run(self._end_connections())
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+    async def _end_connections(self) -> None:
+        """End what is still open when nobody needs it any more: TLS whose other end has not said
+        its last word, or a connection that was given up while it was made.
+        """
+        while left := self._descriptors() - self._own:
+            for descriptor in left:
+                with contextlib.suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as same:
+                    same.shutdown(socket.SHUT_RDWR)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _descriptors(self) -> frozenset[int]:
+        """What the loop looks after."""
+        return frozenset(key.fd for key in self._selector.get_map().values())
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """What it returns or raises; TimeoutError if it takes longer than an answer may."""
