@@ -33,6 +33,9 @@ OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.max_connection_idle_ms", round(IDLE_S * 1000)),
     ("grpc.max_concurrent_streams", STREAMS_PER_CONNECTION),
+    # Else gRPC pings whoever sends something, to find out how much may be under way, and ends the
+    # connection of one that is slow to answer, as all are when a whole mesh comes at once.
+    ("grpc.http2.bdp_probe", 0),
 )
 
 

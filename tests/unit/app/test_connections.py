@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from towpath.access.doorkeeper import LONGEST_BEHIND_S, Room
-from towpath.app.grpc_aio import NEVER_MS, connection_options
+from towpath.app.grpc_aio import NEVER_MS, OPTIONS, connection_options
 from towpath.settings import ConnectionLimits
 
 
@@ -44,3 +44,7 @@ def test_a_call_may_wait_for_longer_than_a_connection_is_kept_without_one(
 
     waits_s = options["grpc.server_max_unrequested_time_in_server"]
     assert waits_s > first_call_s + LONGEST_BEHIND_S
+
+
+def test_only_connections_that_say_nothing_are_pinged() -> None:
+    assert dict(OPTIONS)["grpc.http2.bdp_probe"] == 0
