@@ -55,6 +55,11 @@ GROWTH = 1.5
 LEAST_GROWTH_BYTES = 64 << 20
 """… and larger by so much."""
 
+OPENING = 1.02
+"""There is no look as long as the number of streams grows by so much between two times that this is
+asked: a mesh connects, and what the process grows by is mostly its.
+"""
+
 _STATM = Path("/proc/self/statm")
 
 
@@ -93,6 +98,7 @@ class GarbageCollection:
         self._least_growth = Growth(MOST_BYTES_OF_STREAM)
         self._ended_before = 0
         self._garbage = 0  # objects
+        self._open = 0  # streams, when it was last asked whether to look
         self._looks = 0  # at what outlived a first one, since something was set apart
         self._looks_before = 0  # when what is not set apart was looked at last
         self._many = asyncio.Event()
@@ -134,6 +140,9 @@ class GarbageCollection:
         """Look for garbage everywhere if the process has grown, and that may be garbage."""
         now = self._resident(), len(self._streams)
         growth, least_growth = self._growth.of(*now), self._least_growth.of(*now)
+        before, self._open = self._open, now[1]
+        if now[1] > before * OPENING:
+            return
         ended = self._streams.ended - self._ended_before
         garbage = ended * MOST_BYTES_OF_STREAM + self._garbage * BYTES_OF_OBJECT
         if not least_growth and not (growth and garbage >= growth // 2):

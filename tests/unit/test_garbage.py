@@ -167,6 +167,24 @@ async def test_what_streams_may_need_is_garbage_only_if_others_have_ended(
     assert garbage() is None
 
 
+async def test_while_a_mesh_connects_nothing_is_looked_at(
+    collection: GarbageCollection, process: Process
+) -> None:
+    garbage = _frozen_garbage(collection)
+    for _ in range(10):
+        process.streams += 100
+        process.ended += 1000
+        process.size += 1 << 30
+        collection.look()
+
+    assert garbage() is not None
+
+    process.streams += 10  # it is all there but for a few
+    collection.look()
+
+    assert garbage() is None
+
+
 async def test_where_some_garbage_is_there_may_be_more(
     collection: GarbageCollection, process: Process, monkeypatch: pytest.MonkeyPatch
 ) -> None:
