@@ -133,7 +133,8 @@ class Doorkeeper:
         await self._end("first-call", [c for c in waiting.values() if c.since <= latest], pause)
         waiting = {p: c for p, c in waiting.items() if c.since > latest and p not in self._let_in}
         excess = len(waiting) - self._room.waiting
-        crowd = await self._end("crowd", _crowd(waiting, excess), pause)
+        newest = self._behind_s > LOOK_SELDOM_S  # who was first is about to be served
+        crowd = await self._end("crowd", _crowd(waiting, excess, newest=newest), pause)
         return await self._end("per-address", self._too_many(connections), pause) + crowd > 0
 
     def _waited(self, came: dict[Peer, float], connections: dict[Peer, Connection]) -> float:
@@ -176,8 +177,11 @@ class Doorkeeper:
         return count
 
 
-def _crowd(waiting: dict[Peer, Connection], excess: int) -> Iterable[Connection]:
-    """*excess* connections: the oldest of the address that has most, again and again.
+def _crowd(
+    waiting: dict[Peer, Connection], excess: int, *, newest: bool = False
+) -> Iterable[Connection]:
+    """*excess* connections: the oldest, or the *newest*, of the address that has most, again and
+    again.
 
     Of addresses that have as many, the one that came last: who was first is soon done.
     """
@@ -188,13 +192,13 @@ def _crowd(waiting: dict[Peer, Connection], excess: int) -> Iterable[Connection]
         by_address[address].append(connection)
     queue = []
     for number, its in enumerate(by_address.values()):
-        its.sort(key=_since, reverse=True)
-        queue.append((-len(its), -its[0].since, number, its))
+        its.sort(key=_since, reverse=not newest)
+        queue.append((-len(its), -max(its[0].since, its[-1].since), number, its))
     heapq.heapify(queue)
     for _ in range(excess):
-        count, newest, number, its = queue[0]
+        count, since, number, its = queue[0]
         yield its.pop()
-        heapq.heapreplace(queue, (count + 1, newest, number, its))
+        heapq.heapreplace(queue, (count + 1, since, number, its))
 
 
 def _since(connection: Connection) -> float:

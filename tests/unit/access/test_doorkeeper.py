@@ -85,6 +85,17 @@ def test_of_those_who_wait_the_oldest_of_whom_has_most_make_room(
     assert 3 == port.ended("crowd")
 
 
+def test_while_the_server_is_slow_the_newest_of_whom_has_most_make_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    port = Port(monkeypatch, _room(connections=16))
+    for number in range(6):
+        port.connect(SIDECAR, number)
+        port.now += 0.1
+
+    assert {(SIDECAR, number) for number in range(4)} == port.look(late=5)
+
+
 def test_after_a_crowd_it_looks_again_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
     port = Port(monkeypatch, _room(connections=8, per_peer=4))
     crowded = []
