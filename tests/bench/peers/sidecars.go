@@ -16,15 +16,16 @@ import (
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	discovery "github.com/envoyproxy/go-control-plane/envoy/service/discovery/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/encoding"
-	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 )
 
 const biggest = 64 << 20
+
+// Pauses of Envoy before it subscribes again: by chance, up to twice as long each time.
+const firstPause, longestPause = time.Second, 30 * time.Second
 
 // fleet counts what its sidecars receive; each of them counts once for each expectation.
 type fleet struct {
@@ -110,15 +111,15 @@ func (all *fleet) median() float64 {
 	return float64(all.took[len(all.took)/2].Microseconds()) / 1000
 }
 
-// stay subscribes again for as long as it is refused before it has a first response.
+// stay subscribes again, as Envoy does, for as long as its stream ends before a first response.
 func (all *fleet) stay(address, node string, names []string) error {
-	for {
+	for most := firstPause; ; most = min(2*most, longestPause) {
 		served, err := all.subscribe(address, node, names)
-		if served || status.Code(err) != codes.Unavailable && status.Code(err) != codes.ResourceExhausted {
+		if served {
 			return err
 		}
 		all.refusals.Add(1)
-		time.Sleep(500*time.Millisecond + rand.N(500*time.Millisecond))
+		time.Sleep(rand.N(most))
 	}
 }
 
