@@ -14,6 +14,7 @@ from towpath.inject.refusal import Refused
 from towpath.model.kubelet import HealthProbe, HttpProbe, Probes
 from towpath.model.ports import HEALTH_PORT, LIVENESS_PORT, READINESS_PORT, STARTUP_PORT
 from towpath.sources.decode.findings import show
+from towpath.sources.decode.kubelet import called_port
 
 KINDS = {
     "livenessProbe": ("liveness", LIVENESS_PORT),
@@ -116,9 +117,8 @@ def _port(container: Container, where: str, question: Mapping[str, Any]) -> int:
     """The number of a port. Raises Refused for the name of none, and what is no port."""
     port = question.get("port")
     ports = {one.get("name"): one.get("containerPort") for one in container.get("ports") or ()}
-    number = int(port) if isinstance(port, str) and port.isdecimal() else port
-    number = ports.get(number) if isinstance(number, str) else number
-    if isinstance(number, int) and 1 <= number <= 65535:
+    number = called_port(port, ports)
+    if number is not None:
         return number
     names = ", ".join(sorted(str(name) for name in ports if name)) or "it names none"
     raise Refused(

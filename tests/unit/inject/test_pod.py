@@ -92,6 +92,8 @@ def test_a_pod_with_a_sidecar_of_its_own_is_refused(spec: dict[str, Any], taken:
         ({"httpGet": {"port": "web"}}, '"web"'),
         ({"tcpSocket": {"port": 0}}, "0"),
         ({"grpc": {"port": 70000}}, "70000"),
+        ({"grpc": {"port": "8" * 5_000}}, f'"{"8" * 60}"...'),
+        ({"tcpSocket": {"port": "\uff18\uff10"}}, '"\uff18\uff10"'),
         ({"httpGet": {"path": "/"}}, "null"),
     ],
 )

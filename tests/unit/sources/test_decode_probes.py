@@ -47,6 +47,11 @@ def test_a_probe_calls_a_port(kind: str, given: dict[str, object], probe: Probe)
         {"httpGet": {"port": "unknown"}},
         {"httpGet": {"port": 80, "host": "example.com"}},
         {"tcpSocket": {"port": 70000}},
+        {"tcpSocket": {"port": "70000"}},
+        {"tcpSocket": {"port": "8" * 5_000}},
+        {"grpc": {"port": "0" * 5_000 + "80"}},
+        {"httpGet": {"port": "\uff18\uff10"}},
+        {"httpGet": {"port": "-80"}},
         {},
     ],
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from towpath.model.workloads import Probe
 from towpath.sources.decode import structs
-from towpath.sources.decode.names import is_port
+from towpath.sources.decode.kubelet import called_port
 
 GRPC_HEALTH = "/grpc.health.v1.Health/Check"
 
@@ -35,23 +35,16 @@ def _probe(seen: structs.Probe, ports: Mapping[str, int]) -> Probe | None:
     """None for one that calls no port of this pod: a command, or another host."""
     http, tcp, grpc = seen.http_get, seen.tcp_socket, seen.grpc
     if http is not None:
-        number = _number(http.port, ports)
+        number = called_port(http.port, ports)
         path = (http.path or "").partition("?")[0]
         if number is None or http.host or not (path.isascii() and path.isprintable()):
             return None
         path = path if path.startswith("/") else f"/{path}"
         return Probe(number, "GET", path, tls=(http.scheme or "").upper() == "HTTPS")
     if grpc is not None:
-        number = _number(grpc.port, ports)
+        number = called_port(grpc.port, ports)
         return None if number is None else Probe(number, "POST", GRPC_HEALTH)
     if tcp is not None:
-        number = _number(tcp.port, ports)
+        number = called_port(tcp.port, ports)
         return None if number is None or tcp.host else Probe(number)
     return None
-
-
-def _number(port: int | str | None, ports: Mapping[str, int]) -> int | None:
-    number = int(port) if isinstance(port, str) and port.isdecimal() else port
-    if isinstance(number, str):
-        number = ports.get(number)
-    return number if isinstance(number, int) and is_port(number) else None
