@@ -69,6 +69,16 @@ class Code(StrEnum):
         "A file cannot be opened or does not parse. A server keeps what the file said before.",
         "Mend the file at the line that the message names, or make it readable.",
     )
+    UNDECODED_OBJECT = (
+        "undecoded-object",
+        Reason.UNREADABLE,
+        _ERROR,
+        (
+            "Towpath failed at an object, by a fault of its own. The object allows nothing, and "
+            "what it said before holds no more. All other objects are used."
+        ),
+        "Report the fault with the traceback in the log; write the object otherwise meanwhile.",
+    )
     EMPTY_FOLDER = (
         "empty-folder",
         Reason.MISSING,

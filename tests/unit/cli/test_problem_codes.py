@@ -283,13 +283,14 @@ OF_SERVERS: Mapping[Code, str] = {
     Code.MISSING_FOLDER: "unit/sources/test_files_source.py",
     Code.MISSING_DEFINITION: "unit/sources/kube/test_source.py",
     Code.FORBIDDEN_KIND: "unit/sources/kube/test_source.py",
+    Code.UNDECODED_OBJECT: "unit/sources/test_decode_faults.py",
     Code.STALE_CLUSTER: "unit/sources/kube/test_keeper.py",
     Code.UNREADABLE_KEYS: "unit/sources/kube/test_issuer.py",
     Code.FORBIDDEN_KEYS: "unit/sources/kube/test_issuer.py",
     Code.UNUSABLE_AUTHORITY: "unit/ca/test_issuance.py",
     Code.REJECTED_BY_SIDECAR: "unit/answers/test_blame.py",
 }
-"""What only a running server can have, and the test that produces it."""
+"""What no manifest has, or only a running server can have, and the test that produces it."""
 
 HEALTHY = (
     ACCOUNT,

@@ -7,6 +7,7 @@ was read. Begin with the table of kinds below, then `egress`.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar, cast
@@ -20,7 +21,7 @@ from towpath.model.names import Kind, ObjectRef
 from towpath.model.problem import Problem
 from towpath.model.workloads import Pod
 from towpath.sources.decode import core, services, structs
-from towpath.sources.decode.egress import egress
+from towpath.sources.decode.egress import closed_egress, egress
 from towpath.sources.decode.findings import Findings, show
 from towpath.sources.decode.ingress_backends import ingress_backend
 from towpath.sources.decode.meshconfig import mesh_config
@@ -31,8 +32,14 @@ from towpath.sources.decode.slips import meant, report_slips
 from towpath.sources.decode.tcp_routes import tcp_route
 from towpath.sources.decode.traffic_splits import traffic_split
 from towpath.sources.decode.traffic_targets import traffic_target
-from towpath.sources.decode.upstream_traffic_settings import upstream_traffic_setting
+from towpath.sources.decode.upstream_traffic_settings import (
+    closed_setting,
+    upstream_traffic_setting,
+)
 from towpath.sources.decode.workloads import first_pod
+from towpath.telemetry.once import FaultsOnce
+
+log = logging.getLogger(__name__)
 
 S = TypeVar("S", bound=structs.Core)
 Raw = Mapping[str, object]
@@ -43,6 +50,7 @@ UNNAMED = "(unnamed)"
 _LONGEST_NAME = 253
 _HEAD = ("apiVersion", "kind", "metadata")
 _MAPPING = msgspec.json.Decoder(dict[str, Any])
+_FAULTS = FaultsOnce(log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +72,16 @@ class Decoded:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
+    """How a kind is read; *closed* is what stands for one that could not be, if less than nothing
+    has to.
+    """
+
     api_versions: tuple[str, ...]
     name_rule: NameRule
     read: Callable[[Raw, Findings], Object | None]
     seen_in: Callable[[bytes | msgspec.Raw], _Seen] | None = None
     namespaced: bool = True
+    closed: Callable[[Raw, Findings], Object | None] | None = None
 
 
 class _Seen(NamedTuple):
@@ -116,10 +129,15 @@ _TABLE: Mapping[str, _Row] = {
     Kind.MESH_CONFIG: _Row(
         ("config.openservicemesh.io/v1alpha2",), NameRule.SUBDOMAIN, mesh_config
     ),
-    Kind.EGRESS: _Row(("policy.openservicemesh.io/v1alpha1",), NameRule.SUBDOMAIN, egress),
+    Kind.EGRESS: _Row(
+        ("policy.openservicemesh.io/v1alpha1",), NameRule.SUBDOMAIN, egress, closed=closed_egress
+    ),
     Kind.HTTP_ROUTE_GROUP: _Row(("specs.smi-spec.io/v1alpha4",), NameRule.SUBDOMAIN, route_group),
     Kind.UPSTREAM_TRAFFIC_SETTING: _Row(
-        ("policy.openservicemesh.io/v1alpha1",), NameRule.SUBDOMAIN, upstream_traffic_setting
+        ("policy.openservicemesh.io/v1alpha1",),
+        NameRule.SUBDOMAIN,
+        upstream_traffic_setting,
+        closed=closed_setting,
     ),
     Kind.TRAFFIC_TARGET: _Row(("access.smi-spec.io/v1alpha3",), NameRule.SUBDOMAIN, traffic_target),
     Kind.TRAFFIC_SPLIT: _Row(
@@ -150,7 +168,19 @@ _MESH_GROUPS = frozenset(
 
 
 def decode(raw: object, source: str) -> Decoded:
-    """Decode one object that was read at *source* (`mesh.yaml:12`, or "" for an API server)."""
+    """Decode one object that was read at *source* (`mesh.yaml:12`, or "" for an API server).
+
+    Where that fails by a fault of ours, the object has a Problem, and all others are read.
+    """
+    try:
+        return _decode(raw, source)
+    except MemoryError:  # which says nothing of the object
+        raise
+    except Exception as error:  # noqa: BLE001 - none may keep the other objects from being read
+        return _undecoded(raw, source, error)
+
+
+def _decode(raw: object, source: str) -> Decoded:
     if not isinstance(raw, dict) or raw.keys().isdisjoint(_HEAD):
         return _no_object(raw, source)
     kind, version, row = raw.get("kind"), raw.get("apiVersion"), _row(raw)
@@ -175,6 +205,34 @@ def decode(raw: object, source: str) -> Decoded:
     elif _well_named(raw, row, findings):
         return Decoded(findings.ref, row.read(raw, findings), findings.problems)
     return Decoded(findings.ref, problems=findings.problems)
+
+
+def _undecoded(raw: object, source: str, error: Exception) -> Decoded:
+    """What stands for an object at which our own code failed: nothing, or what is closed."""
+    head: Raw = raw if isinstance(raw, dict) else {}
+    row = _row(head)
+    ref = _ref(head, row)
+    findings = Findings(ref, source)
+    place = f" ({source})" if source else ""
+    _FAULTS.tell(error, f"{ref}{place} cannot be read, by a fault of Towpath's own")
+    value = None if row is None else _closed(row, head, findings)
+    what = f"cannot be read, by a fault of Towpath's own ({type(error).__name__}, see the log)"
+    effect = "is not used" if value is None else "allows nothing, and nothing that it may limit"
+    findings.add(Code.UNDECODED_OBJECT, "", f"{what}; the {ref.kind} {effect}")
+    return Decoded(ref, value, findings.problems)
+
+
+def _closed(row: _Row, raw: Raw, findings: Findings) -> Object | None:
+    """The closed value of an object, unless that fails as well, or it has no name."""
+    if row.closed is None:
+        return None
+    try:
+        named = _well_named(raw, row, Findings(findings.ref, findings.source))
+        return row.closed(raw, findings) if named else None
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - most likely the fault that is told already
+        return None
 
 
 def _pod_of(raw: Raw, source: str) -> Pod | None:
@@ -224,7 +282,12 @@ def _decode_seen(kind: Kind, row: _Row, seen: _Seen) -> Decoded | None:
     if namespace and not NameRule.LABEL.holds(namespace):
         return None
     findings = Findings(ObjectRef(kind.value, namespace, str(metadata.name)), "")
-    value = seen.convert(findings)
+    try:
+        value = seen.convert(findings)
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - `decode` meets it again
+        return None
     return Decoded(findings.ref, value, findings.problems, version=_text(metadata.resource_version))
 
 

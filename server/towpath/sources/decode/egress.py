@@ -65,6 +65,27 @@ def egress(raw: Mapping[str, object], findings: Findings) -> Egress | None:
     )
 
 
+def closed_egress(raw: Mapping[str, object], findings: Findings) -> Egress:
+    """One of which nothing can be read but whom and what it names."""
+    silent = Findings(findings.ref, findings.source)
+    spec = Reader(raw, "", silent, SCHEMA).section("spec")
+    ports, closed_ports = _ports(spec, silent)
+    sources, closed_sources = _sources(spec, silent)
+    return Egress(
+        namespace=findings.ref.namespace,
+        name=findings.ref.name,
+        sources=sources,
+        ports=ports,
+        hosts=_each(spec, "hosts", host, silent, allowed=hosts_like),
+        ranges=(),
+        route_groups=(),
+        setting=None,
+        closed=True,
+        closed_sources=closed_sources,
+        closed_ports=closed_ports,
+    )
+
+
 def _sources(spec: Reader, findings: Findings) -> tuple[tuple[Account, ...], tuple[Account, ...]]:
     """The accounts that the policy speaks for, and those that it names and opens nothing to."""
     sources: set[Account] = set()

@@ -90,6 +90,21 @@ def upstream_traffic_setting(
     )
 
 
+def closed_setting(raw: Mapping[str, object], findings: Findings) -> UpstreamTrafficSetting:
+    """One of which nothing can be read but whom it is about."""
+    silent = Findings(findings.ref, findings.source)
+    top = Reader(raw, "", silent)
+    return UpstreamTrafficSetting(
+        namespace=findings.ref.namespace,
+        name=findings.ref.name,
+        created=top.section("metadata").text("creationTimestamp"),
+        settings=ConnectionSettings(),
+        closed=True,
+        service=service_named(top.section("spec").text("host"), findings.ref.namespace),
+        stamp=top.stamp(),
+    )
+
+
 def _limit(reader: Reader, name: str, findings: Findings, *, lowest: int = 0) -> int | None:
     value = reader.value(name)
     if isinstance(value, int) and not isinstance(value, bool) and lowest <= value <= _HIGHEST:

@@ -8,6 +8,7 @@ parse, has lost objects, or is gone) only when it still holds a moment later.
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import stat
 from collections.abc import Collection, Mapping
@@ -25,6 +26,9 @@ from towpath.sources.decode import UNNAMED
 from towpath.sources.files.document import Unreadable, place
 from towpath.sources.files.manifest import LARGEST_FILE, Entry, read_manifest
 from towpath.sources.files.walk import Signature, is_at_or_below, signature_of, walk
+from towpath.telemetry.once import FaultsOnce
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,7 @@ class Folder:
         self._settle_s = settle_s
         self._files: dict[str, _File] = {}
         self._failed: dict[str, str] = {}
+        self._faults = FaultsOnce(log)
         self.folders: frozenset[str] = frozenset({""})
         """Those that were looked into, relative to *root*: where a change may come."""
 
@@ -195,6 +200,12 @@ class Folder:
         except Unreadable as error:
             # A fresh one: the one that was raised keeps its traceback, and so the file's bytes.
             return _Reading(signature, digest, error=Unreadable(error.line, error.reason))
+        except MemoryError:  # which says nothing of the file
+            raise
+        except Exception as error:  # noqa: BLE001 - none may keep other files from being read
+            self._faults.tell(error, f"{printable(name)} is not read, by a fault of Towpath's own")
+            reason = f"a fault of Towpath's own ({type(error).__name__}, see the log)"
+            return _Reading(signature, digest, error=Unreadable(0, reason))
 
     def _believe(self, file: _File, news: _Reading | None, *, now: float, hasty: bool) -> bool:
         """True if the same bad *news* (None: the file is gone) has held for long enough."""

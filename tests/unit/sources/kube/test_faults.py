@@ -25,7 +25,10 @@ from support.fake_api import (
 from support.kube_store import Follow
 from support.samples import sample
 from towpath.model.names import Kind
-from towpath.sources.decode import Decoded, decode_json
+from towpath.model.workloads import ServiceAccount
+from towpath.sources.decode import _TABLE, Decoded, _core, decode_json, structs
+from towpath.sources.decode.findings import Findings
+from towpath.sources.decode.names import NameRule
 
 # The scripted server is stopped amid connections, and its half of some is left to the collector.
 pytestmark = pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")
@@ -64,6 +67,37 @@ async def test_a_fault_of_ours_that_nobody_foresaw_is_counted_and_got_over(
 
             assert 2 == sample(held.metrics, "towpath_task_failures_total", task="reflector")
             assert 0 == held.stale()
+
+
+@pytest.mark.parametrize("streamed", [True, False])
+async def test_one_at_a_single_object_costs_no_other(
+    follow: Follow,
+    streamed: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(seen: structs.Plain, findings: Findings) -> ServiceAccount:
+        if seen.metadata and (seen.metadata.labels or {}).get("odd"):
+            raise ZeroDivisionError
+        return ServiceAccount(findings.ref.namespace, findings.ref.name)
+
+    row = _core("v1", NameRule.SUBDOMAIN, structs.Plain, fail)
+    monkeypatch.setitem(_TABLE, Kind.SERVICE_ACCOUNT, row)
+    async with fake_api(streamed_lists=streamed) as api:
+        for name in ("a", "b", "c"):
+            labels = {"odd": "1"} if name == "b" else {}
+            api.put("ServiceAccount", name, "shop", metadata={"labels": labels})
+        async with follow(api) as held:
+            await held.until(lambda: {"a", "c"} == held.names(Kind.SERVICE_ACCOUNT))
+            assert 1 == len(held.problems())
+            lists = api.lists("ServiceAccount")
+            # What it was must not stay, and the kind is followed on.
+            api.put("ServiceAccount", "a", "shop", metadata={"labels": {"odd": "1"}})
+            api.put("ServiceAccount", "d", "shop")
+            await held.until(lambda: {"c", "d"} == held.names(Kind.SERVICE_ACCOUNT))
+
+            assert 2 == len(held.problems())
+            assert 0 == sample(held.metrics, "towpath_task_failures_total", task="reflector")
+            assert lists == api.lists("ServiceAccount")
 
 
 @pytest.mark.parametrize("streamed", [True, False])
