@@ -14,7 +14,7 @@ from towpath.inject.refusal import Refused
 from towpath.model.kubelet import HealthProbe, HttpProbe, Probes
 from towpath.model.ports import HEALTH_PORT, LIVENESS_PORT, READINESS_PORT, STARTUP_PORT
 from towpath.sources.decode.findings import show
-from towpath.sources.decode.kubelet import called_port
+from towpath.sources.decode.kubelet import called_path, called_port
 
 KINDS = {
     "livenessProbe": ("liveness", LIVENESS_PORT),
@@ -86,7 +86,7 @@ class ProbeRewrite:
         word, own_port = KINDS[field]
         path = f"/osm-{word}-probe/{container}"
         tls = str(question.get("scheme") or "").upper() == "HTTPS"
-        target_path = _target_path(question.get("path") or "/")
+        target_path = "".join(called_path(question.get("path")))
         self._http.add(HttpProbe(own_port, path, port, target_path, tls, timeout_s))
         headers = {"httpHeaders": question["httpHeaders"]} if question.get("httpHeaders") else {}
         return {"path": path, "port": own_port, **headers}
@@ -130,9 +130,3 @@ def _port(container: Container, where: str, question: Mapping[str, Any]) -> int:
 def _timeout(probe: Mapping[str, Any]) -> int:
     timeout = probe.get("timeoutSeconds")
     return timeout if isinstance(timeout, int) and timeout > 0 else 1
-
-
-def _target_path(path: str) -> str:
-    """As the kubelet would send it: percent-encoded where it must be, with its query."""
-    target = quote(path, safe="/?#[]@!$&'()*+,;=:%-._~").partition("#")[0]
-    return target if target.startswith("/") else f"/{target}"

@@ -109,6 +109,15 @@ def test_a_probe_of_no_port_is_refused_by_name(asked: dict[str, Any], wrong: str
     assert str(refused.value).endswith("(http)")
 
 
+def test_the_sidecar_asks_for_the_path_that_the_kubelet_would_ask_for() -> None:
+    asked = {"httpGet": {"port": 80, "path": "/größe/%c3%b6?a b#c"}}
+    one = injected(containers=[{"name": "app", "livenessProbe": asked}])
+
+    bootstrap = one.pod["metadata"]["annotations"][f"{PREFIX}bootstrap"]
+    assert "/gr%C3%B6%C3%9Fe/%C3%B6?a%20b" in bootstrap
+    assert "%20b%" not in bootstrap
+
+
 @pytest.mark.parametrize(
     "raw",
     [

@@ -59,6 +59,21 @@ def test_what_calls_no_port_of_the_pod_is_none(given: dict[str, object]) -> None
     assert probes({"livenessProbe": given}) == ()
 
 
+@pytest.mark.parametrize("path", ["/warm up", "/warm%20up", "/warm%20up?now#here"])
+@pytest.mark.parametrize("hook", ["postStart", "preStop"])
+def test_a_path_is_what_is_sent(hook: str, path: str) -> None:
+    called = {"httpGet": {"port": 80, "path": path}}
+
+    assert (Probe(80, "GET", "/warm%20up"),) == probes({"lifecycle": {hook: called}})
+    assert (Probe(80, "GET", "/warm%20up"),) == probes({"livenessProbe": called})
+
+
+def test_a_path_of_other_letters_is_not_lost() -> None:
+    called = {"httpGet": {"port": 80, "path": "/größe"}}
+
+    assert (Probe(80, "GET", "/gr%C3%B6%C3%9Fe"),) == probes({"lifecycle": {"postStart": called}})
+
+
 def test_hooks_and_sidecars_of_kubernetes_are_called_too_and_each_call_counts_once() -> None:
     ended = {"httpGet": {"port": 80, "path": "/end"}}
     sidecar = {"restartPolicy": "Always", "startupProbe": {"tcpSocket": {"port": 15010}}}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from towpath.model.workloads import Probe
 from towpath.sources.decode import structs
-from towpath.sources.decode.kubelet import called_port
+from towpath.sources.decode.kubelet import called_path, called_port
 
 GRPC_HEALTH = "/grpc.health.v1.Health/Check"
 
@@ -36,10 +36,9 @@ def _probe(seen: structs.Probe, ports: Mapping[str, int]) -> Probe | None:
     http, tcp, grpc = seen.http_get, seen.tcp_socket, seen.grpc
     if http is not None:
         number = called_port(http.port, ports)
-        path = (http.path or "").partition("?")[0]
-        if number is None or http.host or not (path.isascii() and path.isprintable()):
+        if number is None or http.host:
             return None
-        path = path if path.startswith("/") else f"/{path}"
+        path, _ = called_path(http.path)
         return Probe(number, "GET", path, tls=(http.scheme or "").upper() == "HTTPS")
     if grpc is not None:
         number = called_port(grpc.port, ports)
