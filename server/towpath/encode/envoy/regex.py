@@ -7,17 +7,29 @@ from functools import lru_cache
 import re2
 from envoy.type.matcher.v3.regex_pb2 import RegexMatcher
 
-from towpath.regex import bytewise
+from towpath.regex import bytewise, characterwise
 
 _UNASKED = 80
 """Steps that Envoy takes without a word: 100, less what its own RE2 may count otherwise."""
-_LARGEST = 10_000
-"""What Envoy is told to take: the control plane has judged the expression before."""
+_LARGEST = 100_000
+"""What Envoy is told to take: the control plane has judged the expression before, as bytes; as
+characters it may be 15 times as large.
+"""
+_MEMORY = 1 << 16
+"""Bytes for reading it as characters: what needs more has far more steps than `_UNASKED`."""
 
 
 @lru_cache(maxsize=1024)
 def _steps(regex: str) -> int:
-    return int(re2.compile(regex.encode(), bytewise()).programsize)
+    """As many as any Envoy counts: those before 1.40 read characters of UTF-8, for each of which a
+    negated class, or a dot, has several.
+    """
+    as_bytes = int(re2.compile(regex.encode(), bytewise()).programsize)
+    try:
+        as_characters = re2.compile(regex.encode(), characterwise(most_memory=_MEMORY)).programsize
+    except re2.error:
+        return _LARGEST
+    return max(as_bytes, int(as_characters))
 
 
 def expression(regex: str) -> RegexMatcher:
