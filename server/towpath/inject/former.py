@@ -18,6 +18,7 @@ from towpath.inject.names import (
     VERSION,
     VOLUME,
 )
+from towpath.inject.pod_resources import without_parts
 from towpath.inject.probes import KINDS, restored
 from towpath.inject.refusal import Refused
 from towpath.inject.shape import checked
@@ -38,7 +39,8 @@ class Former:
         metadata, spec = pod.get("metadata") or {}, pod["spec"]
         annotations = metadata.get("annotations") or {}
         _refuse_others(spec)
-        self._injected = any(map(_is_own, spec.get("initContainers") or ()))
+        own = [one for one in spec.get("initContainers") or () if _is_own(one)]
+        self._injected = bool(own)
         originals = _originals(annotations) if self._injected else {}
         self.metadata = {
             **metadata,
@@ -52,6 +54,7 @@ class Former:
                 originals,
             ),
             "volumes": [one for one in spec.get("volumes") or () if one["name"] != VOLUME],
+            **without_parts(spec, own),
         }
         checked({"metadata": self.metadata, "spec": self.spec})
 
@@ -63,6 +66,8 @@ class Former:
         for field in ("initContainers", "containers", "volumes"):
             there = {one["name"]: one for one in before.get(field) or ()}
             spec[field] = [_settled_part(one, there.get(one["name"])) for one in spec[field]]
+        if "resources" in spec and _covers(before.get("resources"), spec["resources"]):
+            spec["resources"] = before["resources"]
         return after
 
 

@@ -25,6 +25,7 @@ from towpath.inject.names import (
     VERSION,
     switch,
 )
+from towpath.inject.pod_resources import with_parts
 from towpath.inject.probes import ProbeRewrite
 from towpath.inject.redirect import redirect
 from towpath.inject.refusal import Refused
@@ -114,6 +115,7 @@ def inject(
             "initContainers": [*parts, *own_init],
             "containers": containers,
             "volumes": [*(spec.get("volumes") or ()), volume(tuple(files))],
+            **with_parts(spec, parts),
         },
     }
     return Injected(former.settled(after), (*lists.remarks, *rewrite.skipped, *remark))

@@ -15,6 +15,7 @@ MOST_CONTAINERS = 500
 class _Port(msgspec.Struct, frozen=True, rename="camel"):
     name: str | None = None
     container_port: int | None = None
+    protocol: str | None = None
 
 
 class _Question(msgspec.Struct, frozen=True, rename="camel"):
@@ -37,10 +38,19 @@ class _Mount(msgspec.Struct, frozen=True):
     name: str | None = None
 
 
+Amounts = dict[str, str | int | float]
+
+
+class _Resources(msgspec.Struct, frozen=True):
+    requests: Amounts | None = None
+    limits: Amounts | None = None
+
+
 class _Container(msgspec.Struct, frozen=True, rename="camel"):
     name: str
     restart_policy: str | None = None
     ports: list[_Port] | None = None
+    resources: _Resources | None = None
     volume_mounts: list[_Mount] | None = None
     liveness_probe: _Probe | None = None
     readiness_probe: _Probe | None = None
@@ -59,7 +69,9 @@ class _Spec(msgspec.Struct, frozen=True, rename="camel"):
     containers: list[_Container]
     init_containers: list[_Container] | None = None
     volumes: list[_Volume] | None = None
+    resources: _Resources | None = None
     host_network: bool | None = None
+    dns_policy: str | None = None
     os: _System | None = None
     node_selector: dict[str, str] | None = None
 
