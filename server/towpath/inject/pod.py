@@ -25,6 +25,7 @@ from towpath.inject.names import (
     VERSION,
     switch,
 )
+from towpath.inject.obstacles import obstacles
 from towpath.inject.pod_resources import with_parts
 from towpath.inject.probes import ProbeRewrite
 from towpath.inject.redirect import redirect
@@ -73,6 +74,7 @@ def inject(
     former, defaults = Former(pod), config.injection
     metadata, spec = former.metadata, former.spec
     annotations = dict(metadata.get("annotations") or {})
+    remarks = obstacles(spec)
     lists = annotated_lists(annotations)
     resources = sidecar_resources(defaults.resources, namespace, annotations)
     rewrite = ProbeRewrite()
@@ -118,7 +120,7 @@ def inject(
             **with_parts(spec, parts),
         },
     }
-    return Injected(former.settled(after), (*lists.remarks, *rewrite.skipped, *remark))
+    return Injected(former.settled(after), (*remarks, *lists.remarks, *rewrite.skipped, *remark))
 
 
 def _with_probes(bootstrap: Mapping[str, Any], probes: Probes) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import quote
 
+from towpath.inject.obstacles import OTHER_PORTS, OWN_PORTS
 from towpath.inject.refusal import Refused
 from towpath.model.kubelet import HealthProbe, HttpProbe, Probes
 from towpath.model.ports import HEALTH_PORT, LIVENESS_PORT, READINESS_PORT, STARTUP_PORT
@@ -118,6 +119,9 @@ def _port(container: Container, where: str, question: Mapping[str, Any]) -> int:
     port = question.get("port")
     ports = {one.get("name"): one.get("containerPort") for one in container.get("ports") or ()}
     number = called_port(port, ports)
+    if number in OWN_PORTS:
+        place = f"{where}.port of container {container['name']}"
+        raise Refused(f"{place} is {show(port)}, port {number}: allowed: {OTHER_PORTS}")
     if number is not None:
         return number
     names = ", ".join(sorted(str(name) for name in ports if name)) or "it names none"

@@ -9,6 +9,7 @@ import pytest
 
 from towpath.inject.pod import Injected, Installation, inject
 from towpath.inject.refusal import Refused
+from towpath.inject.review import LONGEST_WARNING
 from towpath.inject.shape import checked
 from towpath.model.injection import Resources, SidecarDefaults
 from towpath.model.meshconfig import MeshConfig
@@ -34,6 +35,10 @@ def injected(
     }
     of = Namespace("shop", "osm", annotations=tuple((namespace or {}).items()))
     return inject(checked(pod), of, MeshConfig(injection=config), INSTALLATION)
+
+
+def injected_again(one: Injected) -> Any:
+    return inject(checked(one.pod), Namespace("shop", "osm"), MeshConfig(), INSTALLATION).pod
 
 
 def resources(one: Injected) -> Any:
@@ -107,6 +112,63 @@ def test_a_probe_of_no_port_is_refused_by_name(asked: dict[str, Any], wrong: str
     where = f"livenessProbe.{kind}.port of container app is {wrong}: allowed: "
     assert str(refused.value).startswith(where)
     assert str(refused.value).endswith("(http)")
+
+
+OWN_PORTS = (15000, 15001, 15003, 15010, 15901, 15902, 15903, 15904)
+
+
+@pytest.mark.parametrize("port", OWN_PORTS)
+@pytest.mark.parametrize("field", ["containers", "initContainers"])
+@pytest.mark.parametrize("protocol", [{}, {"protocol": "TCP"}, {"protocol": None}])
+def test_a_container_with_a_port_of_the_sidecar_is_refused(
+    port: int, field: str, protocol: dict[str, Any]
+) -> None:
+    taken = {"name": "taken", "ports": [{"containerPort": 80}, {"containerPort": port, **protocol}]}
+    spec: dict[str, Any] = {"containers": [{"name": "app"}], field: [taken]}
+    with pytest.raises(Refused) as refused:
+        injected(**spec)
+
+    ports = ", ".join(map(str, OWN_PORTS))
+    allowed = f"allowed: any port but the sidecar's own, {ports}"
+    assert f"container taken has the port {port}: {allowed}" == str(refused.value)
+
+
+def test_a_port_beside_those_or_for_udp_is_none_of_the_sidecar() -> None:
+    ports = [{"containerPort": 15001, "protocol": "UDP"}, {"containerPort": 15002}]
+    one = injected(containers=[{"name": "app", "ports": ports}])
+
+    assert () == one.remarks
+    assert one.pod == injected_again(one)
+
+
+@pytest.mark.parametrize("port", [15010, "15901", "metrics"])
+@pytest.mark.parametrize("kind", ["httpGet", "tcpSocket", "grpc"])
+def test_a_probe_of_a_port_of_the_sidecar_is_refused(port: int | str, kind: str) -> None:
+    """The sidecar would answer for the application, whatever that does."""
+    ports = [{"name": "metrics", "containerPort": 15904, "protocol": "UDP"}]
+    app = {"name": "app", "ports": ports, "readinessProbe": {kind: {"port": port}}}
+    with pytest.raises(Refused, match=f"readinessProbe.{kind}.port of container app is .*15001"):
+        injected(containers=[app])
+
+
+def test_a_pod_whose_sidecar_cannot_find_its_control_plane_is_refused() -> None:
+    said = r'spec\.dnsPolicy is "Default", .*: allowed: ClusterFirst, or None '
+    with pytest.raises(Refused, match=said):
+        injected(dnsPolicy="Default")
+
+
+def test_one_whose_sidecar_may_not_find_it_has_a_remark() -> None:
+    one = injected(dnsPolicy="None", dnsConfig={"nameservers": ["10.1.1.1"]})
+
+    (remark,) = one.remarks
+    assert remark.startswith('spec.dnsPolicy is "None": the sidecar starts only if a nameserver ')
+    assert len(f"towpath: {remark}") <= LONGEST_WARNING
+    assert one.pod == injected_again(one)
+
+
+@pytest.mark.parametrize("policy", [None, "ClusterFirst", "ClusterFirstWithHostNet"])
+def test_others_find_it(policy: str | None) -> None:
+    assert () == injected(dnsPolicy=policy).remarks
 
 
 def test_the_sidecar_asks_for_the_path_that_the_kubelet_would_ask_for() -> None:
