@@ -8,7 +8,7 @@ it is made.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
@@ -18,12 +18,18 @@ from towpath.planning.config import config
 from towpath.planning.egress.hosts import Named
 from towpath.planning.egress.ranges import by_owners, owned
 from towpath.planning.egress.rules import Rule, Speaking, by_ranges, needed, rules_of, speaking
+from towpath.planning.entries import of_request
 
 MOST_ENTRIES = 50_000
 """How many entries a service account's plan may have.
 
 An entry is a range, for each filter chain that has it, or a host, for each request that is allowed
-for it, in each address range.
+for it, in each address range; a request with headers or long texts counts for more.
+"""
+
+Sizes = Mapping[int, int]
+"""How many entries it takes to say the matches of rules, by the identity of these: the rules of a
+policy share them, and they are counted once.
 """
 
 
@@ -51,9 +57,15 @@ def admission_of(mesh: Mesh, namespace: str, policies: Speaking) -> Admission:
     return mesh.work(size(all_rules), admit, all_rules, namespace, config(mesh).enable_egress)
 
 
-def size(rules: Iterable[Rule]) -> int:
-    """How much the rules say, whatever comes of it."""
-    return sum(len(rule.ranges or ()) + _requests(rule) * len(rule.hosts or ()) for rule in rules)
+def size(rules: Iterable[Rule], sizes: Sizes | None = None) -> int:
+    """How much the rules say, whatever comes of it; without *sizes* a request counts for one, as
+    whoever asks whether that is much does not wait until they are read.
+    """
+
+    def requests(rule: Rule) -> int:
+        return _requests(rule, sizes) if sizes is not None else max(1, len(rule.matches or ()))
+
+    return sum(len(rule.ranges or ()) + requests(rule) * len(rule.hosts or ()) for rule in rules)
 
 
 def admit(
@@ -66,31 +78,37 @@ def admit(
     Those of the account's own *namespace* come first, of them the smaller, so that what is far
     too large is what is closed, in whatever order policies come.
     """
-    if _fit(rules, passthrough=passthrough):
+    sizes = _sizes(rules)
+    if _fit(rules, sizes, passthrough=passthrough):
         return Admission(rules, passthrough)
     by_policy: dict[str, list[Rule]] = {}
     for rule in rules:
         by_policy.setdefault(rule.policy, []).append(rule)
-    order = sorted(by_policy, key=lambda policy: (size(by_policy[policy]), policy))
+    order = sorted(by_policy, key=lambda policy: (size(by_policy[policy], sizes), policy))
     own = [policy for policy in order if policy.startswith(f"{namespace}/")]
     others = [policy for policy in order if not policy.startswith(f"{namespace}/")]
-    through = passthrough and _fit(_with(rules, ()), passthrough=True)
+    through = passthrough and _fit(_with(rules, ()), sizes, passthrough=True)
     opened: list[str] = []
     for group in (own, others):
-        opened += group[: _room(rules, opened, group, passthrough=through)]
+        opened += group[: _room(rules, sizes, opened, group, passthrough=through)]
     left = _with(rules, opened) if through else _only(rules, opened)
     return Admission(left, through, tuple(sorted(by_policy.keys() - set(opened))))
 
 
 def _room(
-    rules: tuple[Rule, ...], opened: list[str], group: Sequence[str], *, passthrough: bool
+    rules: tuple[Rule, ...],
+    sizes: Sizes,
+    opened: list[str],
+    group: Sequence[str],
+    *,
+    passthrough: bool,
 ) -> int:
     """How many of a group, in its order, fit beside those that are opened."""
 
     def too_many(last: int) -> bool:
         wanted = (*opened, *group[: last + 1])
         left = _with(rules, wanted) if passthrough else _only(rules, wanted)
-        return not _fit(left, passthrough=passthrough)
+        return not _fit(left, sizes, passthrough=passthrough)
 
     return bisect_left(range(len(group)), True, key=too_many)  # noqa: FBT003 (what is looked for)
 
@@ -110,26 +128,34 @@ def _only(rules: Iterable[Rule], opened: Collection[str]) -> tuple[Rule, ...]:
     return tuple(rule for rule in rules if rule.policy in labels)
 
 
-def _requests(rule: Rule) -> int:
-    return 1 if rule.matches is None else max(1, len(rule.matches))
+def _sizes(rules: Iterable[Rule]) -> Sizes:
+    matches = {id(rule.matches): rule.matches for rule in rules if rule.matches}
+    return {key: sum(map(of_request, meant)) for key, meant in matches.items()}
 
 
-def _fit(rules: Iterable[Rule], *, passthrough: bool) -> bool:
+def _requests(rule: Rule, sizes: Sizes) -> int:
+    """How many entries it takes to say for which requests a host is allowed."""
+    return sizes[id(rule.matches)] if rule.matches else 1
+
+
+def _fit(rules: Iterable[Rule], sizes: Sizes, *, passthrough: bool) -> bool:
     """True if a plan of these rules has no more than `MOST_ENTRIES` entries."""
     by_port: dict[int, list[Rule]] = {}
     for rule in rules:
         by_port.setdefault(rule.port, []).append(rule)
     left = MOST_ENTRIES
     for on_port in by_port.values():
-        left -= _entries(needed(on_port), passthrough=passthrough, most=left)
+        left -= _entries(needed(on_port), sizes, passthrough=passthrough, most=left)
         if left < 0:
             return False
     return True
 
 
-def _entries(rules: list[Rule], *, passthrough: bool, most: int) -> int:
+def _entries(rules: list[Rule], sizes: Sizes, *, passthrough: bool, most: int) -> int:
     """How many entries one port has; beyond *most* it is only known that there are more."""
-    least = sum(_requests(rule) * len(rule.hosts or ()) for rule in rules if rule.ranges != ())
+    least = sum(
+        _requests(rule, sizes) * len(rule.hosts or ()) for rule in rules if rule.ranges != ()
+    )
     if least > most:
         return least
     named = {
@@ -141,10 +167,10 @@ def _entries(rules: list[Rule], *, passthrough: bool, most: int) -> int:
         if rule.hosts is None:
             return 1
         under = named[rule.protocol].under
-        return 1 + _requests(rule) * sum(len(under[host]) for host in rule.hosts)
+        return 1 + _requests(rule, sizes) * sum(len(under[host]) for host in rule.hosts)
 
     anywhere, within = by_ranges(rules)
-    sizes = [sum(map(copies, group)) for group in within.values()]
+    of_ranges = [sum(map(copies, group)) for group in within.values()]
     refused = sum(len(one.hosts) for one in named.values()) if passthrough else 0
     in_each = refused + sum(map(copies, anywhere))
     chains = _chains(rules, anywhere, named[Protocol.HTTPS])
@@ -155,7 +181,7 @@ def _entries(rules: list[Rule], *, passthrough: bool, most: int) -> int:
         total += chains
         if owners not in address_ranges:
             address_ranges.add(owners)
-            total += in_each + sum(sizes[i] for i in owners)
+            total += in_each + sum(of_ranges[i] for i in owners)
         if total > most:
             break
     return total

@@ -2,7 +2,7 @@
 
 A target is written into each port that it grants something on, with all of its callers and
 requests, and a split into each port of its root, for each request and backend. So a few manifests
-could ask for far more than they say; how much is counted before any of it is made.
+could ask for far more than they say; how much is counted before any of it is made, in `entries`.
 """
 
 from __future__ import annotations
@@ -13,21 +13,29 @@ from collections.abc import Iterable, Mapping
 from towpath.model.egress import RequestMatch
 from towpath.model.mesh import Mesh
 from towpath.model.names import Account
+from towpath.model.paths import ANY_PATH
 from towpath.model.plan import Ingress
+from towpath.planning.entries import of_request, of_texts
 from towpath.planning.inmesh.grants import callers, grant_of, targets_of
 
 MOST_ENTRIES = 200_000
 """How many entries the sidecar of a pod may have of TrafficTargets, and as many of IngressBackends.
 
-An entry is a caller's address or name, a request, or a header of one, on each port.
+An entry is a caller's address or name, a request, or a header of one, on each port; a long text
+counts for more.
 """
 
 CHAIN = 10
 """How many entries an address counts for where bytes are let in: it has a filter chain there."""
 
+FOLDING = 2
+"""How many entries a request counts for beside its own, where it has a path: with that stands which
+paths a server may take for another.
+"""
+
 MOST_SHARES = 50_000
 """How many shares the TrafficSplits of a namespace may have: a backend's, for each request that is
-meant, on each port of the root.
+meant, on each port of the root; the headers and the texts of a request are counted as entries.
 """
 
 
@@ -42,7 +50,7 @@ def closed_targets(
         grant, (addresses, names) = mesh.query(grant_of, target), mesh.query(callers, target)
         on_http = len(http if grant.all_requests else http & grant.ports)
         on_others = len(others if grant.all_bytes else others & grant.ports)
-        each = len(addresses) + len(names) + sum(map(length, grant.requests))
+        each = len(addresses) + of_texts(names) + sum(map(_of_grant, grant.requests))
         # Whether it grants anything there is asked for each port of each target.
         looks = len(http) + len(others)
         sizes[target.label] = looks + on_http * each + on_others * CHAIN * len(addresses)
@@ -53,7 +61,7 @@ def closed_ingress(entries: Iterable[Ingress]) -> frozenset[str]:
     """The IngressBackends for which a pod has no room that has these on its ports."""
     sizes: Counter[str] = Counter()
     for one in entries:
-        sizes[one.policy] += 1 + len(one.ranges) + len(one.names) + len(one.hosts)
+        sizes[one.policy] += 1 + len(one.ranges) + of_texts(one.names) + of_texts(one.hosts)
     return without_room(sizes, MOST_ENTRIES)
 
 
@@ -70,6 +78,6 @@ def without_room(sizes: Mapping[str, int], most: int) -> frozenset[str]:
     return frozenset(closed)
 
 
-def length(match: RequestMatch) -> int:
-    """How many entries it takes to say which requests are meant."""
-    return 1 + len(match.headers)
+def _of_grant(match: RequestMatch) -> int:
+    """What a request takes that a target grants."""
+    return of_request(match) + FOLDING * (match.path != ANY_PATH)

@@ -14,7 +14,8 @@ from towpath.model.mesh import Mesh
 from towpath.model.names import Kind, Protocol
 from towpath.model.plan import Branch, destination_name
 from towpath.model.workloads import Service, ServicePort
-from towpath.planning.inmesh.limits import MOST_SHARES, length, without_room
+from towpath.planning.entries import of_request
+from towpath.planning.inmesh.limits import MOST_SHARES, without_room
 
 
 def branches(mesh: Mesh, service: Service, port: ServicePort) -> tuple[Branch, ...]:
@@ -58,11 +59,12 @@ def closed_splits(mesh: Mesh, namespace: str) -> frozenset[str]:
 
 
 def _size(mesh: Mesh, split: TrafficSplit) -> int:
-    """How many shares it comes to, about."""
+    """How many shares it comes to, about: a request is said once, and each backend with it."""
     root = mesh.service(split.namespace, split.root)
-    requests = 1 if split.route_groups is None else sum(map(length, matches_of(mesh, split)))
-    backends = sum(weight > 0 for _, weight in split.backends)
-    return (len(root.ports) if root else 0) * requests * max(1, backends)
+    shares = max(1, sum(weight > 0 for _, weight in split.backends))
+    if split.route_groups is not None:
+        shares = sum(of_request(match) - 1 + shares for match in matches_of(mesh, split))
+    return (len(root.ports) if root else 0) * shares
 
 
 def unconditional(splits: tuple[TrafficSplit, ...]) -> TrafficSplit | None:

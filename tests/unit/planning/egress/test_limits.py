@@ -107,6 +107,16 @@ def test_a_policy_far_too_large_is_closed_alone() -> None:
     assert admitted == Admission((small,), False, ("shop/z",))
 
 
+@pytest.mark.parametrize(
+    "match", [RequestMatch("/" + "a" * 990), RequestMatch("/", (), (("x", "a" * 990),))]
+)
+def test_a_policy_is_too_large_by_the_length_of_its_expressions_too(match: RequestMatch) -> None:
+    small = rule("shop/s", hosts=("s.test",))
+    large = rule("shop/z", hosts=hosts(MANY), matches=(match,))
+
+    assert admit((small, large), SHOP, False) == Admission((small,), False, ("shop/z",))
+
+
 def test_with_passthrough_its_hosts_stay_named() -> None:
     small = rule("shop/s", hosts=("s.test",))
     admitted = admit((small, PRODUCT), SHOP, True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from support.marked import marked_pod, with_authority
@@ -27,11 +29,13 @@ from towpath.model.names import Account, Kind, Protocol, SidecarId
 from towpath.model.workloads import ServicePort
 from towpath.planning import inbound, problems
 from towpath.planning.destinations import directory
-from towpath.planning.inmesh.limits import CHAIN, without_room
+from towpath.planning.inmesh.limits import CHAIN, MOST_ENTRIES, MOST_SHARES, without_room
 
 MOST, PORTS = 2_000, 10
 CURL = Account("shop", "curl")
 PATHS = [f"/{n}" for n in range(MOST // PORTS)]
+FEW_AND_LONG = [f"/{n}" + "a" * 990 for n in range(8)]
+"""Fewer than there is room for, were each no longer than others."""
 LARGE = traffic_target("large", RouteReference(Kind.HTTP_ROUTE_GROUP, "many"))
 SMALL = traffic_target()
 NAMES = ("may", "large")
@@ -84,6 +88,24 @@ def test_a_target_far_too_large_is_closed_alone_and_is_a_problem(
     assert {"may": True, "large": False} == opens
 
 
+def test_a_target_is_too_large_by_the_length_of_its_expressions_too() -> None:
+    mesh = _mesh(
+        traffic_target("large", RouteReference(Kind.HTTP_ROUTE_GROUP, "long")),
+        SMALL,
+        route_group("long", *FEW_AND_LONG),
+    )
+
+    assert {"shop/may"} == _policies(mesh)
+    assert [(Code.LARGE_TARGET, "TrafficTarget shop/large")] == _too_large(mesh)
+
+
+def test_a_target_is_too_large_by_the_length_of_its_sources_names_too() -> None:
+    sources = [CURL, *(Account("shop", f"none-{n}" + "a" * 200) for n in range(40))]
+    mesh = with_authority(_mesh(SMALL, traffic_target("large", sources=sources)))
+
+    assert {"shop/may"} == _policies(mesh)
+
+
 def test_names_in_certificates_count_of_accounts_that_nobody_made_too() -> None:
     sources = [CURL, *(Account("shop", f"none-{n}") for n in range(MOST // PORTS))]
     mesh = with_authority(_mesh(SMALL, traffic_target("large", sources=sources)))
@@ -130,13 +152,29 @@ def test_an_ingress_backend_far_too_large_is_closed_alone() -> None:
     assert [(Code.LARGE_INGRESS, "IngressBackend shop/large")] == _too_large(mesh)
 
 
-def test_a_split_far_too_large_divides_nothing_and_others_divide() -> None:
+def test_an_ingress_backend_is_too_large_by_the_length_of_its_hosts_too() -> None:
+    hosts = tuple(f"h{n}.{'.'.join(['a' * 60] * 4)}"[:253] for n in range(25))
+    backends = [Backend("web", 20_000 + n, tls=True, hosts=hosts) for n in range(1, PORTS + 1)]
+    principals = ["curl.shop"]
+    few = [replace(one, hosts=("a.test",)) for one in backends]
+    mesh = with_authority(
+        _mesh(
+            ingress_backend("small", *few, principals=principals),
+            ingress_backend("large", *backends, principals=principals),
+        )
+    )
+
+    assert [(Code.LARGE_INGRESS, "IngressBackend shop/large")] == _too_large(mesh)
+
+
+@pytest.mark.parametrize("paths", [PATHS, FEW_AND_LONG])
+def test_a_split_far_too_large_divides_nothing_and_others_divide(paths: list[str]) -> None:
     mesh = mesh_of(
         namespace(),
         mesh_config(),
         service("web", *_ports()),
         service("too", port(1), ips=["10.96.0.2"]),
-        route_group("many", *[f"/{n}" for n in range(MOST // PORTS)]),
+        route_group("many", *paths),
         traffic_split("large", ("web", 1), ("too", 1), route_groups=["many"]),
         traffic_split("small", ("web", 1), root="too"),
     )
@@ -144,6 +182,29 @@ def test_a_split_far_too_large_divides_nothing_and_others_divide() -> None:
 
     assert {"shop/small"} == by
     assert [(Code.LARGE_SPLIT, "TrafficSplit shop/large")] == _too_large(mesh)
+
+
+def test_what_ordinary_meshes_have_takes_a_tenth_of_the_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of each kind: 100 requests for 20 callers, or 20 Services, on ten ports."""
+    monkeypatch.setattr("towpath.planning.inmesh.limits.MOST_ENTRIES", MOST_ENTRIES // 10)
+    monkeypatch.setattr("towpath.planning.inmesh.splits.MOST_SHARES", MOST_SHARES // 10)
+    paths = [f"/api/v{n}/customers/[0-9a-f-]+/orders/[0-9]+" for n in range(100)]
+    sources = [CURL, *(Account("shop", f"caller-{n}") for n in range(19))]
+    rule = RouteReference(Kind.HTTP_ROUTE_GROUP, "api")
+    mesh = _mesh(
+        route_group("api", *paths),
+        traffic_target("may", rule, sources=sources),
+        traffic_split("split", ("web", 1), ("v2", 1), route_groups=["api"]),
+        ingress_backend(
+            "in",
+            *(Backend("web", 20_000 + n) for n in range(1, PORTS + 1)),
+            ranges=[f"192.0.2.{n}/32" for n in range(20)],
+        ),
+    )
+
+    assert [] == _too_large(with_authority(mesh))
 
 
 def test_what_has_just_room_is_open() -> None:
