@@ -149,13 +149,17 @@ def _of_setting(mesh: Mesh, setting: UpstreamTrafficSetting) -> Effect:
     if not holds(mesh, setting):
         return Effect()
     accounts = mesh.query(_answering, setting.namespace, setting.service)
+    if _too_large(mesh, setting, accounts):
+        return Effect(accounts)
     return Effect(accounts, (setting.settings, setting.limits), opens=True)
 
 
 def _too_large(
-    mesh: Mesh, policy: TrafficTarget | IngressBackend, accounts: frozenset[Account]
+    mesh: Mesh,
+    policy: TrafficTarget | IngressBackend | UpstreamTrafficSetting,
+    accounts: frozenset[Account],
 ) -> bool:
-    """True if no pod of the accounts has room for what the policy lets in."""
+    """True if no pod of the accounts has room for what the policy lets in, or limits."""
     named = [
         {one.object for one in mesh.query(oversized, pod)}
         for account in sorted(accounts)

@@ -161,9 +161,11 @@ def _verdict(mesh: Mesh, caller: IPv4Address, attempt: Attempt, at: Answering) -
     """What the sidecar of a called pod makes of plaintext from that address."""
     port, where = at.port, f"port {at.number} of the pods of {at.pod.account}"
     if port is None:
-        # Services lead there, and no sidecar is given the port, where a limit cannot be read.
+        # Services lead there, and no sidecar is given the port, where a limit cannot be read
+        # or has no room.
         limited = at.number in mesh.query(protocols, at.pod)
-        why = "a limit of a Service cannot be read" if limited else "no Service leads there"
+        limit = "a limit of a Service cannot be read, or is too large"
+        why = limit if limited else "no Service leads there"
         return _Verdict(allowed=False, reason=f"{where} is closed: {why}")
     mtls = mesh.query(inbound, at.pod).mtls
     strict = mtls is not None and mtls.strict

@@ -88,7 +88,7 @@ def _shut(mesh: Mesh, account: Account, attempt: Attempt, destination: Destinati
     named = ", ".join(f"{number} of the pods of {whose}" for number, whose in ports[:_SHOWN])
     return (
         f"nothing is let in on port {named}: no Service that selects them leads there, a limit on "
-        "it cannot be read, or it is the sidecar's own"
+        "it cannot be read or is too large, or it is the sidecar's own"
     )
 
 

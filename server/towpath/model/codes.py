@@ -350,6 +350,16 @@ class Code(StrEnum):
         ),
         "Name fewer sources, ports and requests, or let callers share a service account.",
     )
+    LARGE_LIMITS = (
+        "large-limits",
+        Reason.TOO_LARGE,
+        _ERROR,
+        (
+            "The rate limits for one pod need more entries than a sidecar is sent. Those for which "
+            "there is no room close the ports that they would limit."
+        ),
+        "Limit fewer paths, several by one expression, or a Service with fewer ports.",
+    )
     LARGE_SPLIT = (
         "large-split",
         Reason.TOO_LARGE,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from towpath.model.codes import Code
@@ -19,7 +19,13 @@ from towpath.planning.egress.observation import reports
 from towpath.planning.identity import identity_of, mode
 from towpath.planning.inmesh.grants import by_policies, counts_refusals, permits
 from towpath.planning.inmesh.ingress import ingress
-from towpath.planning.inmesh.limits import MOST_ENTRIES, closed_ingress, closed_targets
+from towpath.planning.inmesh.limits import (
+    MOST_ENTRIES,
+    MOST_LIMITS,
+    closed_ingress,
+    closed_limits,
+    closed_targets,
+)
 from towpath.planning.inmesh.settings import limiting
 
 
@@ -104,12 +110,15 @@ def _of_services(mesh: Mesh, pod: Pod) -> Iterable[InboundPort]:
 
 
 def _claimed(mesh: Mesh, pod: Pod) -> Iterator[InboundPort]:
-    """The ports that services lead to; not where a limit on what comes in cannot be read."""
+    """The ports that services lead to; not where a limit on what comes in cannot be read, or there
+    is no room for it: without it more would come in than its author wants.
+    """
     claims = _claims(mesh, pod)
+    too_large = _unlimited(mesh, pod, claims)
     for number, by_service in sorted(claims.items()):
-        names = tuple(sorted({name for name, _ in by_service}))
+        names = _names(by_service)
         limits = limiting(mesh, pod.namespace, names)
-        if any(one.closed for one in limits):
+        if any(one.closed for one in limits) or (limits and limits[0].label in too_large):
             continue
         yield InboundPort(
             port=number,
@@ -120,6 +129,27 @@ def _claimed(mesh: Mesh, pod: Pod) -> Iterator[InboundPort]:
             ingress=mesh.query(ingress, pod.namespace, names, number, by_service[0][1]),
             reports=mesh.query(reports, pod.namespace),
         )
+
+
+_Claims = Mapping[int, Sequence[tuple[str, Protocol]]]
+
+
+def _unlimited(mesh: Mesh, pod: Pod, claims: _Claims) -> frozenset[str]:
+    """The settings that together limit more than there is room for, the largest of them."""
+    on_ports = (
+        (limiting(mesh, pod.namespace, _names(by_service)), by_service[0][1])
+        for by_service in claims.values()
+    )
+    return closed_limits(
+        (settings[0], protocol)
+        for settings, protocol in on_ports
+        if settings and not any(one.closed for one in settings)
+    )
+
+
+def _names(by_service: Iterable[tuple[str, Protocol]]) -> tuple[str, ...]:
+    """The services of a claim, each once."""
+    return tuple(sorted({name for name, _ in by_service}))
 
 
 def protocols(mesh: Mesh, pod: Pod) -> dict[int, Protocol]:
@@ -201,8 +231,7 @@ def contested_limits(mesh: Mesh, pod: Pod) -> tuple[Problem, ...]:
         return ()
     problems = []
     for number, by_service in _claims(mesh, pod).items():
-        names = sorted({name for name, _ in by_service})
-        settings = limiting(mesh, pod.namespace, names)
+        settings = limiting(mesh, pod.namespace, _names(by_service))
         problems += [
             Problem(
                 object=other.ref,
@@ -228,6 +257,10 @@ def oversized(mesh: Mesh, pod: Pod) -> tuple[Problem, ...]:
         (Kind.INGRESS_BACKEND, policy, Code.LARGE_INGRESS)
         for policy in closed_ingress(entry for port in ports for entry in port.ingress)
     ]
+    closed += [
+        (Kind.UPSTREAM_TRAFFIC_SETTING, label, Code.LARGE_LIMITS)
+        for label in _unlimited(mesh, pod, _claims(mesh, pod))
+    ]
     if mesh.query(by_policies) or mesh.query(counts_refusals):
         too_large = _without_room(mesh, pod, ports)
         closed += [(Kind.TRAFFIC_TARGET, label, Code.LARGE_TARGET) for label in too_large]
@@ -236,9 +269,12 @@ def oversized(mesh: Mesh, pod: Pod) -> tuple[Problem, ...]:
 
 def _oversized(kind: Kind, label: str, code: Code, account: Account) -> Problem:
     namespace, _, name = label.partition("/")
+    most, effect = MOST_ENTRIES, "lets nobody in there"
+    if kind is Kind.UPSTREAM_TRAFFIC_SETTING:
+        most, effect = MOST_LIMITS, "closes the ports there that it would limit"
     text = (
-        f"the {kind}s for pods of {account} need more than {MOST_ENTRIES:,} entries in a sidecar's "
-        "configuration: this one, among the largest, lets nobody in there"
+        f"the {kind}s for pods of {account} need more than {most:,} entries in a sidecar's "
+        f"configuration: this one, among the largest, {effect}"
     )
     return Problem(ObjectRef(kind, namespace, name), "spec", code, text)
 

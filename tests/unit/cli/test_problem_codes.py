@@ -203,6 +203,12 @@ CASES: Mapping[Code, tuple[str, ...]] = {
         GROUP.replace('[{name: all, pathRegex: ".*", methods: ["*"]}]', MATCHES),
         TARGET.replace("name: web", "name: default"),
     ),
+    Code.LARGE_LIMITS: (
+        *BASE,
+        POD,
+        SERVICE.replace("[{name: http, port: 80}]", MANY_PORTS),
+        f"{LIMITED}  httpRoutes: {json.dumps(PATHS[:50])}\n",
+    ),
     Code.LARGE_SPLIT: (
         *BASE,
         SERVICE.replace("[{name: http, port: 80}]", MANY_PORTS),

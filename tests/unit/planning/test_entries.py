@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from towpath.model.egress import RequestMatch
-from towpath.planning.entries import CHARACTERS, of_request, of_texts
+from towpath.model.limits import Rate, RateLimits, RequestLimit
+from towpath.planning.entries import BUCKET, CHARACTERS, of_limits, of_request, of_texts
 
 LONG = "/" + "a" * 999
 
@@ -30,6 +31,18 @@ def test_a_header_is_one_more() -> None:
 )
 def test_a_long_expression_counts_for_its_length(match: RequestMatch) -> None:
     assert 1_000 // CHARACTERS < of_request(match)
+
+
+def test_a_rate_limit_counts_where_it_is_counted_and_for_its_texts() -> None:
+    limit = RequestLimit(Rate(1, 1))
+    answering = RequestLimit(Rate(1, 1), 429, (("x-limit", "v" * 320),))
+    paths = RateLimits(routes=(("/a", limit), (LONG, limit), ("/b", answering)))
+
+    assert 0 == of_limits(RateLimits(), requests=True)
+    assert BUCKET == of_limits(RateLimits(connections=Rate(1, 1)), requests=False)
+    assert 2 * BUCKET == of_limits(RateLimits(Rate(1, 1), limit), requests=True)
+    assert 0 == of_limits(paths, requests=False)
+    assert 3 * BUCKET + 1_000 // 32 + 1 + 320 // 32 == of_limits(paths, requests=True)
 
 
 def test_names_count_for_their_number_and_their_length() -> None:

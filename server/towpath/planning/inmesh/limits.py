@@ -1,8 +1,9 @@
 """How much in-mesh policies may come to, and which are closed beyond that.
 
 A target is written into each port that it grants something on, with all of its callers and
-requests, and a split into each port of its root, for each request and backend. So a few manifests
-could ask for far more than they say; how much is counted before any of it is made, in `entries`.
+requests, a split into each port of its root, for each request and backend, and a rate limit into
+each port of its Service, for each path that has its own. So a few manifests could ask for far more
+than they say; how much is counted before any of it is made, in `entries`.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from towpath.model.egress import RequestMatch
+from towpath.model.egress import RequestMatch, UpstreamTrafficSetting
 from towpath.model.mesh import Mesh
-from towpath.model.names import Account
+from towpath.model.names import Account, Protocol
 from towpath.model.paths import ANY_PATH
 from towpath.model.plan import Ingress
-from towpath.planning.entries import of_request, of_texts
+from towpath.planning.entries import of_limits, of_request, of_texts
 from towpath.planning.inmesh.grants import callers, grant_of, targets_of
 
 MOST_ENTRIES = 200_000
@@ -32,6 +33,9 @@ FOLDING = 2
 """How many entries a request counts for beside its own, where it has a path: with that stands which
 paths a server may take for another.
 """
+
+MOST_LIMITS = 50_000
+"""How many entries of rate limits the sidecar of a pod may have, on all of its ports."""
 
 MOST_SHARES = 50_000
 """How many shares the TrafficSplits of a namespace may have: a backend's, for each request that is
@@ -63,6 +67,23 @@ def closed_ingress(entries: Iterable[Ingress]) -> frozenset[str]:
     for one in entries:
         sizes[one.policy] += 1 + len(one.ranges) + of_texts(one.names) + of_texts(one.hosts)
     return without_room(sizes, MOST_ENTRIES)
+
+
+def closed_limits(
+    limiting: Iterable[tuple[UpstreamTrafficSetting, Protocol]],
+) -> frozenset[str]:
+    """The settings for which a pod has no room, by their labels. Of each of its ports that is
+    limited come the setting that holds there, and what it speaks.
+    """
+    settings: dict[str, UpstreamTrafficSetting] = {}
+    ports: Counter[tuple[str, bool]] = Counter()
+    for setting, protocol in limiting:
+        settings[setting.label] = setting
+        ports[setting.label, protocol is Protocol.HTTP] += 1
+    sizes: Counter[str] = Counter()
+    for (label, requests), number in ports.items():
+        sizes[label] += number * of_limits(settings[label].limits, requests=requests)
+    return without_room(sizes, MOST_LIMITS)
 
 
 def without_room(sizes: Mapping[str, int], most: int) -> frozenset[str]:

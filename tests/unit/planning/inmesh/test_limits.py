@@ -8,6 +8,7 @@ import pytest
 
 from support.marked import marked_pod, with_authority
 from support.objects import (
+    endpoint_slice,
     ingress_backend,
     mesh_config,
     mesh_of,
@@ -16,20 +17,30 @@ from support.objects import (
     port,
     route_group,
     service,
+    setting,
     tcp_route,
     traffic_split,
     traffic_target,
 )
 from towpath.answers.effect import effect
 from towpath.model.codes import Code
+from towpath.model.egress import UpstreamTrafficSetting
 from towpath.model.ingress import Backend
 from towpath.model.inmesh import RouteReference, TrafficTarget
+from towpath.model.limits import Rate, RateLimits, RequestLimit
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, Kind, Protocol, SidecarId
 from towpath.model.workloads import ServicePort
 from towpath.planning import inbound, problems
 from towpath.planning.destinations import directory
-from towpath.planning.inmesh.limits import CHAIN, MOST_ENTRIES, MOST_SHARES, without_room
+from towpath.planning.entries import BUCKET
+from towpath.planning.inmesh.limits import (
+    CHAIN,
+    MOST_ENTRIES,
+    MOST_LIMITS,
+    MOST_SHARES,
+    without_room,
+)
 
 MOST, PORTS = 2_000, 10
 CURL = Account("shop", "curl")
@@ -39,11 +50,13 @@ FEW_AND_LONG = [f"/{n}" + "a" * 990 for n in range(8)]
 LARGE = traffic_target("large", RouteReference(Kind.HTTP_ROUTE_GROUP, "many"))
 SMALL = traffic_target()
 NAMES = ("may", "large")
+FEW = Rate(1, 60)
 
 
 @pytest.fixture(autouse=True)
 def _little_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("towpath.planning.inmesh.limits.MOST_ENTRIES", MOST)
+    monkeypatch.setattr("towpath.planning.inmesh.limits.MOST_LIMITS", MOST)
     monkeypatch.setattr("towpath.planning.inmesh.splits.MOST_SHARES", MOST)
 
 
@@ -72,7 +85,7 @@ def _policies(mesh: Mesh) -> set[str]:
 
 
 def _too_large(mesh: Mesh) -> list[tuple[Code, str]]:
-    large = (Code.LARGE_TARGET, Code.LARGE_INGRESS, Code.LARGE_SPLIT)
+    large = (Code.LARGE_TARGET, Code.LARGE_INGRESS, Code.LARGE_SPLIT, Code.LARGE_LIMITS)
     return [(one.code, str(one.object)) for one in problems(mesh) if one.code in large]
 
 
@@ -184,11 +197,89 @@ def test_a_split_far_too_large_divides_nothing_and_others_divide(paths: list[str
     assert [(Code.LARGE_SPLIT, "TrafficSplit shop/large")] == _too_large(mesh)
 
 
+def _limiting(name: str, limits: RateLimits, service: str = "web") -> UpstreamTrafficSetting:
+    return setting(name, service=service, limits=limits, max_connections=None)
+
+
+def _of_paths(*paths: str, headers: tuple[tuple[str, str], ...] = ()) -> RateLimits:
+    return RateLimits(routes=tuple((path, RequestLimit(FEW, 429, headers)) for path in paths))
+
+
+def _limits_of(mesh: Mesh, name: str = "web-1") -> dict[int, RateLimits]:
+    of = mesh.pod(SidecarId(name, "shop"))
+    assert of is not None
+    return {one.port: one.limits for one in inbound(mesh, of).ports}
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        _of_paths(*PATHS[: MOST // PORTS // BUCKET + 1]),
+        _of_paths(*FEW_AND_LONG),
+        _of_paths("/a", headers=tuple((f"x-{n}", "v" * 1_000) for n in range(8))),
+        RateLimits(requests=RequestLimit(FEW, 429, (("x", "v" * 32 * MOST),))),
+    ],
+)
+def test_rate_limits_far_too_large_close_what_they_would_limit_alone(limits: RateLimits) -> None:
+    small = _of_paths("/a")
+    mesh = _mesh(
+        service("too", port(99), ips=["10.96.0.2"], selector={"app": "web"}),
+        service("other", port(99), ips=["10.96.0.3"]),
+        pod("other-1", account="other", app="other", addresses=("10.0.0.3",)),
+        endpoint_slice("web", "10.0.0.1"),
+        _limiting("large", limits),
+        _limiting("small", small, "too"),
+        permissive=True,
+    )
+
+    assert {8080: small} == _limits_of(mesh)
+    assert {8080: RateLimits()} == _limits_of(mesh, "other-1")
+    assert [(Code.LARGE_LIMITS, "UpstreamTrafficSetting shop/large")] == _too_large(mesh)
+    effects = {
+        name: effect(mesh, Kind.UPSTREAM_TRAFFIC_SETTING, "shop", name).opens
+        for name in ("large", "small")
+    }
+    assert {"large": False, "small": True} == effects
+
+
+def test_rate_limits_count_only_where_they_hold() -> None:
+    """Of requests not where bytes are spoken; and not where another Service's hold."""
+    large = _of_paths(*FEW_AND_LONG)
+    of_bytes = _mesh(_limiting("large", large), protocol=Protocol.TCP, permissive=True)
+    first = service("a", *_ports(), ips=["10.96.0.2"], selector={"app": "web"})
+    behind = _mesh(
+        first,
+        _limiting("first", _of_paths("/a"), "a"),
+        _limiting("large", large),
+        permissive=True,
+    )
+
+    assert PORTS == len(_limits_of(of_bytes))
+    assert {_of_paths("/a")} == set(_limits_of(behind).values())
+    assert [] == _too_large(of_bytes) + _too_large(behind)
+
+
+def test_many_rate_limits_of_one_pod_are_too_large_together() -> None:
+    half = _of_paths(*PATHS[: MOST // BUCKET // 3])
+    services = [
+        service(f"s{n}", port(n, target=30_000 + n), ips=[f"10.96.1.{n}"], selector={"app": "web"})
+        for n in range(1, 6)
+    ]
+    settings = [_limiting(f"l{n}", half, f"s{n}") for n in range(1, 6)]
+    mesh = _mesh(*services, *settings, permissive=True)
+
+    assert 3 == sum(limits == half for limits in _limits_of(mesh).values())
+    assert 2 == len(_too_large(mesh))
+
+
 def test_what_ordinary_meshes_have_takes_a_tenth_of_the_room(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Of each kind: 100 requests for 20 callers, or 20 Services, on ten ports."""
+    """Of each kind, on ten ports: 100 requests for 20 callers, or of one of two Services, or from
+    20 ranges, or 30 of them limited.
+    """
     monkeypatch.setattr("towpath.planning.inmesh.limits.MOST_ENTRIES", MOST_ENTRIES // 10)
+    monkeypatch.setattr("towpath.planning.inmesh.limits.MOST_LIMITS", MOST_LIMITS // 10)
     monkeypatch.setattr("towpath.planning.inmesh.splits.MOST_SHARES", MOST_SHARES // 10)
     paths = [f"/api/v{n}/customers/[0-9a-f-]+/orders/[0-9]+" for n in range(100)]
     sources = [CURL, *(Account("shop", f"caller-{n}") for n in range(19))]
@@ -196,6 +287,7 @@ def test_what_ordinary_meshes_have_takes_a_tenth_of_the_room(
     mesh = _mesh(
         route_group("api", *paths),
         traffic_target("may", rule, sources=sources),
+        _limiting("limits", _of_paths(*paths[:30], headers=(("retry-after", "5"),))),
         traffic_split("split", ("web", 1), ("v2", 1), route_groups=["api"]),
         ingress_backend(
             "in",
