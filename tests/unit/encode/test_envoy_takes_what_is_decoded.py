@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from support.envoy_validation import add, empty_bootstrap, validate
-from support.objects import mesh_config, mesh_of, namespace, pod
+from support.objects import mesh_config, mesh_of, namespace, pod, service
 from towpath.hub.compose import snapshot
-from towpath.model.egress import METHODS, HTTPRouteGroup
+from towpath.model.egress import METHODS, HTTPRouteGroup, UpstreamTrafficSetting
 from towpath.model.mesh import Object
 from towpath.model.names import ClientKind, SidecarId
 from towpath.model.snapshot import Snapshot
@@ -42,22 +42,40 @@ RANGES = ("0.0.0.0/0", "10.0.0.5/8", "10.1.2.3/32", "255.255.255.255/32", "1.2.3
 PORTS = (0, 1, 80, 80, 443, 443, 15001, 15003, 65535, 65536, "80")
 PROTOCOLS = ("http", "HTTP", "https", "tcp", "tcp-server-first", "grpc", "")
 LIMITS = (-1, 0, 1, 2**31, 2**32 - 1, 2**32, 1.5, "1", None)
+STATUSES = (None, 0, 200, 404, 418, 429, 503, 511, 599)
+VALUES = ("", "1", "%", "%REQ(:path)%", "a b", "v" * 4096, "v" * 4097, "x\n", "ü", "\t")
 TIMES = ("0s", "1ms", "0.1ms", "1h", "2h", "5", "1m2.5s", "", "-1s", "1e9s")
 
 
 def test_a_real_envoy_takes_whatever_is_decoded(tmp_path: Path) -> None:
     bootstrap = empty_bootstrap()
-    used = 0
+    used = limited = 0
     for seed in range(CASES):
         values = _values(random.Random(seed))
         used += sum(len(v.matches) for v in values if isinstance(v, HTTPRouteGroup))
+        limited += sum(_counts(v) for v in values if isinstance(v, UpstreamTrafficSetting))
         add(bootstrap, f"case-{seed}", _snapshot(*values))
 
     code, said = validate(bootstrap, tmp_path)
 
     assert code == 0, said[-2000:]
     assert used > CASES
+    assert limited > CASES
     assert len(bootstrap.static_resources.listeners) > 2 * CASES
+
+
+def test_a_real_envoy_takes_every_name_of_a_header_that_is_answered(tmp_path: Path) -> None:
+    bootstrap = empty_bootstrap()
+    for number, name in enumerate((*HEADERS, "HOST")):
+        answer = {"responseHeadersToAdd": [{"name": name, "value": "1"}]}
+        found = decode(_limits({"requests": 1, "unit": "second", **answer}, []), "s.yaml")
+        assert isinstance(found.value, UpstreamTrafficSetting)
+        assert _counts(found.value) == 1
+        add(bootstrap, f"case-{number}", _snapshot(found.value))
+
+    code, said = validate(bootstrap, tmp_path)
+
+    assert code == 0, said[-2000:]
 
 
 @pytest.mark.parametrize("header", ["X-Trace", "host"])
@@ -97,6 +115,7 @@ def _values(dice: random.Random) -> list[Object]:
         _egress(dice.sample(HOSTS, 4), [], ports, name="second"),
         _group(*(_match(dice) for _ in range(dice.randint(2, 8)))),
         _setting(dice),
+        _limits(_limit(dice), [_route(dice) for _ in range(dice.randint(0, 3))]),
     ]
     found = [decode(document, "generated") for document in documents]
     return [one.value for one in found if one.value is not None]
@@ -142,13 +161,47 @@ def _setting(dice: random.Random) -> dict[str, Any]:
     return _object(POLICY, "UpstreamTrafficSetting", "setting", spec)
 
 
+def _limits(limit: dict[str, Any], routes: list[dict[str, Any]]) -> dict[str, Any]:
+    """Rate limits of the Service that leads to the pod."""
+    tcp = {"connections": 1, "unit": "second"}
+    spec = {"host": "web", "rateLimit": {"local": {"http": limit, "tcp": tcp}}}
+    return _object(POLICY, "UpstreamTrafficSetting", "rate", {**spec, "httpRoutes": routes})
+
+
+def _route(dice: random.Random) -> dict[str, Any]:
+    """Most of the expressions would close the whole setting."""
+    path = dice.choice(EXPRESSIONS) if dice.random() < 0.2 else f"/{dice.randint(0, 9)}"
+    return {"path": path, "rateLimit": {"local": _limit(dice)}}
+
+
+def _limit(dice: random.Random) -> dict[str, Any]:
+    headers = [
+        {"name": dice.choice(HEADERS), "value": dice.choice(VALUES)}
+        for _ in range(dice.randint(0, 12))
+    ]
+    return {
+        "requests": dice.choice((1, 1, 2**31 - 1)),
+        "unit": dice.choice(("second", "hour")),
+        "burst": dice.choice((0, 1, 2**31 - 1)),
+        "responseStatusCode": dice.choice(STATUSES),
+        "responseHeadersToAdd": headers,
+    }
+
+
+def _counts(setting: UpstreamTrafficSetting) -> int:
+    """How many limits of requests it comes to."""
+    if setting.closed:
+        return 0
+    return len(setting.limits.routes) + (setting.limits.requests is not None)
+
+
 def _object(version: str, kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     metadata = {"name": name, "namespace": "shop"}
     return {"apiVersion": version, "kind": kind, "metadata": metadata, "spec": spec}
 
 
 def _snapshot(*objects: Object) -> Snapshot:
-    mesh = mesh_of(namespace(), pod("web-1"), mesh_config(policies=True), *objects)
+    mesh = mesh_of(namespace(), pod("web-1"), service("web"), mesh_config(policies=True), *objects)
     held = snapshot(mesh, ClientKind.ENVOY, SidecarId(pod="web-1", namespace="shop"))
     assert held is not None
     return held

@@ -84,6 +84,18 @@ def test_what_cannot_be_read_closes_the_setting_and_is_said(spec: dict[str, Any]
         ({"responseStatusCode": 418}, "responseStatusCode"),
         ({"responseHeadersToAdd": [{"name": "x y", "value": "1"}]}, "responseHeadersToAdd[0].name"),
         (
+            {"responseHeadersToAdd": [{"name": "host", "value": "1"}]},
+            "responseHeadersToAdd[0].name",
+        ),
+        (
+            {"responseHeadersToAdd": [{"name": "Host", "value": "1"}]},
+            "responseHeadersToAdd[0].name",
+        ),
+        (
+            {"responseHeadersToAdd": [{"name": ":path", "value": "/"}]},
+            "responseHeadersToAdd[0].name",
+        ),
+        (
             {"responseHeadersToAdd": [{"name": "x", "value": "1\n"}]},
             "responseHeadersToAdd[0].value",
         ),

@@ -28,6 +28,8 @@ STATUSES = frozenset(
 """What Envoy knows of those that say that something went wrong."""
 
 _HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,256}")
+_RESERVED = "host"
+"""A header that Envoy adds nowhere: it would reject the routes of the port, and all beside them."""
 _VALUE = re.compile(r"[\t\x20-\x7e]{0,4096}")
 _GLOBAL = "global rate limits are not supported: nothing is limited by it"
 
@@ -138,6 +140,8 @@ class RateLimitReader:
             self.unclear |= one.misspelt
             if not _HEADER.fullmatch(name):
                 one.left_out("name", name, allowed="the name of an HTTP header, such as x-limit")
+            elif name.lower() == _RESERVED:
+                one.left_out("name", name, allowed=f"any header but {_RESERVED}")
             elif not _VALUE.fullmatch(value):
                 one.left_out("value", value, allowed="at most 4,096 characters of ASCII")
             elif len(headers) == MOST_HEADERS:
