@@ -562,8 +562,11 @@ class Code(StrEnum):
         "limits-without-service",
         Reason.NOT_SUPPORTED,
         _WARNING,
-        "An Egress refers to rate limits, which hold for Services of the mesh alone.",
-        "Remove `rateLimit` and `httpRoutes` from the setting.",
+        (
+            "The host of an UpstreamTrafficSetting is not a Service of its namespace in the mesh. "
+            "Its rate limits hold nowhere, nor do its other limits unless an Egress refers to it."
+        ),
+        "Write the Service that the message suggests; of a host outside, remove the rate limits.",
     )
     LIMITS_WITHOUT_REQUESTS = (
         "limits-without-requests",

@@ -100,9 +100,9 @@ class UpstreamTrafficSetting(Referable):
     """Connection settings of a Service of its namespace, and of policies there that refer to it;
     rate limits of the Service.
 
-    `service` is the Service that its host is, "" for another host; `created` is the creation
-    timestamp as Kubernetes writes it, "" where there is none. A `closed` one has a limit that
-    cannot be read: nothing is let through that it would limit.
+    `host` is as it is written; `service` is the Service that it is, "" for another host. `created`
+    is the creation timestamp as Kubernetes writes it, "" where there is none. A `closed` one has a
+    limit that cannot be read: nothing is let through that it would limit.
     """
 
     namespace: str
@@ -113,6 +113,7 @@ class UpstreamTrafficSetting(Referable):
     service: str = ""
     limits: RateLimits = RateLimits()
     stamp: Stamp = Stamp()
+    host: str = ""
 
     kind = Kind.UPSTREAM_TRAFFIC_SETTING
 

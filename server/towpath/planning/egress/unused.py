@@ -9,7 +9,7 @@ from towpath.model.egress import HTTPRouteGroup, UpstreamTrafficSetting
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind
 from towpath.model.problem import Problem
-from towpath.planning.inmesh.settings import service_of
+from towpath.planning.inmesh.settings import limits_something, service_of
 
 _SETTING = (
     "no Egress refers to it, and its host is not a Service of its namespace in the mesh: no effect"
@@ -27,6 +27,8 @@ def unused(mesh: Mesh) -> tuple[Problem, ...]:
             for setting in cast("tuple[UpstreamTrafficSetting, ...]", settings)
             if not mesh.group(Kind.EGRESS, ("setting", setting.namespace, setting.name))
             and service_of(mesh, setting) is None
+            # Of one that was meant to limit something more is said, beside the other settings.
+            and not limits_something(setting)
         ),
         *(
             Problem(group.ref, "", Code.UNUSED_OBJECT, _GROUP)

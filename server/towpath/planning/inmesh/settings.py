@@ -12,6 +12,7 @@ from towpath.model.egress import NOTHING, ConnectionSettings, UpstreamTrafficSet
 from towpath.model.limits import RateLimits
 from towpath.model.mesh import Mesh
 from towpath.model.names import Kind, Protocol
+from towpath.model.nearest import nearest
 from towpath.model.problem import Problem
 from towpath.model.workloads import Service
 from towpath.planning.egress.targets import preferred
@@ -64,6 +65,12 @@ def service_of(mesh: Mesh, setting: UpstreamTrafficSetting) -> Service | None:
     return mesh.service(setting.namespace, setting.service)
 
 
+def limits_something(setting: UpstreamTrafficSetting) -> bool:
+    """True if its author wants something to be limited, were it that it cannot be read."""
+    nothing = setting.settings == ConnectionSettings() and setting.limits == RateLimits()
+    return setting.closed or not nothing
+
+
 def _settings_of(mesh: Mesh, namespace: str, service: str) -> tuple[UpstreamTrafficSetting, ...]:
     group = mesh.group(Kind.UPSTREAM_TRAFFIC_SETTING, ("service", namespace, service))
     return cast("tuple[UpstreamTrafficSetting, ...]", group)
@@ -72,14 +79,7 @@ def _settings_of(mesh: Mesh, namespace: str, service: str) -> tuple[UpstreamTraf
 def _of_setting(mesh: Mesh, setting: UpstreamTrafficSetting) -> tuple[Problem, ...]:
     service, limits = service_of(mesh, setting), setting.limits
     if service is None:
-        users = mesh.group(Kind.EGRESS, ("setting", setting.namespace, setting.name))
-        if limits == RateLimits() or not users:
-            return ()
-        text = (
-            "its host is not a Service of its namespace in the mesh: its rate limits have no effect"
-        )
-        field = "spec.rateLimit" if limits.connections or limits.requests else "spec.httpRoutes"
-        return (Problem(setting.ref, field, Code.LIMITS_WITHOUT_SERVICE, text),)
+        return _without_service(mesh, setting)
     holder = mesh.query(setting_of, service.namespace, service.name)
     if holder is not None and holder != setting:
         text = (
@@ -98,3 +98,33 @@ def _of_setting(mesh: Mesh, setting: UpstreamTrafficSetting) -> tuple[Problem, .
         text = f"no port of {service.label} speaks HTTP: no request is seen, and none is limited"
         return (Problem(setting.ref, "spec.rateLimit", Code.LIMITS_WITHOUT_REQUESTS, text),)
     return ()
+
+
+def _without_service(mesh: Mesh, setting: UpstreamTrafficSetting) -> tuple[Problem, ...]:
+    """What a setting would limit that is of no Service: for an Egress it limits connections."""
+    users = mesh.group(Kind.EGRESS, ("setting", setting.namespace, setting.name))
+    limits, of_no_service = setting.limits, "its host is not a Service of its namespace in the mesh"
+    if not users and limits_something(setting):
+        text = (
+            f"{of_no_service}, and no Egress refers to it: it limits nothing{_hint(mesh, setting)}"
+        )
+        return (Problem(setting.ref, "spec.host", Code.LIMITS_WITHOUT_SERVICE, text),)
+    if users and limits != RateLimits():
+        text = f"{of_no_service}: its rate limits have no effect{_hint(mesh, setting)}"
+        field = "spec.rateLimit" if limits.connections or limits.requests else "spec.httpRoutes"
+        return (Problem(setting.ref, field, Code.LIMITS_WITHOUT_SERVICE, text),)
+    return ()
+
+
+def _hint(mesh: Mesh, setting: UpstreamTrafficSetting) -> str:
+    """The Service that its author may mean, by the first part of the host."""
+    names = mesh.query(_names_in, setting.namespace)
+    wanted = setting.host.partition(".")[0].lower()
+    near = mesh.work(len(names), nearest, wanted, names)
+    return f"; did you mean {near}?" if near else ""
+
+
+def _names_in(mesh: Mesh, namespace: str) -> tuple[str, ...]:
+    """The names of a namespace's Services in the mesh."""
+    services = mesh.services(namespace) if mesh.monitored(namespace) else ()
+    return tuple(service.name for service in services)

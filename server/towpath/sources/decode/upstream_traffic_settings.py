@@ -87,6 +87,7 @@ def upstream_traffic_setting(
         service=service_named(host, findings.ref.namespace),
         limits=limits,
         stamp=top.stamp(),
+        host=host,
     )
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from support.objects import (
+    egress,
     endpoint_slice,
     headless,
     mesh_config,
@@ -17,12 +19,13 @@ from support.objects import (
     service,
     setting,
 )
-from towpath.model.codes import Reason
+from towpath.model.codes import Code, Reason, Severity
 from towpath.model.egress import NOTHING, ConnectionSettings, UpstreamTrafficSetting
 from towpath.model.limits import Rate, RateLimits, RequestLimit
 from towpath.model.mesh import Mesh, Object
 from towpath.model.names import Account, Protocol, SidecarId
 from towpath.planning import inbound, outbound, problems, proxyless
+from towpath.sources.decode.names import service_named
 
 FEW = RateLimits(connections=Rate(1, 60), requests=RequestLimit(Rate(2, 60)))
 CURL = Account("shop", "curl")
@@ -111,10 +114,59 @@ def test_limits_on_requests_need_a_port_that_speaks_http() -> None:
     assert (Reason.NOT_ENFORCEABLE, "spec.rateLimit") == (problem.reason, problem.field)
 
 
-def test_a_setting_of_a_service_that_does_not_exist_has_no_effect() -> None:
-    (problem,) = problems(_mesh(replace(_limits(), service="gone")))
+@pytest.mark.parametrize(
+    "host",
+    ["wbe", "wbe.shop", "web.shop.svc.cluster.locl", "web.other", "Web", "web.shop.svc.k8s.test"],
+)
+@pytest.mark.parametrize(
+    "limiting",
+    [
+        {"limits": FEW, "settings": ConnectionSettings()},
+        {"limits": RateLimits(routes=(("/a", RequestLimit(Rate(1, 1))),))},
+        {"settings": ConnectionSettings(max_retries=1), "limits": RateLimits()},
+        {"settings": ConnectionSettings(), "limits": RateLimits(), "closed": True},
+    ],
+)
+def test_limits_of_a_misspelt_service_are_a_warning_that_names_the_nearest(
+    host: str, limiting: dict[str, Any]
+) -> None:
+    meant = replace(_limits(), host=host, service=service_named(host, "shop"), **limiting)
+    (problem,) = problems(_mesh(meant))
 
-    assert "its host is not a Service" in problem.message
+    assert (Code.LIMITS_WITHOUT_SERVICE, "spec.host") == (problem.code, problem.field)
+    assert Severity.WARNING is problem.severity
+    assert problem.message.endswith("it limits nothing; did you mean web?")
+
+
+@pytest.mark.parametrize("host", ["something.else.test", "", "web.other"])
+def test_no_service_is_named_that_is_not_like_the_host_or_not_in_the_mesh(host: str) -> None:
+    mesh = mesh_of(
+        mesh_config(), namespace(mesh=None), service("web"), replace(_limits(), host=host)
+    )
+    (problem,) = problems(mesh)
+
+    assert problem.message.endswith("it limits nothing")
+
+
+def test_of_rate_limits_that_an_egress_refers_to_the_nearest_service_is_named_too() -> None:
+    mesh = _mesh(replace(_limits(), host="wbe", service=""), egress(setting="limits"))
+    (problem,) = [one for one in problems(mesh) if one.object.kind == "UpstreamTrafficSetting"]
+
+    assert problem.message.endswith("its rate limits have no effect; did you mean web?")
+
+
+def test_connection_settings_that_an_egress_refers_to_are_no_problem() -> None:
+    meant = replace(_limits(), host="wbe", service="", limits=RateLimits())
+    mesh = _mesh(meant, egress(setting="limits"))
+
+    assert not [one for one in problems(mesh) if one.object.kind == "UpstreamTrafficSetting"]
+
+
+def test_a_setting_that_limits_nothing_and_is_of_nothing_is_only_unused() -> None:
+    meant = replace(_limits(), service="", settings=ConnectionSettings(), limits=RateLimits())
+    (problem,) = problems(_mesh(meant))
+
+    assert (Code.UNUSED_OBJECT, Severity.INFO) == (problem.code, problem.severity)
 
 
 def _limits(name: str = "limits", created: str = "") -> UpstreamTrafficSetting:
