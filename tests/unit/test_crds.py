@@ -14,10 +14,10 @@ from support.schema import violations
 from towpath.model.names import Kind
 from towpath.sources.decode.egress import SCHEMA as EGRESS
 from towpath.sources.decode.ingress_backends import SCHEMA as INGRESS
-from towpath.sources.decode.meshconfig import SCHEMA as MESH_CONFIG
 from towpath.sources.decode.retries import SCHEMA as RETRY
 from towpath.sources.decode.route_groups import SCHEMA as ROUTE_GROUP
 from towpath.sources.decode.schema import Schema
+from towpath.sources.decode.switches import SCHEMA as MESH_CONFIG
 from towpath.sources.decode.tcp_routes import SCHEMA as TCP_ROUTE
 from towpath.sources.decode.traffic_splits import SCHEMA as SPLIT
 from towpath.sources.decode.traffic_targets import SCHEMA as TARGET

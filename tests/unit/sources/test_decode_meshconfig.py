@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from towpath.model.codes import Reason
+from towpath.model.identity import MtlsMode
 from towpath.model.meshconfig import MeshConfig
 from towpath.sources.decode import Decoded, decode
 from towpath.sources.decode.findings import MOST_PROBLEMS
@@ -120,11 +121,17 @@ def test_of_very_many_problems_the_first_are_listed_and_the_rest_counted() -> No
     assert problems[-1].message == "has 49900 more problems than the 100 that are listed"
 
 
-def test_a_section_of_a_wrong_type_means_off() -> None:
+def test_a_section_of_a_wrong_type_means_that_everything_in_it_is_closed() -> None:
     decoded = config({"traffic": "open", "sidecar": {"logLevel": "trace"}})
 
-    assert decoded.value == MeshConfig(namespace="osm-system", sidecar_log_level="trace")
-    assert [p.field for p in decoded.problems] == ["spec.traffic"]
+    expected = MeshConfig(
+        namespace="osm-system",
+        mtls=MtlsMode.STRICT,
+        external_authorization=True,
+        sidecar_log_level="trace",
+    )
+    assert expected == decoded.value
+    assert {"spec.traffic"} == {p.field for p in decoded.problems}
 
 
 def test_an_unknown_log_level_names_the_allowed_ones() -> None:

@@ -42,7 +42,7 @@ def test_a_mesh_config_says_the_mode(mode: MtlsMode) -> None:
     assert (expected, ()) == (decoded.value, decoded.problems)
 
 
-@pytest.mark.parametrize("mtls", ["Permissive", "on", "", 1, True, ["strict"], {"mode": "strict"}])
+@pytest.mark.parametrize("mtls", ["Permissive", "on", "", False, [], {}])
 def test_what_is_no_mode_is_the_default_and_a_problem_and_loses_nothing_else(mtls: object) -> None:
     decoded = _config(mtls)
 
@@ -52,8 +52,10 @@ def test_what_is_no_mode_is_the_default_and_a_problem_and_loses_nothing_else(mtl
     assert 'allowed: "permissive", "strict", "disabled"' in problem.message
 
 
-@pytest.mark.parametrize("mtls", ["Strict", "STRICT", "strcit"])
-def test_what_looks_like_strict_is_strict_and_a_problem(mtls: str) -> None:
+@pytest.mark.parametrize(
+    "mtls", ["Strict", "STRICT", "strcit", 1, True, ["strict"], {"mode": "strict"}]
+)
+def test_what_looks_like_strict_or_is_no_text_is_strict_and_a_problem(mtls: object) -> None:
     decoded = _config(mtls)
 
     (problem,) = decoded.problems

@@ -51,7 +51,10 @@ def test_each_field_has_effect() -> None:
     assert (expected, {}) == said
 
 
-@pytest.mark.parametrize("old", ["TLSv1_0", "TLSv1_1", "SSLv3", "tlsv1_3", 13, True, ["TLSv1_3"]])
+@pytest.mark.parametrize(
+    "old",
+    ["TLSv1_0", "TLSv1_1", "TLSv1.2", "TLSv1_4", "SSLv3", "new", 12, True, ["TLSv1_2"], {"a": 13}],
+)
 def test_no_version_that_is_too_old_or_unknown_is_offered(old: object) -> None:
     parameters, found = _parameters(tlsMinProtocolVersion=old, tlsMaxProtocolVersion=old)
 
@@ -59,6 +62,20 @@ def test_no_version_that_is_too_old_or_unknown_is_offered(old: object) -> None:
     for field, used in (("Min", "TLSv1_2"), ("Max", "TLSv1_3")):
         message = found[f"tls{field}ProtocolVersion"]
         assert message.endswith(f'allowed: "TLSv1_2", "TLSv1_3"; "{used}" is used')
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["TLSv1.3", "TLSV1_3", "tlsv1_3", "1.3", "TLS 1.3", "TLSv1_33", "TLSv_3", 1.3, 13, ["TLSv1_3"]],
+)
+def test_what_seems_to_be_the_newest_version_as_the_oldest_is_it(value: object) -> None:
+    parameters, found = _parameters(tlsMinProtocolVersion=value, tlsMaxProtocolVersion="TLSv1_3")
+
+    assert ("TLSv1_3", "TLSv1_3") == (parameters.minimum, parameters.maximum)
+    assert ["tlsMinProtocolVersion"] == list(found)
+    assert found["tlsMinProtocolVersion"].endswith(
+        'allowed: "TLSv1_2", "TLSv1_3"; "TLSv1_3" is used'
+    )
 
 
 def test_the_oldest_version_holds_where_the_newest_is_older() -> None:

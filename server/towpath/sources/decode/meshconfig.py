@@ -5,9 +5,9 @@ Whatever is absent or wrong means off: a mistake never opens anything.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 
+from towpath.model.codes import Code
 from towpath.model.identity import MODES, MtlsMode
 from towpath.model.meshconfig import (
     LONGEST_VALIDITY_S,
@@ -18,12 +18,23 @@ from towpath.model.meshconfig import (
 from towpath.model.observation import OBSERVATIONS, EgressObservation
 from towpath.sources.decode import durations
 from towpath.sources.decode.fields import Reader, report_unknown
-from towpath.sources.decode.findings import Findings
+from towpath.sources.decode.findings import Findings, show
 from towpath.sources.decode.injection import sidecar_defaults
-from towpath.sources.decode.meshconfig_table import report_unsupported, schema
+from towpath.sources.decode.meshconfig_table import report_unsupported
 from towpath.sources.decode.modes import seems_strict
-from towpath.sources.decode.schema import Schema, shortened
-from towpath.sources.decode.tls import tls_parameters
+from towpath.sources.decode.switches import (
+    AUTHORIZATION,
+    EGRESS,
+    EGRESS_POLICY,
+    MTLS,
+    PERMISSIVE,
+    SCHEMA,
+    TLS_MINIMUM,
+    Doubts,
+    asks_elsewhere,
+    doubts,
+)
+from towpath.sources.decode.tls import TLS13, VERSIONS, seems_newest, tls_parameters
 
 LOG_LEVELS = ("trace", "debug", "info", "warning", "warn", "error", "critical", "off")
 
@@ -31,13 +42,16 @@ DEFAULT_TIMEOUT_S = 60
 
 DEFAULT_VALIDITY_S = 86_400
 
-_PERMISSIVE = "enablePermissiveTrafficPolicyMode"
-_PASSTHROUGH = frozenset({"enableEgress", "enableEgressPolicy", "featureFlags"})
-"""Where one of these may have been misspelt, passthrough is off."""
-
-_AUTHORIZATION = "inboundExternalAuthorization"
-SCHEMA = Schema.of_object(schema())
-_EXTERNAL = SCHEMA.sections["spec"].sections["traffic"].sections[_AUTHORIZATION]
+_FLAG = "true or false"
+_ALLOWED = {
+    PERMISSIVE: (f"spec.traffic.{PERMISSIVE}", _FLAG),
+    EGRESS: (f"spec.traffic.{EGRESS}", _FLAG),
+    EGRESS_POLICY: (f"spec.featureFlags.{EGRESS_POLICY}", _FLAG),
+    AUTHORIZATION: (f"spec.traffic.{AUTHORIZATION}", "a mapping"),
+    MTLS: (f"spec.traffic.{MTLS}", ", ".join(map(show, MODES))),
+    TLS_MINIMUM: (f"spec.sidecar.{TLS_MINIMUM}", ", ".join(map(show, VERSIONS))),
+}
+"""Where each switch stands, and what is allowed there."""
 
 
 def mesh_config(raw: Mapping[str, object], findings: Findings) -> MeshConfig | None:
@@ -45,34 +59,29 @@ def mesh_config(raw: Mapping[str, object], findings: Findings) -> MeshConfig | N
     if findings.ref.name != MESH_CONFIG_NAME:
         findings.unused("metadata.name", findings.ref.name, allowed=f'"{MESH_CONFIG_NAME}"')
         return None
-    unclear = _unclear(report_unknown(raw, SCHEMA, findings), findings)
+    report_unknown(raw, SCHEMA, findings)
+    unclear = _Unclear(doubts(raw, full=findings.full), findings)
     top = Reader(raw, "", findings)
     spec = top.section("spec")
     traffic, sidecar = spec.section("traffic"), spec.section("sidecar")
     flags = spec.section("featureFlags")
-    policies = flags.value("enableEgressPolicy")
-    if not isinstance(policies, bool | None) or not isinstance(
-        spec.value("featureFlags"), dict | None
-    ):
-        unclear |= {"enableEgressPolicy"}
-    # Policies that were meant to be on must not leave everything to passthrough.
-    passes = not unclear & _PASSTHROUGH
+    policies = flags.flag(EGRESS_POLICY)
     value = MeshConfig(
         namespace=findings.ref.namespace,
         name=findings.ref.name,
-        enable_egress=traffic.flag("enableEgress") and passes,
-        enable_egress_policy=flags.flag("enableEgressPolicy"),
+        enable_egress=_passes(traffic, flags, unclear),
+        enable_egress_policy=policies,
         enable_retry_policy=flags.flag("enableRetryPolicy"),
         enable_ingress_backend_policy=flags.flag("enableIngressBackendPolicy"),
-        permissive=traffic.flag(_PERMISSIVE) and _PERMISSIVE not in unclear,
-        external_authorization=_asks_elsewhere(traffic) or _AUTHORIZATION in unclear,
-        mtls=_mtls(traffic),
+        permissive=traffic.flag(PERMISSIVE) and not unclear.closes(PERMISSIVE, "false is used"),
+        external_authorization=_asks_elsewhere(traffic, unclear),
+        mtls=_mtls(traffic, unclear),
         observe_egress=EgressObservation(
             spec.section("observability").choice(
                 "observeEgress", OBSERVATIONS, default=EgressObservation.DISABLED
             )
         ),
-        tls=tls_parameters(sidecar, findings),
+        tls=tls_parameters(sidecar, findings, newest=_newest(sidecar, unclear)),
         sidecar_log_level=sidecar.choice("logLevel", LOG_LEVELS, default="error"),
         sidecar_timeout=_timeout(sidecar),
         http1_per_request_load_balancing=traffic.flag("http1PerRequestLoadBalancing"),
@@ -86,35 +95,59 @@ def mesh_config(raw: Mapping[str, object], findings: Findings) -> MeshConfig | N
     return value
 
 
-def _mtls(traffic: Reader) -> MtlsMode:
-    unclear = MtlsMode.STRICT if seems_strict(traffic.value("mtls")) else MtlsMode.PERMISSIVE
-    return MtlsMode(traffic.choice("mtls", MODES, default=unclear))
+class _Unclear:
+    """The switches in *doubts*, of which *findings* are told where it makes a difference."""
+
+    def __init__(self, doubts: Doubts, findings: Findings) -> None:
+        self._doubts = doubts
+        self._findings = findings
+
+    def closes(self, switch: str, effect: str) -> bool:
+        """True if the switch is in doubt, which is then said, with what comes of it."""
+        at = self._doubts.get(switch)
+        if at is None:
+            return False
+        if not self._findings.full:
+            path, allowed = _ALLOWED[switch]
+            message = f"may be meant for {path}; allowed there: {allowed}; {effect}"
+            self._findings.add(Code.UNKNOWN_FIELD, at, message)
+        return True
 
 
-def _unclear(unknown: tuple[str, ...], findings: Findings) -> set[str]:
-    """The switches that fields which are not known may have been meant for, wherever they stand."""
-    if findings.full:
-        return {_PERMISSIVE, _AUTHORIZATION, *_PASSTHROUGH}
-    names = (_PERMISSIVE, _AUTHORIZATION, *sorted(_PASSTHROUGH))
-    switches = {name.lower(): name for name in names}
-    return {
-        switches[near]
-        for name in unknown
-        for near in difflib.get_close_matches(shortened(name).lower(), switches, n=4, cutoff=0.75)
-    }
+def _passes(traffic: Reader, flags: Reader, unclear: _Unclear) -> bool:
+    """Whether passthrough is on: it is off where policies may be meant to be on and are not."""
+    effect = f"{EGRESS} false is used"
+    if not traffic.flag(EGRESS) or unclear.closes(EGRESS, effect):
+        return False
+    policies = flags.value(EGRESS_POLICY)
+    return policies is True or (
+        isinstance(policies, bool | None) and not unclear.closes(EGRESS_POLICY, effect)
+    )
 
 
-def _asks_elsewhere(traffic: Reader) -> bool:
+def _mtls(traffic: Reader, unclear: _Unclear) -> MtlsMode:
+    default = MtlsMode.STRICT if seems_strict(traffic.value(MTLS)) else MtlsMode.PERMISSIVE
+    mode = MtlsMode(traffic.choice(MTLS, MODES, default=default))
+    if mode is not MtlsMode.STRICT and unclear.closes(MTLS, '"strict" is used'):
+        return MtlsMode.STRICT
+    return mode
+
+
+def _newest(sidecar: Reader, unclear: _Unclear) -> bool:
+    """True if what is not read as the oldest version of TLS may be meant to say 1.3."""
+    if seems_newest(sidecar.value(TLS_MINIMUM)):
+        return False
+    return unclear.closes(TLS_MINIMUM, f"{show(TLS13)} is used")
+
+
+def _asks_elsewhere(traffic: Reader, unclear: _Unclear) -> bool:
     """True if requests may have been meant to be authorized by somebody else: a mistake in that
     never leaves them unasked.
     """
-    value = traffic.value(_AUTHORIZATION)
-    section = traffic.section(_AUTHORIZATION)
-    section.flag("enable")
-    if not isinstance(value, dict):
-        return value is not None
-    enable = section.value("enable")
-    return enable is not False and (enable is not None or not value.keys() <= _EXTERNAL.names)
+    traffic.section(AUTHORIZATION).flag("enable")
+    return asks_elsewhere(traffic.value(AUTHORIZATION)) or unclear.closes(
+        AUTHORIZATION, "nothing is let in"
+    )
 
 
 def _timeout(sidecar: Reader) -> int:

@@ -7,7 +7,9 @@ from towpath.model.nearest import nearest
 
 
 def seems_strict(value: object) -> bool:
-    """True for what is most like `strict` of all modes, such as `Strict` or `strcit`."""
+    """True for what is most like `strict` of all modes, such as `Strict` or `strcit`, and for what
+    is no text and asks for something, such as `true` or `[strict]`.
+    """
     if not isinstance(value, str):
-        return False
+        return value not in (None, False, [], {})
     return nearest(value.strip().lower(), MODES) == MtlsMode.STRICT

@@ -90,6 +90,8 @@ def _singular(name: str) -> str:
 
 def _one_slip(one: Sequence[str], other: Sequence[str]) -> bool:
     """True if they are equal, or one edit apart, where to swap two neighbours is one."""
+    if abs(len(one) - len(other)) > 1:
+        return False
     start, ends = 0, (len(one), len(other))
     while start < min(ends) and one[start] == other[start]:
         start += 1

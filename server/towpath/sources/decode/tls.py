@@ -6,13 +6,17 @@ that is not allowed is left out, and a list of which nothing is left counts as n
 
 from __future__ import annotations
 
+import re
+
 from towpath.model.codes import Code
 from towpath.model.identity import TLS_DEFAULTS, TlsParameters
 from towpath.sources.decode.fields import Reader
 from towpath.sources.decode.findings import Findings, show
+from towpath.sources.decode.slips import meant
 
 TLS12, TLS13 = "TLSv1_2", "TLSv1_3"
 VERSIONS = (TLS12, TLS13)
+MINIMUM = "tlsMinProtocolVersion"
 AUTOMATIC = ("", "TLS_AUTO")
 """What asks for the default, as in Open Service Mesh."""
 
@@ -33,9 +37,14 @@ first, and of no use.
 """
 
 
-def tls_parameters(sidecar: Reader, findings: Findings) -> TlsParameters:
-    """The section `sidecar` of one MeshConfig."""
-    minimum = _version(sidecar, "tlsMinProtocolVersion", TLS_DEFAULTS.minimum)
+def tls_parameters(sidecar: Reader, findings: Findings, *, newest: bool) -> TlsParameters:
+    """The section `sidecar` of one MeshConfig; *newest*: something else of it may ask for TLS 1.3
+    at least.
+    """
+    minimum = TLS13 if newest else TLS_DEFAULTS.minimum
+    if sidecar.value(MINIMUM) not in AUTOMATIC:
+        unclear = TLS13 if seems_newest(sidecar.value(MINIMUM)) else TLS_DEFAULTS.minimum
+        minimum = max(minimum, sidecar.choice(MINIMUM, VERSIONS, default=unclear))
     maximum = _version(sidecar, "tlsMaxProtocolVersion", TLS_DEFAULTS.maximum)
     if minimum > maximum:
         message = f"is {show(maximum)}, older than tlsMinProtocolVersion; {show(minimum)} is used"
@@ -55,6 +64,18 @@ def tls_parameters(sidecar: Reader, findings: Findings) -> TlsParameters:
         findings.add(Code.CORRECTED_VALUE, sidecar.path("ecdhCurves"), message)
         curves = (*curves, P256)
     return TlsParameters(minimum, maximum, ciphers, curves)
+
+
+def seems_newest(value: object) -> bool:
+    """True for what can only be meant for TLS 1.3, such as `TLSv1.3`, 1.3 or `[TLSv1_3]`."""
+    values = value if isinstance(value, list) else [value]
+    return any(_seems_newest(str(one)) for one in values if isinstance(one, str | int | float))
+
+
+def _seems_newest(text: str) -> bool:
+    if re.findall(r"[0-9]", text) == ["1", "3"]:
+        return True
+    return text != TLS12 and bool(meant(text, (TLS13,))) and not meant(text, (TLS12,))
 
 
 def _version(sidecar: Reader, name: str, default: str) -> str:
