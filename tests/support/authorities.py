@@ -64,11 +64,12 @@ def issuer(
     ca: bool | None = True,
     path_length: int | None = None,
     further: tuple[x509.ExtensionType, ...] = (),
+    subject: x509.Name | None = None,
 ) -> Issuer:
     """A root, or an intermediate that *by* signed; *ca* None: without basic constraints."""
     key = key or ec.generate_private_key(ec.SECP256R1())
     common = f"authority {next(_NUMBERS)}"
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
+    subject = subject or x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common)])
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -48,7 +49,10 @@ class Authority:
         self.key = key
         self.roots = tuple(roots or chain[-1:])
         self._intermediates = tuple(one for one in chain if one not in self.roots)
-        self.expires_at = min(one.not_valid_after_utc for one in chain)
+        above = [root for root in self.roots if root not in chain and issued(chain[-1], root)]
+        # Of several roots that issued it, such as one that was renewed, the last one lasts.
+        last = [max(above, key=_end)] if above and chain[-1] not in self.roots else []
+        self.first_to_expire = min((*chain, *last), key=_end)
         self._clock = clock
         self._same = (tuple(chain), self.roots, key_bytes(key))
 
@@ -80,6 +84,11 @@ class Authority:
         if not isinstance(key, ec.EllipticCurvePrivateKey) or key.public_key() != public:
             raise ValueError("the key is not the elliptic-curve key of the certificate")
         return cls([certificate], key, clock=clock)
+
+    @property
+    def expires_at(self) -> datetime:
+        """When the first certificate of the chain expires, the root that issued it among them."""
+        return _end(self.first_to_expire)
 
     @property
     def pair(self) -> Pair:
@@ -156,6 +165,19 @@ class Authority:
             builder = builder.add_extension(names, critical=False)
         pair = _pair(self.sign(builder), key)
         return Pair(pair.certificate + self.intermediates, pair.key)
+
+
+def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """True if *issuer* signed the certificate."""
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def _end(certificate: x509.Certificate) -> datetime:
+    return certificate.not_valid_after_utc
 
 
 def _builder(

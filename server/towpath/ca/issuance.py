@@ -31,7 +31,13 @@ FIRST_LOOKS_S = 0.05
 LARGEST_ENTRY = 1 << 20
 """In bytes, as for a Secret."""
 
+WARN_BEFORE = timedelta(days=7)
+"""How long before the end there is a Problem: as for the alert TowpathAuthorityExpires. For one
+that lives so short that it is renewed later than that, in the last quarter of its life.
+"""
+
 ORIGIN = "authority"
+_WAY_OUT = "exchange it, as docs/operate.md says"
 
 
 class Issuance:
@@ -39,7 +45,8 @@ class Issuance:
     validity that the MeshConfig of *osm_namespace* asks for; renews leaves when their time comes.
 
     An authority that cannot be used is a Problem of *ref*: the last good one stays in use, and
-    before there is one the store has no identity. *clock* gives the time with a time zone.
+    before there is one the store has no identity. One that expires soon, or has expired while it is
+    in use, is a Problem too. *clock* gives the time with a time zone.
     """
 
     def __init__(
@@ -67,6 +74,8 @@ class Issuance:
         self._identity: Identity | None = None
         self._validity = timedelta(0)
         self._failure = LogOnce(log, logging.ERROR)
+        self._end_soon = LogOnce(log)
+        self._end = LogOnce(log, logging.ERROR)
         self._leaf_expires_at: datetime | None = None
 
     @property
@@ -87,25 +96,26 @@ class Issuance:
 
     def look(self) -> None:
         """Take what the folder and the store hold now, at this time."""
-        self._read()
+        self._store.report(ORIGIN, [*self._read(), *self._expiry(self._clock())])
         # Before the MeshConfig is known, leaves could have the wrong validity.
         if self._authority is not None and self._store.has_listed(Kind.MESH_CONFIG):
             self._renew(self._authority, self._clock())
 
-    def _read(self) -> None:
+    def _read(self) -> Iterator[Problem]:
+        """Take what the folder holds into use; gives why that cannot be."""
         try:
             entries = dict(_entries(self._folder))
             if entries == self._entries:
-                self._good()
+                self._failure.over()
                 return
             # What was refused before is looked at again: it may only not have been valid yet.
             authority = read_authority(entries, clock=self._clock)
         except (ValueError, OSError) as error:
-            self._bad(str(error))
+            yield self._bad(str(error))
             return
         self._entries, self._authority = entries, authority
         self._identity = None
-        self._good()
+        self._failure.over()
         self._metrics.authority_reloads.labels("ok").inc()
         self._metrics.authority_expiry.set(authority.expires_at.timestamp())
         log.info(
@@ -115,16 +125,28 @@ class Issuance:
             len(authority.roots),
         )
 
-    def _good(self) -> None:
-        self._failure.over()
-        self._store.report(ORIGIN, ())
-
-    def _bad(self, fault: str) -> None:
+    def _bad(self, fault: str) -> Problem:
         kept = "the last good one stays in use" if self._authority else "nothing is published"
         text = f"the authority in {self._folder} cannot be used, {kept}: {fault}"
         if self._failure.tell(text):
             self._metrics.authority_reloads.labels("failed").inc()
-            self._store.report(ORIGIN, [Problem(self._ref, "", Code.UNUSABLE_AUTHORITY, text)])
+        return Problem(self._ref, "", Code.UNUSABLE_AUTHORITY, text)
+
+    def _expiry(self, now: datetime) -> Iterator[Problem]:
+        """What is wrong with the time of the authority in use; it signs all the same."""
+        if self._authority is None:
+            return
+        first, end = self._authority.first_to_expire, self._authority.expires_at
+        who = first.subject.rfc4514_string() or "without a subject"
+        what = f"the authority in {self._folder} has a certificate ({who}) that"
+        if now >= end:
+            text = f"{what} expired at {end.isoformat()}: nobody takes what it signs; {_WAY_OUT}"
+            self._end.tell(text)
+            yield Problem(self._ref, "", Code.UNUSABLE_AUTHORITY, text)
+        elif end - now < min(WARN_BEFORE, (end - first.not_valid_before_utc) / 4):
+            text = f"{what} expires at {end.isoformat()}, and with it all that it signs; {_WAY_OUT}"
+            self._end_soon.tell(text)
+            yield Problem(self._ref, "", Code.EXPIRING_AUTHORITY, text)
 
     def _renew(self, authority: Authority, now: datetime) -> None:
         validity = self._wanted_validity()

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -33,31 +33,32 @@ _SECOND = timedelta(seconds=1)
 class LeafSigner:
     """Makes leaves of *authority*; equal ones make equal leaves.
 
-    `chain` is what is sent behind a leaf and what signs it (PEM): whom else sidecars trust makes no
-    difference. `secret` is what the leaves' keys are derived from.
+    `chain` is what is sent behind a leaf and what signs it (PEM), `expires_at` its end: whom else
+    sidecars trust makes no difference. `secret` is what the leaves' keys are derived from.
     """
 
     authority: Authority = field(repr=False, compare=False)
     chain: bytes
+    expires_at: datetime
     trust_domain: str
     secret: bytes = field(repr=False)
 
     @classmethod
     def derived(cls, authority: Authority, trust_domain: str) -> LeafSigner:
         """Its keys depend on the authority's key: every replica has the same."""
-        return cls(authority, authority.chain, trust_domain, key_bytes(authority.key))
+        return cls.random(authority, trust_domain, key_bytes(authority.key))
 
     @classmethod
     def random(cls, authority: Authority, trust_domain: str, secret: bytes) -> LeafSigner:
         """Its keys depend on a *secret* that nobody else has, such as `new_secret` gives."""
-        return cls(authority, authority.chain, trust_domain, secret)
+        return cls(authority, authority.chain, authority.expires_at, trust_domain, secret)
 
     def leaf(self, account: Account, window: Window) -> Leaf:
         """The leaf of one account in one window."""
         key = self._key(account, window)
         public = key.public_key()
         # Never beyond the authority's own end, nor before its beginning.
-        end = min(window.begin + 2 * window.length, self.authority.expires_at)
+        end = min(window.begin + 2 * window.length, self.expires_at)
         begin = min(window.begin - CLOCK_SKEW, end - _SECOND)
         uri = f"spiffe://{self.trust_domain}/ns/{account.namespace}/sa/{account.name}"
         purposes = [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]

@@ -20,13 +20,13 @@ from datetime import datetime
 from itertools import pairwise
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from towpath import pem
-from towpath.ca.authority import Authority, SigningKey
+from towpath.ca.authority import Authority, SigningKey, issued
 
 ROOTS, KEY, NEXT_KEY = "ca.crt", "ca.key", "next.key"
 TLS_CHAIN, TLS_KEY = "tls.crt", "tls.key"
@@ -193,15 +193,6 @@ def _is_of(certificate: x509.Certificate, key: SigningKey) -> bool:
         return bool(certificate.public_key() == key.public_key())
     except (ValueError, UnsupportedAlgorithm):
         return False
-
-
-def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    """True if *issuer* signed the certificate."""
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
-        return False
-    return True
 
 
 def _who(certificate: x509.Certificate) -> str:

@@ -250,7 +250,7 @@ def _trusts(holding: Holding, root: x509.Certificate) -> bool:
 
 
 def _shows(holding: Holding, root: x509.Certificate) -> bool:
-    from towpath.ca.secret import issued
+    from towpath.ca.authority import issued
 
     leaves = (chain[0] for chain in holding.chains.values())
     return holding.accepted and all(issued(leaf, root) for leaf in leaves)

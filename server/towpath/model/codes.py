@@ -152,6 +152,17 @@ class Code(StrEnum):
         "Mend the Secret `towpath-ca`: docs/operate.md says what it holds.",
     )
 
+    EXPIRING_AUTHORITY = (
+        "expiring-authority",
+        Reason.INVALID,
+        _WARNING,
+        (
+            "A certificate of the mesh's authority expires soon, and with it every certificate of "
+            "the authority."
+        ),
+        "Exchange the authority before: docs/operate.md says how.",
+    )
+
     # What one object says.
 
     INVALID_VALUE = (

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.authorities import NOW, issuer
+from support.authorities import NOW, YEAR, issuer, pem
 from support.objects import SYSTEM, mesh_config
 from support.samples import sample
 from towpath.ca.issuance import Issuance
@@ -25,7 +25,7 @@ from towpath.telemetry.metrics import Metrics
 
 ROOT, OTHER = issuer(), issuer()
 WEB = Account("shop", "web")
-HOUR = timedelta(hours=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SECRET = ObjectRef("Secret", SYSTEM, "towpath-ca")
 
 
@@ -281,3 +281,104 @@ def test_an_entry_without_an_end_is_not_read(replica: Replica) -> None:
     (replica.folder / "ca.crt").write_bytes(b" " * (2 << 20))
 
     assert "ca.crt is larger than 1048576 bytes" in replica.look().problems[0].message
+
+
+@pytest.mark.parametrize("mistake", [False, True])
+def test_an_authority_that_expires_while_it_is_in_use_is_a_problem_before_and_after(
+    folder: Path, caplog: pytest.LogCaptureFixture, *, mistake: bool
+) -> None:
+    """Also beside what is wrong with the Secret at that time, and it goes on signing."""
+    _fill(folder, issuer(end=30 * DAY).own())
+    replica = Replica(folder)
+    replica.configure(HOUR)
+    replica.look()
+    if mistake:
+        _fill(folder, {})
+    codes = [
+        sorted(problem.code for problem in replica.look(after).problems)
+        for after in (23 * DAY, timedelta(seconds=1), 6 * DAY, DAY, timedelta(0))
+    ]
+    now = timedelta(seconds=1)
+    mesh = replica.look(now)
+    ours = [p for p in mesh.problems if " expired at " in p.message]
+
+    wrong = [Code.UNUSABLE_AUTHORITY] if mistake else []
+    soon = [Code.EXPIRING_AUTHORITY, *wrong]
+    over = [*wrong, Code.UNUSABLE_AUTHORITY]
+    assert [wrong, soon, soon, over, over] == codes
+    assert [SECRET] == [problem.object for problem in ours]
+    assert f"expired at {(NOW + 30 * DAY).isoformat()}: nobody takes what it signs" in (
+        ours[0].message
+    )
+    told = [record.levelname for record in caplog.records if " expire" in record.message]
+    assert ["WARNING", "ERROR"] == told
+    assert mesh.leaf(WEB) is not None
+
+
+def test_what_is_said_of_the_end_changes_nothing_while_nothing_changes(replica: Replica) -> None:
+    replica.configure(timedelta(days=30))
+    replica.look(YEAR - DAY)
+    before = replica.changes
+    replica.look(timedelta(seconds=1))
+
+    assert before == replica.changes
+
+
+def test_no_more_is_said_of_an_authority_that_was_exchanged(replica: Replica) -> None:
+    replica.configure(HOUR)
+    expired = replica.look(YEAR).problems
+    _fill(replica.folder, issuer(end=3 * YEAR).own())
+
+    assert ([Code.UNUSABLE_AUTHORITY], ()) == ([p.code for p in expired], replica.look().problems)
+
+
+def test_a_short_lived_authority_is_a_problem_in_the_last_quarter_of_its_life(
+    folder: Path,
+) -> None:
+    _fill(folder, issuer(begin=timedelta(0), end=4 * DAY).own())
+    replica = Replica(folder)
+    replica.configure(HOUR)
+
+    assert () == replica.look(3 * DAY).problems
+    assert [Code.EXPIRING_AUTHORITY] == [p.code for p in replica.look(HOUR).problems]
+
+
+def test_the_end_of_the_root_that_issued_the_chain_counts(folder: Path) -> None:
+    root = issuer(end=3 * DAY)
+    _fill(folder, issuer(root, end=2 * YEAR).tls(root))
+    replica = Replica(folder)
+    replica.configure(timedelta(days=30))
+    leaf = replica.leaf()
+    (problem,) = replica.look().problems
+
+    assert NOW + 3 * DAY == leaf.not_after == replica.issuance.authority_expires_at
+    assert (NOW + 3 * DAY).timestamp() == sample(
+        replica.metrics, "towpath_authority_expiry_seconds"
+    )
+    assert Code.EXPIRING_AUTHORITY is problem.code
+    assert root.certificate.subject.rfc4514_string() in problem.message
+
+
+def test_a_renewed_root_lets_leaves_of_the_same_chain_last_longer(folder: Path) -> None:
+    root = issuer(end=3 * DAY)
+    entries = issuer(root, end=2 * YEAR).tls(root)
+    _fill(folder, entries)
+    replica = Replica(folder)
+    replica.configure(timedelta(days=30))
+    short = replica.leaf()
+    renewed = issuer(key=root.key, subject=root.certificate.subject, end=YEAR)
+    _fill(folder, {**entries, "ca.crt": entries["ca.crt"] + pem(renewed.certificate)})
+    long = replica.leaf()
+
+    assert NOW + 3 * DAY == short.not_after
+    assert long.not_after > short.not_after
+    assert () == replica.look().problems
+
+
+def test_a_root_that_issued_nothing_of_the_chain_does_not_count(folder: Path) -> None:
+    _fill(folder, ROOT.own(issuer(end=DAY)))
+    replica = Replica(folder)
+    replica.configure(HOUR)
+
+    assert () == replica.look().problems
+    assert NOW + YEAR == replica.issuance.authority_expires_at

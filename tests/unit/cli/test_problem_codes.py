@@ -294,6 +294,7 @@ OF_SERVERS: Mapping[Code, str] = {
     Code.UNREADABLE_KEYS: "unit/sources/kube/test_issuer.py",
     Code.FORBIDDEN_KEYS: "unit/sources/kube/test_issuer.py",
     Code.UNUSABLE_AUTHORITY: "unit/ca/test_issuance.py",
+    Code.EXPIRING_AUTHORITY: "unit/ca/test_issuance.py",
     Code.REJECTED_BY_SIDECAR: "unit/answers/test_blame.py",
 }
 """What no manifest has, or only a running server can have, and the test that produces it."""
