@@ -92,3 +92,46 @@ def test_an_annotation_that_looks_like_strict_is_strict_and_a_problem(text: str)
         (problem,) = decoded.problems
         assert Namespace("shop", "osm", MtlsMode.STRICT) == decoded.value
         assert problem.message.endswith("strict holds here, as that seems to be meant")
+
+
+SLIPS = [
+    "openservicemesh.io/mTLS",
+    "openservicemesh.io/mtl",
+    "openservicemesh.io/mtlss",
+    "openservicemesh.io/tmls",
+    "OpenServiceMesh.io/mtls",
+    "openservicemes.io/mtls",
+]
+
+
+@pytest.mark.parametrize("name", SLIPS)
+@pytest.mark.parametrize("beside", [{}, {ANNOTATION: "permissive"}, {ANNOTATION: "strict"}])
+def test_a_misspelt_annotation_that_says_strict_is_strict_and_a_problem(
+    name: str, beside: dict[str, str]
+) -> None:
+    for decoded in _namespace({**beside, name: "Strict"}):
+        (problem,) = decoded.problems
+        assert isinstance(decoded.value, Namespace)
+        assert MtlsMode.STRICT is decoded.value.mtls
+        assert f"metadata.annotations[{name}]" == problem.field
+        assert (
+            f'may be meant for {ANNOTATION}; allowed there: "permissive", "strict", "disabled"; '
+            "strict holds here, as that seems to be meant"
+        ) == problem.message
+
+
+@pytest.mark.parametrize("text", ["disabled", "permissive", "on"])
+def test_any_other_misspelt_annotation_makes_no_hole_and_is_a_problem(text: str) -> None:
+    for decoded in _namespace({SLIPS[0]: text}):
+        (problem,) = decoded.problems
+        assert isinstance(decoded.value, Namespace)
+        assert (None, True) == (decoded.value.mtls, decoded.value.mtls_unclear)
+        assert problem.message.endswith("it is not used")
+
+
+@pytest.mark.parametrize("name", ["openservicemesh.io/metrics", "example.com/mtls", "mtls"])
+def test_other_annotations_say_nothing_of_mutual_tls(name: str) -> None:
+    for decoded in _namespace({name: "strict"}):
+        assert isinstance(decoded.value, Namespace)
+        assert (None, False) == (decoded.value.mtls, decoded.value.mtls_unclear)
+        assert () == decoded.problems

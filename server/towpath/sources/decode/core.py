@@ -15,6 +15,8 @@ from towpath.sources.decode.findings import Findings, show
 from towpath.sources.decode.modes import seems_strict
 from towpath.sources.decode.names import PORTS, NameRule, is_dialable, is_port
 from towpath.sources.decode.probes import probes
+from towpath.sources.decode.schema import NOT_USED, shortened
+from towpath.sources.decode.slips import meant
 
 E = TypeVar("E", bound=StrEnum)
 
@@ -36,7 +38,10 @@ def namespace(seen: structs.Namespace, findings: Findings) -> workloads.Namespac
         message = f"is the label of FSM: Towpath serves namespaces with the label {MONITORED_BY}"
         findings.add(Code.UNSUPPORTED_LABEL, f"metadata.labels[{MONITORED_BY_FSM}]", message)
     annotations = (seen.metadata.annotations if seen.metadata else None) or {}
+    slip = next((name for name in annotations if meant(name, (MTLS,))), None)
     mtls = _mtls(annotations, findings)
+    if slip is not None and _slip_is_strict(slip, annotations[slip], findings):
+        mtls = MtlsMode.STRICT
     # Whoever meant to be left alone is not observed because of a slip.
     nobody = (EgressObservation.DISABLED, "nobody observes it")
     observe_egress = _choice(annotations, OBSERVE_EGRESS, EgressObservation, findings, nobody)
@@ -52,7 +57,7 @@ def namespace(seen: structs.Namespace, findings: Findings) -> workloads.Namespac
         annotations=pairs(ours),
         ignored=IGNORED in labels,
         observe_egress=observe_egress,
-        mtls_unclear=mtls is None and MTLS in annotations,
+        mtls_unclear=mtls is None and (MTLS in annotations or slip is not None),
     )
 
 
@@ -65,6 +70,16 @@ def _mtls(annotations: Mapping[str, str], findings: Findings) -> MtlsMode | None
         return _choice(annotations, MTLS, MtlsMode, findings, unclear)
     text = "what the MeshConfig says holds here too, or permissive if that is stricter"
     return _choice(annotations, MTLS, MtlsMode, findings, (None, text))
+
+
+def _slip_is_strict(name: str, text: str, findings: Findings) -> bool:
+    """True if an annotation whose name is misspelt may ask for strict mode."""
+    strict = seems_strict(text)
+    effect = "strict holds here, as that seems to be meant" if strict else NOT_USED
+    allowed = ", ".join(map(show, MtlsMode))
+    message = f"may be meant for {MTLS}; allowed there: {allowed}; {effect}"
+    findings.add(Code.UNKNOWN_FIELD, f"metadata.annotations[{shortened(name)}]", message)
+    return strict
 
 
 def _choice(
