@@ -13,6 +13,8 @@ import pytest
 
 from towpath.model.codes import Code
 from towpath.model.egress import Egress, UpstreamTrafficSetting
+from towpath.model.identity import MtlsMode
+from towpath.model.meshconfig import MESH_CONFIG_NAME, MeshConfig
 from towpath.model.names import Account, Kind, Protocol
 from towpath.sources import decode as package
 from towpath.sources.decode import Decoded, decode, decode_json
@@ -106,6 +108,18 @@ def test_nothing_of_it_is_held_but_what_closes() -> None:
         setting = decoded.value
         assert isinstance(setting, UpstreamTrafficSetting)
         assert (True, "web") == (setting.closed, setting.service)
+
+
+@pytest.mark.usefixtures("broken")
+def test_the_switches_of_the_mesh_are_off_and_what_can_be_strict_is() -> None:
+    raw = manifest(Kind.MESH_CONFIG, MESH_CONFIG_NAME)
+    raw["spec"] = {"traffic": {"enableEgress": True, "enablePermissiveTrafficPolicyMode": True}}
+    for decoded in both(Kind.MESH_CONFIG, raw):
+        config = decoded.value
+        assert isinstance(config, MeshConfig)
+        assert (MtlsMode.STRICT, "TLSv1_3") == (config.mtls, config.tls.minimum)
+        switches = config.permissive, config.enable_egress, config.enable_egress_policy
+        assert (False,) * 3 == switches
 
 
 @pytest.mark.usefixtures("broken")

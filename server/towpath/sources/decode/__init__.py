@@ -24,7 +24,7 @@ from towpath.sources.decode import core, services, structs
 from towpath.sources.decode.egress import closed_egress, egress
 from towpath.sources.decode.findings import Findings, show
 from towpath.sources.decode.ingress_backends import ingress_backend
-from towpath.sources.decode.meshconfig import mesh_config
+from towpath.sources.decode.meshconfig import closed_mesh_config, mesh_config
 from towpath.sources.decode.names import NameRule
 from towpath.sources.decode.retries import retry
 from towpath.sources.decode.route_groups import route_group
@@ -127,7 +127,10 @@ _TABLE: Mapping[str, _Row] = {
     Kind.POD: _core("v1", NameRule.SUBDOMAIN, structs.Pod, core.pod),
     Kind.SERVICE_ACCOUNT: _core("v1", NameRule.SUBDOMAIN, structs.Plain, core.service_account),
     Kind.MESH_CONFIG: _Row(
-        ("config.openservicemesh.io/v1alpha2",), NameRule.SUBDOMAIN, mesh_config
+        ("config.openservicemesh.io/v1alpha2",),
+        NameRule.SUBDOMAIN,
+        mesh_config,
+        closed=closed_mesh_config,
     ),
     Kind.EGRESS: _Row(
         ("policy.openservicemesh.io/v1alpha1",), NameRule.SUBDOMAIN, egress, closed=closed_egress

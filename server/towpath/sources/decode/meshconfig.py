@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from towpath.model.codes import Code
-from towpath.model.identity import MODES, MtlsMode
+from towpath.model.identity import MODES, MtlsMode, TlsParameters
 from towpath.model.meshconfig import (
     LONGEST_VALIDITY_S,
     MESH_CONFIG_NAME,
@@ -93,6 +93,19 @@ def mesh_config(raw: Mapping[str, object], findings: Findings) -> MeshConfig | N
     given = raw.get("spec")
     report_unsupported(given if isinstance(given, dict) else {}, findings)
     return value
+
+
+def closed_mesh_config(raw: Mapping[str, object], findings: Findings) -> MeshConfig | None:
+    """One of which nothing can be read: nothing is open, and what can be strict is."""
+    if findings.ref.name != MESH_CONFIG_NAME:
+        return None
+    return MeshConfig(
+        namespace=findings.ref.namespace,
+        name=findings.ref.name,
+        mtls=MtlsMode.STRICT,
+        tls=TlsParameters(minimum=TLS13),
+        stamp=Reader(raw, "", Findings(findings.ref, findings.source)).stamp(),
+    )
 
 
 class _Unclear:
