@@ -447,11 +447,14 @@ def test_a_rejection_that_expires_just_before_something_is_retired_wakes_its_cli
 def test_who_comes_again_as_another_version_each_time_is_not_kept_in_memory() -> None:
     fleet = Fleet()
     kept = weakref.WeakSet[ClientRecord]()
-    for number in range(20):
+
+    def come(number: int) -> None:
         client = fleet.client("z", (ENVOY, OLDER)[number % 2])
         _reject(client, resource(ROUTES, "s", str(number)))
         kept.add(client)
-    del client
+
+    for number in range(20):
+        come(number)
     gc.collect()
 
     assert len(kept) <= 2
