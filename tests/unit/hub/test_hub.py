@@ -236,19 +236,24 @@ async def test_a_stream_goes_on_when_another_of_the_same_pod_ends(running: Runni
     assert await newest(staying) is not None
 
 
-def test_what_a_sidecar_rejects_leaves_quarantine_when_its_time_has_come() -> None:
+def test_what_a_sidecar_rejects_is_tried_again_when_its_time_has_come() -> None:
     async def scenario(clock: Callable[[], float]) -> None:
         expiry = RolloutSettings(quarantine_expiry=5.0)
         async with running_hub(clock=clock, rollout=expiry) as running:
             await running.holds(*SMALL_MESH)
             await asyncio.sleep(1.0)  # the hub waits for a change, and none comes
             stream = running.attach("curl")
-            name, listener = next(iter((await _taken(stream)).of(LISTENER).items()))
+            listeners = (await _taken(stream)).of(LISTENER)
+            name, listener = next(iter(listeners.items()))
             stream.client.rejected(LISTENER, {name: listener}, {}, f"{name}: no")
 
             await asyncio.sleep(4.9)
-            assert [listener] == [q.resource for q in running.hub.quarantine.quarantined()]
+            assert {name} == stream.client.blocked(listeners)
             await asyncio.sleep(0.2)
+            assert frozenset() == stream.client.blocked(listeners)
+            assert [listener] == [q.resource for q in running.hub.quarantine.quarantined()]
+            stream.client.enrol([listener])  # as the session does
+            stream.client.accepted(LISTENER, {name: listener})
             assert [] == list(running.hub.quarantine.quarantined())
 
     run_in_fake_time(scenario)
