@@ -19,9 +19,10 @@ from support.xds.sidecar import Sidecar, sidecar, steady
 from support.xds.types import CLUSTER, ENDPOINTS, LISTENER
 
 MIB = 1 << 20
-ALLOWED = 12 * MIB
-"""What memory may grow by when a fault comes again: an allocator's fragments, and arenas of threads
-that gRPC starts late, measured as up to 6 MiB; each fault below would leave 20 MiB or more behind.
+ALLOWED = 18 * MIB
+"""What memory may grow by when a fault comes again: an allocator's fragments, arenas of threads
+that gRPC starts late, and garbage that is looked at later, measured as up to 6 MiB, and once, on a
+busy machine, as 15; each fault below would leave 20 MiB or more behind.
 """
 
 Fault = Callable[[], Awaitable[None]]
