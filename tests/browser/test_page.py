@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.control_plane import ControlPlane
-from support.page.browser import browser_tab
+from support.page.browser import Tab, browser_tab
 from support.page.dashboard import Dashboard, dashboard
 from support.page.shop import connected, report, shop
 from support.xds.process import ServerProcess
@@ -101,17 +101,30 @@ async def test_a_filter_is_typed_by_keyboard_and_is_a_part_of_the_address(
         assert [] == tab.complaints
 
 
-async def test_the_map_lights_up_what_a_box_is_tied_to(page: Dashboard) -> None:
+async def test_the_map_lights_up_what_a_box_is_tied_to(
+    plane: ControlPlane, page: Dashboard
+) -> None:
     async with browser_tab() as tab:
         await tab.open(page.url + "map")
+        await tab.until_live()
         await tab.page.focus('[data-node="payments/gateway"] a')
         await tab.until("() => document.querySelectorAll('.edge.on').length > 0")
-        lit = await tab.page.eval_on_selector_all(
-            ".node.on", "nodes => nodes.map(node => node.dataset.node)"
-        )
+        lit = await _lit(tab)
+        plane.switch_egress(on=False)
+        await tab.until("() => document.querySelector('#picture .edge.switch') === null")
+        still_lit = await _lit(tab)
 
-    assert {"payments/gateway", "s payments/ledger", "o api.bank.example"} <= set(lit)
+    assert {"payments/gateway", "s payments/ledger", "o api.bank.example"} <= lit
     assert "s shop/cart" not in lit
+    assert {"payments/gateway", "s payments/ledger", "o api.bank.example"} <= still_lit
+
+
+async def _lit(tab: Tab) -> set[str]:
+    return set(
+        await tab.page.eval_on_selector_all(
+            "#picture.lit .node.on", "nodes => nodes.map(node => node.dataset.node)"
+        )
+    )
 
 
 async def test_names_of_others_are_text(plane: ControlPlane, page: Dashboard) -> None:

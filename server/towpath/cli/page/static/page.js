@@ -36,6 +36,7 @@
         });
       }
     }
+    light();
     document.title = next.title;
   }
 
@@ -122,27 +123,34 @@
     }
   });
 
-  // The map: the lines of the box under the pointer, or with the focus, stand out.
-  function light(event) {
+  // The map: the lines of the box under the pointer, or with the focus, stand out. What the server
+  // sends knows nothing of that, so they are lit again after it.
+  let lit = "";
+
+  function light() {
     const picture = document.getElementById("picture");
     if (!picture) {
       return;
     }
-    const node = event.target.closest("[data-node]");
-    const name = node && node.dataset.node;
-    picture.classList.toggle("lit", Boolean(name));
-    const near = new Set([name]);
+    picture.classList.toggle("lit", Boolean(lit));
+    const near = new Set([lit]);
     for (const edge of picture.querySelectorAll(".edge")) {
-      const on = Boolean(name) && (edge.dataset.from === name || edge.dataset.to === name);
+      const on = Boolean(lit) && (edge.dataset.from === lit || edge.dataset.to === lit);
       edge.classList.toggle("on", on);
       if (on) {
         near.add(edge.dataset.from).add(edge.dataset.to);
       }
     }
     for (const one of picture.querySelectorAll("[data-node]")) {
-      one.classList.toggle("on", Boolean(name) && near.has(one.dataset.node));
+      one.classList.toggle("on", Boolean(lit) && near.has(one.dataset.node));
     }
   }
-  document.addEventListener("pointerover", light);
-  document.addEventListener("focusin", light);
+
+  function follow(event) {
+    const node = event.target.closest("[data-node]");
+    lit = node ? node.dataset.node : "";
+    light();
+  }
+  document.addEventListener("pointerover", follow);
+  document.addEventListener("focusin", follow);
 })();
