@@ -26,7 +26,6 @@ T = TypeVar("T")
 
 CONNECT_S = 10.0
 WRITE_S = 10.0
-CLOSED_S = 1.0
 NOTHING: Mapping[str, str] = MappingProxyType({})
 LONGEST_REFUSAL = 64 * 1024
 """Bytes that are read of an answer that refuses; it has a sentence or two."""
@@ -192,12 +191,8 @@ class KubeApi:
             raise KubeApiError(0, text) from error
         except (aiohttp.ClientError, ConfigException, OSError) as error:
             raise KubeApiError(0, f"{self.url}: {str(error) or type(error).__name__}") from error
-        descriptor = socket.get_extra_info("socket")
-        try:
-            async with socket:
-                yield socket
-        finally:
-            await _gone(descriptor)
+        async with socket:
+            yield socket
 
     async def close(self) -> None:
         await self._client.close()
@@ -244,17 +239,6 @@ def _authority(file: str | None) -> str:
         return hashlib.sha256(Path(file).read_bytes()).hexdigest()
     except OSError as error:
         raise KubeApiError(0, f"the certificates {file} cannot be read: {error}") from error
-
-
-async def _gone(descriptor: Any) -> None:
-    """Wait until a connection's socket is closed, for CLOSED_S at most.
-
-    aiohttp waits for what is in its pool, but not for TLS to be closed below a WebSocket.
-    """
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(CLOSED_S):
-            while descriptor is not None and descriptor.fileno() >= 0:  # noqa: ASYNC110 - no event
-                await asyncio.sleep(0.005)
 
 
 async def needing(request: Awaitable[T], grant: str) -> T:
