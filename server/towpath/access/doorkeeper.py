@@ -60,6 +60,15 @@ class Room:
     def waiting(self) -> int:
         return max(self.connections // 4, 1)
 
+    @property
+    def handshake_s(self) -> float:
+        """How long a transport may itself wait for what a client says first.
+
+        The doorkeeper ends sooner whoever has no call; when a whole mesh comes at once, the server
+        may be as slow to read what its clients say.
+        """
+        return self.first_call_s + LONGEST_BEHIND_S
+
 
 class Doorkeeper:
     """*clock* is monotonic, in seconds. The gate says whom it has let in by `let_in`."""
@@ -117,11 +126,11 @@ class Doorkeeper:
         if self._sockets is None:
             return False
         came, self._came, self._called = self._came, {}, set()
-        leaving = self._leaving.copy()
+        leaving = set(self._leaving)
         connections = await self._sockets.look(pause)
         # Who came or was sent away during the look may not be among them yet.
         self._let_in = (self._let_in & connections.keys()) | self._called
-        for peer in leaving.keys() - connections.keys():
+        for peer in leaving - connections.keys():
             del self._leaving[peer]
         due = [p for p, at in self._leaving.items() if at <= self._clock()]
         await self._end("expired", [connections[p] for p in due if p in connections], pause)

@@ -27,7 +27,7 @@ def limits(connections: ConnectionLimits, room: Room) -> Any:
         connections=room.connections,
         streams_per_connection=STREAMS_PER_CONNECTION,
         message_bytes=connections.max_message_mib << 20,
-        handshake_s=room.first_call_s,
+        handshake_s=room.handshake_s,
         keepalive_time_s=connections.keepalive_time,
         keepalive_timeout_s=connections.keepalive_timeout,
         age_s=connections.max_connection_age,

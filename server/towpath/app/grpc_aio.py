@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 
 from towpath.access import Gate
-from towpath.access.doorkeeper import LONGEST_BEHIND_S, Room
+from towpath.access.doorkeeper import Room
 from towpath.app.limits import AGE_GRACE_S, IDLE_S, STREAMS_PER_CONNECTION
 from towpath.app.ports import UNIX, Ports, Security, check_free, check_unused, unbound
 from towpath.settings import ConnectionLimits
@@ -56,9 +56,7 @@ def connection_options(limits: ConnectionLimits, room: Room) -> list[tuple[str, 
             # Else it is this, 60 s, that a lost ping waits for.
             ("grpc.http2.ping_timeout_ms", timeout_ms),
         ]
-    # The doorkeeper ends sooner whoever has no call; when a whole mesh comes at once, the server
-    # itself may be as slow to read what its clients say.
-    handshake_ms = _milliseconds(room.first_call_s + LONGEST_BEHIND_S)
+    handshake_ms = _milliseconds(room.handshake_s)
     return [
         # A sidecar that reconnects states every version it holds: gRPC's own 4 MiB is too little.
         ("grpc.max_receive_message_length", limits.max_message_mib << 20),
