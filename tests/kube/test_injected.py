@@ -465,6 +465,7 @@ def test_a_rotation_as_the_page_has_it_waits_for_the_pods_that_trust_the_old_roo
     page = DEPLOY.parent / "docs" / "operate.md"
     trust, sign, drop = (one for one in commands(page) if "certificates rotate" in one.command)
     step(trust)
+    step(sign, refused="the new root is not trusted by sidecars of the replica")
     server.mount_authority()
     bundles.append(injecting.wait_trusted(unlike=bundles[-1]))
     by_old = cluster.apply(pod("new", "rotated"))
@@ -472,6 +473,7 @@ def test_a_rotation_as_the_page_has_it_waits_for_the_pods_that_trust_the_old_roo
     step(sign, refused="1 injected pods do not have the new root in their bootstrap, such as rot")
     cluster.kubectl("delete", "pod", "old", "-n", "rotated", "--now")
     step(sign)
+    step(drop, refused="the new root is not what signs at the replica")
     server.mount_authority()
     server.process.stop()
     server.start()

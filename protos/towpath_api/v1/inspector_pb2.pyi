@@ -1518,6 +1518,8 @@ class GetOverviewResponse(_message.Message):
     SIDECARS_FIELD_NUMBER: _builtins.int
     OBJECTS_FIELD_NUMBER: _builtins.int
     PROBLEMS_FIELD_NUMBER: _builtins.int
+    TRUSTED_ROOTS_FIELD_NUMBER: _builtins.int
+    SIGNING_CERTIFICATE_FIELD_NUMBER: _builtins.int
     version: _builtins.str
     """Version of the server."""
     mesh_name: _builtins.str
@@ -1538,6 +1540,8 @@ class GetOverviewResponse(_message.Message):
     """Mutual TLS between sidecars: `permissive`, `strict`, `disabled`; empty without an authority."""
     observe_egress: _builtins.str
     """What the MeshConfig has sidecars observe of egress: `disabled`, `names` or `reports`."""
+    signing_certificate: _builtins.str
+    """The same of the certificate that signs for sidecars. Empty without an authority."""
     @_builtins.property
     def certificate_expires_at(self) -> _timestamp_pb2.Timestamp:
         """When the server's own certificate expires; unset without TLS."""
@@ -1562,6 +1566,12 @@ class GetOverviewResponse(_message.Message):
     def problems(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """How many problems there are of each severity."""
 
+    @_builtins.property
+    def trusted_roots(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The roots that this server has sidecars trust: the SHA-256 of each certificate (DER), in
+        hexadecimal digits. Empty without an authority.
+        """
+
     def __init__(
         self,
         *,
@@ -1581,10 +1591,12 @@ class GetOverviewResponse(_message.Message):
         sidecars: Global___SidecarCounts | None = ...,
         objects: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         problems: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        trusted_roots: _abc.Iterable[_builtins.str] | None = ...,
+        signing_certificate: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority_expires_at", b"authority_expires_at", "certificate_expires_at", b"certificate_expires_at", "leaf_expires_at", b"leaf_expires_at", "sidecars", b"sidecars"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority_expires_at", b"authority_expires_at", "certificate_expires_at", b"certificate_expires_at", "egress_policies", b"egress_policies", "leaf_expires_at", b"leaf_expires_at", "mesh_name", b"mesh_name", "mtls", b"mtls", "objects", b"objects", "observe_egress", b"observe_egress", "osm_namespace", b"osm_namespace", "passthrough", b"passthrough", "permissive", b"permissive", "problems", b"problems", "ready", b"ready", "sidecars", b"sidecars", "stale_seconds", b"stale_seconds", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority_expires_at", b"authority_expires_at", "certificate_expires_at", b"certificate_expires_at", "egress_policies", b"egress_policies", "leaf_expires_at", b"leaf_expires_at", "mesh_name", b"mesh_name", "mtls", b"mtls", "objects", b"objects", "observe_egress", b"observe_egress", "osm_namespace", b"osm_namespace", "passthrough", b"passthrough", "permissive", b"permissive", "problems", b"problems", "ready", b"ready", "sidecars", b"sidecars", "signing_certificate", b"signing_certificate", "stale_seconds", b"stale_seconds", "trusted_roots", b"trusted_roots", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -27,14 +27,17 @@ def _never() -> datetime | None:
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a server knows beside its mesh: for how long its source has not been readable, in
-    seconds (0: it is), and when certificates expire (None: there is none): its own, that of the
-    authority, and the first of those that sidecars are sent.
+    seconds (0: it is); when certificates expire (None: there is none): its own, that of the
+    authority, and the first of those that sidecars are sent; and, by their fingerprints, the
+    authority's roots and the certificate that signs ("": none).
     """
 
     stale_seconds: Callable[[], float] = lambda: 0.0
     certificate_expires_at: Callable[[], datetime | None] = _never
     authority_expires_at: Callable[[], datetime | None] = _never
     leaf_expires_at: Callable[[], datetime | None] = _never
+    trusted_roots: Callable[[], Iterable[str]] = tuple
+    signing_certificate: Callable[[], str] = str
 
 
 def counts_of(records: Iterable[StreamRecord]) -> pb.SidecarCounts:
@@ -67,6 +70,8 @@ async def overview(hub: Hub, surroundings: Surroundings) -> pb.GetOverviewRespon
         sidecars=counts_of(hub.records),
         objects={kind: count for kind, count in hub.object_counts().items() if count},
         problems=Counter(str(problem.severity) for problem in problems),
+        trusted_roots=surroundings.trusted_roots(),
+        signing_certificate=surroundings.signing_certificate(),
     )
     for stamp, expiry in (
         (answer.certificate_expires_at, surroundings.certificate_expires_at()),

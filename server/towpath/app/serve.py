@@ -334,6 +334,8 @@ def _surroundings(
         lambda: tls.expires_at if tls else None,
         lambda: issuance.authority_expires_at if issuance else None,
         lambda: issuance.leaf_expires_at if issuance else None,
+        lambda: issuance.trusted_roots if issuance else (),
+        lambda: issuance.signing_certificate if issuance else "",
     )
 
 

@@ -97,7 +97,7 @@ class Authority:
     @property
     def trusted(self) -> bytes:
         """The roots (PEM), in an order that depends on nothing but themselves."""
-        in_order = sorted(self.roots, key=lambda root: root.fingerprint(hashes.SHA256()))
+        in_order = sorted(self.roots, key=fingerprint)
         return b"".join(root.public_bytes(_PEM) for root in in_order)
 
     @property
@@ -174,6 +174,11 @@ def issued(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
         return False
     return True
+
+
+def fingerprint(certificate: x509.Certificate) -> str:
+    """Its SHA-256, in hexadecimal digits."""
+    return certificate.fingerprint(hashes.SHA256()).hex()
 
 
 def _end(certificate: x509.Certificate) -> datetime:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import cast
 
-from towpath.ca.authority import Authority
+from towpath.ca.authority import Authority, fingerprint
 from towpath.ca.leaves import LeafSigner, new_secret
 from towpath.ca.secret import ENTRIES, read_authority
 from towpath.ca.windows import next_renewal, windows
@@ -82,6 +82,16 @@ class Issuance:
     def authority_expires_at(self) -> datetime | None:
         """When the authority in use expires; None before there is one."""
         return self._authority.expires_at if self._authority else None
+
+    @property
+    def trusted_roots(self) -> Sequence[str]:
+        """The fingerprints of the roots that sidecars are sent; none before there are any."""
+        return sorted(map(fingerprint, self._authority.roots)) if self._authority else ()
+
+    @property
+    def signing_certificate(self) -> str:
+        """The fingerprint of what signs for sidecars; "" before there is an authority."""
+        return fingerprint(self._authority.certificate) if self._authority else ""
 
     @property
     def leaf_expires_at(self) -> datetime | None:

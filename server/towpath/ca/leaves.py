@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from towpath.ca.authority import CLOCK_SKEW, Authority, key_bytes
+from towpath.ca.authority import CLOCK_SKEW, Authority, fingerprint, key_bytes
 from towpath.model.identity import Leaf, Window
 from towpath.model.names import Account
 
@@ -94,7 +94,7 @@ class LeafSigner:
 
     def _key(self, account: Account, window: Window) -> ec.EllipticCurvePrivateKey:
         what = (
-            self.authority.certificate.fingerprint(hashes.SHA256()).hex(),
+            fingerprint(self.authority.certificate),
             self.trust_domain,
             account.namespace,
             account.name,

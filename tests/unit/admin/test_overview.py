@@ -113,6 +113,7 @@ async def test_an_overview_says_how_mesh_and_sidecars_stand(running: RunningHub)
     assert 7.5 == answer.stale_seconds
     assert EXPIRY == answer.certificate_expires_at.ToDatetime(UTC)
     assert not answer.HasField("authority_expires_at")
+    assert ([], "") == ([*answer.trusted_roots], answer.signing_certificate)
     assert 1 == answer.sidecars.rejecting
     assert 3 == answer.objects["Pod"]
 

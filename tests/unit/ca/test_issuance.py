@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import hashes
 
 from support.authorities import NOW, YEAR, issuer, pem
 from support.objects import SYSTEM, mesh_config
@@ -382,3 +383,18 @@ def test_a_root_that_issued_nothing_of_the_chain_does_not_count(folder: Path) ->
 
     assert () == replica.look().problems
     assert NOW + YEAR == replica.issuance.authority_expires_at
+
+
+def test_a_replica_says_whom_it_has_sidecars_trust_and_who_signs(folder: Path) -> None:
+    other = issuer(end=YEAR)
+    replica = Replica(folder)
+    before = replica.issuance.trusted_roots, replica.issuance.signing_certificate
+    _fill(folder, ROOT.own(other))
+    replica.look()
+
+    shown = {one.certificate.fingerprint(hashes.SHA256()).hex() for one in (ROOT, other)}
+    assert ((), "") == before
+    assert sorted(shown) == replica.issuance.trusted_roots
+    assert ROOT.certificate.fingerprint(hashes.SHA256()).hex() == (
+        replica.issuance.signing_certificate
+    )
