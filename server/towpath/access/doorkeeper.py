@@ -25,7 +25,10 @@ LOOK_AT_MOST_OF_TIME = 1 / 200
 """What looks may cost when nobody is ended: with many connections they are seldomer."""
 
 LOOK_SELDOM_S = 3.0
-"""The longest pause."""
+"""The longest pause while anybody comes, goes or waits, …"""
+
+LOOK_AT_LEAST_EVERY_S = 30.0
+"""… and otherwise."""
 
 LOOK_SLICE_S = 0.01
 """For how long a look holds the event loop at once."""
@@ -81,6 +84,7 @@ class Doorkeeper:
         self._let_in: set[Peer] = set()
         self._called: set[Peer] = set()  # of these, since the last look began
         self._came: dict[Peer, float] = {}  # of these, for the first time, and when
+        self._waiting = 0  # as the last look ended
         self._behind_s = 0.0
         self._sees = True
         self._leaving: dict[Peer, float] = {}
@@ -114,10 +118,22 @@ class Doorkeeper:
                 self._sees, self._sockets = False, None
                 return
             seldom = min(pause.worked / LOOK_AT_MOST_OF_TIME, LOOK_SELDOM_S)
-            left = LOOK_AGAIN_S if crowded else max(LOOK_EVERY_S, seldom)
-            due = self._clock() + left
-            await asyncio.sleep(left)
-            late = self._clock() - due
+            late = await self._rest(LOOK_AGAIN_S if crowded else max(LOOK_EVERY_S, seldom))
+
+    async def _rest(self, seconds: float) -> float:
+        """Until the next look, which has time as long as nobody comes, goes or waits: then it takes
+        a part of a core that grows with the connections. Gives how late it is, in seconds.
+        """
+        latest = self._clock() + LOOK_AT_LEAST_EVERY_S
+        while True:
+            due = self._clock() + seconds
+            await asyncio.sleep(seconds)
+            if self._clock() >= latest or self._has_to_look():
+                return self._clock() - due
+
+    def _has_to_look(self) -> bool:
+        some = self._waiting or self._came or self._leaving
+        return bool(some) or self._sockets is None or self._sockets.may_differ()
 
     async def look(self, pause: Pause, *, late: float = 0.0) -> bool:
         """End what has been there for too long, or is too much; true if something was too much. The
@@ -141,7 +157,8 @@ class Doorkeeper:
         latest = self._clock() - self._room.first_call_s - self._behind_s
         await self._end("first-call", [c for c in waiting.values() if c.since <= latest], pause)
         waiting = {p: c for p, c in waiting.items() if c.since > latest and p not in self._let_in}
-        excess = len(waiting) - self._room.waiting
+        self._waiting = len(waiting)
+        excess = self._waiting - self._room.waiting
         newest = self._behind_s > LOOK_SELDOM_S  # who was first is about to be served
         crowd = await self._end("crowd", _crowd(waiting, excess, newest=newest), pause)
         return await self._end("per-address", self._too_many(connections), pause) + crowd > 0

@@ -48,12 +48,20 @@ class Sockets:
         self._ports = frozenset(ports)
         self._clock = clock
         self._known: dict[int, Connection] = {}
+        self._count = 0  # of descriptors, before the last look
+
+    def may_differ(self) -> bool:
+        """True unless there are as many descriptors as at the last look: who looks only then looks
+        now and then all the same, as one may have come for another that has gone.
+        """
+        return self._count == 0 or self._count != _count_of_descriptors()
 
     async def look(self, pause: Pause) -> dict[Peer, Connection]:
         """The connections that there are, but for some that come meanwhile. Raises OSError where
         the system does not tell.
         """
         connections: dict[int, Connection] = {}
+        self._count = _count_of_descriptors()
         since = self._clock()
         for name in os.listdir(DESCRIPTORS):  # noqa: PTH208 - a Path for each costs thrice as much
             await pause.if_due()
@@ -91,6 +99,11 @@ class Sockets:
                 return
             if _is_inet(ours) and ours[1] in self._ports:
                 connection.peer = _peer(others[0], others[1])
+
+
+def _count_of_descriptors() -> int:
+    """How many this process has; 0 where the system does not say it, as before Linux 6.2."""
+    return DESCRIPTORS.stat().st_size
 
 
 def _ends(descriptor: int) -> tuple[Any, Any]:

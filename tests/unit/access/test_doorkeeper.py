@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -253,6 +254,51 @@ def test_a_slow_server_gives_no_more_than_a_minute(monkeypatch: pytest.MonkeyPat
 
     assert {(SIDECAR, 1)} == port.look(after=10 + LONGEST_BEHIND_S - 0.1, late=1000)
     assert set() == port.look(after=0.1, late=1000)
+
+
+async def test_while_nobody_comes_goes_or_waits_nobody_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keeper = Doorkeeper(_room(), metrics=Metrics(), clock=time.monotonic)
+    asked, looks, open_ = 0, 0, dict[Peer, Connection]()
+    differ = False
+
+    async def look(*_: object) -> dict[Peer, Connection]:
+        nonlocal looks
+        looks += 1
+        return dict(open_)
+
+    def may_differ(_: Sockets) -> bool:
+        nonlocal asked
+        asked += 1
+        return differ
+
+    async def looks_after(questions: int) -> int:
+        before, until = looks, asked + questions
+        while asked < until and looks == before:
+            await asyncio.sleep(0.001)
+        return looks - before
+
+    monkeypatch.setattr(Sockets, "look", look)
+    monkeypatch.setattr(Sockets, "may_differ", may_differ)
+    monkeypatch.setattr("towpath.access.doorkeeper.LOOK_EVERY_S", 0.001)
+    keeping = asyncio.create_task(keeper.keep(1))
+    async with asyncio.timeout(60):
+        quiet = await looks_after(20)
+        open_[SIDECAR, 1] = Connection(0, 0, (SIDECAR, 1), time.monotonic())
+        differ = True
+        come = await looks_after(20)
+        differ = False
+        waiting = await looks_after(20)
+        keeper.let_in(f"ipv4:{SIDECAR}:1")
+        let_in = await looks_after(20)
+        quiet_again = await looks_after(20)
+    keeping.cancel()
+    await asyncio.wait({keeping})
+
+    assert (1, 1, 1) == (come, waiting, let_in)
+    assert quiet <= 1  # the first one
+    assert quiet_again <= 1  # one may have begun already
 
 
 async def test_where_sockets_cannot_be_seen_nothing_is_remembered(

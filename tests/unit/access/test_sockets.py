@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from towpath.access.sockets import Connection, Peer, Sockets, parse_peer
+from towpath.access.sockets import DESCRIPTORS, Connection, Peer, Sockets, parse_peer
 from towpath.pause import Pause
 
 
@@ -146,3 +146,18 @@ def test_sockets_of_other_families_are_none_of_the_port(listener: Listener) -> N
         found = _look(Sockets(listener.port, 0, clock=time.monotonic))
 
     assert {} == found
+
+
+async def test_whether_there_may_be_others_is_seen_by_the_number_of_descriptors(
+    listener: Listener,
+) -> None:
+    sockets = Sockets(listener.port, clock=time.monotonic)
+    at_first = sockets.may_differ()
+    await sockets.look(Pause(time.monotonic))
+    without_a_change = sockets.may_differ()
+    listener.connect()
+
+    assert at_first
+    assert sockets.may_differ()
+    # Older systems do not say how many there are.
+    assert without_a_change == (DESCRIPTORS.stat().st_size == 0)
