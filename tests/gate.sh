@@ -66,7 +66,7 @@ wheel() (
 
   "${install[@]}" "$built"
   cd "$work"
-  "${import[@]}" --without aiohttp,click,cryptography,grpc_health,grpc_reflection,jinja2,msgspec,prometheus_client,pythonjsonlogger,re2,watchfiles,yaml \
+  "${import[@]}" --without aiohttp,asyncinotify,click,cryptography,grpc_health,grpc_reflection,jinja2,msgspec,prometheus_client,pythonjsonlogger,re2,yaml \
     towpath_api towpath_client
   "$work/venv/bin/towpath-agent" --help >/dev/null
   for command in towpath osm; do

@@ -11,10 +11,11 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Hashable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
-import watchfiles
+from asyncinotify import Event, Inotify, Mask
 
 from towpath.model.codes import Code
 from towpath.model.mesh import Object
@@ -28,10 +29,13 @@ log = logging.getLogger(__name__)
 ORIGIN = "files"
 """The name under which this source reports its Problems."""
 
-# The watch sleeps in steps of this length, and hands over once a step brought nothing new: short
-# for a quick change, long enough for the usual empty-then-write of an editor to be one change.
-_WATCH_STEP_MS = 3
-_WATCH_LONGEST_MS = 30
+# The watch hands over once so long nothing new has come: short for a quick change, long enough for
+# the usual empty-then-write of an editor to be one change.
+_QUIET_S = 0.003
+_LONGEST_S = 0.03
+_EVENTS_AT_ONCE = 100
+_CHANGES = Mask.ATTRIB | Mask.CREATE | Mask.DELETE | Mask.CLOSE_WRITE | Mask.MODIFY | Mask.MOVE
+_CHANGES |= Mask.DELETE_SELF | Mask.MOVE_SELF
 
 
 class ObjectStore(Protocol):
@@ -183,19 +187,35 @@ class _Reports:
 
         Each for itself: a watch of all below would follow links to wherever they lead.
         """
-        prefix = f"{self._root}/"
         try:
-            async for changes in watchfiles.awatch(
-                *(self._root / folder for folder in folders),
-                step=_WATCH_STEP_MS,
-                debounce=_WATCH_LONGEST_MS,
-                watch_filter=None,
-                recursive=False,
-            ):
-                self._paths |= {path.removeprefix(prefix) for _, path in changes}
-                self._some.set()
-        except (OSError, RuntimeError) as error:
+            with Inotify(cache_size=_EVENTS_AT_ONCE, sync_timeout=0) as watch:
+                for folder in folders:
+                    with contextlib.suppress(FileNotFoundError):  # the next look finds that out
+                        watch.add_watch(self._root / folder, _CHANGES)
+                while True:
+                    self._note(await watch.get())
+                    await self._note_what_follows(watch)
+                    self._some.set()
+        except OSError as error:
             log.warning("cannot watch %s (%s): changes are found late", self._root, error)
+
+    async def _note_what_follows(self, watch: Inotify) -> None:
+        """Until nothing does for a moment."""
+        loop = asyncio.get_running_loop()
+        latest, more = loop.time() + _LONGEST_S, True
+        while more and loop.time() < latest:
+            # No timeout of a read: an event that came as the time was up would be lost.
+            await asyncio.sleep(_QUIET_S)
+            events = [*islice(watch, _EVENTS_AT_ONCE)]
+            for event in events:
+                self._note(event)
+            more = bool(events)
+
+    def _note(self, event: Event) -> None:
+        if event.path is None or event.path == self._root:  # more than there was room for, or all
+            self.add("")
+        else:
+            self.add(str(event.path.relative_to(self._root)))
 
     async def arrive(self, *, timeout_s: float) -> None:
         """Wait for a report, or until the time is up."""
