@@ -45,7 +45,7 @@ _DIAL = """
 import json, socket, sys
 def dial(target):
     try:
-        with socket.create_connection(tuple(target), timeout=2) as opened:
+        with socket.create_connection(tuple(target), 2, ("", int(sys.argv[1]))) as opened:
             return opened.recv(64).decode()
     except OSError as error:
         return type(error).__name__
@@ -114,10 +114,13 @@ def outcomes(ends: tuple[Namespace, Namespace], rules: str, *, times: int = 1) -
     }
 
 
-def dial(namespace: Namespace, targets: list[tuple[str, int]], *, uid: int) -> dict[str, str]:
+def dial(
+    namespace: Namespace, targets: list[tuple[str, int]], *, uid: int, port: int = 0
+) -> dict[str, str]:
+    """Where each connection of that user ends up; *port* is the caller's own."""
     user = ("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
     kept = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
-    command = (*user, *kept, sys.executable, "-S", "-E", "-c", _DIAL)
+    command = (*user, *kept, sys.executable, "-S", "-E", "-c", _DIAL, str(port))
     done = namespace.run(*command, stdin=json.dumps(targets), within_s=120)
     assert done.returncode == 0, done.stderr
     names = (f"{uid} to {host}:{port}" for host, port in targets)
@@ -164,6 +167,28 @@ def test_rules_that_are_loaded_twice_do_what_they_did(ends: tuple[Namespace, Nam
     rules = redirect(LISTS["both"])
 
     assert outcomes(ends, rules) == outcomes(ends, rules, times=2)
+
+
+def test_the_application_does_not_leave_by_what_is_left_of_a_connection_of_the_sidecar(
+    ends: tuple[Namespace, Namespace],
+) -> None:
+    """The kernel asks the redirect's rules for the first packet of a connection alone."""
+    node, pod = ends
+    flush(pod)
+    loaded = pod.run("iptables-restore", "--noflush", stdin=redirect(RedirectLists()))
+    assert loaded.returncode == 0, loaded.stderr
+    late = [("10.40.0.1", 80)]
+    unanswered = dial(pod, late, uid=SIDECAR_UID, port=40001)
+    node.ip("address", "add", "10.40.0.1/32", "dev", "lo")
+    left = dial(pod, late, uid=APPLICATION_UID, port=40001)
+    another = dial(pod, late, uid=APPLICATION_UID, port=40002)
+    again = dial(pod, late, uid=SIDECAR_UID, port=40003)
+    node.ip("address", "delete", "10.40.0.1/32", "dev", "lo")
+
+    assert ["TimeoutError"] == list(unanswered.values())
+    assert ["ConnectionRefusedError"] == list(left.values())
+    assert ["outbound"] == list(another.values())
+    assert ["outside"] == list(again.values())
 
 
 def as_open_service_mesh(lists: RedirectLists) -> str:

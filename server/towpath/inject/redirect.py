@@ -23,6 +23,7 @@ MOST_PORTS = 15
 
 _IN, _IN_REDIRECT = "OSM_PROXY_INBOUND", "OSM_PROXY_IN_REDIRECT"
 _OUT, _OUT_REDIRECT = "OSM_PROXY_OUTBOUND", "OSM_PROXY_OUT_REDIRECT"
+_OUT_REST, _OUT_REJECT = "OSM_PROXY_OUT_REST", "OSM_PROXY_OUT_REJECT"
 _LOCAL = "127.0.0.1/32"
 
 
@@ -48,6 +49,11 @@ def _lines(lists: RedirectLists) -> Iterator[str]:
     yield from _inbound(lists)
     yield from _outbound(lists)
     yield "COMMIT"
+    yield "*filter"
+    for chain in (_OUT_REST, _OUT_REJECT):
+        yield f":{chain} - [0:0]"
+    yield from _not_redirected(lists)
+    yield "COMMIT"
 
 
 def _inbound(lists: RedirectLists) -> Iterator[str]:
@@ -71,16 +77,35 @@ def _outbound(lists: RedirectLists) -> Iterator[str]:
     # The application talks to itself; what the sidecar sends is on its way already.
     yield f"-A {_OUT} -o lo -m owner ! --uid-owner {SIDECAR_UID} -j RETURN"
     yield f"-A {_OUT} -m owner --uid-owner {SIDECAR_UID} -j RETURN"
-    yield f"-A {_OUT} -d {_LOCAL} -j RETURN"
+    yield from _to_others(_OUT, lists, caught=_OUT_REDIRECT)
+
+
+def _not_redirected(lists: RedirectLists) -> Iterator[str]:
+    """What should be redirected and is not does not leave the pod.
+
+    The kernel remembers a connection of the sidecar that came to nothing, for two minutes. One of
+    the application from the same port to the same address is taken for the same one, and the
+    rules above are not asked for it.
+    """
+    yield f"-A {_OUT_REJECT} -p tcp -j REJECT --reject-with tcp-reset"
+    opened = f"-p tcp --syn -m owner ! --uid-owner {SIDECAR_UID}"
+    yield f"-A OUTPUT {opened} -j {_OUT_REST}"
+    yield f"-A {_OUT_REST} -o lo -j RETURN"
+    yield from _to_others(_OUT_REST, lists, caught=_OUT_REJECT)
+
+
+def _to_others(chain: str, lists: RedirectLists, *, caught: str) -> Iterator[str]:
+    """What is neither local nor excluded, and is included, goes on to the chain *caught*."""
+    yield f"-A {chain} -d {_LOCAL} -j RETURN"
     for name in lists.excluded_interfaces:
-        yield f"-A {_OUT} -o {name} -j RETURN"
+        yield f"-A {chain} -o {name} -j RETURN"
     for cidr in lists.excluded_ranges:
-        yield f"-A {_OUT} -d {cidr} -j RETURN"
+        yield f"-A {chain} -d {cidr} -j RETURN"
     for ports in _ports(lists.excluded_outbound_ports):
-        yield f"-A {_OUT} -p tcp -m multiport --dports {ports} -j RETURN"
+        yield f"-A {chain} -p tcp -m multiport --dports {ports} -j RETURN"
     for cidr in lists.included_ranges:
-        yield f"-A {_OUT} -d {cidr} -j {_OUT_REDIRECT}"
-    yield f"-A {_OUT} -j {'RETURN' if lists.included_ranges else _OUT_REDIRECT}"
+        yield f"-A {chain} -d {cidr} -j {caught}"
+    yield f"-A {chain} -j {'RETURN' if lists.included_ranges else caught}"
 
 
 def _ports(ports: Iterable[int]) -> Iterator[str]:

@@ -31,6 +31,6 @@ def without_redirect(pod: Namespace) -> Iterator[None]:
 
 def flush(pod: Namespace) -> None:
     """Remove every rule."""
-    done = pod.run("iptables-restore", stdin="*nat\nCOMMIT\n")
+    done = pod.run("iptables-restore", stdin="*nat\nCOMMIT\n*filter\nCOMMIT\n")
     if done.returncode:
         raise RuntimeError(f"iptables-restore in {pod.name}: {done.stderr.strip()}")

@@ -24,7 +24,8 @@ def test_a_rule_has_no_more_ports_than_iptables_takes() -> None:
     multiport = re.findall(r"--dports (\S+)", redirect(EVERYTHING))
     counts = [len(ports.split(",")) for ports in multiport]
 
-    assert [15, 10, 15, 15, 10] == counts
+    # Inbound, outbound, and what was not redirected.
+    assert [15, 10, *[15, 15, 10] * 2] == counts
     named = {int(port) for ports in multiport for port in ports.split(",")}
     own = {15010, 15901, 15902, 15903, 15904}
     assert own | {*range(7001, 7041), *range(9001, 9021)} == named
@@ -32,11 +33,15 @@ def test_a_rule_has_no_more_ports_than_iptables_takes() -> None:
 
 def test_exclusions_come_before_inclusions_and_the_rest_passes_by() -> None:
     lines = redirect(EVERYTHING).splitlines()
+    rest = [line for line in lines if line.startswith("-A OSM_PROXY_OUT_REST ")]
     out = [line for line in lines if line.startswith("-A OSM_PROXY_OUTBOUND ")]
     caught = [index for index, line in enumerate(out) if "OSM_PROXY_OUT_REDIRECT" in line]
 
     assert [len(out) - 3, len(out) - 2] == caught
     assert "-A OSM_PROXY_OUTBOUND -j RETURN" == out[-1]
+    # What these do not catch is let go by the others, and what they catch is not.
+    caught_too = [line.replace("OUT_REST", "OUTBOUND") for line in rest[1:]]
+    assert out[3:] == [line.replace("OUT_REJECT", "OUT_REDIRECT") for line in caught_too]
 
 
 def test_it_is_the_redirect_of_the_example_with_pipy_if_there_is_no_list() -> None:
