@@ -71,6 +71,7 @@ def open_network(addresses: Mapping[str, str] = POD_ADDRESSES) -> Iterator[Netwo
             pod.ip("route", "add", "default", "via", ROUTER)
             pod.resolve_by(NAME_SERVER)
             redirect(pod)
+            pod.call(_forget_soon)
 
         outside = namespace("outside")
         _cable(control, "outside", outside)
@@ -86,6 +87,14 @@ def _cable(router: Namespace, port: str, host: Namespace) -> None:
     router.ip(*("link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", host.name))
     router.ip("link", "set", port, "up")
     host.ip("link", "set", "eth0", "up")
+
+
+def _forget_soon() -> None:
+    """A connection of a sidecar that is never answered is remembered for 1 s, not for 120: until
+    then one of the application from the same port to the same address is refused.
+    """
+    timeout = "/proc/sys/net/netfilter/nf_conntrack_tcp_timeout_syn_sent"
+    Path(timeout).write_text("1")
 
 
 def _forward() -> None:
