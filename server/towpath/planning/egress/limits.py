@@ -91,6 +91,12 @@ def admit(
     opened: list[str] = []
     for group in (own, others):
         opened += group[: _room(rules, sizes, opened, group, passthrough=through)]
+    if len(opened) == len(order):
+        # Passthrough alone was too much, for the hosts that it must not let out: one policy has to
+        # say so, and best one that opens nothing and was there to name its hosts.
+        opened.remove(
+            max(order, key=lambda policy: (_names(by_policy[policy]), order.index(policy)))
+        )
     left = _with(rules, opened) if through else _only(rules, opened)
     return Admission(left, through, tuple(sorted(by_policy.keys() - set(opened))))
 
@@ -111,6 +117,11 @@ def _room(
         return not _fit(left, sizes, passthrough=passthrough)
 
     return bisect_left(range(len(group)), True, key=too_many)  # noqa: FBT003 (what is looked for)
+
+
+def _names(rules: Iterable[Rule]) -> bool:
+    """True if a policy of these only names its hosts, as it has no range that can be read."""
+    return all(rule.ranges == () for rule in rules)
 
 
 def _with(rules: Iterable[Rule], opened: Collection[str]) -> tuple[Rule, ...]:

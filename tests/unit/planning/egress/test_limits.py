@@ -136,6 +136,15 @@ def test_where_even_names_are_too_many_nothing_passes_through() -> None:
     assert admit(held, SHOP, True) == Admission(held[:1], False, ("shop/z",))
 
 
+def test_where_passthrough_is_lost_a_policy_says_so() -> None:
+    """Nothing else is too much: hosts of a policy without ranges are only refused."""
+    small = rule("shop/s", hosts=("s.test",))
+    named = rule("shop/z", hosts=hosts(MOST_ENTRIES + 1), ranges=())
+
+    assert admit((small, named), SHOP, True) == Admission((small,), False, ("shop/z",))
+    assert admit((small, named), SHOP, False) == Admission((small, named), False)
+
+
 def test_policies_of_the_own_namespace_come_before_smaller_ones_of_others() -> None:
     own = rule("shop/z", hosts=hosts(MOST_ENTRIES * 3 // 5))
     foreign = rule("evil/a", hosts=hosts(MOST_ENTRIES // 2, of="other.test"))
@@ -199,6 +208,7 @@ def test_beyond_the_limit_access_only_narrows_whatever_the_order(
 
 @settings(max_examples=examples(200))
 @given(held=st.lists(rules(), min_size=1, max_size=6), through=st.booleans())
+@example(held=[rule("p/one", hosts=("a.test", "b.a.test"), ranges=())], through=True)
 def test_what_is_counted_is_no_less_than_what_comes_of_it(
     held: list[Rule], *, through: bool
 ) -> None:
