@@ -1,7 +1,7 @@
 """The redirect of a pod's traffic through its sidecar, as rules for `iptables-restore --noflush`.
 
-IPv4 and TCP, in the chains of Open Service Mesh; the sidecar is known by its user. All of it is
-data: nothing of it is expanded or run by a shell.
+IPv4 and TCP, in the chains of Open Service Mesh, and two more for what these were not asked for;
+the sidecar is known by its user. All of it is data: nothing of it is expanded or run by a shell.
 """
 
 from __future__ import annotations

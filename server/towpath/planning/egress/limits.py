@@ -93,10 +93,9 @@ def admit(
         opened += group[: _room(rules, sizes, opened, group, passthrough=through)]
     if len(opened) == len(order):
         # Passthrough alone was too much, for the hosts that it must not let out: one policy has to
-        # say so, and best one that opens nothing and was there to name its hosts.
-        opened.remove(
-            max(order, key=lambda policy: (_names(by_policy[policy]), order.index(policy)))
-        )
+        # say so, the largest, and best of those that open nothing and only name their hosts.
+        largest = reversed(order)
+        opened.remove(next((one for one in largest if _names(by_policy[one])), order[-1]))
     left = _with(rules, opened) if through else _only(rules, opened)
     return Admission(left, through, tuple(sorted(by_policy.keys() - set(opened))))
 
