@@ -16,7 +16,7 @@ from itertools import product
 import pytest
 
 from support.dataplane.demo import ADDRESS, node_and_pod
-from support.dataplane.iptables import flush
+from support.dataplane.iptables import flush, load
 from support.dataplane.netns import Namespace
 from support.dataplane.network import ROUTER
 from towpath.inject.redirect import SIDECAR_UID, redirect
@@ -102,8 +102,7 @@ def outcomes(ends: tuple[Namespace, Namespace], rules: str, *, times: int = 1) -
     node, pod = ends
     flush(pod)
     for _ in range(times):
-        loaded = pod.run("iptables-restore", "--noflush", "--wait=10", stdin=rules)
-        assert loaded.returncode == 0, loaded.stderr
+        load(pod, rules)
     within = [("127.0.0.1", 8080), (ADDRESS, 8080), (ROUTER, 80)]
     out = [*product(OUTSIDE, PORTS), *within]
     into = [(ADDRESS, port) for port in (*APPLICATION, *OWN, 7001)]
@@ -115,12 +114,12 @@ def outcomes(ends: tuple[Namespace, Namespace], rules: str, *, times: int = 1) -
 
 
 def dial(
-    namespace: Namespace, targets: list[tuple[str, int]], *, uid: int, port: int = 0
+    namespace: Namespace, targets: list[tuple[str, int]], *, uid: int, source_port: int = 0
 ) -> dict[str, str]:
-    """Where each connection of that user ends up; *port* is the caller's own."""
+    """Where each connection of that user ends up; a *source_port* of 0 is any."""
     user = ("setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups")
     kept = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
-    command = (*user, *kept, sys.executable, "-S", "-E", "-c", _DIAL, str(port))
+    command = (*user, *kept, sys.executable, "-S", "-E", "-c", _DIAL, str(source_port))
     done = namespace.run(*command, stdin=json.dumps(targets), within_s=120)
     assert done.returncode == 0, done.stderr
     names = (f"{uid} to {host}:{port}" for host, port in targets)
@@ -175,14 +174,13 @@ def test_the_application_does_not_leave_by_what_is_left_of_a_connection_of_the_s
     """The kernel asks the redirect's rules for the first packet of a connection alone."""
     node, pod = ends
     flush(pod)
-    loaded = pod.run("iptables-restore", "--noflush", stdin=redirect(RedirectLists()))
-    assert loaded.returncode == 0, loaded.stderr
+    load(pod, redirect(RedirectLists()))
     late = [("10.40.0.1", 80)]
-    unanswered = dial(pod, late, uid=SIDECAR_UID, port=40001)
+    unanswered = dial(pod, late, uid=SIDECAR_UID, source_port=40001)
     node.ip("address", "add", "10.40.0.1/32", "dev", "lo")
-    left = dial(pod, late, uid=APPLICATION_UID, port=40001)
-    another = dial(pod, late, uid=APPLICATION_UID, port=40002)
-    again = dial(pod, late, uid=SIDECAR_UID, port=40003)
+    left = dial(pod, late, uid=APPLICATION_UID, source_port=40001)
+    another = dial(pod, late, uid=APPLICATION_UID, source_port=40002)
+    again = dial(pod, late, uid=SIDECAR_UID, source_port=40003)
     node.ip("address", "delete", "10.40.0.1/32", "dev", "lo")
 
     assert ["TimeoutError"] == list(unanswered.values())

@@ -12,10 +12,7 @@ from towpath.model.injection import RedirectLists
 
 def redirect(pod: Namespace) -> None:
     """Load the rules in *pod*; RuntimeError with iptables' message if it refuses them."""
-    rules = injected.redirect(RedirectLists())
-    done = pod.run("iptables-restore", "--noflush", stdin=rules)
-    if done.returncode:
-        raise RuntimeError(f"iptables-restore in {pod.name}: {done.stderr.strip()}")
+    load(pod, injected.redirect(RedirectLists()))
 
 
 @contextmanager
@@ -31,6 +28,17 @@ def without_redirect(pod: Namespace) -> Iterator[None]:
 
 def flush(pod: Namespace) -> None:
     """Remove every rule."""
-    done = pod.run("iptables-restore", stdin="*nat\nCOMMIT\n*filter\nCOMMIT\n")
+    _restore(pod, "*nat\nCOMMIT\n*filter\nCOMMIT\n")
+
+
+def load(pod: Namespace, rules: str) -> None:
+    """Add these rules to those that are there, as the init container does; RuntimeError with
+    iptables' message if it refuses them.
+    """
+    _restore(pod, rules, "--noflush", "--wait=10")
+
+
+def _restore(pod: Namespace, rules: str, *options: str) -> None:
+    done = pod.run("iptables-restore", *options, stdin=rules)
     if done.returncode:
         raise RuntimeError(f"iptables-restore in {pod.name}: {done.stderr.strip()}")
